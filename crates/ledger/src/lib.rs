@@ -1,1 +1,35 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects
+)]
+#![warn(clippy::float_arithmetic, clippy::indexing_slicing)]
+
+pub mod block;
+pub mod codec;
+pub mod finality;
+pub mod genesis;
+pub mod ids;
+pub mod item;
+pub mod log;
+pub mod receipt;
+pub mod state;
+pub mod statement;
+pub mod stream;
+
+/// Bounds of everything that arrives from outside.
+pub mod limits {
+    /// Items in one statement.
+    pub const STATEMENT_ITEMS_MAX: usize = 1_024;
+    /// Bytes of one submitted statement, items included.
+    pub const STATEMENT_BYTES_MAX: usize = 96 * 1024;
+    /// Bytes of the statements of one block.
+    pub const BLOCK_BYTES_MAX: usize = 2 * 1024 * 1024;
+    /// Heights after which a statement that was not finalised may no longer be.
+    pub const STATEMENT_LIFETIME_HEIGHTS: u64 = 10_000;
+    /// Milliseconds by which a block's time may be ahead of a validator's clock.
+    pub const CLOCK_AHEAD_MS_MAX: u64 = 2_000;
+    /// Bytes of a member's name.
+    pub const MEMBER_NAME_BYTES_MAX: usize = 32;
+}

@@ -1,0 +1,183 @@
+//! Receipts: what proves, offline and to anybody who knows the genesis, that an item was recorded.
+//!
+//! ```text
+//! item ─path→ items root in the signed statement ─path→ log root in a block header ←signed─ 2f + 1 validators
+//! absent tags ─proofs→ state root in the same header
+//! ```
+//! The header is the first certified one at or above the block that holds the statement: the log only grows, so
+//! its root covers the statement just as well.
+
+use ed25519_zebra::VerificationKey;
+use minicbor::{Decode, Encode};
+
+use crate::block::Header;
+use crate::codec::{self, DecodeError};
+use crate::finality::{FinalityCertificate, FinalityError};
+use crate::genesis::ValidatorSet;
+use crate::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
+use crate::item::{ITEM_BYTES, Item};
+use crate::log::{InclusionPath, LogError, leaf_hash};
+use crate::state::{StateError, StateKey, StateProof};
+use crate::statement::{Body, Envelope, StatementError};
+
+/// A receipt for one item.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// The item's 64 bytes.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub item: [u8; ITEM_BYTES],
+    /// From the item to the root that the statement signs.
+    #[n(1)]
+    pub item_path: InclusionPath,
+    /// The signed statement, without its items.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub statement: Vec<u8>,
+    /// From the statement to the header's log root.
+    #[n(3)]
+    pub log_path: InclusionPath,
+    /// A final block's header.
+    #[n(4)]
+    pub header: Header,
+    /// That it is final.
+    #[n(5)]
+    pub finality: FinalityCertificate,
+    /// Tags of the same member that were not used when that block was final.
+    #[n(6)]
+    pub absent: Vec<Absence>,
+}
+
+/// Proof that a tag was not used.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Absence {
+    /// The tag.
+    #[n(0)]
+    pub tag: Tag,
+    /// Its absence from the state.
+    #[n(1)]
+    pub proof: StateProof,
+}
+
+/// What a receipt proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The member that recorded the item.
+    pub member: MemberName,
+    /// The item.
+    pub item: Item,
+    /// The height at which it was final at the latest.
+    pub height: Height,
+    /// The time of that block.
+    pub time: BlockTime,
+    /// Tags that the member had not used by then.
+    pub absent: Vec<Tag>,
+}
+
+/// Where a receipt fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// The bytes are not a receipt.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It is of another network.
+    #[error("the receipt is of another network")]
+    OtherNetwork,
+    /// The statement's signer has no such certificate.
+    #[error("the statement names a certificate that `{0}` does not have")]
+    UnknownCertificate(MemberName),
+    /// The statement is malformed or its signature invalid.
+    #[error("in the statement: {0}")]
+    Statement(#[from] StatementError),
+    /// The item is not among those that were signed.
+    #[error("the item is not in the statement: {0}")]
+    ItemNotInStatement(LogError),
+    /// The statement is not in the log.
+    #[error("the statement is not in the log: {0}")]
+    StatementNotInLog(LogError),
+    /// The header is not final.
+    #[error("the block is not final: {0}")]
+    NotFinal(#[from] FinalityError),
+    /// A tag is not shown to be absent.
+    #[error("tag {0}: {1}")]
+    NotAbsent(Tag, StateError),
+}
+
+/// What a verifier pins: the network, its validators, and its members' keys.
+#[derive(Debug, Clone)]
+pub struct Trust<F> {
+    /// The network.
+    pub network: NetworkId,
+    /// Its validators.
+    pub validators: ValidatorSet,
+    /// The key of a member's certificate, by the certificate's SHA-256.
+    pub key_of: F,
+}
+
+impl Receipt {
+    /// Reads a receipt.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode("receipt", bytes)
+    }
+
+    /// The receipt's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Checks every link of the chain from the item to the validators' signatures.
+    pub fn verify<F>(&self, trust: &Trust<F>) -> Result<Recorded, ReceiptError>
+    where
+        F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+    {
+        let envelope = Envelope::decode(&self.statement)?;
+        if envelope.payload.network != trust.network || self.header.network != trust.network {
+            return Err(ReceiptError::OtherNetwork);
+        }
+        let member = envelope.member.clone();
+        let key = (trust.key_of)(&member, envelope.certificate)
+            .ok_or_else(|| ReceiptError::UnknownCertificate(member.clone()))?;
+        envelope.verify(&key)?;
+        self.verify_item(&envelope)?;
+        self.verify_inclusion()?;
+        self.finality
+            .verify(trust.network, &trust.validators, self.header.digest())?;
+        for absence in &self.absent {
+            absence
+                .proof
+                .verify_absent(
+                    self.header.state_root,
+                    StateKey::of_tag(&member, absence.tag),
+                )
+                .map_err(|error| ReceiptError::NotAbsent(absence.tag, error))?;
+        }
+        Ok(Recorded {
+            member,
+            item: Item::from_bytes(&self.item),
+            height: self.header.height,
+            time: self.header.time,
+            absent: self.absent.iter().map(|absence| absence.tag).collect(),
+        })
+    }
+
+    fn verify_item(&self, envelope: &Envelope) -> Result<(), ReceiptError> {
+        let Body::Items { root, count } = envelope.payload.body else {
+            return Err(ReceiptError::ItemNotInStatement(LogError::NotInLog));
+        };
+        if self.item_path.size != u64::from(count) {
+            return Err(ReceiptError::ItemNotInStatement(LogError::NotInLog));
+        }
+        self.item_path
+            .verify(leaf_hash(&self.item), root)
+            .map_err(ReceiptError::ItemNotInStatement)
+    }
+
+    fn verify_inclusion(&self) -> Result<(), ReceiptError> {
+        if self.log_path.size != self.header.log_size {
+            return Err(ReceiptError::StatementNotInLog(LogError::NotInLog));
+        }
+        self.log_path
+            .verify(leaf_hash(&self.statement), self.header.log_root)
+            .map_err(ReceiptError::StatementNotInLog)
+    }
+}
