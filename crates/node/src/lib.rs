@@ -1,1 +1,3 @@
-//! placeholder
+//! What a member's node does with the world: consensus, stores, and the exchange between members.
+
+pub mod engine;
