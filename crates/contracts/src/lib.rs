@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::float_arithmetic, clippy::indexing_slicing)]
 
+pub mod access;
 pub mod anchor;
+pub mod consent;
 pub mod descriptor;
 pub mod machine;
 pub mod membership;

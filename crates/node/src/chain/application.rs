@@ -216,9 +216,7 @@ impl ChainApplication {
             match view.execute(&context, &inner.genesis, &chosen) {
                 Ok(executed) => Ok(executed),
                 Err(ExecutionError::Store(error)) => Err(error),
-                Err(ExecutionError::Rejected(..) | ExecutionError::HeaderDiffers) => {
-                    Err(StoreError::Damaged("block of admitted statements"))
-                }
+                Err(_) => Err(StoreError::Damaged("block of admitted statements")),
             }
         });
         drop(applied);

@@ -10,6 +10,7 @@ use contracts::rejection::Rejection;
 use ledger::block::{Header, body_of};
 use ledger::genesis::Genesis;
 use ledger::ids::{BlockTime, Digest, Height};
+use ledger::limits::BLOCK_ITEMS_MAX;
 use ledger::log::{self, HashReader, LogAppend};
 use ledger::state::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
 use ledger::state::{self, StateKey, StateRoot, TreeKey};
@@ -50,6 +51,8 @@ pub(super) enum ExecutionError {
     Store(#[from] StoreError),
     #[error("statement {0} of the block would be rejected: {1}")]
     Rejected(usize, Rejection),
+    #[error("the block has more items than a block may have")]
+    TooManyItems,
     #[error("the header does not state what follows from the block's statements")]
     HeaderDiffers,
 }
@@ -86,13 +89,16 @@ impl View<'_> {
         candidates: &[Arc<Pooled>],
         bytes_max: usize,
     ) -> Result<(Vec<Arc<Pooled>>, Vec<Digest>), StoreError> {
-        let (mut chosen, mut useless, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut chosen, mut useless) = (Vec::new(), Vec::new());
+        let (mut bytes, mut items) = (0, 0);
         let mut used = BTreeSet::new();
         for candidate in candidates {
             if self.includes(candidate.digest) {
                 continue;
             }
-            if bytes + candidate.bytes.len() > bytes_max {
+            bytes += candidate.bytes.len();
+            items += candidate.statement.items().len();
+            if bytes > bytes_max || items > BLOCK_ITEMS_MAX {
                 break;
             }
             self.load(&candidate.keys, &mut used)?;
@@ -104,10 +110,7 @@ impl View<'_> {
                 &mut used,
             );
             match decision {
-                Ok(()) => {
-                    bytes += candidate.bytes.len();
-                    chosen.push(Arc::clone(candidate));
-                }
+                Ok(()) => chosen.push(Arc::clone(candidate)),
                 // It may be another pending block's turn that used the tags, and that block may yet be dropped.
                 Err(Rejection::TagUsed { .. }) if !self.is_applied(&candidate.keys)? => {}
                 Err(_) => useless.push(candidate.digest),
@@ -123,6 +126,12 @@ impl View<'_> {
         genesis: &Genesis,
         statements: &[(Arc<Pooled>, Signature)],
     ) -> Result<Executed, ExecutionError> {
+        let items = statements
+            .iter()
+            .map(|(one, _)| one.statement.items().len());
+        if items.sum::<usize>() > BLOCK_ITEMS_MAX {
+            return Err(ExecutionError::TooManyItems);
+        }
         let mut used = BTreeSet::new();
         for (at, (statement, signature)) in statements.iter().enumerate() {
             self.load(&statement.keys, &mut used)?;

@@ -1,0 +1,286 @@
+//! Access: may this requester open this document, for this purpose, now?
+//!
+//! Network policies (`network.cedar`) and the patient's consents are evaluated together by Cedar.
+//!
+//! # Invariants
+//! - **X1** Without a permit that matches, the answer is deny; a forbid that matches wins over every permit.
+//! - **X2** An error in evaluating any policy denies.
+//! - **X3** Another member is permitted only by a consent in force, and only while the consents are known.
+//! - **X4** The answer names the policies that determine it.
+
+mod record;
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use cedar_policy::{
+    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityUid, Policy, PolicyId,
+    PolicySet, Request as CedarRequest, RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use ledger::ids::Digest;
+
+use crate::consent::{Consent, policies};
+
+pub use record::{DecisionRecord, HeadRef, RecordedRequest, RecordedRuling, Replay, replay};
+
+const SCHEMA: &str = include_str!("open.cedarschema");
+const NETWORK: &str = include_str!("network.cedar");
+
+/// Who asks, why and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The member whose user asks.
+    pub member: String,
+    /// The practitioner, as `Practitioner/id`.
+    pub practitioner: Option<String>,
+    /// The role claimed.
+    pub role: Option<String>,
+    /// The patient who asks for the own record.
+    pub patient: Option<String>,
+    /// Purpose of use (v3-ActReason code).
+    pub purpose: String,
+    /// When, milliseconds since 1970, by block time or the member's clock.
+    pub now: i64,
+    /// Whether every consent of the patient that is on the ledger is known here.
+    pub consents_known: bool,
+}
+
+/// What a decision looks at in a document.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The member that holds it.
+    pub home: String,
+    /// The patient, unless it belongs to nobody.
+    pub patient: Option<String>,
+    /// FHIR type.
+    pub resource_type: String,
+    /// `system|code` of what it is about and of its categories.
+    pub codes: BTreeSet<String>,
+    /// Codes of its sensitivity labels.
+    pub labels: BTreeSet<String>,
+    /// When it happened, first and last millisecond.
+    pub period: Option<(i64, i64)>,
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Document({} at {})", self.resource_type, self.home)
+    }
+}
+
+/// The outcome for one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the document may be opened.
+    pub permitted: bool,
+    /// The policies that determine the outcome; none where nothing permits.
+    pub determining: Vec<String>,
+    /// Why, in words without patient data.
+    pub reason: &'static str,
+}
+
+/// Policies or a request that cannot be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// A policy does not parse or does not fit the schema.
+    #[error("policy `{0}` does not fit the schema")]
+    PolicyInvalid(String),
+    /// The request does not fit the schema.
+    #[error("the request does not fit the schema")]
+    RequestInvalid,
+}
+
+/// Network policies and one patient's consents, ready to decide.
+pub struct Evaluator {
+    policies: PolicySet,
+    authorizer: Authorizer,
+    heads: Vec<HeadRef>,
+}
+
+impl std::fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluator")
+            .field("heads", &self.heads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What names the rules apart from consents: schema, network policies, engine.
+pub fn rules_digest() -> Digest {
+    let engine = cedar_policy::get_lang_version().to_string();
+    Digest::with_domain(
+        "careledger/access-rules/v1",
+        &[SCHEMA.as_bytes(), NETWORK.as_bytes(), engine.as_bytes()],
+    )
+}
+
+impl Evaluator {
+    /// Prepares the network's policies and those of `consents`, validating all of them strictly.
+    pub fn new(consents: &[Consent]) -> Result<Self, AccessError> {
+        Self::with_network(NETWORK, consents)
+    }
+
+    fn with_network(network: &str, consents: &[Consent]) -> Result<Self, AccessError> {
+        let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
+        let (schema, _) =
+            Schema::from_cedarschema_str(SCHEMA).map_err(|_| invalid("open.cedarschema"))?;
+        let network = PolicySet::from_str(network).map_err(|_| invalid("network.cedar"))?;
+        let mut policies = PolicySet::new();
+        for policy in network.policies() {
+            let id = policy
+                .annotation("id")
+                .ok_or_else(|| invalid("network.cedar"))?;
+            let renamed = policy.new_id(PolicyId::new(id));
+            policies.add(renamed).map_err(|_| invalid(id))?;
+        }
+        for (id, text) in consents.iter().flat_map(self::policies) {
+            let policy = Policy::parse(Some(PolicyId::new(&id)), text).map_err(|_| invalid(&id))?;
+            policies.add(policy).map_err(|_| invalid(&id))?;
+        }
+        let validation = Validator::new(schema).validate(&policies, ValidationMode::Strict);
+        if let Some(error) = validation.validation_errors().next() {
+            return Err(invalid(error.policy_id().as_ref()));
+        }
+        let heads = consents.iter().map(HeadRef::of).collect();
+        Ok(Self {
+            policies,
+            authorizer: Authorizer::new(),
+            heads,
+        })
+    }
+
+    /// The consents that decisions rest on.
+    pub fn heads(&self) -> &[HeadRef] {
+        &self.heads
+    }
+
+    /// Decides; what cannot be evaluated is denied (X2).
+    pub fn decide(&self, request: &Request, document: &Document) -> Decision {
+        match self.evaluate(request, document) {
+            Ok(decision) => decision,
+            Err(_) => Decision {
+                permitted: false,
+                determining: Vec::new(),
+                reason: "the request cannot be evaluated",
+            },
+        }
+    }
+
+    fn evaluate(&self, request: &Request, document: &Document) -> Result<Decision, AccessError> {
+        let invalid = |_| AccessError::RequestInvalid;
+        let principal = requester(request).ok_or(AccessError::RequestInvalid)?;
+        let resource = entity_of(document).ok_or(AccessError::RequestInvalid)?;
+        let context = Context::from_pairs([
+            ("purpose".to_owned(), text(&request.purpose)),
+            (
+                "now".to_owned(),
+                RestrictedExpression::new_long(request.now),
+            ),
+            (
+                "consents_known".to_owned(),
+                RestrictedExpression::new_bool(request.consents_known),
+            ),
+        ])
+        .map_err(|_| AccessError::RequestInvalid)?;
+        let action = uid("Action", "open").ok_or(AccessError::RequestInvalid)?;
+        let asked = CedarRequest::new(principal.uid(), action, resource.uid(), context, None)
+            .map_err(|_| AccessError::RequestInvalid)?;
+        let entities =
+            Entities::from_entities([principal, resource], None).map_err(|_| invalid(()))?;
+        let response = self
+            .authorizer
+            .is_authorized(&asked, &self.policies, &entities);
+        let mut determining: Vec<String> = response
+            .diagnostics()
+            .reason()
+            .map(ToString::to_string)
+            .collect();
+        determining.sort_unstable();
+        if response.diagnostics().errors().next().is_some() {
+            return Err(AccessError::RequestInvalid);
+        }
+        let permitted = response.decision() == CedarDecision::Allow;
+        let reason = reason(permitted, &determining, request, document);
+        Ok(Decision {
+            permitted,
+            determining,
+            reason,
+        })
+    }
+}
+
+fn reason(
+    permitted: bool,
+    determining: &[String],
+    request: &Request,
+    document: &Document,
+) -> &'static str {
+    let unknown = determining
+        .iter()
+        .any(|id| id == "network/consents-unknown");
+    match (permitted, determining.is_empty(), unknown) {
+        (true, ..) => "permitted",
+        (false, _, true) => "the patient's current consents are not known here",
+        (false, false, false) => "the patient denies it",
+        (false, true, false) if request.member == document.home => {
+            "no policy permits this purpose or role"
+        }
+        (false, true, false) => "no consent in force permits it",
+    }
+}
+
+fn requester(request: &Request) -> Option<Entity> {
+    let optional = [
+        ("practitioner", &request.practitioner),
+        ("role", &request.role),
+        ("patient", &request.patient),
+    ];
+    let present = optional
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let attributes = present
+        .map(|(name, value)| (name.to_owned(), text(value)))
+        .chain([("member".to_owned(), text(&request.member))]);
+    let uid = uid("Requester", "requester")?;
+    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
+}
+
+fn entity_of(document: &Document) -> Option<Entity> {
+    let set = |values: &BTreeSet<String>| {
+        RestrictedExpression::new_set(values.iter().map(|value| text(value)))
+    };
+    let period = document
+        .period
+        .into_iter()
+        .flat_map(|(start, end)| [("start", start), ("end", end)]);
+    let attributes = period
+        .map(|(name, at)| (name.to_owned(), RestrictedExpression::new_long(at)))
+        .chain(
+            document
+                .patient
+                .as_ref()
+                .map(|patient| ("patient".to_owned(), text(patient))),
+        )
+        .chain([
+            ("home".to_owned(), text(&document.home)),
+            ("type".to_owned(), text(&document.resource_type)),
+            ("codes".to_owned(), set(&document.codes)),
+            ("labels".to_owned(), set(&document.labels)),
+        ]);
+    let uid = uid("Document", "document")?;
+    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+fn uid(kind: &str, id: &str) -> Option<EntityUid> {
+    Some(EntityUid::from_type_name_and_id(
+        kind.parse().ok()?,
+        id.parse().ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Decision records: what a decision rested on, so that anybody who is given the inputs can decide again (P5).
+
+use ledger::codec::{self, DecodeError};
+use ledger::ids::{Digest, Height};
+use minicbor::{Decode, Encode};
+
+use super::{AccessError, Decision, Document, Evaluator, Request, rules_digest};
+use crate::consent::Consent;
+
+/// A consent that a decision rested on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HeadRef {
+    /// What decisions call it.
+    #[n(0)]
+    pub id: String,
+    /// Its version.
+    #[n(1)]
+    pub version: u64,
+}
+
+impl HeadRef {
+    pub(super) fn of(consent: &Consent) -> Self {
+        Self {
+            id: consent.id.clone(),
+            version: consent.version,
+        }
+    }
+}
+
+/// A request as it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RecordedRequest {
+    /// The member whose user asked.
+    #[n(0)]
+    pub member: String,
+    /// The practitioner.
+    #[n(1)]
+    pub practitioner: Option<String>,
+    /// The role.
+    #[n(2)]
+    pub role: Option<String>,
+    /// The patient, when asking for the own record.
+    #[n(3)]
+    pub patient: Option<String>,
+    /// Purpose of use.
+    #[n(4)]
+    pub purpose: String,
+    /// When, milliseconds since 1970.
+    #[n(5)]
+    pub now: i64,
+    /// Whether the consents were known.
+    #[n(6)]
+    pub consents_known: bool,
+}
+
+/// One document's outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RecordedRuling {
+    /// Whether it was opened.
+    #[n(0)]
+    pub permitted: bool,
+    /// The determining policies.
+    #[n(1)]
+    pub determining: Vec<String>,
+}
+
+/// The inputs and the outcome of one request's decisions, in the order of its documents.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct DecisionRecord {
+    /// Digest of schema, network policies and engine version.
+    #[n(0)]
+    pub rules: Digest,
+    /// The consents in force or known, at `height`.
+    #[n(1)]
+    pub heads: Vec<HeadRef>,
+    /// The last applied block.
+    #[n(2)]
+    pub height: Height,
+    /// The request.
+    #[n(3)]
+    pub request: RecordedRequest,
+    /// The outcomes.
+    #[n(4)]
+    pub rulings: Vec<RecordedRuling>,
+}
+
+impl DecisionRecord {
+    /// Records what `evaluator` decided.
+    pub fn of(
+        evaluator: &Evaluator,
+        height: Height,
+        request: &Request,
+        decisions: &[Decision],
+    ) -> Self {
+        let ruling = |decision: &Decision| RecordedRuling {
+            permitted: decision.permitted,
+            determining: decision.determining.clone(),
+        };
+        Self {
+            rules: rules_digest(),
+            heads: evaluator.heads().to_vec(),
+            height,
+            request: RecordedRequest {
+                member: request.member.clone(),
+                practitioner: request.practitioner.clone(),
+                role: request.role.clone(),
+                patient: request.patient.clone(),
+                purpose: request.purpose.clone(),
+                now: request.now,
+                consents_known: request.consents_known,
+            },
+            rulings: decisions.iter().map(ruling).collect(),
+        }
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode("decision record", bytes)
+    }
+
+    /// The record's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+}
+
+/// What deciding again shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replay {
+    /// The same outcomes, by the same policies.
+    Same,
+    /// These documents come out differently.
+    Diverged(Vec<usize>),
+    /// Other rules, or other consents than those recorded, were given.
+    OtherInputs,
+}
+
+/// Decides again from the recorded request, the consents and the documents; `None` stands for an erased document.
+pub fn replay(
+    record: &DecisionRecord,
+    consents: &[Consent],
+    documents: &[Option<Document>],
+) -> Result<Replay, AccessError> {
+    let evaluator = Evaluator::new(consents)?;
+    let same_inputs = record.rules == rules_digest()
+        && record.heads == evaluator.heads()
+        && record.rulings.len() == documents.len();
+    if !same_inputs {
+        return Ok(Replay::OtherInputs);
+    }
+    let recorded = &record.request;
+    let request = Request {
+        member: recorded.member.clone(),
+        practitioner: recorded.practitioner.clone(),
+        role: recorded.role.clone(),
+        patient: recorded.patient.clone(),
+        purpose: recorded.purpose.clone(),
+        now: recorded.now,
+        consents_known: recorded.consents_known,
+    };
+    let diverges = |(at, (ruling, document)): (usize, (&RecordedRuling, &Option<Document>))| {
+        let decision = evaluator.decide(&request, document.as_ref()?);
+        let same =
+            decision.permitted == ruling.permitted && decision.determining == ruling.determining;
+        (!same).then_some(at)
+    };
+    let diverged: Vec<usize> = record
+        .rulings
+        .iter()
+        .zip(documents)
+        .enumerate()
+        .filter_map(diverges)
+        .collect();
+    Ok(if diverged.is_empty() {
+        Replay::Same
+    } else {
+        Replay::Diverged(diverged)
+    })
+}

@@ -1,0 +1,184 @@
+//! Consent: what a patient permits or denies, read from a FHIR R4 `Consent` and compiled to Cedar policies.
+//!
+//! ```text
+//!   draft, proposed ──> active ──> inactive        an entry of the consent's stream carries one version
+//!          └──> rejected      └──> entered-in-error
+//! ```
+//! # Invariants
+//! - **C1** Only a consent whose status is `active` permits or denies anything.
+//! - **C2** What cannot be enforced is refused when the consent is filed, with the element named; nothing that
+//!   restricts is passed over.
+//! - **C3** A permit names whom it permits.
+//! - **C4** A permit opens a sensitive document only if it names every one of the document's labels.
+//!
+//! Elements within a provision all have to match; repetitions of an element are alternatives (R4 §6.2). A nested
+//! provision is an exception to the one around it, and the deepest one that matches counts.
+
+mod policy;
+mod provision;
+pub mod template;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub use policy::policies;
+pub use provision::{Actor, Kind, Provision, Span};
+
+/// The identifier system for names of members.
+pub const MEMBER_SYSTEM: &str = "urn:careledger:member";
+
+/// A consent that can be enforced.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// What names it in decisions: its home member and id.
+    pub id: String,
+    /// FHIR `meta.versionId`.
+    pub version: u64,
+    /// Where it is in its life.
+    pub status: Status,
+    /// The patient's reference, at the member through which it was filed.
+    pub patient: String,
+    /// The rules; none for a consent that only withdraws.
+    pub provision: Option<Provision>,
+}
+
+impl fmt::Debug for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Consent({}, version {}, {:?})",
+            self.id, self.version, self.status
+        )
+    }
+}
+
+/// `Consent.status` (R4 value set consent-state-codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Being drawn up.
+    Draft,
+    /// Offered, not agreed.
+    Proposed,
+    /// In force.
+    Active,
+    /// Not agreed.
+    Rejected,
+    /// Withdrawn or replaced.
+    Inactive,
+    /// Filed by mistake.
+    EnteredInError,
+}
+
+/// Why a consent is not accepted for filing. Values never appear, only the names of elements.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// An element is missing, or of the wrong kind.
+    #[error("`{0}` is missing or malformed")]
+    Malformed(String),
+    /// An element says something that cannot be enforced here.
+    #[error("`{0}` says something that this network cannot enforce")]
+    CannotEnforce(String),
+    /// A permit is for nobody in particular.
+    #[error("`{0}` permits, but names nobody")]
+    NamesNobody(String),
+}
+
+impl Rejection {
+    /// The element at fault.
+    pub fn element(&self) -> &str {
+        match self {
+            Self::Malformed(element)
+            | Self::CannotEnforce(element)
+            | Self::NamesNobody(element) => element,
+        }
+    }
+}
+
+/// Elements that describe a consent without restricting it, or that are read here.
+const KNOWN: [&str; 20] = [
+    "resourceType",
+    "id",
+    "meta",
+    "implicitRules",
+    "language",
+    "text",
+    "identifier",
+    "status",
+    "scope",
+    "category",
+    "patient",
+    "dateTime",
+    "performer",
+    "organization",
+    "sourceAttachment",
+    "sourceReference",
+    "policy",
+    "policyRule",
+    "verification",
+    "provision",
+];
+
+impl Consent {
+    /// Reads version `version` of the consent that decisions will name `id`.
+    pub fn read(id: &str, version: u64, consent: &Value) -> Result<Self, Rejection> {
+        let malformed = |element: &str| Rejection::Malformed(format!("Consent.{element}"));
+        let elements = consent
+            .as_object()
+            .ok_or_else(|| malformed("resourceType"))?;
+        let is_unknown = |element: &&String| !KNOWN.contains(&element.as_str());
+        if let Some(element) = elements.keys().find(is_unknown) {
+            return Err(Rejection::CannotEnforce(format!("Consent.{element}")));
+        }
+        let status = consent
+            .get("status")
+            .and_then(Value::as_str)
+            .and_then(Status::parse);
+        let patient = consent
+            .pointer("/patient/reference")
+            .and_then(Value::as_str);
+        if !is_patient_privacy(consent.get("scope")) {
+            return Err(Rejection::CannotEnforce("Consent.scope".to_owned()));
+        }
+        let provision = consent.get("provision");
+        Ok(Self {
+            id: id.to_owned(),
+            version,
+            status: status.ok_or_else(|| malformed("status"))?,
+            patient: patient.ok_or_else(|| malformed("patient"))?.to_owned(),
+            provision: provision.map(Provision::read).transpose()?,
+        })
+    }
+
+    /// Whether it counts at all (C1).
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+}
+
+impl Status {
+    fn parse(code: &str) -> Option<Self> {
+        Some(match code {
+            "draft" => Self::Draft,
+            "proposed" => Self::Proposed,
+            "active" => Self::Active,
+            "rejected" => Self::Rejected,
+            "inactive" => Self::Inactive,
+            "entered-in-error" => Self::EnteredInError,
+            _ => return None,
+        })
+    }
+}
+
+fn is_patient_privacy(scope: Option<&Value>) -> bool {
+    let codings = scope
+        .and_then(|scope| scope.get("coding"))
+        .and_then(Value::as_array);
+    codings
+        .into_iter()
+        .flatten()
+        .any(|coding| coding.get("code").and_then(Value::as_str) == Some("patient-privacy"))
+}
+
+#[cfg(test)]
+mod tests;
