@@ -7,6 +7,7 @@ mod path;
 pub mod reference;
 pub mod resource;
 pub mod resource_type;
+pub mod search;
 
 mod structure;
 pub mod timespan;
