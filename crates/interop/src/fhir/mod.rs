@@ -13,6 +13,7 @@ pub mod resource;
 pub mod resource_type;
 pub mod search;
 
+pub mod spread;
 mod structure;
 pub mod timespan;
 pub mod transaction;
