@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod capability;
 pub mod compartment;
 pub mod disclosure;
+pub mod etag;
 mod json;
 pub mod labels;
 pub mod outcome;
