@@ -1,0 +1,26 @@
+//! FHIR R4, JSON only.
+
+pub mod bundle;
+pub mod capability;
+pub mod compartment;
+pub mod disclosure;
+pub mod etag;
+mod json;
+pub mod labels;
+pub mod outcome;
+mod path;
+pub mod reference;
+pub mod resource;
+pub mod resource_type;
+pub mod search;
+pub mod spread;
+mod structure;
+pub mod timespan;
+pub mod transaction;
+
+pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
+pub use path::ElementPath;
+pub use resource::{ParseLimits, Resource, ResourceError};
+pub use resource_type::ResourceType;
+pub use structure::{ElementProblem, ElementRule};
+pub use timespan::TimeSpan;
