@@ -5,8 +5,9 @@ use node::engine::{Ancestors, Application, Block, Deadline, FinalityCertificate,
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    convert::Infallible,
+    fs::File,
     io::Write as _,
+    os::unix::fs::FileExt as _,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -17,11 +18,12 @@ use tokio::sync::Notify;
 
 type Id = [u8; 16];
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Spike(Arc<State>);
 
-#[derive(Default)]
 struct State {
+    /// Holds the applied height, synced with each block as a ledger's store would be.
+    store: File,
     waiting: Mutex<BTreeMap<Id, Bytes>>,
     done: Mutex<HashSet<Id>>,
     mine: Mutex<HashMap<Id, Instant>>,
@@ -30,15 +32,32 @@ struct State {
     gossip: OnceLock<Gossip>,
     /// When not zero, each block is filled to this size at once.
     fill: AtomicUsize,
-    max_body: AtomicUsize,
+    max_body: usize,
     applied: AtomicU64,
 }
 
 impl Spike {
-    pub(crate) fn new(max_body: usize) -> Self {
-        let spike = Self::default();
-        spike.0.max_body.store(max_body, Ordering::Relaxed);
-        spike
+    pub(crate) fn open(store: File, max_body: usize) -> Self {
+        let mut applied = [0; 8];
+        // An empty file is the store of a new validator.
+        let read = store.read_at(&mut applied, 0).unwrap_or(0);
+        let applied = if read == 8 {
+            u64::from_be_bytes(applied)
+        } else {
+            0
+        };
+        Self(Arc::new(State {
+            store,
+            waiting: Mutex::default(),
+            done: Mutex::default(),
+            mine: Mutex::default(),
+            proposed: Mutex::default(),
+            arrived: Notify::new(),
+            gossip: OnceLock::new(),
+            fill: AtomicUsize::new(0),
+            max_body,
+            applied: AtomicU64::new(applied),
+        }))
     }
 
     pub(crate) fn connect(&self, gossip: Gossip) {
@@ -74,7 +93,7 @@ impl Spike {
         if fill > 0 {
             return Some(vec![0; fill - 80].into());
         }
-        let limit = self.0.max_body.load(Ordering::Relaxed);
+        let limit = self.0.max_body;
         let mut body = BytesMut::new();
         for (id, transaction) in guard(&self.0.waiting).iter() {
             if body.len() + 4 + transaction.len() > limit {
@@ -89,7 +108,7 @@ impl Spike {
 }
 
 impl Application for Spike {
-    type Error = Infallible;
+    type Error = std::io::Error;
 
     fn binds(candidate: &Block) -> bool {
         let expected = block(
@@ -102,6 +121,10 @@ impl Application for Spike {
 
     fn genesis(&mut self) -> Block {
         block(0, [0; 32], Bytes::new())
+    }
+
+    fn applied(&mut self) -> u64 {
+        self.0.applied.load(Ordering::Relaxed)
     }
 
     async fn propose(
@@ -140,7 +163,11 @@ impl Application for Spike {
         &mut self,
         block: Arc<Block>,
         certificate: Option<FinalityCertificate>,
-    ) -> Result<(), Infallible> {
+    ) -> Result<(), std::io::Error> {
+        self.0
+            .store
+            .write_all_at(&block.height().to_be_bytes(), 0)?;
+        self.0.store.sync_data()?;
         let now = Instant::now();
         let mut lines = String::new();
         let mut count = 0;

@@ -109,6 +109,7 @@ fn stop_one() -> Result<()> {
         "before one of four is killed: {}",
         window.summary(&cluster)
     ))?;
+    let killed_at = cluster.height(3);
     cluster.kill(3)?;
     for seconds in [5_u32, 5, 10, 10, 30] {
         let window = Window::watch(&cluster, seconds * SECOND);
@@ -118,13 +119,19 @@ fn stop_one() -> Result<()> {
         ))?;
     }
     let start = Instant::now();
-    let missed = cluster.height(0);
+    let height = cluster.height(0);
     cluster.launch(3)?;
-    cluster.wait_for(3, missed)?;
-    let caught_up = start.elapsed();
+    cluster.wait_for(3, height)?;
+    let window = Window {
+        start,
+        length: start.elapsed(),
+    };
+    let missed = height - killed_at;
     say(&format!(
-        "  restarted {missed} blocks high: caught up in {caught_up:.2?}"
+        "  restarted: {missed} blocks caught up in {:.2?}",
+        window.length
     ))?;
+    say(&format!("  meanwhile: {}", window.summary(&cluster)))?;
     let window = Window::watch(&cluster, 10 * SECOND);
     say(&format!("  10 s after: {}", window.summary(&cluster)))
 }

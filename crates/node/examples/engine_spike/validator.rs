@@ -4,7 +4,15 @@ use crate::application::Spike;
 use anyhow::{Context as _, Result};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use node::engine::{Engine, EngineConfig, Validator};
-use std::{io::stdin, net::SocketAddr, path::PathBuf, sync::mpsc, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    io::stdin,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 /// Between two batches of transactions.
 const TICK: Duration = Duration::from_millis(5);
@@ -26,12 +34,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
         })
         .collect();
+    fs::create_dir_all(&directory)?;
+    let store = directory.join("applied");
+    let store = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(store)?;
     let listen = validators[number].address;
     let namespace = b"careledger-spike".to_vec();
     let mut config = EngineConfig::new(seeds[number], validators, listen, directory, namespace);
     config.block_interval = Duration::from_millis(argument(arguments, 4)?);
     config.max_block_bytes = max_block;
-    let application = Spike::new(max_block.min(4 * 1024 * 1024) - 1024);
+    let application = Spike::open(store, max_block - 1024);
     let engine = Engine::start(config, application.clone())?;
     application.connect(engine.gossip());
     let (orders, received) = mpsc::channel();

@@ -6,7 +6,7 @@ use super::{
     gossip::{self, Gossip, Outbox},
     network,
     status::{EngineStatus, Status},
-    wiring::{self, Ended, Identity},
+    wiring::{self, Halt, Identity},
 };
 use ::tokio::sync::{oneshot, watch};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};
@@ -135,9 +135,10 @@ fn run<A: Application + Sync>(
                 }
                 Ok(())
             }
-            ended = actors.ended() => Err(match ended {
-                Ended::Application(error) => EngineError::Application(error.to_string()),
-                Ended::Actor => EngineError::ActorEnded,
+            halt = actors.ended() => Err(match halt {
+                Some(Halt::Application(error)) => EngineError::Application(error.to_string()),
+                Some(Halt::Missing(height)) => EngineError::HistoryMissing(height),
+                None => EngineError::ActorEnded,
             }),
             _ = network => Err(EngineError::ActorEnded),
         }
@@ -188,6 +189,9 @@ pub enum EngineError {
     /// The application could not apply a final block.
     #[error("the application failed: {0}")]
     Application(String),
+    /// The application asks for a final block again that is no longer stored.
+    #[error("block {0} is not stored any more")]
+    HistoryMissing(u64),
     /// The engine's own storage could not be opened.
     #[error("the engine's storage failed: {0}")]
     Storage(String),

@@ -11,6 +11,7 @@ use super::{
     delivery, gossip,
 };
 pub use super::{
+    delivery::Halt,
     gossip::{Outbox, frames},
     identity::Identity,
     status::Status,
@@ -102,27 +103,19 @@ pub fn max_message_bytes<A: Application>(config: &EngineConfig) -> u32 {
     reason = "task handles have nothing to show"
 )]
 pub struct Actors<X: Send + 'static> {
-    delivery: Handle<X>,
+    delivery: Handle<Halt<X>>,
     others: Vec<Handle<()>>,
 }
 
-/// Why a validator ended by itself.
-#[derive(Debug)]
-pub enum Ended<X> {
-    /// The application could not apply a final block.
-    Application(X),
-    /// An actor ended.
-    Actor,
-}
-
 impl<X: Send + 'static> Actors<X> {
-    /// Waits until any task ends; none ends while all is well.
-    pub async fn ended(self) -> Ended<X> {
+    /// Waits until any task ends, which none does while all is well; `None` if it was an actor of
+    /// the library.
+    pub async fn ended(self) -> Option<Halt<X>> {
         let others = futures::future::select_all(self.others);
         tokio::select! {
             biased;
-            outcome = self.delivery => outcome.map_or(Ended::Actor, Ended::Application),
-            _ = others => Ended::Actor,
+            halt = self.delivery => halt.ok(),
+            _ = others => None,
         }
     }
 }
@@ -195,6 +188,7 @@ where
         application,
         rules,
         block_interval: config.block_interval,
+        status: status.clone(),
     };
     let epocher = FixedEpocher::new(EPOCH_LENGTH);
     let automaton = automaton(context.child("automaton"), adapter, mailbox, epocher);

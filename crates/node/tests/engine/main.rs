@@ -217,6 +217,25 @@ async fn one_validator_alone_finalises_and_restarts() {
 }
 
 #[tokio::test]
+async fn an_application_that_lost_blocks_gets_them_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut network = Network::new(1, directory.path(), Duration::from_millis(20));
+    network.start(0);
+    network.reached(0, 40).await;
+    network.stop(0).await;
+    let before = network.chains[0].finals();
+    network.chains[0].lose(3);
+    network.start(0);
+    network.reached(0, before.len() as u64 + 1).await;
+    network.stop(0).await;
+    let after = network.chains[0].finals();
+    for (old, new) in before.iter().zip(&after) {
+        assert_eq!(old.block, new.block);
+        assert_eq!(old.certificate, new.certificate);
+    }
+}
+
+#[tokio::test]
 async fn frames_reach_all_peers_and_large_ones_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut network = Network::new(4, directory.path(), Duration::from_millis(50));
