@@ -56,12 +56,14 @@ impl Simulation {
                     .unwrap();
             }
         }
+        let statuses = (0..SIZE).map(|_| Status::default()).collect();
         Self {
             context,
             oracle,
             configs,
             keys,
             chains,
+            statuses,
         }
     }
 
