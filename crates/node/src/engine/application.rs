@@ -6,6 +6,7 @@
 use super::{
     block::{Block, BlockRules},
     certificate::FinalityCertificate,
+    status::Status,
 };
 use bytes::Bytes;
 use commonware_consensus::{
@@ -41,11 +42,18 @@ pub trait Application: Clone + Send + 'static {
     /// The block at height zero, the same on all validators and at each start.
     fn genesis(&mut self) -> Block;
 
+    /// Height of the last block that was applied durably; zero for genesis alone.
+    ///
+    /// Asked once, at the start: blocks that consensus knows to be final and the application has
+    /// lost, with its storage or from an older backup of it, are delivered again from there.
+    fn applied(&mut self) -> u64;
+
     /// Builds the child of `parent`, which need not be final yet.
     ///
     /// With something to propose, return at once; with nothing, wait for something or for
-    /// `deadline`, then return an empty block. `None` gives the turn up, and costs the network a
-    /// timeout. `ancestors` yields the parent of `parent` first.
+    /// `deadline`, then return an empty block. `None` gives the turn up: the next proposer follows
+    /// at once if this is rare, and after a timeout otherwise. Not called while the application is
+    /// far behind its peers. `ancestors` yields the parent of `parent` first.
     fn propose(
         &mut self,
         parent: Arc<Block>,
@@ -68,8 +76,8 @@ pub trait Application: Clone + Send + 'static {
 
     /// Takes a final block, and returns once it is applied durably.
     ///
-    /// Blocks come one at a time, in the order of their heights, without gaps, at least once: after
-    /// a restart the last ones may come again. An error stops the engine.
+    /// Blocks come one at a time, from height one, in the order of their heights, without gaps, at
+    /// least once: after a restart the last ones may come again. An error stops the engine.
     ///
     /// `certificate` is `None` where the block became final through a descendant: then a later call
     /// brings a certificate, and the proof of this block is the chain of headers up to that one.
@@ -124,14 +132,28 @@ where
     Inline::new(context, adapter, marshal, epocher)
 }
 
+/// How far the parent may be above the last applied block for this node to build on it.
+///
+/// A node further behind would spend its turn on fetching ancestors; to give the turn up costs
+/// the others milliseconds. It also slows consensus down to what applications can apply.
+const CATCHING_UP: u64 = 32;
+
 #[derive(Clone)]
 pub(super) struct Adapter<A> {
     pub(super) application: A,
     pub(super) rules: BlockRules,
     pub(super) block_interval: Duration,
+    pub(super) status: Status,
 }
 
 impl<A> Adapter<A> {
+    fn is_behind(&self, parent: &Block) -> bool {
+        parent
+            .height()
+            .saturating_sub(self.status.read().applied_height)
+            > CATCHING_UP
+    }
+
     /// A block that other validators would refuse must not leave this node.
     fn checked(&self, parent: &Block, block: Block) -> Option<Digested<Block>> {
         let fits = parent.height().checked_add(1) == Some(block.height())
@@ -166,6 +188,9 @@ where
         (): (),
     ) -> Option<Digested<Block>> {
         let parent = ancestry.next().await?.inner_shared();
+        if self.is_behind(&parent) {
+            return None;
+        }
         let deadline = clock.sleep(self.block_interval).boxed();
         let ancestors = Ancestors(BoxedAncestry::new(ancestry));
         let block = self

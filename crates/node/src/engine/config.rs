@@ -130,9 +130,9 @@ pub(super) struct Timing {
 impl Timing {
     fn for_interval(interval: Duration) -> Self {
         Self {
-            leader: interval + Duration::from_millis(500),
-            certification: interval + Duration::from_millis(1500),
-            skip: interval + Duration::from_millis(2000),
+            leader: interval + Duration::from_millis(400),
+            certification: interval + Duration::from_millis(1200),
+            skip: interval + Duration::from_millis(1300),
             retry: Duration::from_millis(500),
         }
     }

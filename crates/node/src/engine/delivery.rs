@@ -8,6 +8,7 @@ use commonware_consensus::{
     Heightable as _, Reporter,
     marshal::{Update, core::Mailbox, standard::Standard},
     simplex::scheme::ed25519::Scheme,
+    types::Height,
 };
 use commonware_cryptography::Digested;
 use commonware_runtime::{Handle, Spawner};
@@ -42,38 +43,84 @@ impl Reporter for Inbox {
     }
 }
 
-/// Starts the delivery; the task ends with the application's error, if it ends at all.
+/// Why the delivery ended.
+#[derive(Debug)]
+pub enum Halt<X> {
+    /// The application could not apply a final block.
+    Application(X),
+    /// The application asks for a block again that is no longer stored.
+    Missing(u64),
+}
+
+/// Starts the delivery; the task ends when it cannot go on, if it ends at all.
 pub(super) fn start<E, A>(
     context: E,
-    mut application: A,
+    application: A,
     marshal: Mailbox<Scheme, Standard<Block>>,
     status: Status,
-) -> (Inbox, Handle<A::Error>)
+) -> (Inbox, Handle<Halt<A::Error>>)
 where
     E: Spawner,
-    A: Application,
+    A: Application + Sync,
 {
     let (blocks, mut incoming) = mpsc::unbounded_channel::<(Digested<Block>, Exact)>();
     let inbox = Inbox {
         blocks,
         status: status.clone(),
     };
+    let mut delivery = Delivery {
+        application,
+        marshal,
+        status,
+    };
     let task = context.spawn(move |_| async move {
+        if let Err(halt) = delivery.catch_up().await {
+            return halt;
+        }
         while let Some((block, acknowledgement)) = incoming.recv().await {
-            let height = block.height();
-            let certificate = marshal.get_finalization(height).await;
-            let certificate = certificate.as_ref().map(FinalityCertificate::from);
-            if let Err(error) = application
-                .finalized(block.inner_shared(), certificate)
-                .await
-            {
-                return error;
+            if let Err(error) = delivery.apply(block).await {
+                return Halt::Application(error);
             }
             acknowledgement.acknowledge();
-            status.applied(height.get());
         }
         // The sender lives as long as the engine, which aborts this task when it ends.
         std::future::pending().await
     });
     (inbox, task)
+}
+
+struct Delivery<A> {
+    application: A,
+    marshal: Mailbox<Scheme, Standard<Block>>,
+    status: Status,
+}
+
+impl<A: Application> Delivery<A> {
+    /// Gives the application what it acknowledged once and does not have any more.
+    async fn catch_up(&mut self) -> Result<(), Halt<A::Error>> {
+        let applied = self.application.applied();
+        self.status.applied(applied);
+        let processed = self.marshal.get_processed().await;
+        let processed = processed.map_or(0, |processed| processed.height().get());
+        for height in applied + 1..=processed {
+            let block = self.marshal.get_block(Height::new(height)).await;
+            let block = block.ok_or(Halt::Missing(height))?;
+            self.apply(block).await.map_err(Halt::Application)?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, block: Digested<Block>) -> Result<(), A::Error> {
+        let height = block.height();
+        if height.is_zero() {
+            return Ok(());
+        }
+        let certificate = self.marshal.get_finalization(height).await;
+        let certificate = certificate.as_ref().map(FinalityCertificate::from);
+        self.application
+            .finalized(block.inner_shared(), certificate)
+            .await?;
+        self.status.applied(height.get());
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{CheckedSender as _, Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Handle, Spawner};
+use futures::FutureExt as _;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -74,8 +75,7 @@ pub(super) fn start<E, A, S, R>(
     max_frame_bytes: usize,
     mut application: A,
     (mut sender, mut receiver): (S, R),
-    mut outbox: Outbox,
-    status: Status,
+    (mut outbox, status): (Outbox, Status),
 ) -> Handle<()>
 where
     E: Spawner + Clock,
@@ -84,10 +84,17 @@ where
     R: Receiver<PublicKey = PublicKey>,
 {
     context.spawn(move |context| async move {
+        let mut presence = context.sleep(PRESENCE).boxed();
         loop {
+            // In a fixed order, for a random one would make simulations differ.
             tokio::select! {
-                Some(frame) = outbox.0.recv() => {
-                    sender.send(Recipients::All, frame, false);
+                biased;
+                () = &mut presence => {
+                    presence = context.sleep(PRESENCE).boxed();
+                    if let Ok(checked) = sender.check(Recipients::All) {
+                        let peers = checked.recipients();
+                        status.connected(peers.iter().map(bytes_of).collect());
+                    }
                 }
                 message = receiver.recv() => {
                     let Ok((peer, frame)) = message else { return };
@@ -95,11 +102,8 @@ where
                         application.gossip(bytes_of(&peer), Bytes::from(frame));
                     }
                 }
-                () = context.sleep(PRESENCE) => {
-                    if let Ok(checked) = sender.check(Recipients::All) {
-                        let peers = checked.recipients();
-                        status.connected(peers.iter().map(bytes_of).collect());
-                    }
+                Some(frame) = outbox.0.recv() => {
+                    sender.send(Recipients::All, frame, false);
                 }
             }
         }

@@ -6,13 +6,15 @@ use super::{
     gossip::{self, Gossip, Outbox},
     network,
     status::{EngineStatus, Status},
-    wiring::{self, Ended, Identity},
+    wiring::{self, Halt, Identity},
 };
 use ::tokio::sync::{oneshot, watch};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};
 use std::{
     any::Any,
+    fs::{self, File, TryLockError},
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     thread,
     time::Duration,
 };
@@ -28,13 +30,13 @@ pub struct Engine;
 impl Engine {
     /// Checks the settings and starts a validator on its own thread and runtime.
     ///
-    /// The same directory continues where it was left, by whatever end. Only one engine at a time
-    /// may use a directory: a second one ends with an error.
+    /// The same directory continues where it was left, by whatever end.
     pub fn start<A>(config: EngineConfig, application: A) -> Result<EngineHandle, StartError>
     where
         A: Application + Sync,
     {
         let identity = Identity::of(&config)?;
+        let lock = lock(&config.directory)?;
         let status = Status::default();
         let (gossip, outbox) = gossip::frames(&config);
         let (stop, stopped) = oneshot::channel();
@@ -46,6 +48,7 @@ impl Engine {
                 let run = || run(config, &identity, application, outbox, shared, stopped);
                 let result = catch_unwind(AssertUnwindSafe(run))
                     .unwrap_or_else(|panic| Err(EngineError::Panicked(message(&*panic))));
+                drop(lock);
                 ended.send_replace(Some(result));
             })
             .map_err(StartError::Thread)?;
@@ -111,19 +114,20 @@ fn run<A: Application + Sync>(
 ) -> Result<(), EngineError> {
     let settings = tokio::Config::new()
         .with_worker_threads(config.worker_threads)
-        .with_storage_directory(config.directory.clone());
+        .with_storage_directory(config.directory.join("consensus"));
     tokio::Runner::new(settings).start(|context| async move {
-        let (channels, oracle, network) = network::open::<A>(&context, &config, identity);
+        let (links, network) = network::open::<A>(&context, &config, identity);
         let actors = wiring::start(
             context.child("engine"),
             &config,
             identity,
+            "engine",
             application,
-            channels,
-            (oracle.clone(), oracle),
+            links,
             (outbox, status),
         )
-        .await;
+        .await
+        .map_err(|error| EngineError::Storage(error.to_string()))?;
         ::tokio::select! {
             _ = stopped => {
                 if context.stop(0, Some(GRACE)).await.is_err() {
@@ -131,13 +135,25 @@ fn run<A: Application + Sync>(
                 }
                 Ok(())
             }
-            ended = actors.ended() => Err(match ended {
-                Ended::Application(error) => EngineError::Application(error.to_string()),
-                Ended::Actor => EngineError::ActorEnded,
+            halt = actors.ended() => Err(match halt {
+                Some(Halt::Application(error)) => EngineError::Application(error.to_string()),
+                Some(Halt::Missing(height)) => EngineError::HistoryMissing(height),
+                None => EngineError::ActorEnded,
             }),
             _ = network => Err(EngineError::ActorEnded),
         }
     })
+}
+
+/// The library would wait for another engine to leave the directory; to fail is clearer.
+fn lock(directory: &Path) -> Result<File, StartError> {
+    fs::create_dir_all(directory).map_err(StartError::Directory)?;
+    let lock = File::create(directory.join("lock")).map_err(StartError::Directory)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::DirectoryInUse,
+        TryLockError::Error(error) => StartError::Directory(error),
+    })?;
+    Ok(lock)
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -154,6 +170,12 @@ pub enum StartError {
     /// The settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The directory cannot be written.
+    #[error("the engine's directory cannot be used")]
+    Directory(#[source] std::io::Error),
+    /// Another engine, of this or another process, uses the directory.
+    #[error("the engine's directory is in use")]
+    DirectoryInUse,
     /// The system gave no thread.
     #[error("no thread for the engine")]
     Thread(#[source] std::io::Error),
@@ -167,6 +189,12 @@ pub enum EngineError {
     /// The application could not apply a final block.
     #[error("the application failed: {0}")]
     Application(String),
+    /// The application asks for a final block again that is no longer stored.
+    #[error("block {0} is not stored any more")]
+    HistoryMissing(u64),
+    /// The engine's own storage could not be opened.
+    #[error("the engine's storage failed: {0}")]
+    Storage(String),
     /// An actor ended though nothing asked it to.
     #[error("a part of the engine ended")]
     ActorEnded,

@@ -6,12 +6,14 @@
 //! runtime. Why this library, and what it was measured to do: `docs/adr/0001-consensus-engine.md`.
 
 mod application;
+mod archive;
 mod block;
 mod certificate;
 mod config;
 mod delivery;
 mod gossip;
 mod handle;
+mod identity;
 mod network;
 mod status;
 pub mod wiring;

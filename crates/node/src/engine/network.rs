@@ -3,14 +3,14 @@
 use super::{
     application::Application,
     config::EngineConfig,
-    wiring::{Channels, Identity, max_message_bytes},
+    wiring::{Channels, Identity, Links, max_message_bytes},
 };
 use commonware_cryptography::{
     ChaCha20Poly1305,
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_p2p::{
-    Address, AddressableManager as _,
+    AddressableManager as _,
     authenticated::{
         lookup::{self, Oracle, Receiver, Sender},
         peer_set_limit,
@@ -22,7 +22,7 @@ use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize, TryCollect as _, ordered::Map};
+use commonware_utils::{NZU32, NZUsize};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     time::Duration,
@@ -41,14 +41,15 @@ const REDIAL: Duration = Duration::from_millis(250);
 const VOTES: Quota = Quota::per_second(NZU32!(8192));
 const REQUESTS: Quota = Quota::per_second(NZU32!(1024));
 
-type Connections = Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>;
+type Connections =
+    Links<Sender<PublicKey, Context>, Receiver<PublicKey>, Oracle<PublicKey>, Oracle<PublicKey>>;
 
 /// Listens, and keeps dialling the other validators.
 pub(super) fn open<A: Application>(
     context: &Context,
     config: &EngineConfig,
     identity: &Identity,
-) -> (Connections, Oracle<PublicKey>, Handle<()>) {
+) -> (Connections, Handle<()>) {
     let handshake: SakeCups<PrivateKey, ChaCha20Poly1305> = Cups::new(
         Sake {
             signer: identity.key.clone(),
@@ -58,12 +59,12 @@ pub(super) fn open<A: Application>(
         },
         cups::Version::V1,
     );
-    let peers = identity.committee();
+    let addresses = identity.addresses.clone();
     let mut settings = lookup::Config::local(
         handshake,
         &config.namespace,
         config.listen,
-        peer_set_limit(peers.iter(), &identity.public_key()),
+        peer_set_limit(addresses.keys().iter(), &identity.public_key()),
         max_message_bytes::<A>(config),
         MAILBOX,
     );
@@ -73,17 +74,6 @@ pub(super) fn open<A: Application>(
     settings.dial_frequency = REDIAL;
     settings.peer_connection_cooldown = REDIAL;
     let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
-    let addresses: Map<PublicKey, Address> = peers
-        .iter()
-        .cloned()
-        .zip(
-            config
-                .validators
-                .iter()
-                .map(|validator| validator.address.into()),
-        )
-        .try_collect()
-        .expect("the committee has no key twice");
     oracle.track(0, addresses);
     let frames =
         Quota::per_second(NonZeroU32::new(config.frames_per_second).unwrap_or(NonZeroU32::MIN));
@@ -95,5 +85,12 @@ pub(super) fn open<A: Application>(
         blocks: network.register(4, REQUESTS),
         gossip: network.register(5, frames),
     };
-    (channels, oracle, network.start())
+    (
+        Links {
+            channels,
+            blocker: oracle.clone(),
+            peers: oracle,
+        },
+        network.start(),
+    )
 }

@@ -21,6 +21,8 @@ pub struct EngineStatus {
     pub applied_height: u64,
     /// Views given up since the start, mostly for silent leaders.
     pub skipped_views: u64,
+    /// Pairs of votes seen with which a validator contradicted itself.
+    pub contradictions: u64,
     /// Public keys of the connected peers, refreshed every second.
     pub connected: Vec<[u8; 32]>,
 }

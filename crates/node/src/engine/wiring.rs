@@ -5,65 +5,52 @@
 
 use super::{
     application::{Adapter, Application, Automaton, automaton},
+    archive::{self, REPLAY_BUFFER, WRITE_BUFFER},
     block::{Block, BlockRules},
-    config::{ConfigError, EngineConfig},
+    config::EngineConfig,
     delivery, gossip,
 };
 pub use super::{
+    delivery::Halt,
     gossip::{Outbox, frames},
+    identity::Identity,
     status::Status,
 };
 use commonware_broadcast::buffered;
-use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::{
     Reporters,
-    marshal::{self, core::Mailbox, resolver::p2p as backfill, standard::Standard},
+    marshal::{self, resolver::p2p as backfill, standard::Standard},
     simplex::{
         self, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin,
-        scheme::ed25519::Scheme, types::Finalization,
+        scheme::ed25519::Scheme,
     },
     types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, Sha256, Signer as _,
-    certificate::{ConstantProvider, Verifier as _},
-    ed25519::{PrivateKey, PublicKey},
-    sha256::Digest as Sha256Digest,
+    Digested, Digestible as _, Sha256, ed25519::PublicKey, sha256::Digest as Sha256Digest,
 };
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
-use commonware_storage::{archive::prunable, translator::EightCap};
-use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, ordered::Set};
+use commonware_storage::archive::Error as StorageError;
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
 use std::{
     num::{NonZeroU16, NonZeroU64, NonZeroUsize},
-    sync::Arc,
     time::Duration,
 };
 
-/// There is one validator set, so there is one epoch.
+/// There is one validator set, so there is one epoch, without end.
 const EPOCH: Epoch = Epoch::zero();
+pub(super) const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
 
 const MAILBOX: NonZeroUsize = NZUsize!(1024);
 const PAGE: NonZeroU16 = NZU16!(4096);
 const PAGES: NonZeroUsize = NZUsize!(1024);
-const REPLAY_BUFFER: NonZeroUsize = NZUsize!(1024 * 1024);
-const WRITE_BUFFER: NonZeroUsize = NZUsize!(256 * 1024);
 
-/// Archived blocks per file.
-const ARCHIVE_SECTION: NonZeroU64 = NZU64!(4096);
-/// Views per file of the cache, which is emptied file by file.
-const CACHE_SECTION: NonZeroU64 = NZU64!(32);
-/// Views kept behind the last final one by consensus, and by the cache of blocks.
+/// Views that consensus remembers behind the last final one.
 const VIEW_RETENTION: ViewDelta = ViewDelta::new(32);
-const BLOCK_RETENTION: ViewDelta = ViewDelta::new(64);
-
-/// Unfinished blocks kept in memory for each peer.
+/// Blocks not yet final that are kept in memory for each peer.
 const BLOCKS_PER_PEER: usize = 8;
-/// Blocks handed to the application before it must have applied the first.
-const UNAPPLIED: NonZeroUsize = NZUsize!(16);
-/// Missing heights asked for at once.
-const REPAIRS: NonZeroUsize = NZUsize!(16);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 const FETCH_RETRY: Duration = Duration::from_millis(50);
 
@@ -89,53 +76,23 @@ pub struct Channels<S, R> {
     pub gossip: (S, R),
 }
 
-/// The key and the committee of one validator.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    pub(super) key: PrivateKey,
-    pub(super) committee: Set<PublicKey>,
-}
-
-impl Identity {
-    /// Reads keys from the settings.
-    pub fn of(config: &EngineConfig) -> Result<Self, ConfigError> {
-        config.check()?;
-        let keys = config
-            .validators
-            .iter()
-            .enumerate()
-            .map(|(number, validator)| {
-                PublicKey::decode(Copying(&validator.public_key))
-                    .map_err(|_| ConfigError::BadPublicKey(number))
-            });
-        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
-        let committee = Set::try_from(keys).map_err(|_| ConfigError::ValidatorsOutOfOrder)?;
-        let key =
-            PrivateKey::decode(Copying(&config.seed)).map_err(|_| ConfigError::NotAValidator)?;
-        if committee.position(&key.public_key()).is_none() {
-            return Err(ConfigError::NotAValidator);
-        }
-        Ok(Self { key, committee })
-    }
-
-    /// Public key of this validator.
-    pub fn public_key(&self) -> PublicKey {
-        self.key.public_key()
-    }
-
-    /// Public keys of all validators, in order.
-    pub fn committee(&self) -> &Set<PublicKey> {
-        &self.committee
-    }
+/// A validator's network: its channels, who may be blocked on them, and who is there.
+#[derive(Debug)]
+pub struct Links<S, R, B, P> {
+    /// Channels to all peers.
+    pub channels: Channels<S, R>,
+    /// Shuts out peers that break the protocol.
+    pub blocker: B,
+    /// Knows the set of peers.
+    pub peers: P,
 }
 
 /// Largest message of any channel.
 pub fn max_message_bytes<A: Application>(config: &EngineConfig) -> u32 {
-    let validators = config.validators.len() as u32;
-    let rules = rules::<A>(config);
+    let validators = u32::try_from(config.validators.len()).unwrap_or(u32::MAX);
     commonware_p2p::max_message_size(&[
         simplex::max_payload_size::<Scheme, Sha256Digest>(validators),
-        marshal::max_payload_size::<Standard<Block>, Scheme>(validators, &rules),
+        marshal::max_payload_size::<Standard<Block>, Scheme>(validators, &rules::<A>(config)),
         config.max_frame_bytes,
     ])
 }
@@ -146,40 +103,38 @@ pub fn max_message_bytes<A: Application>(config: &EngineConfig) -> u32 {
     reason = "task handles have nothing to show"
 )]
 pub struct Actors<X: Send + 'static> {
-    delivery: Handle<X>,
+    delivery: Handle<Halt<X>>,
     others: Vec<Handle<()>>,
 }
 
-/// Why a validator ended by itself.
-#[derive(Debug)]
-pub enum Ended<X> {
-    /// The application could not apply a final block.
-    Application(X),
-    /// An actor ended.
-    Actor,
-}
-
 impl<X: Send + 'static> Actors<X> {
-    /// Waits until any task ends; none ends while all is well.
-    pub async fn ended(self) -> Ended<X> {
+    /// Waits until any task ends, which none does while all is well; `None` if it was an actor of
+    /// the library.
+    pub async fn ended(self) -> Option<Halt<X>> {
         let others = futures::future::select_all(self.others);
         tokio::select! {
-            outcome = self.delivery => outcome.map_or(Ended::Actor, Ended::Application),
-            _ = others => Ended::Actor,
+            biased;
+            halt = self.delivery => halt.ok(),
+            _ = others => None,
         }
     }
 }
 
-/// Starts the actors of one validator.
+/// Starts the actors of one validator, whose files have names that start with `partition`.
+///
+/// # Panics
+///
+/// If the genesis block breaks the application's own rules of blocks, or is not the one with which
+/// the directory was first used.
 pub async fn start<E, A, S, R, B, P>(
     context: E,
     config: &EngineConfig,
     identity: &Identity,
+    partition: &str,
     mut application: A,
-    channels: Channels<S, R>,
-    (blocker, peers): (B, P),
+    links: Links<S, R, B, P>,
     (outbox, status): (Outbox, Status),
-) -> Actors<A::Error>
+) -> Result<Actors<A::Error>, StorageError>
 where
     E: Runtime,
     A: Application + Sync,
@@ -188,48 +143,34 @@ where
     B: Blocker<PublicKey = PublicKey>,
     P: Provider<PublicKey = PublicKey>,
 {
+    let Links {
+        channels,
+        blocker,
+        peers,
+    } = links;
     let rules = rules::<A>(config);
-    let genesis = digested(application.genesis());
-    assert!(
-        rules.accept(genesis.inner()),
-        "the genesis block breaks the rules of blocks"
-    );
-    let me = identity.public_key();
-    let scheme = Scheme::signer(
-        &config.namespace,
-        identity.committee.clone(),
-        identity.key.clone(),
-    )
-    .expect("the identity was checked to be in its committee");
+    let genesis = genesis(&mut application, rules);
+    let digest = genesis.digest();
     let cache = CacheRef::new(PAGE, PAGES);
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("blocks"),
-        buffered::Config {
-            public_key: me.clone(),
-            mailbox_size: MAILBOX,
-            deque_size: BLOCKS_PER_PEER,
-            priority: false,
-            codec_config: rules,
-            peer_provider: peers.clone(),
-            strategy: Sequential,
-        },
+        buffer(identity, rules, peers.clone()),
     );
     let resolver = backfill::init(
         context.child("backfill"),
-        backfill::Config {
-            public_key: me,
-            peer_provider: peers,
-            blocker: blocker.clone(),
-            mailbox_size: MAILBOX,
-            fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-            fetch_retry_delay: FETCH_RETRY,
-            priority_requests: false,
-            priority_responses: false,
-        },
+        backfill_from(identity, blocker.clone(), peers),
         channels.backfill,
     );
-    let (marshal, mailbox) = open_marshal(&context, rules, genesis.clone(), &scheme, &cache).await;
+    let (marshal, mailbox) = archive::open(
+        &context,
+        partition,
+        rules,
+        genesis,
+        &identity.scheme,
+        &cache,
+    )
+    .await?;
     let (inbox, delivery) = delivery::start(
         context.child("delivery"),
         application.clone(),
@@ -241,34 +182,34 @@ where
         config.max_frame_bytes,
         application.clone(),
         channels.gossip,
-        outbox,
-        status.clone(),
+        (outbox, status.clone()),
     );
     let adapter = Adapter {
         application,
         rules,
         block_interval: config.block_interval,
+        status: status.clone(),
     };
-    let automaton = automaton(context.child("automaton"), adapter, mailbox, epocher());
-    let consensus = simplex::Engine::new(
-        context.child("consensus"),
-        simplex_config(
-            config,
-            scheme,
-            blocker,
-            automaton,
-            status,
-            genesis.digest(),
-            cache,
-        ),
+    let epocher = FixedEpocher::new(EPOCH_LENGTH);
+    let automaton = automaton(context.child("automaton"), adapter, mailbox, epocher);
+    let reporter = Reporters::from((automaton.clone(), status));
+    let settings = consensus(
+        (config, partition),
+        identity,
+        automaton,
+        reporter,
+        blocker,
+        digest,
+        cache,
     );
+    let consensus = simplex::Engine::new(context.child("consensus"), settings);
     let others = vec![
         broadcast.start(channels.blocks),
         marshal.start(inbox, buffer, resolver),
         gossip,
         consensus.start(channels.votes, channels.certificates, channels.resolver),
     ];
-    Actors { delivery, others }
+    Ok(Actors { delivery, others })
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {
@@ -278,88 +219,50 @@ fn rules<A: Application>(config: &EngineConfig) -> BlockRules {
     }
 }
 
-fn epocher() -> FixedEpocher {
-    FixedEpocher::new(NZU64!(u64::MAX))
-}
-
-fn digested(block: Block) -> Digested<Block> {
+fn genesis<A: Application>(application: &mut A, rules: BlockRules) -> Digested<Block> {
+    let block = application.genesis();
+    assert!(
+        rules.accept(&block),
+        "the genesis block breaks the rules of blocks"
+    );
     let digest = Sha256Digest(block.digest());
     Digested::precomputed(block, digest)
 }
 
-type Certificates<E> =
-    prunable::Archive<EightCap, E, Sha256Digest, Finalization<Scheme, Sha256Digest>>;
-type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
-type Marshal<E> = marshal::core::Actor<
-    E,
-    Standard<Block>,
-    ConstantProvider<Scheme, Epoch>,
-    Certificates<E>,
-    Blocks<E>,
-    FixedEpocher,
-    Sequential,
->;
-
-/// Opens the archives of final blocks and certificates, and the actor that keeps them.
-async fn open_marshal<E: Runtime>(
-    context: &E,
+fn buffer<P: Provider<PublicKey = PublicKey>>(
+    identity: &Identity,
     rules: BlockRules,
-    genesis: Digested<Block>,
-    scheme: &Scheme,
-    cache: &CacheRef,
-) -> (Marshal<E>, Mailbox<Scheme, Standard<Block>>) {
-    let certificates = Certificates::init(
-        context.child("certificates"),
-        archive(
-            "certificates",
-            Scheme::certificate_codec_config_unbounded(),
-            cache,
-        ),
-    );
-    let certificates = certificates
-        .await
-        .expect("the archive of certificates opens");
-    let blocks = Blocks::init(context.child("archive"), archive("blocks", rules, cache));
-    let blocks = blocks.await.expect("the archive of blocks opens");
-    let (actor, mailbox, _) = Marshal::init(
-        context.child("marshal"),
-        certificates,
-        blocks,
-        marshal::Config {
-            provider: ConstantProvider::new(scheme.clone()),
-            epocher: epocher(),
-            start: marshal::Start::Genesis(genesis),
-            partition_prefix: "marshal".to_owned(),
-            mailbox_size: MAILBOX,
-            view_retention: BLOCK_RETENTION,
-            prunable_items_per_section: CACHE_SECTION,
-            page_cache: cache.clone(),
-            replay_buffer: REPLAY_BUFFER,
-            key_write_buffer: WRITE_BUFFER,
-            value_write_buffer: WRITE_BUFFER,
-            block_codec_config: rules,
-            max_repair: REPAIRS,
-            max_pending_acks: UNAPPLIED,
-            strategy: Sequential,
-        },
-    )
-    .await;
-    (actor, mailbox)
+    peers: P,
+) -> buffered::Config<PublicKey, BlockRules, P, Sequential> {
+    buffered::Config {
+        public_key: identity.public_key(),
+        mailbox_size: MAILBOX,
+        deque_size: BLOCKS_PER_PEER,
+        priority: false,
+        codec_config: rules,
+        peer_provider: peers,
+        strategy: Sequential,
+    }
 }
 
-fn archive<C>(name: &str, codec_config: C, cache: &CacheRef) -> prunable::Config<EightCap, C> {
-    prunable::Config {
-        translator: EightCap,
-        metadata_partition: format!("{name}-metadata"),
-        key_partition: format!("{name}-keys"),
-        key_page_cache: cache.clone(),
-        value_partition: format!("{name}-values"),
-        compression: None,
-        codec_config,
-        items_per_section: ARCHIVE_SECTION,
-        key_write_buffer: WRITE_BUFFER,
-        value_write_buffer: WRITE_BUFFER,
-        replay_buffer: REPLAY_BUFFER,
+fn backfill_from<B, P>(
+    identity: &Identity,
+    blocker: B,
+    peers: P,
+) -> backfill::Config<PublicKey, P, B>
+where
+    B: Blocker<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+{
+    backfill::Config {
+        public_key: identity.public_key(),
+        peer_provider: peers,
+        blocker,
+        mailbox_size: MAILBOX,
+        fetch_timeout: NZDuration!(FETCH_TIMEOUT),
+        fetch_retry_delay: FETCH_RETRY,
+        priority_requests: false,
+        priority_responses: false,
     }
 }
 
@@ -374,12 +277,12 @@ type Consensus<E, A, B> = simplex::Config<
     Sequential,
 >;
 
-fn simplex_config<E, A, B>(
-    config: &EngineConfig,
-    scheme: Scheme,
-    blocker: B,
+fn consensus<E, A, B>(
+    (config, partition): (&EngineConfig, &str),
+    identity: &Identity,
     automaton: Automaton<E, A>,
-    status: Status,
+    reporter: Reporters<Automaton<E, A>, Status>,
+    blocker: B,
     genesis: Sha256Digest,
     page_cache: CacheRef,
 ) -> Consensus<E, A, B>
@@ -390,16 +293,16 @@ where
 {
     let timing = config.timing();
     simplex::Config {
-        scheme,
+        scheme: identity.scheme.clone(),
         elector: RoundRobin::default(),
         blocker,
         automaton: automaton.clone(),
-        relay: automaton.clone(),
-        reporter: Reporters::from((automaton, status)),
+        relay: automaton,
+        reporter,
         // Who signs two votes for one view is to be found out, even late.
         track_historical_votes: true,
         strategy: Sequential,
-        partition: "consensus".to_owned(),
+        partition: format!("{partition}-consensus"),
         mailbox_size: MAILBOX,
         epoch: EPOCH,
         floor: Floor::Genesis(genesis),

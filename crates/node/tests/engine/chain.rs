@@ -6,31 +6,32 @@ use sha2::{Digest as _, Sha256};
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 use tokio::sync::{Notify, watch};
 
 /// A final block as this node saw it.
 #[derive(Clone)]
-pub struct Final {
-    pub block: Arc<Block>,
-    pub certificate: Option<FinalityCertificate>,
-    pub at: Instant,
+pub(crate) struct Final {
+    pub(crate) block: Arc<Block>,
+    pub(crate) certificate: Option<FinalityCertificate>,
 }
+
+/// A frame and who sent it.
+pub(crate) type Frame = ([u8; 32], Bytes);
 
 /// Transactions in, final blocks out; clones share everything.
 #[derive(Clone)]
-pub struct Chain {
+pub(crate) struct Chain {
     pending: Arc<Mutex<Vec<Bytes>>>,
     arrived: Arc<Notify>,
     finals: Arc<Mutex<Vec<Final>>>,
-    heard: Arc<Mutex<Vec<([u8; 32], Bytes)>>>,
+    heard: Arc<Mutex<Vec<Frame>>>,
     height: watch::Sender<u64>,
     max_body: usize,
 }
 
 impl Chain {
-    pub fn new(max_body: usize) -> Self {
+    pub(crate) fn new(max_body: usize) -> Self {
         Self {
             pending: Arc::default(),
             arrived: Arc::default(),
@@ -42,29 +43,35 @@ impl Chain {
     }
 
     /// Adds a transaction that the next proposal of this node carries.
-    pub fn submit(&self, transaction: Bytes) {
+    pub(crate) fn submit(&self, transaction: Bytes) {
         self.pending.lock().unwrap().push(transaction);
         self.arrived.notify_one();
     }
 
     /// Final blocks so far, from height one.
-    pub fn finals(&self) -> Vec<Final> {
+    pub(crate) fn finals(&self) -> Vec<Final> {
         self.finals.lock().unwrap().clone()
     }
 
     /// Frames heard from peers.
-    pub fn heard(&self) -> Vec<([u8; 32], Bytes)> {
+    pub(crate) fn heard(&self) -> Vec<Frame> {
         self.heard.lock().unwrap().clone()
     }
 
-    pub fn height(&self) -> u64 {
+    pub(crate) fn height(&self) -> u64 {
         *self.height.borrow()
     }
 
     /// Resolves when the block at `height` is final here.
-    pub async fn reached(&self, height: u64) {
+    pub(crate) async fn reached(&self, height: u64) {
         let mut heights = self.height.subscribe();
         heights.wait_for(|now| *now >= height).await.unwrap();
+    }
+
+    /// Forgets all blocks above `height`, as an application restored from a backup would.
+    pub(crate) fn lose(&self, height: u64) {
+        self.finals.lock().unwrap().truncate(height as usize);
+        self.height.send_replace(height);
     }
 
     fn take(&self) -> Option<Bytes> {
@@ -85,7 +92,7 @@ impl Chain {
 }
 
 /// Transactions of a block's body, in order.
-pub fn transactions(block: &Block) -> Vec<Bytes> {
+pub(crate) fn transactions(block: &Block) -> Vec<Bytes> {
     let mut body = block.body().clone();
     let mut found = Vec::new();
     while body.len() >= 4 {
@@ -95,7 +102,7 @@ pub fn transactions(block: &Block) -> Vec<Bytes> {
     found
 }
 
-pub fn block(height: u64, parent: [u8; 32], body: Bytes) -> Block {
+pub(crate) fn block(height: u64, parent: [u8; 32], body: Bytes) -> Block {
     let mut header = Vec::with_capacity(72);
     header.extend_from_slice(&height.to_be_bytes());
     header.extend_from_slice(&parent);
@@ -119,6 +126,10 @@ impl Application for Chain {
         block(0, [0; 32], Bytes::new())
     }
 
+    fn applied(&mut self) -> u64 {
+        self.height()
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<Block>,
@@ -131,6 +142,7 @@ impl Application for Chain {
                 return Some(child(body));
             }
             tokio::select! {
+                biased;
                 () = &mut deadline => return Some(child(Bytes::new())),
                 () = self.arrived.notified() => {}
             }
@@ -148,20 +160,14 @@ impl Application for Chain {
     ) -> Result<(), Infallible> {
         let mut finals = self.finals.lock().unwrap();
         let height = block.height() as usize;
-        if height == 0 {
-            assert_eq!(*block, Self::genesis(&mut self.clone()));
-        } else if let Some(known) = finals.get(height - 1) {
+        if let Some(known) = finals.get(height - 1) {
             assert_eq!(known.block, block, "a final block changed");
         } else {
             assert_eq!(finals.len(), height - 1, "a final block was left out");
             if let Some(last) = finals.last() {
                 assert_eq!(last.block.digest(), block.parent());
             }
-            finals.push(Final {
-                block,
-                certificate,
-                at: Instant::now(),
-            });
+            finals.push(Final { block, certificate });
             self.height.send_replace(height as u64);
         }
         Ok(())
