@@ -1,1 +1,14 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+pub mod blob;
+pub mod certificate;
+pub mod erase;
+pub mod keystore;
+pub mod keytable;
+pub mod seal;
+pub mod secret;
+pub mod wrap;
+
+mod aead;
+mod derive;
+mod entropy;

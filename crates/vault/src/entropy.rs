@@ -1,0 +1,12 @@
+//! Randomness of the operating system, through the one cryptographic library.
+
+/// Fresh random bytes. A node that cannot draw them must stop before it seals anything.
+#[expect(
+    clippy::expect_used,
+    reason = "without entropy every key and nonce would be predictable"
+)]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system yields randomness");
+    bytes
+}

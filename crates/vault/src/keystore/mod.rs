@@ -1,0 +1,141 @@
+//! Private keys behind one trait, and the key file that implements it.
+//!
+//! A key is used where it lies: [`KeyStore::sign`], [`KeyStore::unwrap_for`]. [`KeyStore::expose`] exists for what
+//! other libraries must hold themselves (the engine's validator seed, branch keys, the TLS key).
+
+mod file;
+mod format;
+mod name;
+mod replace;
+mod secret;
+mod signer;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+pub use self::file::FileKeyStore;
+pub use self::format::KdfCost;
+pub use self::name::{InvalidSecretName, SecretName};
+pub use self::secret::{Secret, SecretKind};
+pub use self::signer::Signer;
+use crate::entropy::random;
+use crate::secret::{ClearBytes, SmallKey};
+use crate::wrap::{HpkeError, HpkePublicKey, WrappedKey, WrappingKey};
+
+/// Holds a member's or a node's private keys.
+pub trait KeyStore: fmt::Debug + Send + Sync {
+    /// Adds secrets, all or none, durably before it returns.
+    fn insert_all(&self, secrets: Vec<(SecretName, Secret)>) -> Result<(), KeyStoreError>;
+
+    /// Destroys a secret, durably before it returns.
+    fn destroy(&self, name: &SecretName) -> Result<(), KeyStoreError>;
+
+    /// The names of the secrets, in order.
+    fn names(&self) -> Vec<SecretName>;
+
+    /// Whether there is a secret of that name.
+    fn contains(&self, name: &SecretName) -> bool;
+
+    /// The Ed25519 public key of a signing key.
+    fn public_key(&self, name: &SecretName) -> Result<[u8; 32], KeyStoreError>;
+
+    /// An Ed25519 signature.
+    fn sign(&self, name: &SecretName, message: &[u8]) -> Result<[u8; 64], KeyStoreError>;
+
+    /// The HPKE public key of an agreement key.
+    fn hpke_public_key(&self, name: &SecretName) -> Result<HpkePublicKey, KeyStoreError>;
+
+    /// Unwraps a key that was wrapped to an agreement key.
+    fn unwrap_for(
+        &self,
+        name: &SecretName,
+        info: &[u8],
+        associated_data: &[u8],
+        wrapped: &WrappedKey,
+    ) -> Result<ClearBytes, KeyStoreError>;
+
+    /// The secret itself, whatever its kind (for a signing key the Ed25519 seed).
+    fn expose(&self, name: &SecretName) -> Result<Zeroizing<[u8; 32]>, KeyStoreError>;
+
+    /// A signing key as PKCS#8 (DER), for TLS and token libraries.
+    fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError>;
+
+    /// Adds one secret.
+    fn insert(&self, name: SecretName, secret: Secret) -> Result<(), KeyStoreError> {
+        self.insert_all(vec![(name, secret)])
+    }
+
+    /// Adds a fresh secret.
+    fn generate(&self, name: SecretName, kind: SecretKind) -> Result<(), KeyStoreError> {
+        self.insert(name, Secret::new(kind, random()))
+    }
+
+    /// Adds a fresh wrapping key for an epoch.
+    fn generate_wrapping_key(&self, epoch: u32) -> Result<(), KeyStoreError> {
+        self.generate(SecretName::wrapping(epoch), SecretKind::Symmetric)
+    }
+
+    /// The wrapping key of an epoch.
+    fn wrapping_key(&self, epoch: u32) -> Result<WrappingKey, KeyStoreError> {
+        let key = self.expose(&SecretName::wrapping(epoch))?;
+        Ok(WrappingKey::new(epoch, SmallKey::from_bytes(*key)))
+    }
+
+    /// The wrapping key of the latest epoch, if there is any.
+    fn latest_wrapping_key(&self) -> Result<Option<WrappingKey>, KeyStoreError> {
+        let epochs = self.names().into_iter().filter_map(|name| name.epoch());
+        epochs
+            .max()
+            .map(|epoch| self.wrapping_key(epoch))
+            .transpose()
+    }
+}
+
+/// Why a key store refuses or fails.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyStoreError {
+    /// There is no key file at that place.
+    #[error("there is no key file at {0}")]
+    NoKeyFile(PathBuf),
+    /// A key file is there already; it is never overwritten by a new one.
+    #[error("there is a key file at {0} already")]
+    KeyFileExists(PathBuf),
+    /// The file is something else.
+    #[error("file is not a key file")]
+    NotAKeyFile,
+    /// The key file is of a format that this software does not know.
+    #[error("key file has the unknown format version {0}")]
+    UnknownVersion(u8),
+    /// The key file was damaged or changed.
+    #[error("key file is corrupted")]
+    Corrupted,
+    /// The passphrase is not the key file's.
+    #[error("passphrase is wrong")]
+    WrongPassphrase,
+    /// The file asks for more memory or time than a key file may.
+    #[error("key file asks for excessive key derivation parameters")]
+    ExcessiveCost,
+    /// Another process gave the file a new passphrase; it must be opened again.
+    #[error("key file was given a new passphrase by another process")]
+    PassphraseChanged,
+    /// A secret of that name is there already.
+    #[error("secret {0} is there already")]
+    SecretExists(SecretName),
+    /// There is no secret of that name.
+    #[error("there is no secret {0}")]
+    NoSecret(SecretName),
+    /// The secret is not for that use.
+    #[error("secret {0} is not for this use")]
+    WrongKind(SecretName),
+    /// What was wrapped to a key of this store does not unwrap.
+    #[error(transparent)]
+    Unwrap(#[from] HpkeError),
+    /// The disk failed.
+    #[error("key file cannot be read or written")]
+    Io(#[from] std::io::Error),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! One signing key of a key store, as a handle to pass around.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{KeyStore, KeyStoreError, SecretName};
+
+/// Signs with one key of a store; stops working when the key is destroyed.
+#[derive(Clone)]
+pub struct Signer {
+    store: Arc<dyn KeyStore>,
+    name: SecretName,
+    public_key: [u8; 32],
+}
+
+impl Signer {
+    /// A handle to the signing key `name`.
+    pub fn new(store: Arc<dyn KeyStore>, name: SecretName) -> Result<Self, KeyStoreError> {
+        let public_key = store.public_key(&name)?;
+        Ok(Self {
+            store,
+            name,
+            public_key,
+        })
+    }
+
+    /// The Ed25519 public key.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
+    /// An Ed25519 signature.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeyStoreError> {
+        self.store.sign(&self.name, message)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.name)
+    }
+}
