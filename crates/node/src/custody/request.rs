@@ -54,8 +54,13 @@ pub struct Enrolment {
 /// One change to the records.
 #[derive(Clone)]
 pub enum Change {
-    /// A new document; its id is the resource's if it has one that is not taken, else a fresh one.
-    Create(Resource),
+    /// A new document.
+    Create {
+        /// The content; an id in it is ignored.
+        resource: Resource,
+        /// The id that a transaction assigned; a fresh one if there is none.
+        id: Option<String>,
+    },
     /// A new version, or the first one under the resource's own id.
     Update {
         /// The content, with its id.
