@@ -183,10 +183,6 @@ impl View<'_> {
         Ok(false)
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "three results of one pass over the statements"
-    )]
     fn append(
         &self,
         statements: &[&Arc<Pooled>],

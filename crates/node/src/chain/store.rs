@@ -247,11 +247,6 @@ impl Store {
         Ok(())
     }
 
-    /// Makes everything written so far durable.
-    pub(super) fn persist(&self) -> Result<(), StoreError> {
-        Ok(self.database.persist(PersistMode::SyncAll)?)
-    }
-
     /// Bytes on disk.
     pub(super) fn disk_bytes(&self) -> Result<u64, StoreError> {
         Ok(self.database.disk_space()?)
