@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use interop::fhir::search::IndexTerms;
-use interop::fhir::{DisclosureFacts, Issue, IssueType, ResourceType};
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{Issue, IssueType, ResourceType};
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};

@@ -14,7 +14,7 @@ use ledger::stream::Branch;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use super::request::{MissingConsent, SealedConsent, SignedConsent};
+use super::request::{MissingConsent, SealedConsent};
 use super::rows::{AdoptedRow, EntryRow, Own, SignedRow, adopted_key, decode};
 use super::store::Table;
 use super::subject::Subject;

@@ -1,7 +1,7 @@
 //! Decisions: who may open what, from the consents known here at the height of the last final block.
 
 use contracts::descriptor::Decided;
-use interop::fhir::DisclosureFacts;
+use interop::fhir::disclosure::DisclosureFacts;
 use ledger::ids::Height;
 
 use super::request::Requester;

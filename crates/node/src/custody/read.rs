@@ -54,7 +54,7 @@ impl Custody {
             return Err(CustodyError::NotFound);
         }
         let loaded = loaded.ok_or(CustodyError::Gone)?;
-        self.open(&head, version, &loaded).await?.ok_or(CustodyError::Gone)
+        self.unseal(&head, version, &loaded).await?.ok_or(CustodyError::Gone)
     }
 
     pub(super) async fn read_history(
@@ -84,7 +84,7 @@ impl Custody {
             entries.push(HistoryEntry {
                 version,
                 last_updated_ms: loaded.row.facts.recorded_at,
-                opened: self.open(&head, version, &loaded).await?,
+                opened: self.unseal(&head, version, &loaded).await?,
             });
         }
         Ok(entries)
@@ -197,12 +197,12 @@ impl Custody {
     ) -> Result<Opened, CustodyError> {
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let loaded = self.load(&document, version)?.ok_or(CustodyError::Gone)?;
-        let opened = self.open(head, version, &loaded).await?;
+        let opened = self.unseal(head, version, &loaded).await?;
         opened.ok_or(CustodyError::Gone)
     }
 
     /// Opens a version; `None` if it deletes the document. The access must be on record.
-    pub(super) async fn open(
+    pub(super) async fn unseal(
         &self,
         head: &Head,
         version: u64,

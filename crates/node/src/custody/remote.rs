@@ -289,7 +289,7 @@ impl Custody {
 
 impl Asking {
     /// The facts of the version; what has become sensitive since is sensitive in older versions too.
-    fn disclosure(&self) -> interop::fhir::DisclosureFacts {
+    fn disclosure(&self) -> interop::fhir::disclosure::DisclosureFacts {
         let mut facts = self.loaded.row.facts.disclosure.clone();
         facts
             .labels

@@ -3,7 +3,8 @@
 //! A key holds random ids, keyed hashes, tags and numbers, never an identifier. Values that say something about a
 //! patient are sealed with the name of their table and their key, so that a row cannot be moved.
 
-use interop::fhir::{DisclosureFacts, ResourceType};
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{ResourceType};
 use interop::fhir::search::IndexTerms;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName};

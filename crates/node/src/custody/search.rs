@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use interop::fhir::search::{Candidate, Query};
-use interop::fhir::{DisclosureFacts, ResourceType};
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{ResourceType};
 
 use super::read::is_recorded;
 use super::request::{Everything, Opened, Requester, SearchPage, Withheld};

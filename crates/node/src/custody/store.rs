@@ -169,8 +169,9 @@ impl Store {
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
         self.tables
             .keyspace(table)
+            .map(|keyspace| keyspace.prefix(prefix))
             .into_iter()
-            .flat_map(|keyspace| keyspace.prefix(prefix))
+            .flatten()
             .map(pair)
     }
 
@@ -182,8 +183,9 @@ impl Store {
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
         self.tables
             .keyspace(table)
+            .map(|keyspace| keyspace.range(first.to_be_bytes()..))
             .into_iter()
-            .flat_map(move |keyspace| keyspace.range(first.to_be_bytes()..))
+            .flatten()
             .map(pair)
     }
 

@@ -8,7 +8,7 @@ use ledger::stream::{Branch, BranchKey, RootKey};
 
 use super::CustodyError;
 use super::keys::{Keys, random};
-use super::rows::{BranchRow, Own, SecretRow, SubjectId, SubjectRow, decode};
+use super::rows::{BranchRow, Own, SecretRow, SubjectId, SubjectRow};
 use super::store::{Store, Table, Transaction};
 
 /// A subject in memory.
