@@ -329,3 +329,6 @@ impl Inner {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

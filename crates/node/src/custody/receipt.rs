@@ -62,11 +62,9 @@ impl Custody {
             Ok(Descriptor::Record(record)) => record.next,
             _ => return Err(CustodyError::Storage("a version's descriptor".to_owned())),
         };
-        if version == head.version && !self.is_used(next)? {
-            self.item_receipt(tag, &[next])
-        } else {
-            self.item_receipt(tag, &[])
-        }
+        let next = [next];
+        let is_current = version == head.version;
+        self.item_receipt(tag, if is_current { next.as_slice() } else { &[] })
     }
 
     pub(super) fn item_receipt(
@@ -79,12 +77,6 @@ impl Custody {
             Some(position) => Ok(anchor.receipt(position, absent)?),
             None => Ok(None),
         }
-    }
-
-    /// Whether the ledger has a tag of this member.
-    fn is_used(&self, tag: Tag) -> Result<bool, CustodyError> {
-        let located = self.0.anchor.locate(&self.0.home.member, tag)?;
-        Ok(located.is_some())
     }
 
     pub(super) fn accesses(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
