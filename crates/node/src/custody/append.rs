@@ -3,7 +3,6 @@
 //! The writer is the only one that assigns versions and positions, and it does so in the batch that holds the rows:
 //! a position is either durable with its entry or was never taken.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
@@ -110,44 +109,57 @@ impl Home {
             created,
         };
         if let (Some(head), None) = (&head, &draft.content)
-            && head.facts.deleted
+            && head.deleted
             && !draft.erases
         {
-            return Ok(written(head.version, head.facts.recorded_at, false));
+            return Ok(written(head.version, head.recorded_at, false));
         }
-        let next = self.next_head(&draft, head.as_ref(), now)?;
-        let created = head.is_none_or(|head| head.facts.deleted);
-        let answer = written(next.version, next.facts.recorded_at, created);
-        self.put_version(transaction, draft, next)?;
-        Ok(answer)
-    }
-
-    fn next_head(
-        &self,
-        draft: &Draft,
-        head: Option<&Head>,
-        now: u64,
-    ) -> Result<Head, CustodyError> {
-        let (disclosure, branch) = match (&draft.content, head) {
-            (Some(content), _) => (content.disclosure.clone(), content.branch),
-            (None, Some(head)) if draft.erases => (bare(&head.facts), head.facts.branch),
-            (None, Some(head)) => (head.facts.disclosure.clone(), head.facts.branch),
+        let disclosure = match (&draft.content, &head) {
+            (Some(content), _) => content.disclosure.clone(),
+            (None, Some(head)) => self.last_disclosure(transaction, &draft, head)?,
             (None, None) => return Err(CustodyError::NotFound),
         };
-        Ok(Head {
+        let branch = draft.content.as_ref().map(|content| content.branch);
+        let before = head.as_ref().map(|head| head.branch);
+        let branch = branch.or(before).ok_or(CustodyError::NotFound)?;
+        let next = Head {
             resource_type: draft.resource_type.as_str().to_owned(),
             id: draft.id.clone(),
             subject: draft.subject.id,
-            stream: head.map_or(branch, |head| head.stream),
-            version: head.map_or(0, |head| head.version).saturating_add(1),
-            facts: Facts {
-                deleted: draft.content.is_none(),
-                erased: draft.erases,
-                recorded_at: now.max(head.map_or(0, |head| head.facts.recorded_at)),
-                branch,
-                disclosure,
-            },
-        })
+            stream: head.as_ref().map_or(branch, |head| head.stream),
+            version: head.as_ref().map_or(0, |head| head.version).saturating_add(1),
+            deleted: draft.content.is_none(),
+            recorded_at: now.max(head.as_ref().map_or(0, |head| head.recorded_at)),
+            branch,
+        };
+        let created = head.is_none_or(|head| head.deleted);
+        let answer = written(next.version, next.recorded_at, created);
+        self.put_version(transaction, draft, next, disclosure)?;
+        Ok(answer)
+    }
+
+    /// The facts that a version without content takes over from the one before.
+    fn last_disclosure(
+        &self,
+        transaction: &Transaction<'_>,
+        draft: &Draft,
+        head: &Head,
+    ) -> Result<DisclosureFacts, CustodyError> {
+        let key = version_key(&draft.document, head.version);
+        let erase = self.keys.erase_key_in(transaction, &key)?;
+        let (Some(erase), Some(row)) = (erase, transaction.get(Table::Versions, &key)?) else {
+            return Err(CustodyError::Storage("a head names no version".to_owned()));
+        };
+        let row: VersionRow = erase.open(Table::Versions, &key, &row)?;
+        let mut facts = row.facts.disclosure;
+        if draft.erases {
+            // What remains keeps decisions as strict as they were.
+            facts.categories.clear();
+            facts.codes.clear();
+            facts.author = None;
+            facts.period = None;
+        }
+        Ok(facts)
     }
 
     fn put_version(
@@ -155,6 +167,7 @@ impl Home {
         transaction: &mut Transaction<'_>,
         draft: Draft,
         head: Head,
+        disclosure: DisclosureFacts,
     ) -> Result<(), CustodyError> {
         let Draft {
             subject,
@@ -168,8 +181,8 @@ impl Home {
         let versions = subject
             .key(head.stream)?
             .document(&head.resource_type, &head.id);
-        let entries = subject.key(head.facts.branch)?.entries();
-        let entry = self.take_position(transaction, &subject, head.facts.branch)?;
+        let entries = subject.key(head.branch)?.entries();
+        let entry = self.take_position(transaction, &subject, head.branch)?;
         let descriptor = Descriptor::Record(RecordDescriptor {
             resource_type: head.resource_type.clone(),
             id: head.id.clone(),
@@ -180,7 +193,7 @@ impl Home {
                 .map_or_else(|| Digest::of(&[]), |content| content.digest),
             media_type: "application/fhir+json".to_owned(),
             author,
-            recorded_at: head.facts.recorded_at,
+            recorded_at: head.recorded_at,
             labels: content
                 .as_ref()
                 .map_or_else(Vec::new, |content| content.labels.clone()),
@@ -193,13 +206,19 @@ impl Home {
         let named = EntryRow::Version { document, version };
         self.put_entry(transaction, tags[1], named);
 
+        let facts = Facts {
+            deleted: head.deleted,
+            recorded_at: head.recorded_at,
+            branch: head.branch,
+            disclosure,
+        };
         let terms_key = self.keys.terms(&head.resource_type, &[&subject.id, &document]);
         let (payload, signed) = match content {
             Some(content) => {
                 let row = TermsRow {
                     id: head.id.clone(),
                     version,
-                    facts: head.facts.clone(),
+                    facts: facts.clone(),
                     terms: content.terms,
                 };
                 let sealed = erase.seal(Table::Terms, &terms_key, &row);
@@ -214,7 +233,7 @@ impl Home {
         };
         let row = VersionRow {
             descriptor,
-            facts: head.facts.clone(),
+            facts,
             entry,
             payload,
             signed,
@@ -302,18 +321,6 @@ impl Home {
 
     fn put_entry(&self, transaction: &mut Transaction<'_>, tag: Tag, row: EntryRow) {
         transaction.put(Table::Entries, &tag.0, codec::encode(&row));
-    }
-}
-
-/// What remains of a version's facts when it is erased: what decisions need to stay as strict as they were.
-fn bare(facts: &Facts) -> DisclosureFacts {
-    DisclosureFacts {
-        resource_type: facts.disclosure.resource_type.clone(),
-        labels: facts.disclosure.labels.clone(),
-        categories: BTreeSet::new(),
-        codes: BTreeSet::new(),
-        author: None,
-        period: None,
     }
 }
 

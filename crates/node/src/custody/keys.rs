@@ -108,13 +108,25 @@ impl Keys {
         version: u64,
     ) -> Result<Option<EraseKey>, CustodyError> {
         let key = version_key(document, version);
-        let Some(wrapped) = store.get(Table::EraseKeys, &key)? else {
-            return Ok(None);
-        };
-        let bytes = cipher::open(&self.wrapping, &bound(Table::EraseKeys, &key), &wrapped)?;
+        let wrapped = store.get(Table::EraseKeys, &key)?;
+        wrapped.map(|wrapped| self.unwrap(&key, &wrapped)).transpose()
+    }
+
+    /// The same on the writer's thread.
+    pub(crate) fn erase_key_in(
+        &self,
+        transaction: &Transaction<'_>,
+        key: &[u8; 24],
+    ) -> Result<Option<EraseKey>, CustodyError> {
+        let wrapped = transaction.get(Table::EraseKeys, key)?;
+        wrapped.map(|wrapped| self.unwrap(key, &wrapped)).transpose()
+    }
+
+    fn unwrap(&self, key: &[u8; 24], wrapped: &[u8]) -> Result<EraseKey, CustodyError> {
+        let bytes = cipher::open(&self.wrapping, &bound(Table::EraseKeys, key), wrapped)?;
         let bytes = bytes.as_slice().try_into();
         bytes
-            .map(|bytes| Some(EraseKey(RootKey::from_bytes(bytes))))
+            .map(|bytes| EraseKey(RootKey::from_bytes(bytes)))
             .map_err(|_| CustodyError::Storage("an erase key has another length".to_owned()))
     }
 

@@ -30,11 +30,11 @@ impl Custody {
     ) -> Result<Opened, CustodyError> {
         let head = self.known(by, resource_type, id)?;
         let subject = self.0.subjects.load(&head.subject)?;
-        self.admit(by, "read", &subject, &head, &head.facts).await?;
-        if head.facts.deleted {
-            return Err(CustodyError::Gone);
-        }
-        self.open_version(&head, head.version).await
+        let loaded = self.current(&head)?;
+        let facts = &loaded.row.facts;
+        self.admit(by, "read", &subject, &head, facts).await?;
+        let opened = self.unseal(&head, head.version, &loaded).await?;
+        opened.ok_or(CustodyError::Gone)
     }
 
     pub(super) async fn read_version(
@@ -48,7 +48,8 @@ impl Custody {
         let subject = self.0.subjects.load(&head.subject)?;
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let loaded = self.load(&document, version)?;
-        let facts = loaded.as_ref().map_or(&head.facts, |loaded| &loaded.row.facts);
+        let current = self.current(&head)?;
+        let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
         self.admit(by, "vread", &subject, &head, facts).await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);
@@ -65,14 +66,16 @@ impl Custody {
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         let head = self.known(by, resource_type, id)?;
         let subject = self.0.subjects.load(&head.subject)?;
-        self.admit(by, "history", &subject, &head, &head.facts).await?;
+        let current = self.current(&head)?;
+        self.admit(by, "history", &subject, &head, &current.row.facts)
+            .await?;
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let mut entries = Vec::new();
         for version in (1..=head.version).rev() {
             let Some(loaded) = self.load(&document, version)? else {
                 entries.push(HistoryEntry {
                     version,
-                    last_updated_ms: head.facts.recorded_at,
+                    last_updated_ms: head.recorded_at,
                     opened: None,
                 });
                 continue;
@@ -190,15 +193,11 @@ impl Custody {
         Ok(Some(Loaded { row, erase }))
     }
 
-    pub(super) async fn open_version(
-        &self,
-        head: &Head,
-        version: u64,
-    ) -> Result<Opened, CustodyError> {
+    /// The rows of the current version.
+    pub(super) fn current(&self, head: &Head) -> Result<Loaded, CustodyError> {
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
-        let loaded = self.load(&document, version)?.ok_or(CustodyError::Gone)?;
-        let opened = self.unseal(head, version, &loaded).await?;
-        opened.ok_or(CustodyError::Gone)
+        self.load(&document, head.version)?
+            .ok_or_else(|| CustodyError::Storage("a head names no version".to_owned()))
     }
 
     /// Opens a version; `None` if it deletes the document. The access must be on record.

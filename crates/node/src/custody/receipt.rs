@@ -25,7 +25,8 @@ impl Custody {
         let subject = self.0.subjects.load(&head.subject)?;
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let loaded = self.load(&document, version)?;
-        let facts = loaded.as_ref().map_or(&head.facts, |loaded| &loaded.row.facts);
+        let current = self.current(&head)?;
+        let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
         self.admit(by, "receipt", &subject, &head, facts).await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);

@@ -1,6 +1,6 @@
 //! Between members: what is shown to holders of branches, what is asked, and what is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ledger::codec;
@@ -64,6 +64,8 @@ struct Asking {
     head: Head,
     version: u64,
     loaded: Loaded,
+    /// Labels of the current version: what has become sensitive is so in older versions too.
+    labels: BTreeSet<String>,
 }
 
 impl Custody {
@@ -219,8 +221,10 @@ impl Custody {
         if loaded.row.facts.deleted {
             return Ok(Err("deleted"));
         }
+        let labels = self.current(&head)?.row.facts.disclosure.labels;
         Ok(Ok(Asking {
             tag,
+            labels,
             head,
             version,
             loaded,
@@ -275,6 +279,7 @@ impl Custody {
             head,
             version,
             loaded,
+            ..
         } = one;
         Ok(Granted {
             tag,
@@ -288,12 +293,9 @@ impl Custody {
 }
 
 impl Asking {
-    /// The facts of the version; what has become sensitive since is sensitive in older versions too.
     fn disclosure(&self) -> interop::fhir::disclosure::DisclosureFacts {
         let mut facts = self.loaded.row.facts.disclosure.clone();
-        facts
-            .labels
-            .extend(self.head.facts.disclosure.labels.iter().cloned());
+        facts.labels.extend(self.labels.iter().cloned());
         facts
     }
 

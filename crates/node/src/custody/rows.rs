@@ -92,7 +92,7 @@ impl BranchRow {
     }
 }
 
-/// A document's current version.
+/// Which version of a document is current. What the version says is sealed under its own key.
 #[derive(Clone, Encode, Decode)]
 pub(crate) struct Head {
     #[n(0)]
@@ -108,7 +108,12 @@ pub(crate) struct Head {
     #[n(4)]
     pub(crate) version: u64,
     #[n(5)]
-    pub(crate) facts: Facts,
+    pub(crate) deleted: bool,
+    #[n(6)]
+    pub(crate) recorded_at: u64,
+    /// The branch of the current version's index entry.
+    #[n(7)]
+    pub(crate) branch: Own,
 }
 
 /// What a decision needs to know of a version.
@@ -117,14 +122,12 @@ pub(crate) struct Facts {
     #[n(0)]
     pub(crate) deleted: bool,
     #[n(1)]
-    pub(crate) erased: bool,
-    #[n(2)]
     pub(crate) recorded_at: u64,
     /// The branch of the index entry and of the descriptor's seal.
-    #[n(3)]
+    #[n(2)]
     pub(crate) branch: Own,
     /// Of the content; of the version before, when this one has none.
-    #[n(4)]
+    #[n(3)]
     pub(crate) disclosure: DisclosureFacts,
 }
 
