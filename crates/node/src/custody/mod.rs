@@ -1,0 +1,334 @@
+//! Custody: the records that this member holds.
+//!
+//! Every opening is decided, recorded durably, and only then answered. Every version that is written, and every
+//! access, is an item on its way to the ledger through the [`crate::outbox`].
+
+mod anchor;
+mod append;
+mod cipher;
+mod consent;
+mod decide;
+mod enroll;
+mod erase;
+mod error;
+mod keys;
+mod payload;
+mod read;
+mod receipt;
+mod remote;
+mod request;
+mod rows;
+mod search;
+pub(crate) mod store;
+mod subject;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use interop::fhir::ResourceType;
+use interop::fhir::search::Query;
+use ledger::ids::{MemberName, Tag};
+use ledger::stream::RootKey;
+use tokio::sync::watch;
+
+use crate::chain::Clock;
+use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
+use append::Home;
+use decide::Rulings;
+use keys::Keys;
+use payload::Payloads;
+use store::{Disk, Persist, Store};
+use subject::Subjects;
+
+pub use anchor::Anchor;
+pub use error::CustodyError;
+pub use remote::{OpenDescriptor, open_descriptor, open_payload};
+pub use request::{
+    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
+    MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
+    SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
+};
+
+/// What custody needs from the node.
+#[derive(Clone)]
+pub struct CustodyOptions {
+    /// The folder of the record store.
+    pub directory: PathBuf,
+    /// This member.
+    pub member: MemberName,
+    /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
+    pub root: RootKey,
+    /// What signs statements.
+    pub signer: Signer,
+    /// How items leave.
+    pub outbox: OutboxConfig,
+    /// Milliseconds since 1970.
+    pub clock: Clock,
+}
+
+/// A handle to the records; clones share it.
+#[derive(Clone)]
+pub struct Custody(Arc<Inner>);
+
+struct Inner {
+    options: CustodyOptions,
+    anchor: Arc<dyn Anchor>,
+    home: Home,
+    store: Arc<Store>,
+    subjects: Subjects,
+    payloads: Payloads,
+    rulings: Rulings,
+    /// Patients by the tag that another member's next consent of theirs will have.
+    expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
+    outbox: watch::Receiver<OutboxStatus>,
+    delivery: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.delivery.abort();
+    }
+}
+
+impl std::fmt::Debug for Custody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Custody")
+            .field("member", &self.0.home.member)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for CustodyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CustodyOptions")
+            .field("directory", &self.directory)
+            .field("member", &self.member)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Custody {
+    /// Opens the records in the options' folder and goes on delivering what its outbox holds.
+    pub fn open(
+        options: CustodyOptions,
+        anchor: Arc<dyn Anchor>,
+    ) -> Result<Self, CustodyError> {
+        Self::open_on(options, anchor, Disk)
+    }
+
+    fn open_on(
+        options: CustodyOptions,
+        anchor: Arc<dyn Anchor>,
+        persist: impl Persist,
+    ) -> Result<Self, CustodyError> {
+        let store = Arc::new(Store::open(&options.directory, persist)?);
+        let keys = Keys::new(&options.root);
+        let (member, network) = (options.member.clone(), anchor.network());
+        let (status, outbox) = watch::channel(OutboxStatus::default());
+        let delivery = Delivery {
+            store: Arc::clone(&store),
+            anchor: Arc::clone(&anchor),
+            member: member.clone(),
+            signer: options.signer.clone(),
+            config: options.outbox.clone(),
+            status,
+        };
+        let subjects = Subjects::new(
+            Arc::clone(&store),
+            Arc::clone(&keys),
+            member.clone(),
+            network,
+        );
+        let custody = Self(Arc::new(Inner {
+            payloads: Payloads {},
+            rulings: Rulings::default(),
+            home: Home {
+                member,
+                network,
+                keys,
+            },
+            subjects,
+            store,
+            expected: Mutex::default(),
+            outbox,
+            delivery: tokio::spawn(delivery.run()),
+            anchor,
+            options,
+        }));
+        for subject in custody.0.subjects.all() {
+            custody.expect_consents_of(&*subject?)?;
+        }
+        Ok(custody)
+    }
+
+    /// What is on its way to the ledger.
+    pub fn outbox(&self) -> OutboxStatus {
+        *self.0.outbox.borrow()
+    }
+
+    /// Takes a patient's branches from the patient's wallet; returns the patient's id here.
+    pub async fn enroll(
+        &self,
+        by: &Requester,
+        enrolment: Enrolment,
+    ) -> Result<String, CustodyError> {
+        self.enroll_patient(by, enrolment).await
+    }
+
+    /// Writes all changes or none; they are durable when this returns.
+    pub async fn write(
+        &self,
+        by: &Requester,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Written>, CustodyError> {
+        self.write_all(by, changes).await
+    }
+
+    /// The current version.
+    pub async fn read(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Opened, CustodyError> {
+        self.read_current(by, resource_type, id).await
+    }
+
+    /// One version.
+    pub async fn vread(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+        version: u64,
+    ) -> Result<Opened, CustodyError> {
+        self.read_version(by, resource_type, id, version).await
+    }
+
+    /// All versions, the newest first.
+    pub async fn history(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Vec<HistoryEntry>, CustodyError> {
+        self.read_history(by, resource_type, id).await
+    }
+
+    /// What matches `query` among the documents that the requester may see.
+    pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
+        self.find(by, query).await
+    }
+
+    /// The patient's documents at this member.
+    pub async fn local_everything(
+        &self,
+        by: &Requester,
+        patient_id: &str,
+    ) -> Result<Everything, CustodyError> {
+        self.everything_here(by, patient_id).await
+    }
+
+    /// The version with its receipt, or that it is not final yet.
+    pub async fn receipt(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+        version: u64,
+    ) -> Result<ReceiptState, CustodyError> {
+        self.export(by, resource_type, id, version).await
+    }
+
+    /// Who asked this member, or asked through it, about the patient whose token this is.
+    pub fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+        self.accesses(by)
+    }
+
+    /// Destroys the keys of all versions of a document, then its rows and payloads; says so on the ledger.
+    pub async fn erase(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Written, CustodyError> {
+        self.erase_document(by, resource_type, id).await
+    }
+
+    /// What this member may see of the patient.
+    pub fn subject_view(&self, patient_id: &str) -> Result<SubjectView, CustodyError> {
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let branches = subject.branches.iter();
+        Ok(SubjectView {
+            patient_id: patient_id.to_owned(),
+            branches: branches.map(|(branch, key)| (branch.clone(), key.clone())).collect(),
+            wallet_key: subject.wallet_key,
+        })
+    }
+
+    /// This member's entries with these tags, sealed for the holders of their branches.
+    pub fn descriptors(
+        &self,
+        tags: &[Tag],
+    ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
+        self.sealed_descriptors(tags)
+    }
+
+    /// Puts a request to another member on record.
+    pub async fn ask(&self, by: &Requester, ask: AccessAsk) -> Result<Asked, CustodyError> {
+        self.ask_another(by, ask).await
+    }
+
+    /// Decides another member's request, document by document, and puts the decision on record.
+    pub async fn answer(&self, request: &RemoteRequest) -> Result<RemoteAnswer, CustodyError> {
+        self.answer_another(request).await
+    }
+
+    /// Consent entries of the patient that the ledger has and this member lacks.
+    pub fn missing_consents(
+        &self,
+        patient_id: &str,
+    ) -> Result<Vec<MissingConsent>, CustodyError> {
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        self.missing(&*subject.ok_or(CustodyError::UnknownPatient)?)
+    }
+
+    /// The patient here whose next consent entry filed through `from` has this tag.
+    pub fn expects(&self, from: &MemberName, tag: Tag) -> Option<String> {
+        self.0.expected().get(&(from.clone(), tag)).cloned()
+    }
+
+    /// Consents filed through this member, sealed for the holders of their branches.
+    pub async fn consents(&self, tags: &[Tag]) -> Result<Vec<Option<SealedConsent>>, CustodyError> {
+        let mut sealed = Vec::with_capacity(tags.len());
+        for sealing in self.sealed_consents(tags) {
+            sealed.push(match sealing? {
+                Some(sealing) => Some(self.seal_consent(sealing).await?),
+                None => None,
+            });
+        }
+        Ok(sealed)
+    }
+
+    /// Takes a consent entry that `from` filed; it must be final, the next one, and signed by the wallet.
+    pub async fn adopt_consent(
+        &self,
+        patient_id: &str,
+        from: &MemberName,
+        consent: &SealedConsent,
+    ) -> Result<(), CustodyError> {
+        self.adopt(patient_id, from, consent).await
+    }
+}
+
+impl Inner {
+    fn expected(&self) -> MutexGuard<'_, BTreeMap<(MemberName, Tag), String>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
