@@ -1,0 +1,21 @@
+//! FHIR R4, JSON only.
+
+pub mod compartment;
+mod json;
+pub mod outcome;
+mod path;
+pub mod reference;
+pub mod resource;
+pub mod resource_type;
+pub mod search;
+
+mod structure;
+pub mod timespan;
+pub mod transaction;
+
+pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
+pub use path::ElementPath;
+pub use resource::{ParseLimits, Resource, ResourceError};
+pub use resource_type::ResourceType;
+pub use structure::{ElementProblem, ElementRule};
+pub use timespan::TimeSpan;

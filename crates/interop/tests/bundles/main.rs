@@ -1,0 +1,6 @@
+//! Whole Bundles through the public interface: the sample data, where it is, and fixtures.
+
+#[cfg(test)]
+mod planning;
+#[cfg(test)]
+mod sample;
