@@ -1,1 +1,4 @@
-//! placeholder
+//! What a member's node does with the world: consensus, stores, and the exchange between members.
+
+pub mod chain;
+pub mod engine;

@@ -1,0 +1,258 @@
+//! Execution: what a block would change, on top of blocks that are not final yet.
+//!
+//! Nothing here waits. A [`View`] is the applied state with the changes of pending ancestors laid over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use contracts::machine::{self, Context, Signature};
+use contracts::rejection::Rejection;
+use ledger::block::{Header, body_of};
+use ledger::genesis::Genesis;
+use ledger::ids::{BlockTime, Digest, Height};
+use ledger::log::{self, HashReader, LogAppend};
+use ledger::state::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
+use ledger::state::{self, StateKey, StateRoot, TreeKey};
+
+use super::mempool::Pooled;
+use super::store::{Position, Store, StoreError, Tip, position_row};
+
+/// A block with everything that follows from it.
+pub(super) struct Executed {
+    pub(super) header: Header,
+    pub(super) statements: Vec<Vec<u8>>,
+    pub(super) digests: BTreeSet<Digest>,
+    pub(super) log_size_before: u64,
+    pub(super) log: LogAppend,
+    pub(super) tags: BTreeMap<StateKey, Position>,
+    pub(super) state: Option<TreeUpdateBatch>,
+    pub(super) changes: u64,
+    pub(super) digest: Digest,
+}
+
+impl Executed {
+    pub(super) fn tip(&self) -> Tip {
+        Tip {
+            height: self.header.height,
+            time: self.header.time,
+            digest: self.digest,
+            log_size: self.header.log_size,
+            changes: self.changes,
+            state_root: self.header.state_root,
+        }
+    }
+}
+
+/// Why a block is not executed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExecutionError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("statement {0} of the block would be rejected: {1}")]
+    Rejected(usize, Rejection),
+    #[error("the header does not state what follows from the block's statements")]
+    HeaderDiffers,
+}
+
+/// The state after a block: applied rows below, pending blocks above, the newest first.
+pub(super) struct View<'a> {
+    pub(super) store: &'a Store,
+    pub(super) pending: &'a [Arc<Executed>],
+    pub(super) tip: Tip,
+}
+
+impl View<'_> {
+    pub(super) fn is_used(&self, key: StateKey) -> Result<bool, StoreError> {
+        if self
+            .pending
+            .iter()
+            .any(|block| block.tags.contains_key(&key))
+        {
+            return Ok(true);
+        }
+        self.store.is_used(key)
+    }
+
+    fn includes(&self, digest: Digest) -> bool {
+        self.pending
+            .iter()
+            .any(|block| block.digests.contains(&digest))
+    }
+
+    /// Chooses from `candidates` what a block at `height` accepts, in order, up to `bytes_max`; names what can go.
+    pub(super) fn select(
+        &self,
+        context: &Context<'_>,
+        candidates: &[Arc<Pooled>],
+        bytes_max: usize,
+    ) -> Result<(Vec<Arc<Pooled>>, Vec<Digest>), StoreError> {
+        let (mut chosen, mut useless, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut used = BTreeSet::new();
+        for candidate in candidates {
+            if self.includes(candidate.digest) {
+                continue;
+            }
+            if bytes + candidate.bytes.len() > bytes_max {
+                break;
+            }
+            self.load(&candidate.keys, &mut used)?;
+            let decision = machine::decide(
+                context,
+                &candidate.statement,
+                Signature::Checked,
+                &candidate.keys,
+                &mut used,
+            );
+            match decision {
+                Ok(()) => {
+                    bytes += candidate.bytes.len();
+                    chosen.push(Arc::clone(candidate));
+                }
+                // It may be another pending block's turn that used the tags, and that block may yet be dropped.
+                Err(Rejection::TagUsed { .. }) if !self.is_applied(&candidate.keys)? => {}
+                Err(_) => useless.push(candidate.digest),
+            }
+        }
+        Ok((chosen, useless))
+    }
+
+    /// Executes `statements` as the child of this view's tip.
+    pub(super) fn execute(
+        &self,
+        context: &Context<'_>,
+        genesis: &Genesis,
+        statements: &[(Arc<Pooled>, Signature)],
+    ) -> Result<Executed, ExecutionError> {
+        let mut used = BTreeSet::new();
+        for (at, (statement, signature)) in statements.iter().enumerate() {
+            self.load(&statement.keys, &mut used)?;
+            machine::decide(
+                context,
+                &statement.statement,
+                *signature,
+                &statement.keys,
+                &mut used,
+            )
+            .map_err(|rejection| ExecutionError::Rejected(at, rejection))?;
+        }
+        let statements: Vec<_> = statements.iter().map(|(statement, _)| statement).collect();
+        let (log, log_root, tags) = self.append(&statements)?;
+        let (state_root, state) = self.insert(&tags)?;
+        let bytes: Vec<Vec<u8>> = statements.iter().map(|one| one.bytes.clone()).collect();
+        let validators = genesis.validators();
+        let header = Header {
+            network: context.network,
+            epoch: ledger::ids::Epoch(0),
+            height: context.height,
+            time: context.time,
+            parent: self.tip.digest,
+            validators: validators.digest(&validators),
+            body: Digest::of(&body_of(&bytes)),
+            log_root,
+            log_size: log.size(),
+            state_root,
+        };
+        Ok(Executed {
+            digest: header.digest(),
+            header,
+            statements: bytes,
+            digests: statements.iter().map(|one| one.digest).collect(),
+            log_size_before: self.tip.log_size,
+            log,
+            tags,
+            changes: self.tip.changes + u64::from(state.is_some()),
+            state,
+        })
+    }
+
+    fn load(&self, keys: &[StateKey], used: &mut BTreeSet<StateKey>) -> Result<(), StoreError> {
+        for key in keys {
+            if self.is_used(*key)? {
+                used.insert(*key);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_applied(&self, keys: &[StateKey]) -> Result<bool, StoreError> {
+        for key in keys {
+            if self.store.is_used(*key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn append(
+        &self,
+        statements: &[&Arc<Pooled>],
+    ) -> Result<(LogAppend, Digest, BTreeMap<StateKey, Position>), StoreError> {
+        let damaged = |_| StoreError::Damaged("log hash");
+        let mut log = LogAppend::after(self.tip.log_size);
+        let mut tags = BTreeMap::new();
+        for statement in statements {
+            let leaf = log::leaf_hash(statement.statement.envelope());
+            let index = log.push(leaf, self).map_err(damaged)?;
+            for (item, pair) in (0_u16..).zip(statement.keys.chunks(2)) {
+                tags.extend(pair.iter().map(|key| {
+                    (
+                        *key,
+                        Position {
+                            statement: index,
+                            item,
+                        },
+                    )
+                }));
+            }
+        }
+        let root = log.root(self).map_err(damaged)?;
+        Ok((log, root, tags))
+    }
+
+    fn insert(
+        &self,
+        tags: &BTreeMap<StateKey, Position>,
+    ) -> Result<(StateRoot, Option<TreeUpdateBatch>), StoreError> {
+        if tags.is_empty() {
+            return Ok((self.tip.state_root, None));
+        }
+        let entries = tags
+            .iter()
+            .map(|(key, position)| (*key, position_row(*position)));
+        let (root, update) = state::insert(self, self.tip.changes, entries)
+            .map_err(|_| StoreError::Damaged("state node"))?;
+        Ok((root, Some(update)))
+    }
+}
+
+/// The context of a child of `tip`.
+pub(super) fn child_of(tip: &Tip, clock_ms: u64) -> (Height, BlockTime) {
+    (tip.height.next(), BlockTime(clock_ms.max(tip.time.0 + 1)))
+}
+
+impl HashReader for View<'_> {
+    fn hash(&self, index: u64) -> Option<Digest> {
+        let pending = self.pending.iter().find_map(|block| block.log.hash(index));
+        pending.or_else(|| self.store.hash(index))
+    }
+}
+
+impl TreeReader for View<'_> {
+    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
+        let updates = self.pending.iter().filter_map(|block| block.state.as_ref());
+        for update in updates {
+            if let Some(node) = update.node_batch.get_node(key) {
+                return Ok(Some(node.clone()));
+            }
+        }
+        self.store.get_node_option(key)
+    }
+
+    fn get_value_option(&self, version: u64, key: TreeKey) -> anyhow::Result<Option<Vec<u8>>> {
+        self.store.get_value_option(version, key)
+    }
+
+    fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
+        Ok(None)
+    }
+}

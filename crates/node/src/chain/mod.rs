@@ -1,0 +1,306 @@
+//! The chain: the replicated side of a node.
+//!
+//! [`Chain`] is the handle that the rest of the node holds: it submits statements, answers where a tag stands, and
+//! makes receipts. [`ChainApplication`] is the same chain as the consensus engine sees it. Applying a block is
+//! idempotent, and the applied height is written with the state that it leads to.
+
+mod application;
+mod execution;
+mod gossip;
+mod mempool;
+mod receipts;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use contracts::machine::{self, Context, Signature};
+use contracts::membership::{MembershipError, Registry};
+use contracts::rejection::Rejection;
+use ledger::block::Block;
+use ledger::genesis::Genesis;
+use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
+use ledger::item::Item;
+use ledger::state::StateKey;
+use ledger::statement::SubmittedStatement;
+use tokio::sync::{Notify, broadcast, watch};
+
+pub use application::ChainApplication;
+pub use store::{Position, StoreError, Tip};
+
+use crate::engine::Gossip;
+use execution::{Executed, View, child_of};
+use mempool::{Mempool, Pooled};
+use store::Store;
+
+/// Finalised blocks that a slow listener may lag behind before it must look things up itself.
+const ENTRIES_LAG_MAX: usize = 1_024;
+
+/// Milliseconds since 1970, as this node counts them.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// An item of a final block.
+#[derive(Debug, Clone)]
+pub struct FinalItem {
+    /// The member that recorded it.
+    pub member: MemberName,
+    /// The item.
+    pub item: Item,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// Why a chain does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The genesis founds no network.
+    #[error("the genesis founds no network: {0}")]
+    Membership(#[from] MembershipError),
+    /// The store belongs to another network.
+    #[error("the chain's directory belongs to another network: start with an empty one")]
+    OtherNetwork,
+}
+
+/// Why a statement was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It breaks a rule, and will for ever.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Too much is waiting; send the same bytes again later.
+    #[error("too many statements are waiting")]
+    Full,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A handle to the chain; clones share it.
+#[derive(Clone)]
+pub struct Chain(Arc<Inner>);
+
+struct Inner {
+    genesis: Genesis,
+    network: NetworkId,
+    registry: Registry,
+    store: Store,
+    clock: Clock,
+    /// The applied tip. Execution reads under it, applying writes: a view never changes under an execution.
+    tip: RwLock<Tip>,
+    tips: watch::Sender<Tip>,
+    entries: broadcast::Sender<Arc<Vec<FinalItem>>>,
+    pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
+    mempool: Mutex<Mempool>,
+    arrival: Notify,
+    fresh: Mutex<Vec<Arc<Pooled>>>,
+    gossip: Notify,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain")
+            .field("tip", &self.tip())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// Opens the chain of `genesis` in `directory`, which continues where it was left.
+    pub fn open(genesis: Genesis, directory: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let registry = Registry::from_genesis(&genesis)?;
+        let store = Store::open(directory)?;
+        let block = Block::genesis(&genesis);
+        let tip = match store.tip()? {
+            Some(tip) => {
+                let first = store
+                    .block(Height(0))?
+                    .ok_or(StoreError::Damaged("genesis"))?;
+                if first.header != block.header {
+                    return Err(OpenError::OtherNetwork);
+                }
+                tip
+            }
+            None => {
+                let executed = Executed::genesis(&block);
+                store.apply(&executed, None)?;
+                executed.tip()
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            network: genesis.network(),
+            genesis,
+            registry,
+            store,
+            clock,
+            tip: RwLock::new(tip),
+            tips: watch::Sender::new(tip),
+            entries: broadcast::Sender::new(ENTRIES_LAG_MAX),
+            pending: Mutex::default(),
+            mempool: Mutex::default(),
+            arrival: Notify::new(),
+            fresh: Mutex::default(),
+            gossip: Notify::new(),
+        })))
+    }
+
+    /// The chain as the consensus engine calls it.
+    pub fn application(&self) -> ChainApplication {
+        ChainApplication::new(self.clone())
+    }
+
+    /// Sends admitted statements to the other validators until the engine ends.
+    pub async fn gossip(&self, gossip: Gossip) {
+        gossip::run(&self.0, gossip).await;
+    }
+
+    /// The network.
+    pub fn network(&self) -> NetworkId {
+        self.0.network
+    }
+
+    /// What the network started from.
+    pub fn genesis(&self) -> &Genesis {
+        &self.0.genesis
+    }
+
+    /// The members.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The last applied block.
+    pub fn tip(&self) -> Tip {
+        *self.0.tip.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the last applied block.
+    pub fn subscribe(&self) -> watch::Receiver<Tip> {
+        self.0.tips.subscribe()
+    }
+
+    /// Follows the items of each block as it is applied.
+    pub fn entries(&self) -> broadcast::Receiver<Arc<Vec<FinalItem>>> {
+        self.0.entries.subscribe()
+    }
+
+    /// Statements that wait to be ordered.
+    pub fn waiting(&self) -> usize {
+        self.0.mempool().len()
+    }
+
+    /// Bytes of the chain on disk.
+    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
+        self.0.store.disk_bytes()
+    }
+
+    /// Takes a statement for the next block, or says which rule it breaks; the same one again is success.
+    pub fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
+        let bytes = statement.encode();
+        let statement = Arc::new(Pooled::of(statement, bytes));
+        if self.0.admit(&statement)? {
+            let mut fresh = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            fresh.push(statement);
+            self.0.gossip.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Where `member` used `tag`, if it did in an applied block.
+    pub fn locate(&self, member: &MemberName, tag: Tag) -> Result<Option<Position>, StoreError> {
+        self.0.store.position(StateKey::of_tag(member, tag))
+    }
+
+    /// The item at `position` and the member that recorded it.
+    pub fn item(&self, position: Position) -> Result<(MemberName, Item), StoreError> {
+        let damaged = StoreError::Damaged("statement");
+        let statement = self.statement(position.statement)?.ok_or(damaged)?;
+        let item = statement.items().get(usize::from(position.item)).copied();
+        Ok((
+            statement.member().clone(),
+            item.ok_or(StoreError::Damaged("item"))?,
+        ))
+    }
+
+    /// The statement at `index` of the log.
+    pub fn statement(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
+        let Some((_, bytes)) = self.0.store.statement(index)? else {
+            return Ok(None);
+        };
+        SubmittedStatement::decode(&bytes)
+            .map(Some)
+            .map_err(|_| StoreError::Damaged("statement"))
+    }
+}
+
+impl Inner {
+    /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
+    fn admit(&self, statement: &Arc<Pooled>) -> Result<bool, SubmitError> {
+        if self.mempool().get(statement.digest).is_some() {
+            return Ok(false);
+        }
+        let tip = self.tip.read().unwrap_or_else(PoisonError::into_inner);
+        let (height, time) = child_of(&tip, (self.clock)());
+        let context = self.context(height, time);
+        let view = View {
+            store: &self.store,
+            pending: &[],
+            tip: *tip,
+        };
+        let mut used = BTreeSet::new();
+        for key in &statement.keys {
+            if view.is_used(*key)? {
+                used.insert(*key);
+            }
+        }
+        let keys = &statement.keys;
+        let decision = machine::decide(
+            &context,
+            &statement.statement,
+            Signature::Unchecked,
+            keys,
+            &mut used,
+        );
+        match decision {
+            Err(Rejection::TagUsed { .. }) if self.is_logged(statement)? => return Ok(false),
+            decision => decision?,
+        }
+        if !self.mempool().add(Arc::clone(statement)) {
+            return Err(SubmitError::Full);
+        }
+        self.arrival.notify_waiters();
+        Ok(true)
+    }
+
+    /// Whether the very same statement is in the log.
+    fn is_logged(&self, statement: &Pooled) -> Result<bool, StoreError> {
+        let Some(first) = statement.keys.first() else {
+            return Ok(false);
+        };
+        let Some(position) = self.store.position(*first)? else {
+            return Ok(false);
+        };
+        let logged = self.store.statement(position.statement)?;
+        Ok(logged.is_some_and(|(_, bytes)| bytes == statement.bytes))
+    }
+
+    fn context(&self, height: Height, time: ledger::ids::BlockTime) -> Context<'_> {
+        Context {
+            network: self.network,
+            height,
+            time,
+            registry: &self.registry,
+        }
+    }
+
+    fn mempool(&self) -> MutexGuard<'_, Mempool> {
+        self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Executed>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,188 @@
+//! The application that consensus serves, and its adapter to the library.
+//!
+//! The library calls these of its interfaces ALPHA: `Application`, `Inline` and ancestry streams.
+//! They are named in this file only.
+
+use super::{
+    block::{Block, BlockRules},
+    certificate::FinalityCertificate,
+};
+use bytes::Bytes;
+use commonware_consensus::{
+    Application as ConsensusApplication,
+    marshal::{
+        ancestry::{Ancestry, BoxedAncestry},
+        core::Mailbox,
+        standard::{Inline, Standard},
+    },
+    simplex::{scheme::ed25519::Scheme, types::Context},
+    types::FixedEpocher,
+};
+use commonware_cryptography::{Digested, ed25519::PublicKey, sha256::Digest as Sha256Digest};
+use commonware_runtime::{Clock, Metrics, Spawner};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The ledger as consensus sees it.
+///
+/// Calls come from several tasks at once, on clones. Futures of `propose` and `verify` may be
+/// dropped at any await when consensus moves on, so they must leave nothing half done.
+pub trait Application: Clone + Send + 'static {
+    /// Why a final block could not be applied.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Whether the header states this height and parent and commits to this body.
+    ///
+    /// Validators vote on the header's digest alone, so this is what keeps a peer from passing on
+    /// another body under a final header. Pure, and cheap enough to run on each block that is
+    /// decoded, from the network or from disk.
+    fn binds(block: &Block) -> bool;
+
+    /// The block at height zero, the same on all validators and at each start.
+    fn genesis(&mut self) -> Block;
+
+    /// Builds the child of `parent`, which need not be final yet.
+    ///
+    /// With something to propose, return at once; with nothing, wait for something or for
+    /// `deadline`, then return an empty block. `None` gives the turn up, and costs the network a
+    /// timeout. `ancestors` yields the parent of `parent` first.
+    fn propose(
+        &mut self,
+        parent: Arc<Block>,
+        ancestors: Ancestors,
+        deadline: Deadline,
+    ) -> impl Future<Output = Option<Block>> + Send;
+
+    /// Whether `block` is valid as a child of `parent`, which need not be final yet.
+    ///
+    /// Height and parent digest match already. All validators must come to the same answer:
+    /// return `false` only for what can never become valid, and keep waiting while time may heal
+    /// it, as with a block time a little ahead of this node's clock. `ancestors` yields the parent
+    /// of `parent` first.
+    fn verify(
+        &mut self,
+        block: Arc<Block>,
+        parent: Arc<Block>,
+        ancestors: Ancestors,
+    ) -> impl Future<Output = bool> + Send;
+
+    /// Takes a final block, and returns once it is applied durably.
+    ///
+    /// Blocks come one at a time, in the order of their heights, without gaps, at least once: after
+    /// a restart the last ones may come again. An error stops the engine.
+    ///
+    /// `certificate` is `None` where the block became final through a descendant: then a later call
+    /// brings a certificate, and the proof of this block is the chain of headers up to that one.
+    fn finalized(
+        &mut self,
+        block: Arc<Block>,
+        certificate: Option<FinalityCertificate>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Takes a gossip frame from the validator with the public key `from`; must not block.
+    fn gossip(&mut self, from: [u8; 32], frame: Bytes);
+}
+
+/// Resolves when an idle proposer should wait no longer.
+pub type Deadline = BoxFuture<'static, ()>;
+
+/// Ancestors of a block, newest first, back to genesis.
+///
+/// The application knows its state at some of them (the last applied block at the latest) and
+/// stops there; blocks are loaded as they are asked for.
+pub struct Ancestors(BoxedAncestry<Block>);
+
+impl Ancestors {
+    /// The next older block; `None` after genesis, or when the engine is stopping.
+    pub async fn next(&mut self) -> Option<Arc<Block>> {
+        self.0.next().await.map(|block| block.inner_shared())
+    }
+}
+
+impl fmt::Debug for Ancestors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ancestors").finish_non_exhaustive()
+    }
+}
+
+/// What consensus drives: it fetches blocks and parents, then asks the application.
+///
+/// `Inline` asks before the vote to notarize. `Deferred` would ask later and save the execution
+/// time from the first vote, but needs the consensus context inside the block.
+pub(super) type Automaton<E, A> = Inline<E, Scheme, Adapter<A>, Block, FixedEpocher>;
+
+pub(super) fn automaton<E, A>(
+    context: E,
+    adapter: Adapter<A>,
+    marshal: Mailbox<Scheme, Standard<Block>>,
+    epocher: FixedEpocher,
+) -> Automaton<E, A>
+where
+    E: Spawner + Metrics + Clock,
+    A: Application + Sync,
+{
+    Inline::new(context, adapter, marshal, epocher)
+}
+
+#[derive(Clone)]
+pub(super) struct Adapter<A> {
+    pub(super) application: A,
+    pub(super) rules: BlockRules,
+    pub(super) block_interval: Duration,
+}
+
+impl<A> Adapter<A> {
+    /// A block that other validators would refuse must not leave this node.
+    fn checked(&self, parent: &Block, block: Block) -> Option<Digested<Block>> {
+        let fits = parent.height().checked_add(1) == Some(block.height())
+            && block.parent() == parent.digest()
+            && self.rules.accept(&block);
+        if !fits {
+            tracing::error!(
+                height = block.height(),
+                "the application built an unusable block"
+            );
+            return None;
+        }
+        let digest = block.digest();
+        Some(Digested::precomputed(block, Sha256Digest(digest)))
+    }
+}
+
+impl<E, A> ConsensusApplication<E> for Adapter<A>
+where
+    E: Clock,
+    A: Application + Sync,
+{
+    type SigningScheme = Scheme;
+    type Context = Context<Sha256Digest, PublicKey>;
+    type Block = Block;
+    type Input = ();
+
+    async fn propose(
+        &mut self,
+        (clock, _): (E, Self::Context),
+        mut ancestry: impl Ancestry<Block>,
+        (): (),
+    ) -> Option<Digested<Block>> {
+        let parent = ancestry.next().await?.inner_shared();
+        let deadline = clock.sleep(self.block_interval).boxed();
+        let ancestors = Ancestors(BoxedAncestry::new(ancestry));
+        let block = self
+            .application
+            .propose(Arc::clone(&parent), ancestors, deadline)
+            .await?;
+        self.checked(&parent, block)
+    }
+
+    async fn verify(&mut self, _: (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+        let (Some(block), Some(parent)) = (ancestry.next().await, ancestry.next().await) else {
+            // The engine is stopping: no verdict, for `false` would be a verdict.
+            return std::future::pending().await;
+        };
+        let ancestors = Ancestors(BoxedAncestry::new(ancestry));
+        self.application
+            .verify(block.inner_shared(), parent.inner_shared(), ancestors)
+            .await
+    }
+}

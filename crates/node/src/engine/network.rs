@@ -1,0 +1,99 @@
+//! Encrypted and authenticated connections between the validators.
+
+use super::{
+    application::Application,
+    config::EngineConfig,
+    wiring::{Channels, Identity, max_message_bytes},
+};
+use commonware_cryptography::{
+    ChaCha20Poly1305,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_p2p::{
+    Address, AddressableManager as _,
+    authenticated::{
+        lookup::{self, Oracle, Receiver, Sender},
+        peer_set_limit,
+    },
+};
+use commonware_runtime::{Handle, Quota, Supervisor as _, tokio::Context};
+use commonware_stream::{
+    SakeCups,
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, TryCollect as _, ordered::Map};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
+
+/// Messages waiting inside the network.
+const MAILBOX: NonZeroUsize = NZUsize!(1024);
+/// Clocks of two validators may differ by this much when they connect.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+const HANDSHAKE_AGE: Duration = Duration::from_secs(10);
+/// After a protocol violation a peer is refused for this long.
+const BLOCKED_FOR: Duration = Duration::from_secs(600);
+const REDIAL: Duration = Duration::from_millis(250);
+
+/// Messages per second and peer; what is over an outgoing rate is lost, so these are generous.
+const VOTES: Quota = Quota::per_second(NZU32!(8192));
+const REQUESTS: Quota = Quota::per_second(NZU32!(1024));
+
+type Connections = Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>;
+
+/// Listens, and keeps dialling the other validators.
+pub(super) fn open<A: Application>(
+    context: &Context,
+    config: &EngineConfig,
+    identity: &Identity,
+) -> (Connections, Oracle<PublicKey>, Handle<()>) {
+    let handshake: SakeCups<PrivateKey, ChaCha20Poly1305> = Cups::new(
+        Sake {
+            signer: identity.key.clone(),
+            synchrony_bound: CLOCK_SKEW,
+            max_handshake_age: HANDSHAKE_AGE,
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    let peers = identity.committee();
+    let mut settings = lookup::Config::local(
+        handshake,
+        &config.namespace,
+        config.listen,
+        peer_set_limit(peers.iter(), &identity.public_key()),
+        max_message_bytes::<A>(config),
+        MAILBOX,
+    );
+    settings.allow_dns = false;
+    settings.tracked_peer_sets = NZUsize!(1);
+    settings.block_duration = BLOCKED_FOR;
+    settings.dial_frequency = REDIAL;
+    settings.peer_connection_cooldown = REDIAL;
+    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
+    let addresses: Map<PublicKey, Address> = peers
+        .iter()
+        .cloned()
+        .zip(
+            config
+                .validators
+                .iter()
+                .map(|validator| validator.address.into()),
+        )
+        .try_collect()
+        .expect("the committee has no key twice");
+    oracle.track(0, addresses);
+    let frames =
+        Quota::per_second(NonZeroU32::new(config.frames_per_second).unwrap_or(NonZeroU32::MIN));
+    let channels = Channels {
+        votes: network.register(0, VOTES),
+        certificates: network.register(1, VOTES),
+        resolver: network.register(2, REQUESTS),
+        backfill: network.register(3, REQUESTS),
+        blocks: network.register(4, REQUESTS),
+        gossip: network.register(5, frames),
+    };
+    (channels, oracle, network.start())
+}

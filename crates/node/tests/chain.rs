@@ -1,0 +1,148 @@
+//! The chain over the real engine: what members record becomes final, once, and can be proven.
+
+use contracts::rejection::Rejection;
+use ledger::ids::Tag;
+use ledger::item::Item;
+use node::chain::SubmitError;
+
+mod network;
+
+use network::Founding;
+
+const FOUR: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_what_is_recorded_at_one_member_is_proven_at_all() {
+    let founding = Founding::of(&FOUR);
+    let members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    let statement = founding.statement(0, 1, &[[1, 2], [3, 4], [5, 6]]);
+    members[0].chain.submit(statement.clone()).unwrap();
+    members[0].chain.submit(statement.clone()).unwrap();
+    let clinic = &founding.seats[0].name;
+    for member in &members {
+        let position = member.located(clinic, Tag([3; 16])).await;
+        assert_eq!(member.chain.item(position).unwrap().0, *clinic);
+        let receipt = certified_receipt(member, position, &[Tag([9; 16]), Tag([3; 16])]).await;
+        let recorded = receipt.verify(&founding.trust()).unwrap();
+        assert_eq!(recorded.item.tags, [Tag([3; 16]), Tag([4; 16])]);
+        assert_eq!(recorded.member, *clinic);
+        assert_eq!(
+            recorded.absent,
+            [Tag([9; 16])],
+            "a used tag is not shown to be absent"
+        );
+    }
+    members[0]
+        .chain
+        .submit(statement)
+        .expect("the same statement again is success");
+    for member in members {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_second_use_of_a_tag_is_rejected_and_a_copy_harms_nobody() {
+    let founding = Founding::of(&FOUR);
+    let members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    members[0]
+        .chain
+        .submit(founding.statement(0, 1, &[[1, 2]]))
+        .unwrap();
+    members[0]
+        .located(&founding.seats[0].name, Tag([1; 16]))
+        .await;
+    let second = members[0]
+        .chain
+        .submit(founding.statement(0, 2, &[[7, 8], [1, 9]]));
+    assert!(matches!(
+        second,
+        Err(SubmitError::Rejected(Rejection::TagUsed { items })) if items == [1]
+    ));
+    members[3]
+        .chain
+        .submit(founding.statement(3, 3, &[[1, 2]]))
+        .unwrap();
+    members[1]
+        .located(&founding.seats[3].name, Tag([1; 16]))
+        .await;
+    assert!(
+        members[0]
+            .chain
+            .locate(&founding.seats[0].name, Tag([7; 16]))
+            .unwrap()
+            .is_none()
+    );
+    for member in members {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_one_of_four_stops_and_catches_up() {
+    let founding = Founding::of(&FOUR);
+    let mut members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    members[1]
+        .chain
+        .submit(founding.statement(1, 1, &[[1, 2]]))
+        .unwrap();
+    members[3]
+        .located(&founding.seats[1].name, Tag([1; 16]))
+        .await;
+    members.pop().unwrap().stop().await;
+    members[1]
+        .chain
+        .submit(founding.statement(1, 2, &[[3, 4]]))
+        .unwrap();
+    members[0]
+        .located(&founding.seats[1].name, Tag([3; 16]))
+        .await;
+    let back = founding.start(3);
+    let position = back.located(&founding.seats[1].name, Tag([3; 16])).await;
+    assert_eq!(
+        back.chain.item(position).unwrap().1.tags,
+        [Tag([3; 16]), Tag([4; 16])]
+    );
+    back.stop().await;
+    for member in members {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_one_works_and_continues_from_its_directory() {
+    let founding = Founding::of(&["clinic"]);
+    let clinic = &founding.seats[0].name;
+    let first = founding.start(0);
+    first
+        .chain
+        .submit(founding.statement(0, 1, &[[1, 2]]))
+        .unwrap();
+    first.located(clinic, Tag([1; 16])).await;
+    first.stop().await;
+    let again = founding.start(0);
+    again.located(clinic, Tag([1; 16])).await;
+    again
+        .chain
+        .submit(founding.statement(0, 2, &[[3, 4]]))
+        .unwrap();
+    let position = again.located(clinic, Tag([3; 16])).await;
+    let receipt = certified_receipt(&again, position, &[]).await;
+    assert_eq!(receipt.item, Item::from_bytes(&receipt.item).to_bytes());
+    assert!(receipt.verify(&founding.trust()).is_ok());
+    again.stop().await;
+}
+
+async fn certified_receipt(
+    member: &network::Running,
+    position: node::chain::Position,
+    absent: &[Tag],
+) -> ledger::receipt::Receipt {
+    for _ in 0..200 {
+        if let Some(receipt) = member.chain.receipt(position, absent).unwrap() {
+            return receipt;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no certified header covers the item");
+}

@@ -1,0 +1,215 @@
+//! A network of members in one process, with real certificates, engines and directories.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ed25519_zebra::{SigningKey, VerificationKey};
+use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::ids::{BlockTime, Digest, Height, MemberName, Tag};
+use ledger::item::Item;
+use ledger::receipt::Trust;
+use ledger::statement::{StatementId, SubmittedStatement};
+use node::chain::{Chain, Position};
+use node::engine::{Engine, EngineConfig, EngineHandle, Validator};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// A member's keys and address.
+pub(crate) struct Seat {
+    pub(crate) name: MemberName,
+    pub(crate) certificate: Digest,
+    key: SigningKey,
+    validator: [u8; 32],
+    address: SocketAddr,
+}
+
+/// The founding of a network.
+pub(crate) struct Founding {
+    pub(crate) genesis: Genesis,
+    pub(crate) seats: Vec<Seat>,
+    directory: TempDir,
+}
+
+/// A running member.
+pub(crate) struct Running {
+    pub(crate) chain: Chain,
+    engine: EngineHandle,
+    gossip: JoinHandle<()>,
+}
+
+impl Founding {
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let (members, seats) = names
+            .iter()
+            .zip(1..)
+            .map(|(name, at)| seat(name, at))
+            .unzip();
+        let genesis = Genesis {
+            name: "test".to_owned(),
+            time: BlockTime(1_000),
+            members,
+        };
+        Self {
+            genesis,
+            seats,
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    pub(crate) fn start(&self, at: usize) -> Running {
+        let directory = self.directory.path().join(self.seats[at].name.as_str());
+        self.start_in(at, &directory)
+    }
+
+    fn start_in(&self, at: usize, directory: &Path) -> Running {
+        let clock = || {
+            u64::try_from(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_millis(),
+            )
+        };
+        let clock = Arc::new(move || clock().unwrap());
+        let chain = Chain::open(self.genesis.clone(), &directory.join("chain"), clock).unwrap();
+        let by_key: BTreeMap<PublicKey, SocketAddr> = self
+            .seats
+            .iter()
+            .map(|seat| (public(&seat.validator), seat.address))
+            .collect();
+        let validators = self
+            .genesis
+            .validators()
+            .keys
+            .into_iter()
+            .map(|key| Validator {
+                public_key: key.0,
+                address: by_key[&key],
+            });
+        let seat = &self.seats[at];
+        let mut config = EngineConfig::new(
+            seat.validator,
+            validators.collect(),
+            seat.address,
+            directory.join("engine"),
+            self.genesis.network().0.0.to_vec(),
+        );
+        config.block_interval = Duration::from_millis(300);
+        let engine = Engine::start(config, chain.application()).unwrap();
+        let (gossiping, gossip) = (chain.clone(), engine.gossip());
+        let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
+        Running {
+            chain,
+            engine,
+            gossip,
+        }
+    }
+
+    /// A statement of `at` with an item for each pair of tags.
+    pub(crate) fn statement(&self, at: usize, id: u8, tags: &[[u8; 2]]) -> SubmittedStatement {
+        let seat = &self.seats[at];
+        let item = |pair: &[u8; 2]| Item {
+            tags: pair.map(|byte| Tag([byte; 16])),
+            commitment: Digest::of(pair),
+        };
+        let frame = (self.genesis.network(), StatementId([id; 16]), Height(9_000));
+        SubmittedStatement::sign_items(
+            (&seat.name, seat.certificate),
+            frame,
+            tags.iter().map(item).collect(),
+            |bytes| Ok::<_, ()>(seat.key.sign(bytes).to_bytes()),
+        )
+        .unwrap()
+    }
+
+    /// What an outsider needs to check receipts.
+    pub(crate) fn trust(
+        &self,
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+        let registry = contracts::membership::Registry::from_genesis(&self.genesis).unwrap();
+        Trust {
+            network: self.genesis.network(),
+            validators: self.genesis.validators(),
+            key_of: move |member: &MemberName, thumbprint| {
+                registry
+                    .certificate(member, thumbprint)
+                    .ok()
+                    .map(|certificate| certificate.key)
+            },
+        }
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.engine.stop().await.unwrap();
+        self.gossip.abort();
+        assert!(self.gossip.await.unwrap_err().is_cancelled());
+    }
+
+    /// Waits until `member` has used `tag` in a final block here.
+    pub(crate) async fn located(&self, member: &MemberName, tag: Tag) -> Position {
+        let mut tips = self.chain.subscribe();
+        let located = async {
+            loop {
+                if let Some(position) = self.chain.locate(member, tag).unwrap() {
+                    return position;
+                }
+                tips.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(40), located)
+            .await
+            .expect("final in time")
+    }
+}
+
+fn seat(name: &str, at: u8) -> (Member, Seat) {
+    let authority_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut authority_params = CertificateParams::new(Vec::new()).unwrap();
+    authority_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = authority_params
+        .self_signed(&authority_key)
+        .unwrap()
+        .der()
+        .to_vec();
+    let issuer = Issuer::new(authority_params, authority_key);
+    let node_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let node = params.signed_by(&node_key, &issuer).unwrap().der().to_vec();
+    let validator = [at; 32];
+    // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
+    let seed: [u8; 32] = node_key.serialize_der()[16..48].try_into().unwrap();
+    let seat = Seat {
+        name: name.parse().unwrap(),
+        certificate: Digest::of(&node),
+        key: SigningKey::from_bytes(&seed),
+        validator,
+        address: free_address(),
+    };
+    let validator = Some(public(&validator));
+    (
+        Member {
+            name: name.parse().unwrap(),
+            authority,
+            node,
+            validator,
+        },
+        seat,
+    )
+}
+
+fn public(seed: &[u8; 32]) -> PublicKey {
+    PublicKey(VerificationKey::from(&SigningKey::from_bytes(seed)).into())
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
