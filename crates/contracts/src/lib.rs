@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod descriptor;
+pub mod export;
 pub mod machine;
 pub mod membership;
 pub mod rejection;

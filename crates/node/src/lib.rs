@@ -1,4 +1,6 @@
 //! What a member's node does with the world: consensus, stores, and the exchange between members.
 
 pub mod chain;
+pub mod custody;
 pub mod engine;
+pub mod outbox;

@@ -1,7 +1,11 @@
 //! FHIR R4, JSON only.
 
+pub mod bundle;
+pub mod capability;
 pub mod compartment;
+pub mod disclosure;
 mod json;
+pub mod labels;
 pub mod outcome;
 mod path;
 pub mod reference;

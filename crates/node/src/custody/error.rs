@@ -1,0 +1,57 @@
+//! Why custody refuses or fails.
+
+use interop::fhir::Issue;
+
+/// Why custody did not do what was asked. Holds no patient data.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// No such document, or none of whose existence the requester may know.
+    #[error("no such document")]
+    NotFound,
+    /// The version asked for deletes the document, or was erased.
+    #[error("the document was deleted")]
+    Gone,
+    /// The decision was to deny; it is on record.
+    #[error("denied: {reason}")]
+    Denied {
+        /// Why.
+        reason: String,
+        /// The policies that determined it.
+        determining: Vec<String>,
+    },
+    /// The change names a version that is no longer current.
+    #[error("the current version is {current}")]
+    VersionConflict {
+        /// The current version.
+        current: u64,
+    },
+    /// The change names a version of a document that does not exist.
+    #[error("the document that the precondition names does not exist")]
+    PreconditionFailed,
+    /// The resource names a patient that this member does not know.
+    #[error("the resource names a patient that is not known here")]
+    UnknownPatient,
+    /// The consent cannot be enforced.
+    #[error("the consent cannot be enforced: {reason} at {element}")]
+    RefusedConsent {
+        /// The element at fault, as simple FHIRPath.
+        element: String,
+        /// Why.
+        reason: String,
+    },
+    /// The patient's wallet did not sign the consent.
+    #[error("a consent of this patient takes the signature of the patient's wallet")]
+    ConsentNotSigned,
+    /// The change or the enrolment breaks a rule.
+    #[error("{}", .0.diagnostics)]
+    Invalid(Issue),
+    /// Something that is needed does not answer; ask again later.
+    #[error("{what} is unavailable")]
+    Unavailable {
+        /// What.
+        what: &'static str,
+    },
+    /// The store is damaged or cannot be written.
+    #[error("the record store failed: {0}")]
+    Storage(String),
+}
