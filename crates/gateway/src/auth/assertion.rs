@@ -55,6 +55,8 @@ pub enum AssertionError {
     JtiUnusable,
     #[error("the assertion was used before")]
     Replayed,
+    #[error("the enrolments cannot be read at the moment")]
+    WalletsUnavailable,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +109,7 @@ impl OneOrMany {
 }
 
 /// Checks everything about an assertion but whether it was used before.
-pub(super) fn check(
+pub(super) async fn check(
     text: &str,
     client_id: Option<&str>,
     registry: &ClientRegistry,
@@ -122,6 +124,8 @@ pub(super) fn check(
     }
     let client = registry
         .find(&unverified.sub)
+        .await
+        .map_err(|_| AssertionError::WalletsUnavailable)?
         .ok_or(AssertionError::ClientUnknown)?;
     let claims: Claims = jws.verify(&client.keys)?;
     if !audience.iter().any(|url| claims.aud.contains(url)) {

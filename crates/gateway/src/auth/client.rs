@@ -6,7 +6,9 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use futures::future::BoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use node::custody::{Custody, CustodyError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -55,13 +57,26 @@ pub enum ClientConfigError {
 
 /// Who a wallet belongs to. Implemented by whoever keeps the enrolments.
 pub trait WalletKeys: Send + Sync {
-    /// The Ed25519 key of the wallet of this patient (local id), if it is enrolled.
-    fn wallet_key(&self, patient_id: &str) -> Option<[u8; 32]>;
+    /// The Ed25519 key of the wallet of this patient (local id); `None` without an enrolment.
+    fn wallet_key<'a>(&'a self, patient_id: &'a str) -> BoxFuture<'a, WalletKey>;
 }
 
-impl<F: Fn(&str) -> Option<[u8; 32]> + Send + Sync> WalletKeys for F {
-    fn wallet_key(&self, patient_id: &str) -> Option<[u8; 32]> {
-        self(patient_id)
+/// The enrolments cannot be read at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the enrolments cannot be read at the moment")]
+pub struct WalletsUnavailable;
+
+type WalletKey = Result<Option<[u8; 32]>, WalletsUnavailable>;
+
+impl WalletKeys for Custody {
+    fn wallet_key<'a>(&'a self, patient_id: &'a str) -> BoxFuture<'a, WalletKey> {
+        Box::pin(async move {
+            match self.subject_view(patient_id).await {
+                Ok(view) => Ok(view.wallet_key),
+                Err(CustodyError::NotFound | CustodyError::UnknownPatient) => Ok(None),
+                Err(_) => Err(WalletsUnavailable),
+            }
+        })
     }
 }
 
@@ -103,11 +118,12 @@ impl ClientRegistry {
     }
 
     /// The client with this id.
-    pub(super) fn find(&self, id: &str) -> Option<Client> {
-        match id.strip_prefix(WALLET_PREFIX) {
-            Some(patient) => Client::wallet(patient, self.wallets.wallet_key(patient)?),
-            None => self.configured.get(id).cloned(),
-        }
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Client>, WalletsUnavailable> {
+        let Some(patient) = id.strip_prefix(WALLET_PREFIX) else {
+            return Ok(self.configured.get(id).cloned());
+        };
+        let key = self.wallets.wallet_key(patient).await?;
+        Ok(key.and_then(|key| Client::wallet(patient, key)))
     }
 }
 

@@ -9,16 +9,20 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::assertion::AssertionError;
 use super::server::{AuthorizationServer, TokenError, TokenRequest};
 
 pub(crate) async fn token(
     State(server): State<Arc<AuthorizationServer>>,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Response {
-    let issued = form
+    let request = form
         .map_err(|_| TokenError::RequestMalformed)
-        .and_then(|Form(pairs)| token_request(pairs))
-        .and_then(|request| server.issue(&request));
+        .and_then(|Form(pairs)| token_request(pairs));
+    let issued = match request {
+        Ok(request) => server.issue(&request).await,
+        Err(error) => Err(error),
+    };
     let mut response = match issued {
         Ok(body) => Json(body).into_response(),
         Err(error) => refusal(error),
@@ -62,6 +66,9 @@ fn refusal(error: TokenError) -> Response {
     let (status, code) = match error {
         TokenError::RequestMalformed => (StatusCode::BAD_REQUEST, "invalid_request"),
         TokenError::GrantTypeUnsupported => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        TokenError::Unavailable | TokenError::Assertion(AssertionError::WalletsUnavailable) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
         TokenError::AssertionMissing | TokenError::Assertion(_) => {
             (StatusCode::UNAUTHORIZED, "invalid_client")
         }
@@ -71,7 +78,6 @@ fn refusal(error: TokenError) -> Response {
         | TokenError::PurposeRefused
         | TokenError::PurposeMissing => (StatusCode::BAD_REQUEST, "invalid_grant"),
         TokenError::ScopeRefused => (StatusCode::BAD_REQUEST, "invalid_scope"),
-        TokenError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
     };
     let body = json!({ "error": code, "error_description": error.to_string() });
     (status, Json(body)).into_response()

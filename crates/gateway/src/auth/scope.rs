@@ -1,7 +1,7 @@
 //! SMART scopes (<https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html>), without
 //! search parameters.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use interop::fhir::ResourceType;
@@ -18,12 +18,35 @@ pub enum Permission {
     Search,
 }
 
-const PERMISSIONS: [(Permission, char); 5] = [
-    (Permission::Create, 'c'),
-    (Permission::Read, 'r'),
-    (Permission::Update, 'u'),
-    (Permission::Delete, 'd'),
-    (Permission::Search, 's'),
+impl Permission {
+    /// Its letter in a scope.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Create => 'c',
+            Self::Read => 'r',
+            Self::Update => 'u',
+            Self::Delete => 'd',
+            Self::Search => 's',
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Create => 1,
+            Self::Read => 2,
+            Self::Update => 4,
+            Self::Delete => 8,
+            Self::Search => 16,
+        }
+    }
+}
+
+const PERMISSIONS: [Permission; 5] = [
+    Permission::Create,
+    Permission::Read,
+    Permission::Update,
+    Permission::Delete,
+    Permission::Search,
 ];
 
 /// One scope, such as `system/Observation.rs`.
@@ -58,14 +81,14 @@ impl Scopes {
     pub fn permit(&self, resource_type: ResourceType, permission: Permission) -> bool {
         self.0.iter().any(|scope| {
             scope.resource_type.is_none_or(|only| only == resource_type)
-                && scope.permissions.0 & bit(permission) != 0
+                && scope.permissions.0 & permission.bit() != 0
         })
     }
 
     /// Whether one scope lets the client do this to every type.
     pub fn permit_all_types(&self, permission: Permission) -> bool {
         self.0.iter().any(|scope| {
-            scope.resource_type.is_none() && scope.permissions.0 & bit(permission) != 0
+            scope.resource_type.is_none() && scope.permissions.0 & permission.bit() != 0
         })
     }
 
@@ -147,10 +170,8 @@ impl FromStr for Permissions {
         };
         let mut bits = 0;
         for letter in letters.chars() {
-            let known = PERMISSIONS.iter().find(|(_, known)| *known == letter);
-            let bit = known
-                .map(|(permission, _)| bit(*permission))
-                .ok_or(ScopeError)?;
+            let known = PERMISSIONS.iter().find(|known| known.letter() == letter);
+            let bit = known.ok_or(ScopeError)?.bit();
             if bits >= bit {
                 return Err(ScopeError);
             }
@@ -186,18 +207,8 @@ impl fmt::Display for Scope {
         write!(f, "{context}/{resource_type}.")?;
         PERMISSIONS
             .iter()
-            .filter(|(permission, _)| self.permissions.0 & bit(*permission) != 0)
-            .try_for_each(|(_, letter)| write!(f, "{letter}"))
-    }
-}
-
-const fn bit(permission: Permission) -> u8 {
-    match permission {
-        Permission::Create => 1,
-        Permission::Read => 2,
-        Permission::Update => 4,
-        Permission::Delete => 8,
-        Permission::Search => 16,
+            .filter(|permission| self.permissions.0 & permission.bit() != 0)
+            .try_for_each(|permission| f.write_char(permission.letter()))
     }
 }
 

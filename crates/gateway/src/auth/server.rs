@@ -99,10 +99,14 @@ impl AuthorizationServer {
         }
     }
 
+    /// The member whose server this is.
+    pub fn member(&self) -> &MemberName {
+        &self.member
+    }
+
     /// What the bearer of the value of an `Authorization` header may do.
-    pub fn verify(&self, authorization: Option<&str>) -> Result<AccessToken, TokenProblem> {
-        let text = authorization.ok_or(TokenProblem::Missing)?;
-        let (scheme, token) = text.split_once(' ').ok_or(TokenProblem::NotBearer)?;
+    pub fn verify(&self, authorization: &str) -> Result<AccessToken, TokenProblem> {
+        let (scheme, token) = authorization.split_once(' ').ok_or(TokenProblem::NotBearer)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenProblem::NotBearer);
         }
@@ -111,7 +115,7 @@ impl AuthorizationServer {
             .verify(token.trim(), &self.base_url, self.member.as_str(), now)
     }
 
-    pub(super) fn issue(&self, request: &TokenRequest) -> Result<Value, TokenError> {
+    pub(super) async fn issue(&self, request: &TokenRequest) -> Result<Value, TokenError> {
         match request.grant_type.as_deref() {
             Some(GRANT_TYPE) => {}
             Some(_) => return Err(TokenError::GrantTypeUnsupported),
@@ -128,7 +132,8 @@ impl AuthorizationServer {
             &self.clients,
             &[&self.token_url()],
             now,
-        )?;
+        )
+        .await?;
         let token = self.permitted(&assertion, request.scope.as_deref())?;
         self.use_once(&assertion, now)?;
         let validity = Validity {
