@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ResourceType;
+use super::{ResourceType, etag};
 
 /// One match of a search.
 #[derive(Clone, PartialEq)]
@@ -83,7 +83,7 @@ pub fn history(base: &str, links: &[(&str, String)], versions: Vec<HistoryEntry>
             entry["resource"] = resource;
         }
         entry["request"] = json!({"method": method, "url": request_url});
-        entry["response"] = json!({"status": status, "etag": format!("W/\"{}\"", version.version),
+        entry["response"] = json!({"status": status, "etag": etag::format(version.version),
             "lastModified": version.last_updated});
         entry
     });

@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod capability;
 pub mod compartment;
 pub mod disclosure;
+pub mod etag;
 mod json;
 pub mod labels;
 pub mod outcome;
@@ -13,6 +14,7 @@ pub mod resource;
 pub mod resource_type;
 pub mod search;
 
+pub mod spread;
 mod structure;
 pub mod timespan;
 pub mod transaction;

@@ -4,3 +4,5 @@
 mod planning;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod spreading;

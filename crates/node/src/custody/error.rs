@@ -55,3 +55,10 @@ pub enum CustodyError {
     #[error("the record store failed: {0}")]
     Storage(String),
 }
+
+impl From<crate::chain::StoreError> for CustodyError {
+    fn from(error: crate::chain::StoreError) -> Self {
+        tracing::error!(%error, "the chain's store failed");
+        Self::Unavailable { what: "the ledger" }
+    }
+}

@@ -4,22 +4,47 @@
 //! access, is an item on its way to the ledger through the [`crate::outbox`].
 
 mod anchor;
+mod append;
+mod cipher;
+mod consent;
+mod decide;
+mod enroll;
+mod erase;
 mod error;
+mod keys;
+mod payload;
+mod read;
+mod receipt;
+mod remote;
 mod request;
+mod rows;
+mod search;
+pub(crate) mod store;
+mod subject;
+mod write;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use interop::fhir::ResourceType;
 use interop::fhir::search::Query;
 use ledger::ids::{MemberName, Tag};
-use ledger::stream::{BranchKey, RootKey};
+use ledger::stream::RootKey;
+use tokio::sync::watch;
 
 use crate::chain::Clock;
-use crate::outbox::{OutboxConfig, Signer};
+use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
+use append::Home;
+use decide::Rulings;
+use keys::Keys;
+use payload::Payloads;
+use store::{Disk, Persist, Store};
+use subject::Subjects;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
+pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
@@ -50,15 +75,97 @@ pub struct Custody(Arc<Inner>);
 struct Inner {
     options: CustodyOptions,
     anchor: Arc<dyn Anchor>,
+    home: Home,
+    store: Arc<Store>,
+    subjects: Subjects,
+    payloads: Payloads,
+    rulings: Rulings,
+    /// Patients by the tag that another member's next consent of theirs will have.
+    expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
+    outbox: watch::Receiver<OutboxStatus>,
+    delivery: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.delivery.abort();
+    }
+}
+
+impl std::fmt::Debug for Custody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Custody")
+            .field("member", &self.0.home.member)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for CustodyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CustodyOptions")
+            .field("directory", &self.directory)
+            .field("member", &self.member)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Custody {
     /// Opens the records in the options' folder and goes on delivering what its outbox holds.
-    pub async fn open(
+    pub fn open(
         options: CustodyOptions,
         anchor: Arc<dyn Anchor>,
     ) -> Result<Self, CustodyError> {
-        Ok(Self(Arc::new(Inner { options, anchor })))
+        Self::open_on(options, anchor, Disk)
+    }
+
+    fn open_on(
+        options: CustodyOptions,
+        anchor: Arc<dyn Anchor>,
+        persist: impl Persist,
+    ) -> Result<Self, CustodyError> {
+        let store = Arc::new(Store::open(&options.directory, persist)?);
+        let keys = Keys::new(&options.root);
+        let (member, network) = (options.member.clone(), anchor.network());
+        let (status, outbox) = watch::channel(OutboxStatus::default());
+        let delivery = Delivery {
+            store: Arc::clone(&store),
+            anchor: Arc::clone(&anchor),
+            member: member.clone(),
+            signer: options.signer.clone(),
+            config: options.outbox.clone(),
+            status,
+        };
+        let subjects = Subjects::new(
+            Arc::clone(&store),
+            Arc::clone(&keys),
+            member.clone(),
+            network,
+        );
+        let custody = Self(Arc::new(Inner {
+            payloads: Payloads {},
+            rulings: Rulings::default(),
+            home: Home {
+                member,
+                network,
+                keys,
+            },
+            subjects,
+            store,
+            expected: Mutex::default(),
+            outbox,
+            delivery: tokio::spawn(delivery.run()),
+            anchor,
+            options,
+        }));
+        for subject in custody.0.subjects.all() {
+            custody.expect_consents_of(&*subject?)?;
+        }
+        Ok(custody)
+    }
+
+    /// What is on its way to the ledger.
+    pub fn outbox(&self) -> OutboxStatus {
+        *self.0.outbox.borrow()
     }
 
     /// Takes a patient's branches from the patient's wallet; returns the patient's id here.
@@ -67,7 +174,7 @@ impl Custody {
         by: &Requester,
         enrolment: Enrolment,
     ) -> Result<String, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.enroll_patient(by, enrolment).await
     }
 
     /// Writes all changes or none; they are durable when this returns.
@@ -76,7 +183,7 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.write_all(by, changes).await
     }
 
     /// The current version.
@@ -86,7 +193,7 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.read_current(by, resource_type, id).await
     }
 
     /// One version.
@@ -97,7 +204,7 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.read_version(by, resource_type, id, version).await
     }
 
     /// All versions, the newest first.
@@ -107,12 +214,12 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.read_history(by, resource_type, id).await
     }
 
     /// What matches `query` among the documents that the requester may see.
     pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.find(by, query).await
     }
 
     /// The patient's documents at this member.
@@ -121,7 +228,7 @@ impl Custody {
         by: &Requester,
         patient_id: &str,
     ) -> Result<Everything, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.everything_here(by, patient_id).await
     }
 
     /// The version with its receipt, or that it is not final yet.
@@ -132,12 +239,12 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<ReceiptState, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.export(by, resource_type, id, version).await
     }
 
     /// Who asked this member, or asked through it, about the patient whose token this is.
-    pub async fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
-        Err(CustodyError::NotFound)
+    pub fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+        self.accesses(by)
     }
 
     /// Destroys the keys of all versions of a document, then its rows and payloads; says so on the ledger.
@@ -147,48 +254,63 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Written, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.erase_document(by, resource_type, id).await
     }
 
     /// What this member may see of the patient.
-    pub async fn subject_view(&self, patient_id: &str) -> Result<SubjectView, CustodyError> {
-        Err(CustodyError::NotFound)
+    pub fn subject_view(&self, patient_id: &str) -> Result<SubjectView, CustodyError> {
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let branches = subject.branches.iter();
+        Ok(SubjectView {
+            patient_id: patient_id.to_owned(),
+            branches: branches.map(|(branch, key)| (branch.clone(), key.clone())).collect(),
+            wallet_key: subject.wallet_key,
+        })
     }
 
     /// This member's entries with these tags, sealed for the holders of their branches.
-    pub async fn descriptors(
+    pub fn descriptors(
         &self,
         tags: &[Tag],
     ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.sealed_descriptors(tags)
     }
 
     /// Puts a request to another member on record.
     pub async fn ask(&self, by: &Requester, ask: AccessAsk) -> Result<Asked, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.ask_another(by, ask).await
     }
 
     /// Decides another member's request, document by document, and puts the decision on record.
     pub async fn answer(&self, request: &RemoteRequest) -> Result<RemoteAnswer, CustodyError> {
-        Err(CustodyError::NotFound)
+        self.answer_another(request).await
     }
 
     /// Consent entries of the patient that the ledger has and this member lacks.
-    pub async fn missing_consents(
+    pub fn missing_consents(
         &self,
         patient_id: &str,
     ) -> Result<Vec<MissingConsent>, CustodyError> {
-        Err(CustodyError::NotFound)
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        self.missing(&*subject.ok_or(CustodyError::UnknownPatient)?)
     }
 
     /// The patient here whose next consent entry filed through `from` has this tag.
     pub fn expects(&self, from: &MemberName, tag: Tag) -> Option<String> {
-        None
+        self.0.expected().get(&(from.clone(), tag)).cloned()
     }
 
     /// Consents filed through this member, sealed for the holders of their branches.
     pub async fn consents(&self, tags: &[Tag]) -> Result<Vec<Option<SealedConsent>>, CustodyError> {
-        Err(CustodyError::NotFound)
+        let mut sealed = Vec::with_capacity(tags.len());
+        for sealing in self.sealed_consents(tags) {
+            sealed.push(match sealing? {
+                Some(sealing) => Some(self.seal_consent(sealing).await?),
+                None => None,
+            });
+        }
+        Ok(sealed)
     }
 
     /// Takes a consent entry that `from` filed; it must be final, the next one, and signed by the wallet.
@@ -198,28 +320,15 @@ impl Custody {
         from: &MemberName,
         consent: &SealedConsent,
     ) -> Result<(), CustodyError> {
-        Err(CustodyError::NotFound)
+        self.adopt(patient_id, from, consent).await
     }
 }
 
-/// A descriptor with what opens its item's commitment.
-#[derive(Clone)]
-pub struct OpenDescriptor {
-    /// The descriptor's bytes.
-    pub descriptor: Vec<u8>,
-    /// What opens the item's commitment.
-    pub opening: ledger::item::Opening,
+impl Inner {
+    fn expected(&self) -> MutexGuard<'_, BTreeMap<(MemberName, Tag), String>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Opens a sealed descriptor with its branch's key.
-pub fn open_descriptor(
-    key: &BranchKey,
-    sealed: &SealedDescriptor,
-) -> Result<OpenDescriptor, CustodyError> {
-    Err(CustodyError::NotFound)
-}
-
-/// Opens a payload that another member granted; returns the content.
-pub fn open_payload(granted: &Granted) -> Result<Vec<u8>, CustodyError> {
-    Err(CustodyError::NotFound)
-}
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,16 +1,26 @@
 //! The outbox: items on their way to the ledger, each delivered once whatever fails in between.
+//!
+//! Items arrive in the batch that holds their rows. At each beat of the cadence the oldest go into a statement, mixed
+//! and padded. Its exact bytes are durable before they are sent, and are sent again until the ledger has them; only
+//! when a statement can no longer be accepted are its items signed anew. What is final leaves the outbox.
+
+mod batch;
+mod delivery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::ids::Digest;
 
+pub use batch::SIZES;
+pub(crate) use delivery::Delivery;
+
 /// How items leave.
 #[derive(Debug, Clone)]
 pub struct OutboxConfig {
     /// The time between two statements.
     pub cadence: Duration,
-    /// Statements that may be under way at once; more in flight is more throughput, never another order.
+    /// Statements that may be under way at once, sent in order.
     pub in_flight_max: usize,
     /// Heights that a statement may take before it is signed anew.
     pub lifetime_heights: u64,
@@ -29,6 +39,15 @@ impl Default for OutboxConfig {
     }
 }
 
+/// How much is on its way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxStatus {
+    /// Statements that were sent and are not final.
+    pub in_flight: usize,
+    /// Statements that broke a rule of the ledger, and wait for somebody to look.
+    pub stopped: usize,
+}
+
 /// What signs this member's statements.
 #[derive(Clone)]
 pub struct Signer {
@@ -42,7 +61,7 @@ pub struct Signer {
 pub type SignBytes = Arc<dyn Fn(&[u8]) -> Result<[u8; 64], CannotSign> + Send + Sync>;
 
 /// The key store does not sign.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the key store does not sign: {0}")]
 pub struct CannotSign(pub String);
 

@@ -171,6 +171,20 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_accepted_can_be_looked_at(mut value in with_marker()) {
+        if let Some(object) = value.as_object_mut() {
+            object.insert("resourceType".to_owned(), "Basic".into());
+        }
+        if let Ok(resource) = Resource::from_value(value) {
+            let facts = crate::fhir::disclosure::DisclosureFacts::of(&resource);
+            let terms = crate::fhir::search::IndexTerms::of(&resource);
+            let belonging = crate::fhir::compartment::belonging(&resource);
+            let said = format!("{resource:?} {facts:?} {terms:?} {belonging:?}");
+            prop_assert!(!said.contains("MARKER"), "{}", said);
+        }
+    }
+
+    #[test]
     fn storing_is_idempotent(value in with_marker()) {
         let mut object = Map::new();
         object.insert("resourceType".to_owned(), "Basic".into());

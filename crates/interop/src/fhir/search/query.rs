@@ -105,7 +105,7 @@ pub struct Query {
 }
 
 /// A version among the candidates of a search.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Candidate<'a> {
     /// Its index terms.
     pub terms: &'a IndexTerms,
@@ -113,6 +113,12 @@ pub struct Candidate<'a> {
     pub last_updated_ms: i64,
     /// Its logical id.
     pub id: &'a str,
+}
+
+impl fmt::Debug for Candidate<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Candidate(..)")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Action, EntryProblem, PlannedEntry, RefusedEntry};
+use crate::fhir::etag;
 use crate::fhir::resource::is_id;
 use crate::fhir::{Resource, ResourceError, ResourceType};
 
@@ -152,7 +153,7 @@ fn update(
         None => None,
         Some(etag) => Some(
             etag.as_str()
-                .and_then(version_of_etag)
+                .and_then(etag::parse)
                 .ok_or(EntryProblem::IfMatchMalformed)?,
         ),
     };
@@ -223,12 +224,4 @@ fn instance(url: &str) -> Result<(ResourceType, &str), EntryProblem> {
     } else {
         Err(EntryProblem::UrlMalformed)
     }
-}
-
-/// The version in an ETag as this server writes it: `W/"3"`.
-pub(super) fn version_of_etag(etag: &str) -> Option<u64> {
-    let quoted = etag.strip_prefix("W/").unwrap_or(etag);
-    let digits = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    if is_plain { digits.parse().ok() } else { None }
 }

@@ -7,16 +7,18 @@
 //! Other elements of type uri, and links in narrative text, stay as they are.
 
 mod entry;
+mod problem;
 mod references;
 mod response;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
-use thiserror::Error;
 
-use super::{Issue, IssueType, OperationOutcome, Resource, ResourceError, ResourceType};
+use super::{Resource, ResourceType};
 
+pub use problem::{EntryProblem, TransactionError};
 pub use response::{EntryResponse, response_bundle};
 
 /// More entries than this are refused.
@@ -32,7 +34,7 @@ pub enum BundleKind {
 }
 
 /// What an entry asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create under the assigned id. With a query: only if nothing matches it.
     Create {
@@ -53,7 +55,7 @@ pub enum Action {
 }
 
 /// One entry, ready to execute.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct PlannedEntry {
     /// Its place in the Bundle, and of its response.
     pub index: usize,
@@ -65,6 +67,37 @@ pub struct PlannedEntry {
     pub id: Option<String>,
     /// What to write, with references resolved.
     pub resource: Option<Resource>,
+}
+
+// Queries hold identifiers of patients: Debug shows what is asked for alone.
+impl fmt::Debug for Action {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create {
+                if_none_exist: Some(_),
+            } => out.write_str("Create(if none exists)"),
+            Self::Create {
+                if_none_exist: None,
+            } => out.write_str("Create"),
+            Self::Exists => out.write_str("Exists"),
+            Self::Update {
+                if_match: Some(version),
+            } => write!(out, "Update(if match {version})"),
+            Self::Update { if_match: None } => out.write_str("Update"),
+            Self::Delete => out.write_str("Delete"),
+            Self::Read(_) => out.write_str("Read(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for PlannedEntry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "PlannedEntry({}, {:?}, {}/..)",
+            self.index, self.action, self.resource_type
+        )
+    }
 }
 
 /// An entry of a batch that is not executed.
@@ -112,8 +145,8 @@ pub enum Pending {
 }
 
 // Queries hold identifiers of patients: Debug shows what is asked for alone.
-impl std::fmt::Debug for Pending {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Pending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create {
                 index,
@@ -129,135 +162,6 @@ impl std::fmt::Debug for Pending {
             } => {
                 write!(out, "Reference({index}, {resource_type}?..)")
             }
-        }
-    }
-}
-
-/// What is wrong with a Bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum TransactionError {
-    #[error("the resource is not a Bundle")]
-    NotABundle,
-    #[error("`Bundle.type` is neither transaction nor batch")]
-    KindUnsupported,
-    #[error("`Bundle.entry` is not an array")]
-    EntriesMalformed,
-    #[error("the Bundle has {entries} entries, the limit is {limit}")]
-    TooManyEntries { entries: usize, limit: usize },
-    #[error("entry {index}: {problem}")]
-    Entry { index: usize, problem: EntryProblem },
-}
-
-/// What is wrong with an entry. Holds no value of the Bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum EntryProblem {
-    #[error("the entry is not an object")]
-    NotAnObject,
-    #[error("`request` is missing")]
-    RequestMissing,
-    #[error("`request.method` is missing or not one of R4")]
-    MethodUnknown,
-    #[error("`request.method` is not supported here")]
-    MethodUnsupported,
-    #[error("`request.url` is missing")]
-    UrlMissing,
-    #[error("`request.url` does not fit the method")]
-    UrlMalformed,
-    #[error("`request.url` names no R4 resource type")]
-    TypeUnknown,
-    #[error("conditional update and delete are not supported")]
-    ConditionalUnsupported,
-    #[error("`request.ifMatch` is not a weak ETag of a version")]
-    IfMatchMalformed,
-    #[error("`request.ifNoneExist` is not a query")]
-    IfNoneExistMalformed,
-    #[error("`resource` is missing")]
-    ResourceMissing,
-    #[error("`resource`: {0}")]
-    Resource(ResourceError),
-    #[error("`resource.id` is not the id of `request.url`")]
-    IdMismatch,
-    #[error("`fullUrl` is not a URL or URN")]
-    FullUrlMalformed,
-    #[error("`fullUrl` is that of entry {first}")]
-    FullUrlRepeated { first: usize },
-    #[error("the entry writes the resource that entry {first} writes")]
-    TargetRepeated { first: usize },
-    #[error("the id source gave no usable id")]
-    IdUnusable,
-    #[error("the reference at `{path}` names no entry of the Bundle")]
-    ReferenceUnresolved { path: String },
-}
-
-impl TransactionError {
-    /// The outcome to answer with.
-    pub fn outcome(&self) -> OperationOutcome {
-        let code = match self {
-            Self::NotABundle | Self::KindUnsupported => IssueType::Value,
-            Self::EntriesMalformed => IssueType::Structure,
-            Self::TooManyEntries { .. } => IssueType::TooCostly,
-            Self::Entry { index, problem } => return problem.outcome(*index),
-        };
-        OperationOutcome::error(code, self.to_string())
-    }
-}
-
-impl EntryProblem {
-    /// The outcome for the entry at this place.
-    pub fn outcome(&self, index: usize) -> OperationOutcome {
-        if let Self::Resource(error) = self {
-            return error.issues().into_iter().fold(
-                OperationOutcome::of(
-                    Issue::error(
-                        IssueType::Invalid,
-                        format!("entry {index}: `resource` is refused"),
-                    )
-                    .at(format!("Bundle.entry[{index}].resource")),
-                ),
-                OperationOutcome::with,
-            );
-        }
-        let issue = Issue::error(self.issue_type(), format!("entry {index}: {self}"));
-        OperationOutcome::of(issue.at(format!("Bundle.entry[{index}]{}", self.element())))
-    }
-
-    fn issue_type(&self) -> IssueType {
-        match self {
-            Self::NotAnObject => IssueType::Structure,
-            Self::RequestMissing | Self::UrlMissing | Self::ResourceMissing => IssueType::Required,
-            Self::MethodUnknown
-            | Self::UrlMalformed
-            | Self::IfMatchMalformed
-            | Self::IfNoneExistMalformed
-            | Self::FullUrlMalformed => IssueType::Value,
-            Self::MethodUnsupported | Self::TypeUnknown | Self::ConditionalUnsupported => {
-                IssueType::NotSupported
-            }
-            Self::Resource(_) | Self::IdMismatch => IssueType::Invalid,
-            Self::FullUrlRepeated { .. } | Self::TargetRepeated { .. } => IssueType::Duplicate,
-            Self::IdUnusable => IssueType::Exception,
-            Self::ReferenceUnresolved { .. } => IssueType::NotFound,
-        }
-    }
-
-    fn element(&self) -> &'static str {
-        match self {
-            Self::NotAnObject | Self::TargetRepeated { .. } | Self::IdUnusable => "",
-            Self::RequestMissing => ".request",
-            Self::MethodUnknown | Self::MethodUnsupported => ".request.method",
-            Self::UrlMissing
-            | Self::UrlMalformed
-            | Self::TypeUnknown
-            | Self::ConditionalUnsupported => ".request.url",
-            Self::IfMatchMalformed => ".request.ifMatch",
-            Self::IfNoneExistMalformed => ".request.ifNoneExist",
-            Self::ResourceMissing | Self::Resource(_) | Self::ReferenceUnresolved { .. } => {
-                ".resource"
-            }
-            Self::IdMismatch => ".resource.id",
-            Self::FullUrlMalformed | Self::FullUrlRepeated { .. } => ".fullUrl",
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::BundleKind;
+use crate::fhir::etag;
 use crate::fhir::timespan::format_instant;
 use crate::fhir::{OperationOutcome, ResourceType};
 
@@ -66,7 +67,7 @@ impl EntryResponse {
         if let Some((resource_type, id, version)) = self.written {
             let location = format!("{resource_type}/{id}/_history/{version}");
             response.insert("location".to_owned(), location.into());
-            response.insert("etag".to_owned(), format!("W/\"{version}\"").into());
+            response.insert("etag".to_owned(), etag::format(version).into());
         }
         if let Some(unix_ms) = self.last_modified_ms {
             response.insert("lastModified".to_owned(), format_instant(unix_ms).into());

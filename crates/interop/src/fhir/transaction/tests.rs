@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::fhir::{ParseLimits, reference};
+use crate::fhir::{IssueType, OperationOutcome, ParseLimits, ResourceError, reference};
 
 fn counter() -> impl FnMut() -> String {
     let mut next = 0;
@@ -357,7 +357,7 @@ proptest! {
         let said = match plan(bundle, &mut counter()) {
             Ok(plan) => {
                 let outcomes = plan.refused.iter().map(|it| it.problem.outcome(it.index).to_value().to_string());
-                format!("{:?} {}", plan.pending(), outcomes.collect::<String>())
+                format!("{:?} {:?} {}", plan, plan.pending(), outcomes.collect::<String>())
             }
             Err(error) => format!("{error} {error:?} {}", error.outcome().to_value()),
         };

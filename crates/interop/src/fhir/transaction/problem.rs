@@ -1,0 +1,134 @@
+//! What can be wrong with a Bundle and its entries.
+
+use thiserror::Error;
+
+use crate::fhir::{Issue, IssueType, OperationOutcome, ResourceError};
+
+/// What is wrong with a Bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum TransactionError {
+    #[error("the resource is not a Bundle")]
+    NotABundle,
+    #[error("`Bundle.type` is neither transaction nor batch")]
+    KindUnsupported,
+    #[error("`Bundle.entry` is not an array")]
+    EntriesMalformed,
+    #[error("the Bundle has {entries} entries, the limit is {limit}")]
+    TooManyEntries { entries: usize, limit: usize },
+    #[error("entry {index}: {problem}")]
+    Entry { index: usize, problem: EntryProblem },
+}
+
+/// What is wrong with an entry. Holds no value of the Bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum EntryProblem {
+    #[error("the entry is not an object")]
+    NotAnObject,
+    #[error("`request` is missing")]
+    RequestMissing,
+    #[error("`request.method` is missing or not one of R4")]
+    MethodUnknown,
+    #[error("`request.method` is not supported here")]
+    MethodUnsupported,
+    #[error("`request.url` is missing")]
+    UrlMissing,
+    #[error("`request.url` does not fit the method")]
+    UrlMalformed,
+    #[error("`request.url` names no R4 resource type")]
+    TypeUnknown,
+    #[error("conditional update and delete are not supported")]
+    ConditionalUnsupported,
+    #[error("`request.ifMatch` is not a weak ETag of a version")]
+    IfMatchMalformed,
+    #[error("`request.ifNoneExist` is not a query")]
+    IfNoneExistMalformed,
+    #[error("`resource` is missing")]
+    ResourceMissing,
+    #[error("`resource`: {0}")]
+    Resource(ResourceError),
+    #[error("`resource.id` is not the id of `request.url`")]
+    IdMismatch,
+    #[error("`fullUrl` is not a URL or URN")]
+    FullUrlMalformed,
+    #[error("`fullUrl` is that of entry {first}")]
+    FullUrlRepeated { first: usize },
+    #[error("the entry writes the resource that entry {first} writes")]
+    TargetRepeated { first: usize },
+    #[error("the id source gave no usable id")]
+    IdUnusable,
+    #[error("the reference at `{path}` names no entry of the Bundle")]
+    ReferenceUnresolved { path: String },
+}
+
+impl TransactionError {
+    /// The outcome to answer with.
+    pub fn outcome(&self) -> OperationOutcome {
+        let code = match self {
+            Self::NotABundle | Self::KindUnsupported => IssueType::Value,
+            Self::EntriesMalformed => IssueType::Structure,
+            Self::TooManyEntries { .. } => IssueType::TooCostly,
+            Self::Entry { index, problem } => return problem.outcome(*index),
+        };
+        OperationOutcome::error(code, self.to_string())
+    }
+}
+
+impl EntryProblem {
+    /// The outcome for the entry at this place.
+    pub fn outcome(&self, index: usize) -> OperationOutcome {
+        if let Self::Resource(error) = self {
+            return error.issues().into_iter().fold(
+                OperationOutcome::of(
+                    Issue::error(
+                        IssueType::Invalid,
+                        format!("entry {index}: `resource` is refused"),
+                    )
+                    .at(format!("Bundle.entry[{index}].resource")),
+                ),
+                OperationOutcome::with,
+            );
+        }
+        let issue = Issue::error(self.issue_type(), format!("entry {index}: {self}"));
+        OperationOutcome::of(issue.at(format!("Bundle.entry[{index}]{}", self.element())))
+    }
+
+    fn issue_type(&self) -> IssueType {
+        match self {
+            Self::NotAnObject => IssueType::Structure,
+            Self::RequestMissing | Self::UrlMissing | Self::ResourceMissing => IssueType::Required,
+            Self::MethodUnknown
+            | Self::UrlMalformed
+            | Self::IfMatchMalformed
+            | Self::IfNoneExistMalformed
+            | Self::FullUrlMalformed => IssueType::Value,
+            Self::MethodUnsupported | Self::TypeUnknown | Self::ConditionalUnsupported => {
+                IssueType::NotSupported
+            }
+            Self::Resource(_) | Self::IdMismatch => IssueType::Invalid,
+            Self::FullUrlRepeated { .. } | Self::TargetRepeated { .. } => IssueType::Duplicate,
+            Self::IdUnusable => IssueType::Exception,
+            Self::ReferenceUnresolved { .. } => IssueType::NotFound,
+        }
+    }
+
+    fn element(&self) -> &'static str {
+        match self {
+            Self::NotAnObject | Self::TargetRepeated { .. } | Self::IdUnusable => "",
+            Self::RequestMissing => ".request",
+            Self::MethodUnknown | Self::MethodUnsupported => ".request.method",
+            Self::UrlMissing
+            | Self::UrlMalformed
+            | Self::TypeUnknown
+            | Self::ConditionalUnsupported => ".request.url",
+            Self::IfMatchMalformed => ".request.ifMatch",
+            Self::IfNoneExistMalformed => ".request.ifNoneExist",
+            Self::ResourceMissing | Self::Resource(_) | Self::ReferenceUnresolved { .. } => {
+                ".resource"
+            }
+            Self::IdMismatch => ".resource.id",
+            Self::FullUrlMalformed | Self::FullUrlRepeated { .. } => ".fullUrl",
+        }
+    }
+}

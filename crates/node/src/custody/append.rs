@@ -1,0 +1,346 @@
+//! Appending to streams, on the writer's thread: versions of documents and access entries.
+//!
+//! The writer is the only one that assigns versions and positions, and it does so in the batch that holds the rows:
+//! a position is either durable with its entry or was never taken.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
+use interop::fhir::search::IndexTerms;
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{Issue, IssueType, ResourceType};
+use ledger::codec;
+use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
+use ledger::item::{Item, Opening};
+
+use super::CustodyError;
+use super::keys::{EraseKey, Keys, random, random_tag};
+use super::request::Written;
+use super::rows::{
+    AccessRow, DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, TermsRow, VersionRow,
+    access_key, position_key, version_key,
+};
+use super::store::{Table, Transaction};
+use super::subject::Subject;
+
+/// The member that appends.
+#[derive(Clone)]
+pub(crate) struct Home {
+    pub(crate) member: MemberName,
+    pub(crate) network: NetworkId,
+    pub(crate) keys: Arc<Keys>,
+}
+
+/// What must hold for a version to be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    /// The document is new.
+    New,
+    /// This version is current, if one is named.
+    Current(Option<u64>),
+}
+
+/// A version that is ready but for its number and its positions.
+pub(crate) struct Draft {
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) document: DocumentKey,
+    pub(crate) resource_type: ResourceType,
+    pub(crate) id: String,
+    pub(crate) precondition: Precondition,
+    pub(crate) author: String,
+    /// `None` for a version that deletes the document.
+    pub(crate) content: Option<Content>,
+    /// Whether nothing of the versions before is to remain.
+    pub(crate) erases: bool,
+    pub(crate) erase: EraseKey,
+}
+
+/// A version's content, sealed.
+pub(crate) struct Content {
+    pub(crate) digest: Digest,
+    pub(crate) payload: Payload,
+    pub(crate) terms: IndexTerms,
+    pub(crate) disclosure: DisclosureFacts,
+    pub(crate) labels: Vec<String>,
+    pub(crate) branch: Own,
+    pub(crate) signed: Option<SignedRow>,
+}
+
+/// An access to be recorded.
+pub(crate) struct AccessDraft {
+    pub(crate) requester: MemberName,
+    pub(crate) principal: String,
+    pub(crate) role: Option<String>,
+    pub(crate) purpose: String,
+    pub(crate) interaction: String,
+    pub(crate) target: String,
+    pub(crate) at: u64,
+    pub(crate) custodian: MemberName,
+    pub(crate) request: Option<Digest>,
+    pub(crate) recipient: Option<Vec<u8>>,
+    pub(crate) expires_at: Option<Height>,
+    pub(crate) decision: Option<Decided>,
+}
+
+/// An access entry that was appended.
+pub(crate) struct Recorded {
+    pub(crate) tag: Tag,
+    pub(crate) descriptor: Vec<u8>,
+    pub(crate) opening: Opening,
+}
+
+impl Home {
+    /// Appends the next version of a document.
+    pub(crate) fn append(
+        &self,
+        transaction: &mut Transaction<'_>,
+        draft: Draft,
+        now: u64,
+    ) -> Result<Written, CustodyError> {
+        let head: Option<Head> = self
+            .keys
+            .get_in(transaction, Table::Heads, &draft.document)?;
+        admit(&draft, head.as_ref())?;
+        let written = |version, last_updated_ms, created| Written {
+            resource_type: draft.resource_type,
+            id: draft.id.clone(),
+            version,
+            last_updated_ms,
+            created,
+        };
+        if let (Some(head), None) = (&head, &draft.content)
+            && head.facts.deleted
+            && !draft.erases
+        {
+            return Ok(written(head.version, head.facts.recorded_at, false));
+        }
+        let next = self.next_head(&draft, head.as_ref(), now)?;
+        let created = head.is_none_or(|head| head.facts.deleted);
+        let answer = written(next.version, next.facts.recorded_at, created);
+        self.put_version(transaction, draft, next)?;
+        Ok(answer)
+    }
+
+    fn next_head(
+        &self,
+        draft: &Draft,
+        head: Option<&Head>,
+        now: u64,
+    ) -> Result<Head, CustodyError> {
+        let (disclosure, branch) = match (&draft.content, head) {
+            (Some(content), _) => (content.disclosure.clone(), content.branch),
+            (None, Some(head)) if draft.erases => (bare(&head.facts), head.facts.branch),
+            (None, Some(head)) => (head.facts.disclosure.clone(), head.facts.branch),
+            (None, None) => return Err(CustodyError::NotFound),
+        };
+        Ok(Head {
+            resource_type: draft.resource_type.as_str().to_owned(),
+            id: draft.id.clone(),
+            subject: draft.subject.id,
+            stream: head.map_or(branch, |head| head.stream),
+            version: head.map_or(0, |head| head.version).saturating_add(1),
+            facts: Facts {
+                deleted: draft.content.is_none(),
+                erased: draft.erases,
+                recorded_at: now.max(head.map_or(0, |head| head.facts.recorded_at)),
+                branch,
+                disclosure,
+            },
+        })
+    }
+
+    fn put_version(
+        &self,
+        transaction: &mut Transaction<'_>,
+        draft: Draft,
+        head: Head,
+    ) -> Result<(), CustodyError> {
+        let Draft {
+            subject,
+            document,
+            author,
+            content,
+            erase,
+            ..
+        } = draft;
+        let version = head.version;
+        let versions = subject
+            .key(head.stream)?
+            .document(&head.resource_type, &head.id);
+        let entries = subject.key(head.facts.branch)?.entries();
+        let entry = self.take_position(transaction, &subject, head.facts.branch)?;
+        let descriptor = Descriptor::Record(RecordDescriptor {
+            resource_type: head.resource_type.clone(),
+            id: head.id.clone(),
+            version,
+            deleted: content.is_none(),
+            content: content
+                .as_ref()
+                .map_or_else(|| Digest::of(&[]), |content| content.digest),
+            media_type: "application/fhir+json".to_owned(),
+            author,
+            recorded_at: head.facts.recorded_at,
+            labels: content
+                .as_ref()
+                .map_or_else(Vec::new, |content| content.labels.clone()),
+            supersedes: (version > 1).then(|| versions.tag(version.saturating_sub(1))),
+            next: versions.tag(version.saturating_add(1)),
+        })
+        .encode();
+        let tags = [versions.tag(version), entries.tag(entry)];
+        self.enqueue(transaction, tags, &erase.opening(), &descriptor);
+        let named = EntryRow::Version { document, version };
+        self.put_entry(transaction, tags[1], named);
+
+        let terms_key = self.keys.terms(&head.resource_type, &[&subject.id, &document]);
+        let (payload, signed) = match content {
+            Some(content) => {
+                let row = TermsRow {
+                    id: head.id.clone(),
+                    version,
+                    facts: head.facts.clone(),
+                    terms: content.terms,
+                };
+                let sealed = erase.seal(Table::Terms, &terms_key, &row);
+                let row = [version.to_be_bytes().as_slice(), &sealed].concat();
+                transaction.put(Table::Terms, &terms_key, row);
+                (content.payload, content.signed)
+            }
+            None => {
+                transaction.remove(Table::Terms, &terms_key);
+                (Payload::None, None)
+            }
+        };
+        let row = VersionRow {
+            descriptor,
+            facts: head.facts.clone(),
+            entry,
+            payload,
+            signed,
+        };
+        let key = version_key(&document, version);
+        let sealed = erase.seal(Table::Versions, &key, &row);
+        transaction.put(Table::Versions, &key, sealed);
+        self.keys
+            .put_erase_key(transaction, &document, version, &erase);
+        self.keys.put(transaction, Table::Heads, &document, &head);
+        Ok(())
+    }
+
+    /// Appends an access entry to the subject's access stream at this member.
+    pub(crate) fn record(
+        &self,
+        transaction: &mut Transaction<'_>,
+        subject: &Subject,
+        draft: AccessDraft,
+    ) -> Result<Recorded, CustodyError> {
+        let entries = subject.key(Own::Access)?.entries();
+        let position = self.take_position(transaction, subject, Own::Access)?;
+        let descriptor = Descriptor::Access(AccessDescriptor {
+            requester: draft.requester,
+            principal: draft.principal,
+            role: draft.role,
+            purpose: draft.purpose,
+            interaction: draft.interaction,
+            target: draft.target,
+            at: draft.at,
+            custodian: draft.custodian,
+            request: draft.request,
+            recipient: draft.recipient,
+            expires_at: draft.expires_at,
+            decision: draft.decision,
+            next: entries.tag(position.saturating_add(1)),
+        })
+        .encode();
+        let opening = Opening(random());
+        let tag = entries.tag(position);
+        self.enqueue(transaction, [tag, random_tag()], &opening, &descriptor);
+        let named = EntryRow::Access {
+            subject: subject.id,
+            position,
+        };
+        self.put_entry(transaction, tag, named);
+        let row = AccessRow {
+            descriptor: descriptor.clone(),
+            opening: opening.clone(),
+        };
+        let key = access_key(&subject.id, position);
+        self.keys.put(transaction, Table::Accesses, &key, &row);
+        Ok(Recorded {
+            tag,
+            descriptor,
+            opening,
+        })
+    }
+
+    /// Takes the next position of a branch's entries.
+    fn take_position(
+        &self,
+        transaction: &mut Transaction<'_>,
+        subject: &Subject,
+        branch: Own,
+    ) -> Result<u64, CustodyError> {
+        let key = position_key(&subject.id, branch);
+        let last: Option<u64> = self.keys.get_in(transaction, Table::Positions, &key)?;
+        let next = last.unwrap_or(0).saturating_add(1);
+        self.keys.put(transaction, Table::Positions, &key, &next);
+        Ok(next)
+    }
+
+    fn enqueue(
+        &self,
+        transaction: &mut Transaction<'_>,
+        tags: [Tag; 2],
+        opening: &Opening,
+        descriptor: &[u8],
+    ) {
+        let digest = Digest::of(descriptor);
+        let item = Item::commit(self.network, &self.member, tags, opening, digest);
+        transaction.enqueue(&item);
+    }
+
+    fn put_entry(&self, transaction: &mut Transaction<'_>, tag: Tag, row: EntryRow) {
+        transaction.put(Table::Entries, &tag.0, codec::encode(&row));
+    }
+}
+
+/// What remains of a version's facts when it is erased: what decisions need to stay as strict as they were.
+fn bare(facts: &Facts) -> DisclosureFacts {
+    DisclosureFacts {
+        resource_type: facts.disclosure.resource_type.clone(),
+        labels: facts.disclosure.labels.clone(),
+        categories: BTreeSet::new(),
+        codes: BTreeSet::new(),
+        author: None,
+        period: None,
+    }
+}
+
+fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
+    let Some(head) = head else {
+        return match (draft.precondition, &draft.content) {
+            (Precondition::Current(Some(_)), _) => Err(CustodyError::PreconditionFailed),
+            (_, None) => Err(CustodyError::NotFound),
+            (Precondition::New | Precondition::Current(None), Some(_)) => Ok(()),
+        };
+    };
+    match draft.precondition {
+        Precondition::New => Err(CustodyError::Invalid(Issue::error(
+            IssueType::Duplicate,
+            "the id is taken",
+        ))),
+        Precondition::Current(Some(expected)) if expected != head.version => {
+            Err(CustodyError::VersionConflict {
+                current: head.version,
+            })
+        }
+        Precondition::Current(_) if head.subject != draft.subject.id => {
+            Err(CustodyError::Invalid(Issue::error(
+                IssueType::BusinessRule,
+                "a document does not change the patient to whom it belongs",
+            )))
+        }
+        Precondition::Current(_) => Ok(()),
+    }
+}

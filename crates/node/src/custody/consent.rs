@@ -1,0 +1,257 @@
+//! Consents: what the patient's wallet signs, and what members pass on to each other.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use contracts::descriptor::{Descriptor, RecordDescriptor};
+use ed25519_zebra::{Signature, VerificationKey};
+use interop::fhir::{IssueType, ParseLimits, Resource};
+use ledger::codec;
+use ledger::ids::{Digest, MemberName, NetworkId, Tag};
+use ledger::item::Opening;
+use ledger::stream::Branch;
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+use super::request::{MissingConsent, SealedConsent};
+use super::rows::{AdoptedRow, EntryRow, Own, SignedRow, adopted_key, decode};
+use super::store::Table;
+use super::subject::Subject;
+use super::write::invalid;
+use super::{Custody, CustodyError, cipher};
+
+/// A consent entry as it travels.
+#[derive(Encode, Decode)]
+struct TravellingConsent {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    descriptor: Vec<u8>,
+    #[n(1)]
+    opening: Opening,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    content: Vec<u8>,
+    #[n(3)]
+    signed: Option<SignedRow>,
+}
+
+/// Whether the wallet signed exactly these bytes: a detached JWS (RFC 7515 appendix F) with EdDSA.
+pub(super) fn check_signature(
+    wallet_key: &[u8; 32],
+    body: &[u8],
+    jws: &str,
+) -> Result<(), CustodyError> {
+    let valid = || {
+        let (header, signature) = jws.split_once("..")?;
+        let decoded = BASE64_URL_SAFE_NO_PAD.decode(header).ok()?;
+        let fields: serde_json::Value = serde_json::from_slice(&decoded).ok()?;
+        // A critical extension would change what is signed (RFC 7797).
+        if fields.get("alg")?.as_str()? != "EdDSA" || fields.get("crit").is_some() {
+            return None;
+        }
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let signature = Signature::from_slice(&signature).ok()?;
+        let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(body));
+        let key = VerificationKey::try_from(*wallet_key).ok()?;
+        key.verify(&signature, input.as_bytes()).ok()
+    };
+    valid().ok_or(CustodyError::ConsentNotSigned)
+}
+
+impl Custody {
+    pub(super) fn sealed_consents(
+        &self,
+        tags: &[Tag],
+    ) -> impl Iterator<Item = Result<Option<Sealing>, CustodyError>> {
+        tags.iter().map(|tag| {
+            let Some(EntryRow::Version { document, version }) = self.entry(*tag)? else {
+                return Ok(None);
+            };
+            let (_, subject) = self.subject_of(&document)?;
+            let loaded = self.load(&document, version)?;
+            let of_consents = loaded.filter(|loaded| loaded.row.facts.branch == Own::Consent);
+            Ok(of_consents.map(|loaded| Sealing {
+                tag: *tag,
+                subject,
+                loaded,
+            }))
+        })
+    }
+
+    /// Seals a consent entry for the holders of its branch.
+    pub(super) async fn seal_consent(
+        &self,
+        sealing: Sealing,
+    ) -> Result<SealedConsent, CustodyError> {
+        let Sealing {
+            tag,
+            subject,
+            loaded,
+        } = sealing;
+        let content = if loaded.row.facts.deleted {
+            Vec::new()
+        } else {
+            let payloads = &self.0.payloads;
+            payloads.open(&loaded.erase, &loaded.row.payload).await?.to_vec()
+        };
+        let consent = TravellingConsent {
+            opening: loaded.erase.opening(),
+            descriptor: loaded.row.descriptor,
+            content,
+            signed: loaded.row.signed,
+        };
+        let key = subject.key(Own::Consent)?.descriptor_key();
+        let bound = binding(self.0.home.network, &self.0.home.member, tag);
+        let sealed = cipher::seal(&key, &bound, &Zeroizing::new(codec::encode(&consent)));
+        Ok(SealedConsent { tag, sealed })
+    }
+
+    pub(super) async fn adopt(
+        &self,
+        patient_id: &str,
+        from: &MemberName,
+        sealed: &SealedConsent,
+    ) -> Result<(), CustodyError> {
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let branch = subject.branches.get(&Branch::Consent(from.clone()));
+        let branch = branch.ok_or(CustodyError::NotFound)?;
+        let entries = branch.entries();
+        let known = self.adopted(&subject, from)?;
+        if (1..=known).any(|position| entries.tag(position) == sealed.tag) {
+            return Ok(());
+        }
+        let position = known.saturating_add(1);
+        if entries.tag(position) != sealed.tag {
+            return Err(invalid(IssueType::Conflict, "an entry before this one is missing"));
+        }
+        let bound = binding(self.0.home.network, from, sealed.tag);
+        let consent = cipher::open(&branch.descriptor_key(), &bound, &sealed.sealed)?;
+        let consent: TravellingConsent = decode("consent", &consent)?;
+        self.check_recorded(from, sealed.tag, &consent)?;
+        check_content(&subject, &consent)?;
+        let key = adopted_key(&subject.id, from, Some(position));
+        let row = AdoptedRow {
+            from: from.clone(),
+            descriptor: consent.descriptor,
+            opening: consent.opening,
+            content: consent.content,
+        };
+        let home = self.0.home.clone();
+        self.0
+            .store
+            .transact(move |transaction| {
+                home.keys.put(transaction, Table::Adopted, &key, &row);
+                Ok(())
+            })
+            .await?;
+        self.0.rulings.forget();
+        self.expect_consents_of(&subject)
+    }
+
+    /// Whether the entry is final on the ledger, as `from` recorded it.
+    fn check_recorded(
+        &self,
+        from: &MemberName,
+        tag: Tag,
+        consent: &TravellingConsent,
+    ) -> Result<(), CustodyError> {
+        let Some(position) = self.0.anchor.locate(from, tag)? else {
+            return Err(CustodyError::Unavailable {
+                what: "the final consent entry",
+            });
+        };
+        let (member, item) = self.0.anchor.item(position)?;
+        let digest = Digest::of(&consent.descriptor);
+        if member == *from
+            && item.opens_to(self.0.home.network, from, &consent.opening, digest)
+        {
+            Ok(())
+        } else {
+            Err(invalid(
+                IssueType::BusinessRule,
+                "the consent is not the one that the ledger holds",
+            ))
+        }
+    }
+
+    pub(super) fn missing(&self, subject: &Subject) -> Result<Vec<MissingConsent>, CustodyError> {
+        let mut missing = Vec::new();
+        for (from, key) in subject.foreign_consents(&self.0.home.member) {
+            let entries = key.entries();
+            let mut position = self.adopted(subject, from)?.saturating_add(1);
+            while self.0.anchor.locate(from, entries.tag(position))?.is_some() {
+                missing.push(MissingConsent {
+                    from: from.clone(),
+                    position,
+                    tag: entries.tag(position),
+                });
+                position = position.saturating_add(1);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Entries of `from` that this member has adopted: positions from 1 without gaps.
+    pub(super) fn adopted(&self, subject: &Subject, from: &MemberName) -> Result<u64, CustodyError> {
+        let prefix = adopted_key(&subject.id, from, None);
+        self.0
+            .store
+            .scan(Table::Adopted, &prefix)
+            .try_fold(0_u64, |count, row| row.map(|_| count.saturating_add(1)))
+    }
+
+    /// Notes which tags other members' next consents of this subject will have.
+    pub(super) fn expect_consents_of(&self, subject: &Subject) -> Result<(), CustodyError> {
+        let Some(patient_id) = &subject.patient_id else {
+            return Ok(());
+        };
+        for (from, key) in subject.foreign_consents(&self.0.home.member) {
+            let known = self.adopted(subject, from)?;
+            let entries = key.entries();
+            let mut expected = self.0.expected();
+            expected.remove(&(from.clone(), entries.tag(known)));
+            let next = entries.tag(known.saturating_add(1));
+            expected.insert((from.clone(), next), patient_id.clone());
+        }
+        Ok(())
+    }
+}
+
+/// A consent entry that is about to be sealed for its branch.
+pub(super) struct Sealing {
+    tag: Tag,
+    subject: Arc<Subject>,
+    loaded: super::read::Loaded,
+}
+
+/// Whether the content is the descriptor's, and what the wallet signed.
+fn check_content(subject: &Subject, consent: &TravellingConsent) -> Result<(), CustodyError> {
+    let refused = |why: &str| invalid(IssueType::BusinessRule, why);
+    let Ok(Descriptor::Record(record)) = Descriptor::decode(&consent.descriptor) else {
+        return Err(refused("the entry is not of a document"));
+    };
+    if record.resource_type != "Consent" || Digest::of(&consent.content) != record.content {
+        return Err(refused("the content is not the consent that the descriptor names"));
+    }
+    let wallet_key = subject.wallet_key.ok_or(CustodyError::ConsentNotSigned)?;
+    let signed = consent.signed.as_ref().ok_or(CustodyError::ConsentNotSigned)?;
+    check_signature(&wallet_key, &signed.body, &signed.jws)?;
+    if stored_form(&record, &signed.body).as_deref() == Some(consent.content.as_slice()) {
+        Ok(())
+    } else {
+        Err(CustodyError::ConsentNotSigned)
+    }
+}
+
+/// The content that a home member stores for a posted body.
+fn stored_form(record: &RecordDescriptor, body: &[u8]) -> Option<Vec<u8>> {
+    let resource = Resource::parse(body, &ParseLimits::default()).ok()?;
+    resource.stored(&record.id).ok()
+}
+
+fn binding(network: NetworkId, member: &MemberName, tag: Tag) -> Vec<u8> {
+    let place = super::keys::descriptor_binding(network, member, tag);
+    [b"careledger/consent/v1".as_slice(), &place].concat()
+}

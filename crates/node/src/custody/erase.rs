@@ -1,0 +1,69 @@
+//! Erasure: the erase keys of a document's versions go, then its rows and payloads; the gap stays on the ledger.
+
+use interop::fhir::ResourceType;
+
+use super::append::{Draft, Precondition};
+use super::keys::EraseKey;
+use super::request::{Requester, Written};
+use super::rows::{Payload, version_key};
+use super::store::Table;
+use super::{Custody, CustodyError};
+
+impl Custody {
+    pub(super) async fn erase_document(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Written, CustodyError> {
+        if by.member != self.0.home.member || by.patient.is_some() {
+            return Err(CustodyError::Denied {
+                reason: "records are erased by their home member".to_owned(),
+                determining: Vec::new(),
+            });
+        }
+        let head = self.known(by, resource_type, id)?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        let keys = &self.0.home.keys;
+        let document = keys.document(resource_type.as_str(), id);
+        let mut blobs = Vec::new();
+        for version in 1..=head.version {
+            if let Some(loaded) = self.load(&document, version)?
+                && let Payload::Blob(locator) = loaded.row.payload
+            {
+                blobs.push(locator);
+            }
+        }
+        let draft = Draft {
+            subject,
+            document,
+            resource_type,
+            id: id.to_owned(),
+            precondition: Precondition::Current(Some(head.version)),
+            author: by.principal(),
+            content: None,
+            erases: true,
+            erase: EraseKey::new(),
+        };
+        let home = self.0.home.clone();
+        let now = (self.0.options.clock)();
+        let written = self
+            .0
+            .store
+            .transact(move |transaction| {
+                let written = home.append(transaction, draft, now)?;
+                for version in 1..written.version {
+                    let key = version_key(&document, version);
+                    transaction.remove(Table::EraseKeys, &key);
+                    transaction.remove(Table::Versions, &key);
+                }
+                Ok(written)
+            })
+            .await?;
+        self.0.store.purge(Table::EraseKeys)?;
+        for locator in blobs {
+            self.0.payloads.delete(&locator).await?;
+        }
+        Ok(written)
+    }
+}

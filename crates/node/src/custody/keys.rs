@@ -1,0 +1,205 @@
+//! Keys of the record store: what seals rows, what names them, and what erases a version.
+
+use std::sync::Arc;
+
+use ledger::codec;
+use ledger::ids::{Digest, MemberName, NetworkId, Tag};
+use ledger::item::Opening;
+use ledger::stream::RootKey;
+use minicbor::{Decode, Encode};
+use rand::RngCore;
+use zeroize::Zeroizing;
+
+use super::CustodyError;
+use super::cipher;
+use super::rows::{DocumentKey, decode, version_key};
+use super::store::{Store, Table, Transaction};
+
+/// Keys that derive from the member's root.
+pub(crate) struct Keys {
+    wrapping: Zeroizing<[u8; 32]>,
+    names: Zeroizing<[u8; 32]>,
+    pub(crate) directory: RootKey,
+}
+
+impl Keys {
+    pub(crate) fn new(root: &RootKey) -> Arc<Self> {
+        Arc::new(Self {
+            wrapping: Zeroizing::new(root.purpose("custody/wrapping")),
+            names: Zeroizing::new(root.purpose("custody/row-names")),
+            directory: RootKey::from_bytes(root.purpose("custody/directory")),
+        })
+    }
+
+    /// The key of a document's rows.
+    pub(crate) fn document(&self, resource_type: &str, id: &str) -> DocumentKey {
+        truncated(Digest::with_domain(
+            "careledger/row-name/v1",
+            &[&*self.names, resource_type.as_bytes(), id.as_bytes()],
+        ))
+    }
+
+    /// The prefix of the terms of a type, and with a subject and a document the rest of the key.
+    pub(crate) fn terms(&self, resource_type: &str, rest: &[&[u8; 16]]) -> Vec<u8> {
+        let named: [u8; 8] = truncated(Digest::with_domain(
+            "careledger/type-name/v1",
+            &[&*self.names, resource_type.as_bytes()],
+        ));
+        rest.iter().fold(named.to_vec(), |mut key, part| {
+            key.extend(*part);
+            key
+        })
+    }
+
+    /// Reads a row that is sealed under the member's key.
+    pub(crate) fn get<T>(
+        &self,
+        store: &Store,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<T>, CustodyError>
+    where
+        T: for<'b> Decode<'b, ()> + Encode<()>,
+    {
+        let row = store.get(table, key)?;
+        row.map(|row| self.open_row(table, key, &row)).transpose()
+    }
+
+    /// The same on the writer's thread.
+    pub(crate) fn get_in<T>(
+        &self,
+        transaction: &Transaction<'_>,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<T>, CustodyError>
+    where
+        T: for<'b> Decode<'b, ()> + Encode<()>,
+    {
+        let row = transaction.get(table, key)?;
+        row.map(|row| self.open_row(table, key, &row)).transpose()
+    }
+
+    /// Writes a row sealed under the member's key.
+    pub(crate) fn put<T: Encode<()>>(
+        &self,
+        transaction: &mut Transaction<'_>,
+        table: Table,
+        key: &[u8],
+        row: &T,
+    ) {
+        let row = Zeroizing::new(codec::encode(row));
+        let sealed = cipher::seal(&self.wrapping, &bound(table, key), &row);
+        transaction.put(table, key, sealed);
+    }
+
+    pub(crate) fn open_row<T>(&self, table: Table, key: &[u8], row: &[u8]) -> Result<T, CustodyError>
+    where
+        T: for<'b> Decode<'b, ()> + Encode<()>,
+    {
+        let row = cipher::open(&self.wrapping, &bound(table, key), row)?;
+        decode(table.name(), &row)
+    }
+
+    /// The erase key of a version; `None` once it was destroyed.
+    pub(crate) fn erase_key(
+        &self,
+        store: &Store,
+        document: &DocumentKey,
+        version: u64,
+    ) -> Result<Option<EraseKey>, CustodyError> {
+        let key = version_key(document, version);
+        let Some(wrapped) = store.get(Table::EraseKeys, &key)? else {
+            return Ok(None);
+        };
+        let bytes = cipher::open(&self.wrapping, &bound(Table::EraseKeys, &key), &wrapped)?;
+        let bytes = bytes.as_slice().try_into();
+        bytes
+            .map(|bytes| Some(EraseKey(RootKey::from_bytes(bytes))))
+            .map_err(|_| CustodyError::Storage("an erase key has another length".to_owned()))
+    }
+
+    pub(crate) fn put_erase_key(
+        &self,
+        transaction: &mut Transaction<'_>,
+        document: &DocumentKey,
+        version: u64,
+        erase: &EraseKey,
+    ) {
+        let key = version_key(document, version);
+        let bound = bound(Table::EraseKeys, &key);
+        let wrapped = cipher::seal(&self.wrapping, &bound, erase.0.expose());
+        transaction.put(Table::EraseKeys, &key, wrapped);
+    }
+}
+
+/// The key whose destruction erases a version: all that opens it derives from it.
+#[derive(Clone)]
+pub(crate) struct EraseKey(RootKey);
+
+impl EraseKey {
+    pub(crate) fn new() -> Self {
+        Self(RootKey::from_bytes(random()))
+    }
+
+    pub(crate) fn opening(&self) -> Opening {
+        Opening(self.0.purpose("version/opening"))
+    }
+
+    /// The data key of the payload.
+    pub(crate) fn payload(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.purpose("version/payload"))
+    }
+
+    /// Seals a row of the version.
+    pub(crate) fn seal<T: Encode<()>>(&self, table: Table, key: &[u8], row: &T) -> Vec<u8> {
+        let row = Zeroizing::new(codec::encode(row));
+        cipher::seal(&self.rows(), &bound(table, key), &row)
+    }
+
+    pub(crate) fn open<T>(&self, table: Table, key: &[u8], row: &[u8]) -> Result<T, CustodyError>
+    where
+        T: for<'b> Decode<'b, ()> + Encode<()>,
+    {
+        let row = cipher::open(&self.rows(), &bound(table, key), row)?;
+        decode(table.name(), &row)
+    }
+
+    fn rows(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.purpose("version/rows"))
+    }
+}
+
+/// Random bytes of the operating system's generator, spread by the thread's own.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+pub(crate) fn random_tag() -> Tag {
+    Tag(random())
+}
+
+/// What is bound into a descriptor's seal: its place in the network.
+pub(crate) fn descriptor_binding(network: NetworkId, member: &MemberName, tag: Tag) -> Vec<u8> {
+    [
+        b"careledger/descriptor/v1".as_slice(),
+        &network.0.0,
+        member.as_str().as_bytes(),
+        &tag.0,
+    ]
+    .concat()
+}
+
+fn bound(table: Table, key: &[u8]) -> Vec<u8> {
+    [table.name().as_bytes(), b"/", key].concat()
+}
+
+fn truncated<const N: usize>(digest: Digest) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes
+        .iter_mut()
+        .zip(digest.0)
+        .for_each(|(to, from)| *to = from);
+    bytes
+}

@@ -1,0 +1,260 @@
+//! Reading: decide, put the access on record durably, and only then open.
+
+use std::sync::Arc;
+
+use contracts::descriptor::Decided;
+use interop::fhir::compartment::is_in_compartment;
+use interop::fhir::{ParseLimits, Resource, ResourceType};
+
+use super::append::AccessDraft;
+use super::decide::{Decision, Ruling};
+use super::keys::EraseKey;
+use super::request::{HistoryEntry, Opened, Requester};
+use super::rows::{DocumentKey, Facts, Head, VersionRow, type_of, version_key};
+use super::store::Table;
+use super::subject::Subject;
+use super::{Custody, CustodyError};
+
+/// A version whose rows were loaded; its payload is still sealed.
+pub(super) struct Loaded {
+    pub(super) row: VersionRow,
+    pub(super) erase: EraseKey,
+}
+
+impl Custody {
+    pub(super) async fn read_current(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Opened, CustodyError> {
+        let head = self.known(by, resource_type, id)?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        self.admit(by, "read", &subject, &head, &head.facts).await?;
+        if head.facts.deleted {
+            return Err(CustodyError::Gone);
+        }
+        self.open_version(&head, head.version).await
+    }
+
+    pub(super) async fn read_version(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+        version: u64,
+    ) -> Result<Opened, CustodyError> {
+        let head = self.known(by, resource_type, id)?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
+        let loaded = self.load(&document, version)?;
+        let facts = loaded.as_ref().map_or(&head.facts, |loaded| &loaded.row.facts);
+        self.admit(by, "vread", &subject, &head, facts).await?;
+        if version == 0 || version > head.version {
+            return Err(CustodyError::NotFound);
+        }
+        let loaded = loaded.ok_or(CustodyError::Gone)?;
+        self.unseal(&head, version, &loaded).await?.ok_or(CustodyError::Gone)
+    }
+
+    pub(super) async fn read_history(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Vec<HistoryEntry>, CustodyError> {
+        let head = self.known(by, resource_type, id)?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        self.admit(by, "history", &subject, &head, &head.facts).await?;
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
+        let mut entries = Vec::new();
+        for version in (1..=head.version).rev() {
+            let Some(loaded) = self.load(&document, version)? else {
+                entries.push(HistoryEntry {
+                    version,
+                    last_updated_ms: head.facts.recorded_at,
+                    opened: None,
+                });
+                continue;
+            };
+            let facts = [&loaded.row.facts.disclosure];
+            if !self.decide(by, "history", &subject, &facts)?.permits_all() {
+                continue;
+            }
+            entries.push(HistoryEntry {
+                version,
+                last_updated_ms: loaded.row.facts.recorded_at,
+                opened: self.unseal(&head, version, &loaded).await?,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// The head of a document; who asks for what is not here is noted in the security log.
+    pub(super) fn known(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Head, CustodyError> {
+        let head = self.head(resource_type, id)?;
+        head.ok_or_else(|| {
+            tracing::warn!(
+                target: "security", client = %by.client, member = %by.member, %resource_type,
+                "a request for a document that is not here"
+            );
+            CustodyError::NotFound
+        })
+    }
+
+    /// Decides one document and puts the decision on record; an error if it is to deny.
+    pub(super) async fn admit(
+        &self,
+        by: &Requester,
+        interaction: &str,
+        subject: &Arc<Subject>,
+        head: &Head,
+        facts: &Facts,
+    ) -> Result<(), CustodyError> {
+        let decision = self.decide(by, interaction, subject, &[&facts.disclosure])?;
+        let target = format!("{}/{}", head.resource_type, head.id);
+        let permitted = if decision.permits_all() {
+            vec![target.clone()]
+        } else {
+            Vec::new()
+        };
+        if is_recorded(subject, type_of(&head.resource_type)?) {
+            let decided = vec![(Arc::clone(subject), decision.decided(permitted))];
+            self.record(by, interaction, target, decided).await?;
+        }
+        decision.into_result()
+    }
+
+    /// Puts accesses on record, durably, one for each subject.
+    pub(super) async fn record(
+        &self,
+        by: &Requester,
+        interaction: &str,
+        target: String,
+        decided: Vec<(Arc<Subject>, Decided)>,
+    ) -> Result<(), CustodyError> {
+        let at = (self.0.options.clock)();
+        let mut drafts = Vec::new();
+        for (subject, decision) in decided {
+            let draft = AccessDraft {
+                requester: by.member.clone(),
+                principal: by.principal(),
+                role: by.role.clone(),
+                purpose: by.purpose.clone(),
+                interaction: interaction.to_owned(),
+                target: target.clone(),
+                at,
+                custodian: self.0.home.member.clone(),
+                request: None,
+                recipient: None,
+                expires_at: None,
+                decision: Some(decision),
+            };
+            drafts.push((subject, draft));
+        }
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let home = self.0.home.clone();
+        self.0
+            .store
+            .transact(move |transaction| {
+                for (subject, draft) in drafts {
+                    home.record(transaction, &subject, draft)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The rows of a version; `None` if it was erased or never written.
+    pub(super) fn load(
+        &self,
+        document: &DocumentKey,
+        version: u64,
+    ) -> Result<Option<Loaded>, CustodyError> {
+        let store = &self.0.store;
+        let Some(erase) = self.0.home.keys.erase_key(store, document, version)? else {
+            return Ok(None);
+        };
+        let key = version_key(document, version);
+        let Some(row) = store.get(Table::Versions, &key)? else {
+            return Ok(None);
+        };
+        let row = erase.open(Table::Versions, &key, &row)?;
+        Ok(Some(Loaded { row, erase }))
+    }
+
+    pub(super) async fn open_version(
+        &self,
+        head: &Head,
+        version: u64,
+    ) -> Result<Opened, CustodyError> {
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
+        let loaded = self.load(&document, version)?.ok_or(CustodyError::Gone)?;
+        let opened = self.unseal(head, version, &loaded).await?;
+        opened.ok_or(CustodyError::Gone)
+    }
+
+    /// Opens a version; `None` if it deletes the document. The access must be on record.
+    pub(super) async fn unseal(
+        &self,
+        head: &Head,
+        version: u64,
+        loaded: &Loaded,
+    ) -> Result<Option<Opened>, CustodyError> {
+        let resource = self.open_content(loaded).await?;
+        Ok(resource.map(|resource| Opened {
+            member: self.0.home.member.clone(),
+            resource,
+            id: head.id.clone(),
+            version,
+            last_updated_ms: loaded.row.facts.recorded_at,
+        }))
+    }
+
+    pub(super) async fn open_content(
+        &self,
+        loaded: &Loaded,
+    ) -> Result<Option<Resource>, CustodyError> {
+        if loaded.row.facts.deleted {
+            return Ok(None);
+        }
+        let payloads = &self.0.payloads;
+        let content = payloads.open(&loaded.erase, &loaded.row.payload).await?;
+        Resource::parse(&content, &ParseLimits::default())
+            .map(Some)
+            .map_err(|_| CustodyError::Storage("a stored resource does not parse".to_owned()))
+    }
+}
+
+/// Whether openings go on record: those of practitioners, organisations and places do not.
+pub(super) fn is_recorded(subject: &Subject, resource_type: ResourceType) -> bool {
+    subject.patient_id.is_some() || is_in_compartment(resource_type)
+}
+
+impl Decision {
+    pub(super) fn permits_all(&self) -> bool {
+        self.rulings.iter().all(|ruling| ruling.permitted)
+    }
+
+    /// The first denial as an error.
+    pub(super) fn into_result(self) -> Result<(), CustodyError> {
+        let denial = self.rulings.into_iter().find(|ruling| !ruling.permitted);
+        denial.map_or(Ok(()), |denial| Err(denial.into()))
+    }
+}
+
+impl From<Ruling> for CustodyError {
+    fn from(denial: Ruling) -> Self {
+        Self::Denied {
+            reason: denial.reason,
+            determining: denial.determining,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Receipts of versions, and the patient's access history.
+
+use contracts::descriptor::Descriptor;
+use contracts::export::Export;
+use interop::fhir::ResourceType;
+use ledger::ids::Tag;
+use ledger::receipt::Receipt;
+
+use super::read::Loaded;
+use super::request::{AccessEntry, ReceiptState, Requester};
+use super::rows::{AccessRow, Head, Own};
+use super::store::Table;
+use super::subject::Subject;
+use super::{Custody, CustodyError};
+
+impl Custody {
+    pub(super) async fn export(
+        &self,
+        by: &Requester,
+        resource_type: ResourceType,
+        id: &str,
+        version: u64,
+    ) -> Result<ReceiptState, CustodyError> {
+        let head = self.known(by, resource_type, id)?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
+        let loaded = self.load(&document, version)?;
+        let facts = loaded.as_ref().map_or(&head.facts, |loaded| &loaded.row.facts);
+        self.admit(by, "receipt", &subject, &head, facts).await?;
+        if version == 0 || version > head.version {
+            return Err(CustodyError::NotFound);
+        }
+        let loaded = loaded.ok_or(CustodyError::Gone)?;
+        let Some(receipt) = self.version_receipt(&subject, &head, version, &loaded)? else {
+            return Ok(ReceiptState::Pending);
+        };
+        let payloads = &self.0.payloads;
+        let content = if loaded.row.facts.deleted {
+            Vec::new()
+        } else {
+            payloads.open(&loaded.erase, &loaded.row.payload).await?.to_vec()
+        };
+        Ok(ReceiptState::Final(Box::new(Export {
+            descriptor: loaded.row.descriptor.clone(),
+            opening: loaded.erase.opening(),
+            content,
+            receipt,
+        })))
+    }
+
+    /// The receipt of a version; that of the current one shows that there is no later one.
+    pub(super) fn version_receipt(
+        &self,
+        subject: &Subject,
+        head: &Head,
+        version: u64,
+        loaded: &Loaded,
+    ) -> Result<Option<Receipt>, CustodyError> {
+        let entries = subject.key(loaded.row.facts.branch)?.entries();
+        let tag = entries.tag(loaded.row.entry);
+        let next = match Descriptor::decode(&loaded.row.descriptor) {
+            Ok(Descriptor::Record(record)) => record.next,
+            _ => return Err(CustodyError::Storage("a version's descriptor".to_owned())),
+        };
+        let next = [next];
+        let is_current = version == head.version;
+        self.item_receipt(tag, if is_current { next.as_slice() } else { &[] })
+    }
+
+    pub(super) fn item_receipt(
+        &self,
+        tag: Tag,
+        absent: &[Tag],
+    ) -> Result<Option<Receipt>, CustodyError> {
+        let anchor = &self.0.anchor;
+        match anchor.locate(&self.0.home.member, tag)? {
+            Some(position) => Ok(anchor.receipt(position, absent)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn accesses(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+        let patient_id = by.patient.as_ref().ok_or_else(|| CustodyError::Denied {
+            reason: "the access history is the patient's own".to_owned(),
+            determining: Vec::new(),
+        })?;
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        let subject = subject.ok_or(CustodyError::NotFound)?;
+        let entries = subject.key(Own::Access)?.entries();
+        let rows = self.0.store.scan(Table::Accesses, &subject.id);
+        rows.map(|row| {
+            let (key, sealed) = row?;
+            let row: AccessRow = self
+                .0
+                .home
+                .keys
+                .open_row(Table::Accesses, &key, &sealed)?;
+            let position = key.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
+            let tag = entries.tag(position);
+            Ok(AccessEntry {
+                position,
+                tag,
+                descriptor: row.descriptor,
+                opening: row.opening,
+                receipt: self.item_receipt(tag, &[])?,
+            })
+        })
+        .collect()
+    }
+}

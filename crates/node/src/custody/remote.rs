@@ -1,0 +1,303 @@
+//! Between members: what is shown to holders of branches, what is asked, and what is answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledger::codec;
+use ledger::ids::{MemberName, NetworkId, Tag};
+use ledger::item::Opening;
+use ledger::stream::BranchKey;
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+use super::append::AccessDraft;
+use super::keys::descriptor_binding;
+use super::payload::open_with;
+use super::read::Loaded;
+use super::request::{
+    AccessAsk, Asked, Granted, RemoteAnswer, RemoteRequest, Requester, SealedDescriptor,
+    WithheldDocument,
+};
+use super::rows::{AccessRow, DocumentKey, EntryRow, Head, Own, SubjectId, access_key, decode};
+use super::store::Table;
+use super::subject::Subject;
+use super::{Custody, CustodyError, cipher};
+
+/// A descriptor with what opens its item's commitment.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct OpenDescriptor {
+    /// The descriptor's bytes.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub descriptor: Vec<u8>,
+    /// What opens the item's commitment.
+    #[n(1)]
+    pub opening: Opening,
+}
+
+impl std::fmt::Debug for OpenDescriptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenDescriptor(..)")
+    }
+}
+
+/// Opens a descriptor that `member` sealed for the holders of the branch with `key`.
+pub fn open_descriptor(
+    network: NetworkId,
+    member: &MemberName,
+    key: &BranchKey,
+    sealed: &SealedDescriptor,
+) -> Result<OpenDescriptor, CustodyError> {
+    let bound = descriptor_binding(network, member, sealed.tag);
+    let row = cipher::open(&key.descriptor_key(), &bound, &sealed.sealed)?;
+    decode("descriptor", &row)
+}
+
+/// Opens a payload that another member granted; returns the content.
+pub fn open_payload(granted: &Granted) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+    open_with(&granted.key, &granted.sealed)
+}
+
+/// A version that another member asks for, as it was found.
+struct Asking {
+    tag: Tag,
+    head: Head,
+    version: u64,
+    loaded: Loaded,
+}
+
+impl Custody {
+    pub(super) fn sealed_descriptors(
+        &self,
+        tags: &[Tag],
+    ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
+        tags.iter().map(|tag| self.sealed_descriptor(*tag)).collect()
+    }
+
+    fn sealed_descriptor(&self, tag: Tag) -> Result<Option<SealedDescriptor>, CustodyError> {
+        let (key, open) = match self.entry(tag)? {
+            None => return Ok(None),
+            Some(EntryRow::Version { document, version }) => {
+                let Some(loaded) = self.load(&document, version)? else {
+                    return Ok(None);
+                };
+                let subject = self.subject_of(&document)?.1;
+                let open = OpenDescriptor {
+                    descriptor: loaded.row.descriptor,
+                    opening: loaded.erase.opening(),
+                };
+                (subject.key(loaded.row.facts.branch)?.descriptor_key(), open)
+            }
+            Some(EntryRow::Access { subject, position }) => {
+                let row: AccessRow = self
+                    .0
+                    .home
+                    .keys
+                    .get(&self.0.store, Table::Accesses, &access_key(&subject, position))?
+                    .ok_or_else(|| CustodyError::Storage("an entry names no row".to_owned()))?;
+                let open = OpenDescriptor {
+                    descriptor: row.descriptor,
+                    opening: row.opening,
+                };
+                let subject = self.0.subjects.load(&subject)?;
+                (subject.key(Own::Access)?.descriptor_key(), open)
+            }
+        };
+        let bound = descriptor_binding(self.0.home.network, &self.0.home.member, tag);
+        let sealed = cipher::seal(&key, &bound, &Zeroizing::new(codec::encode(&open)));
+        Ok(Some(SealedDescriptor { tag, sealed }))
+    }
+
+    pub(super) fn entry(&self, tag: Tag) -> Result<Option<EntryRow>, CustodyError> {
+        let row = self.0.store.get(Table::Entries, &tag.0)?;
+        row.map(|row| decode("entry", &row)).transpose()
+    }
+
+    pub(super) fn subject_of(
+        &self,
+        document: &DocumentKey,
+    ) -> Result<(Head, Arc<Subject>), CustodyError> {
+        let head: Head = self
+            .0
+            .home
+            .keys
+            .get(&self.0.store, Table::Heads, document)?
+            .ok_or_else(|| CustodyError::Storage("an entry names no document".to_owned()))?;
+        let subject = self.0.subjects.load(&head.subject)?;
+        Ok((head, subject))
+    }
+
+    pub(super) async fn ask_another(
+        &self,
+        by: &Requester,
+        ask: AccessAsk,
+    ) -> Result<Asked, CustodyError> {
+        let subject = self.0.subjects.of_patient(&ask.patient_id)?;
+        let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let draft = AccessDraft {
+            requester: self.0.home.member.clone(),
+            principal: by.principal(),
+            role: by.role.clone(),
+            purpose: by.purpose.clone(),
+            interaction: ask.interaction,
+            target: ask.target,
+            at: (self.0.options.clock)(),
+            custodian: ask.custodian,
+            request: Some(ask.request),
+            recipient: Some(ask.recipient),
+            expires_at: Some(ask.expires_at),
+            decision: None,
+        };
+        let home = self.0.home.clone();
+        let recorded = self
+            .0
+            .store
+            .transact(move |transaction| home.record(transaction, &subject, draft))
+            .await?;
+        Ok(Asked {
+            tag: recorded.tag,
+            descriptor: recorded.descriptor,
+            opening: recorded.opening,
+        })
+    }
+
+    pub(super) async fn answer_another(
+        &self,
+        request: &RemoteRequest,
+    ) -> Result<RemoteAnswer, CustodyError> {
+        let mut answer = RemoteAnswer {
+            granted: Vec::new(),
+            withheld: Vec::new(),
+            height: self.0.anchor.tip().height,
+        };
+        let mut by_subject: BTreeMap<SubjectId, Vec<Asking>> = BTreeMap::new();
+        for tag in &request.documents {
+            match self.asking(*tag)? {
+                Ok(asking) => {
+                    let of_subject = by_subject.entry(asking.head.subject).or_default();
+                    of_subject.push(asking);
+                }
+                Err(reason) => answer.withheld.push(WithheldDocument {
+                    tag: *tag,
+                    reason: reason.to_owned(),
+                }),
+            }
+        }
+        let mut granted = Vec::new();
+        let mut records = Vec::new();
+        for (id, asked) in by_subject {
+            let subject = self.0.subjects.load(&id)?;
+            let (permitted, draft) = self.rule(request, &subject, asked, &mut answer)?;
+            records.push((Arc::clone(&subject), draft));
+            granted.extend(permitted.into_iter().map(|one| (Arc::clone(&subject), one)));
+        }
+        let home = self.0.home.clone();
+        self.0
+            .store
+            .transact(move |transaction| {
+                for (subject, draft) in records {
+                    home.record(transaction, &subject, draft)?;
+                }
+                Ok(())
+            })
+            .await?;
+        for (subject, one) in granted {
+            answer.granted.push(self.grant(&subject, one).await?);
+        }
+        Ok(answer)
+    }
+
+    /// The version with an index tag, or why there is none.
+    fn asking(&self, tag: Tag) -> Result<Result<Asking, &'static str>, CustodyError> {
+        let Some(EntryRow::Version { document, version }) = self.entry(tag)? else {
+            return Ok(Err("no such document"));
+        };
+        let (head, _) = self.subject_of(&document)?;
+        let Some(loaded) = self.load(&document, version)? else {
+            return Ok(Err("erased"));
+        };
+        if loaded.row.facts.deleted {
+            return Ok(Err("deleted"));
+        }
+        Ok(Ok(Asking {
+            tag,
+            head,
+            version,
+            loaded,
+        }))
+    }
+
+    /// Decides the documents of one subject: those that are permitted, and what goes on record.
+    fn rule(
+        &self,
+        request: &RemoteRequest,
+        subject: &Subject,
+        asked: Vec<Asking>,
+        answer: &mut RemoteAnswer,
+    ) -> Result<(Vec<Asking>, AccessDraft), CustodyError> {
+        let by = &request.requester;
+        let facts: Vec<_> = asked.iter().map(Asking::disclosure).collect();
+        let facts: Vec<_> = facts.iter().collect();
+        let decision = self.decide(by, &request.interaction, subject, &facts)?;
+        let mut permitted = Vec::new();
+        for (one, ruling) in asked.into_iter().zip(&decision.rulings) {
+            if ruling.permitted {
+                permitted.push(one);
+            } else {
+                answer.withheld.push(WithheldDocument {
+                    tag: one.tag,
+                    reason: ruling.reason.clone(),
+                });
+            }
+        }
+        let opened = permitted.iter().map(Asking::target).collect();
+        let draft = AccessDraft {
+            requester: by.member.clone(),
+            principal: by.principal(),
+            role: by.role.clone(),
+            purpose: by.purpose.clone(),
+            interaction: request.interaction.clone(),
+            target: request.target.clone(),
+            at: (self.0.options.clock)(),
+            custodian: self.0.home.member.clone(),
+            request: Some(request.request),
+            recipient: Some(request.recipient.clone()),
+            expires_at: None,
+            decision: Some(decision.decided(opened)),
+        };
+        Ok((permitted, draft))
+    }
+
+    /// The keys of a version leave only here, after the decision is on record.
+    async fn grant(&self, subject: &Subject, one: Asking) -> Result<Granted, CustodyError> {
+        let Asking {
+            tag,
+            head,
+            version,
+            loaded,
+        } = one;
+        Ok(Granted {
+            tag,
+            receipt: self.version_receipt(subject, &head, version, &loaded)?,
+            sealed: self.0.payloads.sealed(&loaded.row.payload).await?,
+            key: loaded.erase.payload(),
+            opening: loaded.erase.opening(),
+            descriptor: loaded.row.descriptor,
+        })
+    }
+}
+
+impl Asking {
+    /// The facts of the version; what has become sensitive since is sensitive in older versions too.
+    fn disclosure(&self) -> interop::fhir::disclosure::DisclosureFacts {
+        let mut facts = self.loaded.row.facts.disclosure.clone();
+        facts
+            .labels
+            .extend(self.head.facts.disclosure.labels.iter().cloned());
+        facts
+    }
+
+    fn target(&self) -> String {
+        format!("{}/{}", self.head.resource_type, self.head.id)
+    }
+}

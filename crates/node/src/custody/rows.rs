@@ -1,0 +1,268 @@
+//! Rows of the record store, and the keys that name them.
+//!
+//! A key holds random ids, keyed hashes, tags and numbers, never an identifier. Values that say something about a
+//! patient are sealed with the name of their table and their key, so that a row cannot be moved.
+
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{ResourceType};
+use interop::fhir::search::IndexTerms;
+use ledger::codec;
+use ledger::ids::{Digest, MemberName};
+use ledger::stream::{Branch, BranchKey};
+use minicbor::{Decode, Encode};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::CustodyError;
+
+/// A subject's random local id.
+pub(crate) type SubjectId = [u8; 16];
+/// The keyed hash of a document's type and id.
+pub(crate) type DocumentKey = [u8; 16];
+
+/// The four branches that this member writes for a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum Own {
+    #[n(0)]
+    Consent,
+    #[n(1)]
+    Index,
+    #[n(2)]
+    Restricted,
+    #[n(3)]
+    Access,
+}
+
+impl Own {
+    pub(crate) const ALL: [Self; 4] = [Self::Consent, Self::Index, Self::Restricted, Self::Access];
+
+    pub(crate) fn of(self, member: &MemberName) -> Branch {
+        match self {
+            Self::Consent => Branch::Consent(member.clone()),
+            Self::Index => Branch::Index(member.clone()),
+            Self::Restricted => Branch::Restricted(member.clone()),
+            Self::Access => Branch::Access(member.clone()),
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Consent => 0,
+            Self::Index => 1,
+            Self::Restricted => 2,
+            Self::Access => 3,
+        }
+    }
+}
+
+/// A subject as this member knows it.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct SubjectRow {
+    /// The patient's local id.
+    #[n(0)]
+    pub(crate) patient_id: String,
+    /// `None` while this member is the escrow.
+    #[n(1)]
+    pub(crate) wallet_key: Option<Digest>,
+    #[n(2)]
+    pub(crate) branches: Vec<BranchRow>,
+    /// The root that an escrow minted.
+    #[n(3)]
+    pub(crate) escrow_root: Option<SecretRow>,
+}
+
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct BranchRow {
+    #[n(0)]
+    pub(crate) name: String,
+    #[n(1)]
+    pub(crate) key: SecretRow,
+}
+
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct SecretRow(#[cbor(n(0), with = "minicbor::bytes")] pub(crate) [u8; 32]);
+
+impl BranchRow {
+    pub(crate) fn of(branch: &Branch, key: &BranchKey) -> Self {
+        Self {
+            name: branch.name(),
+            key: SecretRow(*key.expose()),
+        }
+    }
+}
+
+/// A document's current version.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct Head {
+    #[n(0)]
+    pub(crate) resource_type: String,
+    #[n(1)]
+    pub(crate) id: String,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) subject: SubjectId,
+    /// The branch of the document's stream: that of its first version, for ever.
+    #[n(3)]
+    pub(crate) stream: Own,
+    #[n(4)]
+    pub(crate) version: u64,
+    #[n(5)]
+    pub(crate) facts: Facts,
+}
+
+/// What a decision needs to know of a version.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct Facts {
+    #[n(0)]
+    pub(crate) deleted: bool,
+    #[n(1)]
+    pub(crate) erased: bool,
+    #[n(2)]
+    pub(crate) recorded_at: u64,
+    /// The branch of the index entry and of the descriptor's seal.
+    #[n(3)]
+    pub(crate) branch: Own,
+    /// Of the content; of the version before, when this one has none.
+    #[n(4)]
+    pub(crate) disclosure: DisclosureFacts,
+}
+
+/// One version; sealed under a key that its erase key yields.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct VersionRow {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) descriptor: Vec<u8>,
+    #[n(1)]
+    pub(crate) facts: Facts,
+    /// The position in the branch's entries.
+    #[n(2)]
+    pub(crate) entry: u64,
+    #[n(3)]
+    pub(crate) payload: Payload,
+    /// What the patient's wallet signed, for a consent.
+    #[n(4)]
+    pub(crate) signed: Option<SignedRow>,
+}
+
+/// Where the sealed content is.
+#[derive(Clone, Encode, Decode)]
+pub(crate) enum Payload {
+    #[n(0)]
+    None,
+    #[n(1)]
+    Inline(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    #[n(2)]
+    Blob(#[n(0)] String),
+}
+
+/// The exact bytes that a wallet signed, and its detached JWS.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SignedRow {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) body: Vec<u8>,
+    #[n(1)]
+    pub(crate) jws: String,
+}
+
+/// A current version as search sees it; sealed like its version.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct TermsRow {
+    #[n(0)]
+    pub(crate) id: String,
+    #[n(1)]
+    pub(crate) version: u64,
+    #[n(2)]
+    pub(crate) facts: Facts,
+    #[n(3)]
+    pub(crate) terms: IndexTerms,
+}
+
+/// What an entry's tag stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum EntryRow {
+    #[n(0)]
+    Version {
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        document: DocumentKey,
+        #[n(1)]
+        version: u64,
+    },
+    #[n(1)]
+    Access {
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        subject: SubjectId,
+        #[n(1)]
+        position: u64,
+    },
+}
+
+/// An access entry.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct AccessRow {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) descriptor: Vec<u8>,
+    #[n(1)]
+    pub(crate) opening: ledger::item::Opening,
+}
+
+/// A consent entry that another member filed.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct AdoptedRow {
+    #[n(0)]
+    pub(crate) from: MemberName,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) descriptor: Vec<u8>,
+    #[n(2)]
+    pub(crate) opening: ledger::item::Opening,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) content: Vec<u8>,
+}
+
+pub(crate) fn version_key(document: &DocumentKey, version: u64) -> [u8; 24] {
+    numbered(document, version)
+}
+
+pub(crate) fn access_key(subject: &SubjectId, position: u64) -> [u8; 24] {
+    numbered(subject, position)
+}
+
+pub(crate) fn position_key(subject: &SubjectId, branch: Own) -> [u8; 17] {
+    let mut key = [branch.code(); 17];
+    key.iter_mut().zip(subject).for_each(|(to, from)| *to = *from);
+    key
+}
+
+/// The prefix of a subject's entries from one member, or with a position the key of one.
+pub(crate) fn adopted_key(subject: &SubjectId, from: &MemberName, position: Option<u64>) -> Vec<u8> {
+    let mut key = [subject.as_slice(), from.as_str().as_bytes(), b"/"].concat();
+    key.extend(position.into_iter().flat_map(u64::to_be_bytes));
+    key
+}
+
+pub(crate) fn decode<T>(what: &'static str, bytes: &[u8]) -> Result<T, CustodyError>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    codec::decode(what, bytes).map_err(|error| CustodyError::Storage(error.to_string()))
+}
+
+/// The type that a row names.
+pub(crate) fn type_of(name: &str) -> Result<ResourceType, CustodyError> {
+    ResourceType::parse(name)
+        .ok_or_else(|| CustodyError::Storage("a row names no FHIR type".to_owned()))
+}
+
+fn numbered(prefix: &[u8; 16], number: u64) -> [u8; 24] {
+    let mut key = [0; 24];
+    let parts = prefix.iter().copied().chain(number.to_be_bytes());
+    key.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    key
+}

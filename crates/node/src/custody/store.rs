@@ -1,0 +1,342 @@
+//! The record store: one database, one writer, one sync for all writes that arrive together.
+//!
+//! The writer's thread runs each transaction's work against what is stored and what the batch holds so far, puts the
+//! changes of those that succeed into one batch, syncs it, and only then answers. Readers see synced rows alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use ledger::item::Item;
+use tokio::sync::{mpsc, oneshot};
+
+use super::CustodyError;
+
+/// Transactions that wait for the writer at most; more callers wait to be let in.
+const QUEUE_MAX: usize = 1_024;
+/// Transactions that share a sync at most.
+const BATCH_MAX: usize = 512;
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The tables of the database; `docs/formats/custody-store.md` has their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Table {
+    Subjects,
+    Patients,
+    Heads,
+    Versions,
+    EraseKeys,
+    Terms,
+    Entries,
+    Accesses,
+    Adopted,
+    Positions,
+    Outbox,
+    Statements,
+}
+
+impl Table {
+    const ALL: [Self; 12] = [
+        Self::Subjects,
+        Self::Patients,
+        Self::Heads,
+        Self::Versions,
+        Self::EraseKeys,
+        Self::Terms,
+        Self::Entries,
+        Self::Accesses,
+        Self::Adopted,
+        Self::Positions,
+        Self::Outbox,
+        Self::Statements,
+    ];
+
+    /// The table's name on disk, which is also bound into its sealed rows.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subjects => "subjects",
+            Self::Patients => "patients",
+            Self::Heads => "heads",
+            Self::Versions => "versions",
+            Self::EraseKeys => "erase_keys",
+            Self::Terms => "terms",
+            Self::Entries => "entries",
+            Self::Accesses => "accesses",
+            Self::Adopted => "adopted",
+            Self::Positions => "positions",
+            Self::Outbox => "outbox",
+            Self::Statements => "statements",
+        }
+    }
+}
+
+/// What makes a batch durable.
+pub(crate) trait Persist: Send + 'static {
+    /// Writes the batch and syncs it.
+    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error>;
+}
+
+/// Writes to disk.
+#[derive(Debug)]
+pub(crate) struct Disk;
+
+impl Persist for Disk {
+    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+        batch.commit()
+    }
+}
+
+/// The open database.
+pub(crate) struct Store {
+    tables: Arc<Tables>,
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Tables {
+    database: Database,
+    keyspaces: BTreeMap<Table, Keyspace>,
+}
+
+type Answer = Box<dyn FnOnce(Result<(), CustodyError>) + Send>;
+/// Does the work; says whether its changes count, and whom to answer after the sync.
+type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> (bool, Answer) + Send>;
+type Changes = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+impl Store {
+    pub(crate) fn open(directory: &Path, persist: impl Persist) -> Result<Self, CustodyError> {
+        let database = Database::builder(directory)
+            .cache_size(CACHE_BYTES)
+            .open()
+            .map_err(storage)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
+        let mut keyspaces = BTreeMap::new();
+        for table in Table::ALL {
+            let keyspace = database.keyspace(table.name(), options).map_err(storage)?;
+            keyspaces.insert(table, keyspace);
+        }
+        let tables = Arc::new(Tables {
+            database,
+            keyspaces,
+        });
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let writer = Writer {
+            next_item: tables.last_key(Table::Outbox)?.saturating_add(1),
+            tables: Arc::clone(&tables),
+            persist,
+        };
+        std::thread::Builder::new()
+            .name("custody-writer".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(|error| CustodyError::Storage(error.to_string()))?;
+        Ok(Self { tables, jobs })
+    }
+
+    /// Runs `work` on the writer's thread; what it changed is durable when this returns its result.
+    pub(crate) async fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, CustodyError> + Send + 'static,
+    ) -> Result<T, CustodyError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let result = work(transaction);
+            let counts = result.is_ok();
+            let answer: Answer = Box::new(move |durable| {
+                // A caller that went away needs no answer.
+                drop(answer.send(durable.and(result)));
+            });
+            (counts, answer)
+        });
+        let stopped = CustodyError::Unavailable {
+            what: "the record store",
+        };
+        if self.jobs.send(job).await.is_err() {
+            return Err(stopped);
+        }
+        answered.await.unwrap_or(Err(stopped))
+    }
+
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
+        self.tables.get(table, key)
+    }
+
+    /// Rows of `table` whose keys start with `prefix`, in key order.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
+        self.tables
+            .keyspace(table)
+            .map(|keyspace| keyspace.prefix(prefix))
+            .into_iter()
+            .flatten()
+            .map(pair)
+    }
+
+    /// Rows of `table` from key `first` on, in key order.
+    pub(crate) fn scan_from(
+        &self,
+        table: Table,
+        first: u64,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
+        self.tables
+            .keyspace(table)
+            .map(|keyspace| keyspace.range(first.to_be_bytes()..))
+            .into_iter()
+            .flatten()
+            .map(pair)
+    }
+
+    /// Rewrites `table` and lets go of the journal, so that no removed row is left in a file.
+    pub(crate) fn purge(&self, table: Table) -> Result<(), CustodyError> {
+        for keyspace in self.tables.keyspaces.values() {
+            keyspace.rotate_memtable_and_wait().map_err(storage)?;
+        }
+        self.tables
+            .keyspace(table)
+            .map_or(Ok(()), |keyspace| keyspace.major_compact().map_err(storage))
+    }
+}
+
+impl Tables {
+    fn keyspace(&self, table: Table) -> Option<&Keyspace> {
+        self.keyspaces.get(&table)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
+        let Some(keyspace) = self.keyspace(table) else {
+            return Ok(None);
+        };
+        let row = keyspace.get(key).map_err(storage)?;
+        Ok(row.map(|row| row.to_vec()))
+    }
+
+    fn last_key(&self, table: Table) -> Result<u64, CustodyError> {
+        let last = self.keyspace(table).and_then(Keyspace::last_key_value);
+        let Some(last) = last else { return Ok(0) };
+        let key = last.key().map_err(storage)?;
+        sequence(&key)
+    }
+}
+
+/// Reads the number that a key of the outbox is.
+pub(crate) fn sequence(key: &[u8]) -> Result<u64, CustodyError> {
+    key.try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| CustodyError::Storage("a numbered row has another key".to_owned()))
+}
+
+fn pair(guard: fjall::Guard) -> Result<(Vec<u8>, Vec<u8>), CustodyError> {
+    let (key, value) = guard.into_inner().map_err(storage)?;
+    Ok((key.to_vec(), value.to_vec()))
+}
+
+fn storage(error: fjall::Error) -> CustodyError {
+    CustodyError::Storage(error.to_string())
+}
+
+struct Writer<P> {
+    tables: Arc<Tables>,
+    persist: P,
+    next_item: u64,
+}
+
+impl<P: Persist> Writer<P> {
+    /// Writes batch after batch until every handle is gone or a sync fails: after that nobody knows what is on disk.
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut waiting = Vec::new();
+        while queue.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
+            if let Err(error) = self.write(&mut waiting) {
+                tracing::error!(%error, "the record store does not write any more");
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), fjall::Error> {
+        let mut changes = Changes::new();
+        let mut answers = Vec::new();
+        for job in waiting.drain(..) {
+            let mut transaction = Transaction {
+                tables: &self.tables,
+                before: &changes,
+                changes: Changes::new(),
+                next_item: self.next_item,
+            };
+            let (counts, answer) = job(&mut transaction);
+            if counts {
+                self.next_item = transaction.next_item;
+                let mut fresh = transaction.changes;
+                changes.append(&mut fresh);
+                answers.push(answer);
+            } else {
+                answer(Ok(()));
+            }
+        }
+        let outcome = self.persist.persist(self.batch(changes));
+        for answer in answers {
+            answer(match &outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(CustodyError::Storage(error.to_string())),
+            });
+        }
+        outcome
+    }
+
+    fn batch(&self, changes: Changes) -> OwnedWriteBatch {
+        let mut batch = self
+            .tables
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for ((table, key), value) in changes {
+            let Some(keyspace) = self.tables.keyspace(table) else {
+                continue;
+            };
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        batch
+    }
+}
+
+/// Work on the writer's thread: it sees its own changes and those before it in the batch.
+pub(crate) struct Transaction<'a> {
+    tables: &'a Tables,
+    before: &'a Changes,
+    changes: Changes,
+    next_item: u64,
+}
+
+impl Transaction<'_> {
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
+        let place = (table, key.to_vec());
+        match self
+            .changes
+            .get(&place)
+            .or_else(|| self.before.get(&place))
+        {
+            Some(changed) => Ok(changed.clone()),
+            None => self.tables.get(table, key),
+        }
+    }
+
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.changes.insert((table, key.to_vec()), Some(value));
+    }
+
+    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) {
+        self.changes.insert((table, key.to_vec()), None);
+    }
+
+    /// Puts an item on its way to the ledger.
+    pub(crate) fn enqueue(&mut self, item: &Item) {
+        let key = self.next_item.to_be_bytes();
+        self.put(Table::Outbox, &key, item.to_bytes().to_vec());
+        self.next_item = self.next_item.saturating_add(1);
+    }
+}

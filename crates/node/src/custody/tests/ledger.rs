@@ -1,0 +1,356 @@
+//! A ledger in memory: the real rules, log, state and receipts, with one validator and no consensus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use contracts::machine::{self, Context, Signature};
+use contracts::membership::Registry;
+use ed25519_zebra::{SigningKey, VerificationKey};
+use ledger::block::{Block, Header, body_of};
+use ledger::finality::{FinalityCertificate, Vote};
+use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::ids::{BlockTime, Digest, MemberName, NetworkId, Tag};
+use ledger::item::Item;
+use ledger::log::{Empty, LogAppend, leaf_hash, prove_inclusion};
+use ledger::receipt::{Absence, Receipt, Trust};
+use ledger::state::{MemoryState, StateKey, StateRoot};
+use ledger::statement::SubmittedStatement;
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
+};
+use tokio::sync::watch;
+
+use crate::chain::{Position, StoreError, SubmitError, Tip};
+use crate::custody::Anchor;
+use crate::outbox::Signer;
+
+/// 2026-06-01, within the certificates' validity.
+pub(super) const JUNE: u64 = 1_780_272_000_000;
+
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Shared>);
+
+struct Shared {
+    genesis: Genesis,
+    registry: Registry,
+    validator: SigningKey,
+    signers: BTreeMap<MemberName, (Digest, SigningKey)>,
+    state: Mutex<State>,
+    tips: watch::Sender<Tip>,
+}
+
+struct State {
+    header: Header,
+    used: BTreeSet<StateKey>,
+    tree: MemoryState,
+    log: LogAppend,
+    changes: u64,
+    statements: Vec<SubmittedStatement>,
+    positions: BTreeMap<StateKey, Position>,
+    pool: Vec<SubmittedStatement>,
+    /// Everything that was ever handed to the ledger.
+    submitted: Vec<Vec<u8>>,
+    is_reachable: bool,
+    is_live: bool,
+    time: u64,
+}
+
+impl Ledger {
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let validator = SigningKey::from_bytes(&[7; 32]);
+        let key = PublicKey(VerificationKey::from(&validator).into());
+        let mut members = Vec::new();
+        let mut signers = BTreeMap::new();
+        for (at, name) in names.iter().enumerate() {
+            let (member, signing) = member(name, (at == 0).then_some(key));
+            signers.insert(member.name.clone(), (Digest::of(&member.node), signing));
+            members.push(member);
+        }
+        let genesis = Genesis {
+            name: "test".to_owned(),
+            time: BlockTime(JUNE),
+            members,
+        };
+        let header = Block::genesis(&genesis).header;
+        let tip = tip_of(&header, 0);
+        Self(Arc::new(Shared {
+            registry: Registry::from_genesis(&genesis).unwrap(),
+            genesis,
+            validator,
+            signers,
+            state: Mutex::new(State {
+                header,
+                used: BTreeSet::new(),
+                tree: MemoryState::default(),
+                log: LogAppend::after(0),
+                changes: 0,
+                statements: Vec::new(),
+                positions: BTreeMap::new(),
+                pool: Vec::new(),
+                submitted: Vec::new(),
+                is_reachable: true,
+                is_live: true,
+                time: JUNE,
+            }),
+            tips: watch::Sender::new(tip),
+        }))
+    }
+
+    pub(crate) fn signer(&self, member: &str) -> Signer {
+        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()].clone();
+        Signer {
+            certificate,
+            sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
+        }
+    }
+
+    pub(crate) fn trust(
+        &self,
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+        let registry = self.0.registry.clone();
+        Trust {
+            network: self.0.genesis.network(),
+            validators: self.0.genesis.validators(),
+            key_of: move |member: &MemberName, thumbprint| {
+                let found = registry.certificate(member, thumbprint);
+                found.ok().map(|certificate| certificate.key)
+            },
+        }
+    }
+
+    /// Whether statements are taken at all.
+    pub(super) fn reach(&self, is_reachable: bool) {
+        self.state().is_reachable = is_reachable;
+    }
+
+    /// Whether what was taken becomes final at once.
+    pub(super) fn live(&self, is_live: bool) {
+        self.state().is_live = is_live;
+        if is_live {
+            self.settle();
+        }
+    }
+
+    /// Forgets what was taken and is not final, as a restarted node does.
+    pub(super) fn forget_pool(&self) {
+        self.state().pool.clear();
+    }
+
+    /// Finalises empty blocks, so that time and height go on.
+    pub(super) fn pass(&self, heights: u64, milliseconds: u64) {
+        for _ in 0..heights {
+            self.finalise(Vec::new(), 1);
+        }
+        self.finalise(Vec::new(), milliseconds);
+    }
+
+    pub(super) fn submitted(&self) -> Vec<Vec<u8>> {
+        self.state().submitted.clone()
+    }
+
+    pub(super) fn statements(&self) -> Vec<SubmittedStatement> {
+        self.state().statements.clone()
+    }
+
+    /// Puts items on the ledger that did not come from an outbox.
+    pub(super) fn record(&self, member: &str, items: Vec<Item>) {
+        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()].clone();
+        let frame = (
+            self.0.genesis.network(),
+            ledger::statement::StatementId(crate::custody::keys::random()),
+            ledger::ids::Height(self.tip().height.0 + 10),
+        );
+        let sign = |bytes: &[u8]| Ok::<_, ()>(key.sign(bytes).to_bytes());
+        let name = member.parse().unwrap();
+        let statement = SubmittedStatement::sign_items((&name, certificate), frame, items, sign);
+        self.submit(statement.unwrap()).unwrap();
+    }
+
+    fn settle(&self) {
+        let pool = std::mem::take(&mut self.state().pool);
+        for statement in pool {
+            if self.judge(&statement).is_ok() {
+                self.finalise(vec![statement], 1);
+            }
+        }
+    }
+
+    fn judge(&self, statement: &SubmittedStatement) -> Result<(), SubmitError> {
+        let state = self.state();
+        let context = Context {
+            network: self.0.genesis.network(),
+            height: state.header.height.next(),
+            time: BlockTime(state.time + 1),
+            registry: &self.0.registry,
+        };
+        let keys = machine::plan(statement);
+        let mut used = state.used.clone();
+        let decision = machine::decide(&context, statement, Signature::Unchecked, &keys, &mut used);
+        if decision.is_err() && state.statements.contains(statement) {
+            return Ok(());
+        }
+        Ok(decision?)
+    }
+
+    fn finalise(&self, statements: Vec<SubmittedStatement>, milliseconds: u64) {
+        let mut state = self.state();
+        let bytes: Vec<_> = statements.iter().map(SubmittedStatement::encode).collect();
+        for statement in statements {
+            let leaf = leaf_hash(statement.envelope());
+            let index = state.log.push(leaf, &Empty).unwrap();
+            let keys = machine::plan(&statement);
+            for (at, pair) in (0..).zip(keys.chunks(2)) {
+                for key in pair {
+                    let position = Position {
+                        statement: index,
+                        item: at,
+                    };
+                    state.positions.insert(*key, position);
+                    state.used.insert(*key);
+                }
+            }
+            let entries: Vec<_> = keys.iter().map(|key| (*key, vec![1])).collect();
+            let root = state.tree.insert(entries).unwrap();
+            state.changes += 1;
+            state.header.state_root = root;
+            state.statements.push(statement);
+        }
+        state.time += milliseconds;
+        let parent = state.header.digest();
+        state.header = Header {
+            height: state.header.height.next(),
+            time: BlockTime(state.time),
+            parent,
+            body: Digest::of(&body_of(&bytes)),
+            log_root: state.log.root(&Empty).unwrap(),
+            log_size: state.log.size(),
+            ..state.header.clone()
+        };
+        let tip = tip_of(&state.header, state.changes);
+        drop(state);
+        self.0.tips.send_replace(tip);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+}
+
+impl Anchor for Ledger {
+    fn network(&self) -> NetworkId {
+        self.0.genesis.network()
+    }
+
+    fn tip(&self) -> Tip {
+        *self.0.tips.borrow()
+    }
+
+    fn subscribe(&self) -> watch::Receiver<Tip> {
+        self.0.tips.subscribe()
+    }
+
+    fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
+        let is_live = {
+            let mut state = self.state();
+            if !state.is_reachable {
+                return Err(SubmitError::Full);
+            }
+            state.submitted.push(statement.encode());
+            if state.pool.contains(&statement) {
+                return Ok(());
+            }
+            state.is_live
+        };
+        self.judge(&statement)?;
+        if self.state().statements.contains(&statement) {
+            return Ok(());
+        }
+        self.state().pool.push(statement);
+        if is_live {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn locate(&self, member: &MemberName, tag: Tag) -> Result<Option<Position>, StoreError> {
+        let key = StateKey::of_tag(member, tag);
+        Ok(self.state().positions.get(&key).copied())
+    }
+
+    fn item(&self, position: Position) -> Result<(MemberName, Item), StoreError> {
+        let state = self.state();
+        let statement = &state.statements[usize::try_from(position.statement).unwrap()];
+        let item = statement.items()[usize::from(position.item)];
+        Ok((statement.member().clone(), item))
+    }
+
+    fn receipt(&self, position: Position, absent: &[Tag]) -> Result<Option<Receipt>, StoreError> {
+        let state = self.state();
+        let statement = &state.statements[usize::try_from(position.statement).unwrap()];
+        let item = statement.items()[usize::from(position.item)];
+        let absence = |tag: &Tag| {
+            let key = StateKey::of_tag(statement.member(), *tag);
+            let proof = state.tree.prove_absent(key).ok()?;
+            Some(Absence { tag: *tag, proof })
+        };
+        let mut finality = FinalityCertificate {
+            epoch: 0,
+            view: state.header.height.0,
+            parent_view: state.header.height.0 - 1,
+            block: state.header.digest(),
+            votes: Vec::new(),
+        };
+        let message = finality.signed_bytes(self.0.genesis.network());
+        finality.votes.push(Vote {
+            validator: 0,
+            signature: self.0.validator.sign(&message).to_bytes().into(),
+        });
+        let log_path = prove_inclusion(position.statement, state.log.size(), &state.log);
+        Ok(Some(Receipt {
+            item: item.to_bytes(),
+            item_path: statement.item_path(position.item).unwrap(),
+            statement: statement.envelope().to_vec(),
+            log_path: log_path.unwrap(),
+            header: state.header.clone(),
+            finality,
+            absent: absent.iter().filter_map(absence).collect(),
+        }))
+    }
+}
+
+fn tip_of(header: &Header, changes: u64) -> Tip {
+    Tip {
+        height: header.height,
+        time: header.time,
+        digest: header.digest(),
+        log_size: header.log_size,
+        changes,
+        state_root: if changes == 0 {
+            StateRoot::EMPTY
+        } else {
+            header.state_root
+        },
+    }
+}
+
+fn member(name: &str, validator: Option<PublicKey>) -> (Member, SigningKey) {
+    let authority_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap().der().to_vec();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2027, 1, 1);
+    let node = params.signed_by(&key, &issuer).unwrap().der().to_vec();
+    // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
+    let seed: [u8; 32] = key.serialize_der()[16..48].try_into().unwrap();
+    let member = Member {
+        name: name.parse().unwrap(),
+        authority,
+        node,
+        validator,
+    };
+    (member, SigningKey::from_bytes(&seed))
+}

@@ -1,0 +1,219 @@
+//! What custody promises, against a ledger with the real rules and stores on a real disk.
+
+mod exchange;
+mod crash;
+pub(crate) mod ledger;
+mod outbox;
+mod records;
+mod unseen;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ::ledger::ids::{MemberName, NetworkId};
+use ::ledger::stream::{Branch, BranchKey, RootKey};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ed25519_zebra::{SigningKey, VerificationKey};
+use fjall::OwnedWriteBatch;
+use interop::fhir::Resource;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::request::{Change, Enrolment, Requester, SignedConsent};
+use super::store::{Disk, Persist};
+use super::{Anchor, Custody, CustodyOptions};
+use crate::outbox::OutboxConfig;
+use ledger::{JUNE, Ledger};
+
+/// A member's records in a folder of their own.
+pub(super) struct Site {
+    pub(super) folder: TempDir,
+    pub(super) ledger: Ledger,
+    pub(super) member: &'static str,
+}
+
+impl Site {
+    pub(super) fn at(ledger: &Ledger, member: &'static str) -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            ledger: ledger.clone(),
+            member,
+        }
+    }
+
+    pub(super) fn options(&self) -> CustodyOptions {
+        CustodyOptions {
+            directory: self.folder.path().join("records"),
+            member: self.member.parse().unwrap(),
+            root: RootKey::from_bytes([11; 32]),
+            signer: self.ledger.signer(self.member),
+            outbox: OutboxConfig {
+                cadence: Duration::from_millis(5),
+                retry: Duration::from_millis(20),
+                lifetime_heights: 50,
+                ..OutboxConfig::default()
+            },
+            clock: Arc::new(|| JUNE),
+        }
+    }
+
+    pub(super) fn open(&self) -> Custody {
+        self.open_on(Disk)
+    }
+
+    pub(super) fn open_on(&self, persist: impl Persist) -> Custody {
+        // The previous handle's threads may be letting go of the folder still.
+        for _ in 0..200 {
+            let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
+            match Custody::open_on(self.options(), anchor, Disk) {
+                Ok(_) => break,
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
+        Custody::open_on(self.options(), anchor, persist).unwrap()
+    }
+}
+
+/// A disk that fails, before or after it wrote, when its countdown reaches zero.
+#[derive(Clone)]
+pub(super) struct Failing {
+    pub(super) batches_left: Arc<AtomicI64>,
+    pub(super) writes_first: bool,
+}
+
+impl Failing {
+    pub(super) fn after(batches: i64, writes_first: bool) -> Self {
+        Self {
+            batches_left: Arc::new(AtomicI64::new(batches)),
+            writes_first,
+        }
+    }
+}
+
+impl Persist for Failing {
+    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+        if self.batches_left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Disk.persist(batch);
+        }
+        if self.writes_first {
+            Disk.persist(batch)?;
+        }
+        Err(std::io::Error::other("the disk is gone").into())
+    }
+}
+
+pub(super) fn clinician(member: &str) -> Requester {
+    Requester {
+        member: member.parse().unwrap(),
+        client: "ehr".to_owned(),
+        practitioner: Some("Practitioner/p1".to_owned()),
+        role: None,
+        patient: None,
+        purpose: "TREAT".to_owned(),
+        request_id: None,
+    }
+}
+
+pub(super) fn resource(value: Value) -> Resource {
+    Resource::from_value(value).unwrap()
+}
+
+pub(super) fn create(value: Value) -> Change {
+    Change::Create {
+        resource: resource(value),
+        id: None,
+    }
+}
+
+pub(super) fn update(value: Value, if_match: Option<u64>) -> Change {
+    Change::Update {
+        resource: resource(value),
+        if_match,
+    }
+}
+
+pub(super) fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "name": [{"family": "Plantedfamily"}]})
+}
+
+pub(super) fn observation(patient: &str, text: &str) -> Value {
+    json!({"resourceType": "Observation", "status": "final",
+        "category": [{"coding": [{"system":
+            "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}], "text": text},
+        "subject": {"reference": format!("Patient/{patient}")},
+        "effectiveDateTime": "2026-05-01"})
+}
+
+/// The patient's side: a root, and a key that signs.
+pub(super) struct Wallet {
+    root: RootKey,
+    key: SigningKey,
+}
+
+impl Wallet {
+    pub(super) fn new(seed: u8) -> Self {
+        let root = RootKey::from_bytes([seed; 32]);
+        let key = SigningKey::from_bytes(&root.purpose("signing"));
+        Self { root, key }
+    }
+
+    pub(super) fn public(&self) -> [u8; 32] {
+        VerificationKey::from(&self.key).into()
+    }
+
+    pub(super) fn branch(&self, network: NetworkId, branch: &Branch) -> BranchKey {
+        self.root.branch(network, branch, 0)
+    }
+
+    /// All four branches of `member`, and the consent branches of `others`.
+    pub(super) fn enrolment(&self, network: NetworkId, member: &str, others: &[&str]) -> Enrolment {
+        let member: MemberName = member.parse().unwrap();
+        let consents = others
+            .iter()
+            .map(|other| Branch::Consent(other.parse().unwrap()));
+        let own = [
+            Branch::Consent(member.clone()),
+            Branch::Index(member.clone()),
+            Branch::Restricted(member.clone()),
+            Branch::Access(member),
+        ];
+        let branches = own.into_iter().chain(consents).map(|branch| {
+            let key = self.branch(network, &branch);
+            (branch, key)
+        });
+        Enrolment {
+            wallet_key: self.public(),
+            branches: branches.collect(),
+            patient_id: None,
+        }
+    }
+
+    pub(super) fn sign(&self, consent: &Value) -> SignedConsent {
+        let body = consent.to_string().into_bytes();
+        let header = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
+        let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(&body));
+        let signature = self.key.sign(input.as_bytes()).to_bytes();
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+        SignedConsent {
+            jws: format!("{header}..{signature}"),
+            body,
+            id: None,
+            if_match: None,
+        }
+    }
+}
+
+/// Waits until `holds`, for a few seconds at most.
+pub(super) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never: {what}");
+}

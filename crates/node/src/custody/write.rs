@@ -1,0 +1,357 @@
+//! Writing: what can be prepared beside the writer is, then one transaction appends all versions or none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use interop::fhir::compartment::{Belonging, PatientReference, belonging};
+use interop::fhir::labels::{is_restricted, labels_of};
+use interop::fhir::search::IndexTerms;
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
+use ledger::ids::Digest;
+
+use super::append::{Content, Draft, Precondition};
+use super::consent;
+use super::keys::EraseKey;
+use super::request::{Change, Requester, SignedConsent, Written};
+use super::rows::{Head, Own, SignedRow};
+use super::store::Table;
+use super::subject::{Subject, is_taken};
+use super::{Custody, CustodyError};
+
+const CONSENT: &str = "Consent";
+
+/// A change whose document is named.
+struct Named {
+    resource_type: ResourceType,
+    id: String,
+    precondition: Precondition,
+    resource: Option<Resource>,
+    signed: Option<SignedConsent>,
+}
+
+/// Whose the changed documents are, and which patients are new.
+#[derive(Default)]
+struct Ownership {
+    arriving: BTreeMap<String, Arc<Subject>>,
+    owners: BTreeMap<(ResourceType, String), Arc<Subject>>,
+}
+
+impl Custody {
+    pub(super) async fn write_all(
+        &self,
+        by: &Requester,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Written>, CustodyError> {
+        let changes = changes
+            .into_iter()
+            .map(named)
+            .collect::<Result<Vec<_>, _>>()?;
+        let ownership = self.ownership(&changes)?;
+        let files_consent = changes
+            .iter()
+            .any(|change| change.resource_type.as_str() == CONSENT);
+        let mut drafts = Vec::with_capacity(changes.len());
+        for change in changes {
+            let subject = ownership.of(&change)?;
+            self.authorize(by, &change, &subject)?;
+            drafts.push(self.draft(by, change, subject).await?);
+        }
+        let now = (self.0.options.clock)();
+        let home = self.0.home.clone();
+        let written = self
+            .0
+            .store
+            .transact(move |transaction| {
+                for (patient_id, subject) in &ownership.arriving {
+                    if is_taken(&home.keys, transaction, patient_id)? {
+                        return Err(invalid(IssueType::Conflict, "the patient arrived meanwhile"));
+                    }
+                    subject.put(&home.keys, transaction);
+                }
+                let append = |draft| home.append(transaction, draft, now);
+                drafts.into_iter().map(append).collect()
+            })
+            .await?;
+        if files_consent {
+            self.0.rulings.forget();
+        }
+        Ok(written)
+    }
+
+    /// Who may write at all: the member's users, and a patient consents about themselves.
+    fn authorize(
+        &self,
+        by: &Requester,
+        change: &Named,
+        subject: &Subject,
+    ) -> Result<(), CustodyError> {
+        let denied = |reason: &str| CustodyError::Denied {
+            reason: reason.to_owned(),
+            determining: Vec::new(),
+        };
+        if by.member != self.0.home.member {
+            return Err(denied("records are written at their home member"));
+        }
+        let is_consent = change.resource_type.as_str() == CONSENT;
+        if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
+            return Err(denied("a patient writes consents about themselves"));
+        }
+        if !is_consent {
+            return Ok(());
+        }
+        match (&subject.wallet_key, &change.signed) {
+            (Some(key), Some(signed)) => consent::check_signature(key, &signed.body, &signed.jws),
+            (Some(_), None) => Err(CustodyError::ConsentNotSigned),
+            (None, _) => Ok(()),
+        }
+    }
+
+    async fn draft(
+        &self,
+        by: &Requester,
+        change: Named,
+        subject: Arc<Subject>,
+    ) -> Result<Draft, CustodyError> {
+        let erase = EraseKey::new();
+        let content = match &change.resource {
+            Some(resource) => {
+                let signed = change.signed.map(|signed| SignedRow {
+                    body: signed.body,
+                    jws: signed.jws,
+                });
+                let content = self.content(resource, &change.id, &erase, signed).await?;
+                Some(content)
+            }
+            None => None,
+        };
+        Ok(Draft {
+            subject,
+            document: self
+                .0
+                .home
+                .keys
+                .document(change.resource_type.as_str(), &change.id),
+            resource_type: change.resource_type,
+            id: change.id,
+            precondition: change.precondition,
+            author: by.principal(),
+            content,
+            erases: false,
+            erase,
+        })
+    }
+
+    async fn content(
+        &self,
+        resource: &Resource,
+        id: &str,
+        erase: &EraseKey,
+        signed: Option<SignedRow>,
+    ) -> Result<Content, CustodyError> {
+        let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
+        let labels = labels_of(resource);
+        let branch = if resource.resource_type().as_str() == CONSENT {
+            self.check_consent(resource)?;
+            Own::Consent
+        } else if is_restricted(&labels) {
+            Own::Restricted
+        } else {
+            Own::Index
+        };
+        Ok(Content {
+            digest: Digest::of(&bytes),
+            payload: self.0.payloads.seal(erase, &bytes).await?,
+            terms: IndexTerms::of(resource),
+            disclosure: DisclosureFacts::of(resource),
+            labels: labels
+                .iter()
+                .map(|label| format!("{}|{}", label.system(), label.code()))
+                .collect(),
+            branch,
+            signed,
+        })
+    }
+
+    fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {
+        let mut ownership = Ownership::default();
+        for change in changes {
+            if change.resource_type == ResourceType::PATIENT && change.resource.is_some() {
+                let subject = self.patient_or_new(&change.id, &mut ownership)?;
+                ownership.owners.insert(change.place(), subject);
+            }
+        }
+        let mut through = Vec::new();
+        for change in changes {
+            if ownership.owners.contains_key(&change.place()) {
+                continue;
+            }
+            let Some(resource) = &change.resource else {
+                let head = self.head(change.resource_type, &change.id)?;
+                let subject = self.0.subjects.load(&head.ok_or(CustodyError::NotFound)?.subject)?;
+                ownership.owners.insert(change.place(), subject);
+                continue;
+            };
+            let subject = match belonging(resource) {
+                Belonging::Patient(patient) => self.patient_named(&patient, &ownership)?,
+                Belonging::Through(target) => {
+                    through.push((change.place(), target));
+                    continue;
+                }
+                Belonging::Nobody | Belonging::Shared => self.0.subjects.directory(),
+            };
+            ownership.owners.insert(change.place(), subject);
+        }
+        for (place, target) in through {
+            let subject = self.owner_of_target(&target, &ownership)?;
+            ownership.owners.insert(place, subject);
+        }
+        Ok(ownership)
+    }
+
+    fn patient_or_new(
+        &self,
+        patient_id: &str,
+        ownership: &mut Ownership,
+    ) -> Result<Arc<Subject>, CustodyError> {
+        if let Some(known) = self.0.subjects.of_patient(patient_id)? {
+            return Ok(known);
+        }
+        let home = &self.0.home;
+        let escrowed = Subject::escrowed(&home.member, home.network, patient_id.to_owned());
+        let subject = Arc::new(escrowed);
+        ownership
+            .arriving
+            .insert(patient_id.to_owned(), Arc::clone(&subject));
+        Ok(subject)
+    }
+
+    fn patient_named(
+        &self,
+        patient: &PatientReference,
+        ownership: &Ownership,
+    ) -> Result<Arc<Subject>, CustodyError> {
+        let PatientReference::Id(id) = patient else {
+            return Err(CustodyError::UnknownPatient);
+        };
+        if let Some(subject) = ownership.arriving.get(id) {
+            return Ok(Arc::clone(subject));
+        }
+        let known = self.0.subjects.of_patient(id)?;
+        known.ok_or(CustodyError::UnknownPatient)
+    }
+
+    /// Whose the document is that a Provenance or an AuditEvent is about; the directory's if nobody's here.
+    fn owner_of_target(
+        &self,
+        target: &str,
+        ownership: &Ownership,
+    ) -> Result<Arc<Subject>, CustodyError> {
+        let named = target.split_once('/').and_then(|(name, id)| {
+            let resource_type = ResourceType::parse(name)?;
+            Some((resource_type, id.to_owned()))
+        });
+        let Some(place) = named else {
+            return Ok(self.0.subjects.directory());
+        };
+        if let Some(subject) = ownership.owners.get(&place) {
+            return Ok(Arc::clone(subject));
+        }
+        match self.head(place.0, &place.1)? {
+            Some(head) => self.0.subjects.load(&head.subject),
+            None => Ok(self.0.subjects.directory()),
+        }
+    }
+
+    /// The head of a document, from the store.
+    pub(super) fn head(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Option<Head>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let document = keys.document(resource_type.as_str(), id);
+        keys.get(&self.0.store, Table::Heads, &document)
+    }
+}
+
+impl Ownership {
+    fn of(&self, change: &Named) -> Result<Arc<Subject>, CustodyError> {
+        let owner = self.owners.get(&change.place()).cloned();
+        owner.ok_or(CustodyError::UnknownPatient)
+    }
+}
+
+impl Named {
+    fn place(&self) -> (ResourceType, String) {
+        (self.resource_type, self.id.clone())
+    }
+}
+
+fn named(change: Change) -> Result<Named, CustodyError> {
+    match change {
+        Change::Create { resource, id } => Ok(Named {
+            resource_type: resource.resource_type(),
+            id: id.unwrap_or_else(fresh_id),
+            precondition: Precondition::New,
+            resource: Some(resource),
+            signed: None,
+        }),
+        Change::Update { resource, if_match } => Ok(Named {
+            resource_type: resource.resource_type(),
+            id: resource
+                .id()
+                .ok_or_else(|| invalid(IssueType::Required, "the resource has no id"))?
+                .to_owned(),
+            precondition: Precondition::Current(if_match),
+            resource: Some(resource),
+            signed: None,
+        }),
+        Change::Delete {
+            resource_type,
+            id,
+            if_match,
+        } => Ok(Named {
+            resource_type,
+            id,
+            precondition: Precondition::Current(if_match),
+            resource: None,
+            signed: None,
+        }),
+        Change::File(signed) => filed(signed),
+    }
+}
+
+fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {
+    let resource = Resource::parse(&signed.body, &ParseLimits::default())
+        .map_err(|error| unsound(&error))?;
+    if resource.resource_type().as_str() != CONSENT {
+        return Err(invalid(IssueType::Invalid, "the resource is not a Consent"));
+    }
+    let (id, precondition) = match &signed.id {
+        Some(id) => (id.clone(), Precondition::Current(signed.if_match)),
+        None => (fresh_id(), Precondition::New),
+    };
+    Ok(Named {
+        resource_type: resource.resource_type(),
+        id,
+        precondition,
+        resource: Some(resource),
+        signed: Some(signed),
+    })
+}
+
+pub(super) fn fresh_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+pub(super) fn invalid(code: IssueType, diagnostics: &str) -> CustodyError {
+    CustodyError::Invalid(Issue::error(code, diagnostics))
+}
+
+fn unsound(error: &interop::fhir::ResourceError) -> CustodyError {
+    let first = error.issues().into_iter().next();
+    CustodyError::Invalid(
+        first.unwrap_or_else(|| Issue::error(IssueType::Invalid, "the resource is not sound")),
+    )
+}
