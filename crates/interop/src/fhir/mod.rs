@@ -13,7 +13,6 @@ pub mod reference;
 pub mod resource;
 pub mod resource_type;
 pub mod search;
-
 pub mod spread;
 mod structure;
 pub mod timespan;

@@ -44,7 +44,7 @@ fn a_seed_and_an_index_give_one_bundle() {
 #[test]
 fn every_bundle_is_valid_and_of_the_size_of_a_record() {
     let mut kinds = BTreeSet::new();
-    for index in 0..60 {
+    for index in 0..200 {
         let resources = resources(index);
         assert!(
             (60..=150).contains(&resources.len()),

@@ -33,7 +33,7 @@ pub(super) fn life(record: &mut Record, person: &Person, index: u64) {
         let start_ms = days_before_end(years - year, 365) + noise(record, 60);
         wellness(record, person, start_ms, year);
     }
-    for _ in 0..record.draw.between(1, 3) {
+    for _ in 0..record.draw.between(1, 2) {
         let start_ms = days_before_end(years, 360) + noise(record, 300 * years);
         let illness = record.draw.pick(&catalog::MINOR);
         treatment(

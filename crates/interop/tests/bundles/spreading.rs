@@ -136,12 +136,17 @@ fn a_synthetic_record_is_spread_over_all_four() {
         );
         assert!(counts(Role::Payer).contains_key("ExplanationOfBenefit"));
         assert!(!counts(Role::Clinic).contains_key("Claim"));
-        for entry in entries(&parts[&Role::Hospital])
-            .iter()
-            .filter(|it| kind(it) == "Encounter")
-        {
-            let class = entry["resource"]["class"]["code"].as_str().unwrap();
-            assert!(matches!(class, "EMER" | "IMP"), "{class}");
+        for (role, classes) in [
+            (Role::Hospital, ["EMER", "IMP"]),
+            (Role::Clinic, ["AMB", "AMB"]),
+        ] {
+            for entry in entries(&parts[&role])
+                .iter()
+                .filter(|it| kind(it) == "Encounter")
+            {
+                let class = entry["resource"]["class"]["code"].as_str().unwrap();
+                assert!(classes.contains(&class), "{class}");
+            }
         }
     }
 }

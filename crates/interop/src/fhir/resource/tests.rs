@@ -89,6 +89,9 @@ fn the_stored_form_has_the_id_and_no_server_meta() {
     let text = r#"{"resourceType":"Basic","meta":{"versionId":"9","lastUpdated":"2020-01-01T00:00:00Z","tag":[{"code":"t"}]},"author":{"display":"d"}}"#;
     let expected = r#"{"resourceType":"Basic","id":"n","meta":{"tag":[{"code":"t"}]},"author":{"display":"d"}}"#;
     assert_eq!(stored(text, "n"), expected);
+    let ordered = r#"{"resourceType":"Basic","id":"n","meta":{"versionId":"9","lastUpdated":"2020-01-01T00:00:00Z","source":"s","profile":["p"],"tag":[{"code":"t"}]}}"#;
+    let expected = r#"{"resourceType":"Basic","id":"n","meta":{"source":"s","profile":["p"],"tag":[{"code":"t"}]}}"#;
+    assert_eq!(stored(ordered, "n"), expected);
     let bare = r#"{"resourceType":"Basic","id":"old","meta":{"versionId":"9"}}"#;
     assert_eq!(stored(bare, "n"), r#"{"resourceType":"Basic","id":"n"}"#);
     assert_eq!(

@@ -138,6 +138,20 @@ fn partial_dates_and_periods_follow_the_prefixes_of_r4() {
 }
 
 #[test]
+fn a_group_is_a_subject_and_no_patient() {
+    let terms = observation(&json!({"subject": {"reference": "Group/1"}}));
+    for (text, expected) in [
+        ("subject=Group/1", true),
+        ("patient=1", false),
+        ("patient:missing=true", true),
+        ("subject:missing=true", false),
+    ] {
+        let query = query("Observation", text).unwrap();
+        assert_eq!(query.matches(&terms, 0, "o"), expected, "{text}");
+    }
+}
+
+#[test]
 fn names_are_found_by_their_start_without_case() {
     let patient = json!({"resourceType": "Patient", "birthDate": "1980-05-01", "gender": "female",
         "identifier": [{"system": "http://mrn.org", "value": "a|b,c"}],
@@ -285,8 +299,8 @@ fn sorting_puts_what_has_no_date_last_and_never_ties() {
     let candidates = [
         ("a", &bare, 5),
         ("b", &new, 1),
-        ("c", &old, 2),
         ("d", &old, 2),
+        ("c", &old, 2),
     ];
     let sorted = |text: &str| {
         let query = query("Observation", text).unwrap();
