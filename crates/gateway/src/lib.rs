@@ -1,1 +1,16 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+pub mod auth;
+pub mod enrolment;
+mod fhir;
+mod gateway;
+mod http;
+mod metrics;
+mod network;
+mod problem;
+mod status;
+
+pub use fhir::NoCursorKey;
+pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
+pub use network::{Alone, Elsewhere, Network};
+pub use status::{NodeIdentity, NodeStatus, StatusSource};

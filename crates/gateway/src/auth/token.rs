@@ -1,0 +1,239 @@
+//! Access tokens: JWTs (RFC 9068) that this node signs and that only this node accepts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ledger::ids::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::client::ed25519_key;
+use super::jws::{JwsError, Unverified, VerifyingKey};
+use super::scope::Scopes;
+
+/// The key store could not sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the key store did not sign")]
+pub struct SigningFailed;
+
+type Sign = dyn Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync;
+
+/// The node's Ed25519 token key, wherever it is kept.
+#[derive(Clone)]
+pub struct TokenSigner {
+    public_key: [u8; 32],
+    key_id: String,
+    verifying_key: Option<VerifyingKey>,
+    sign: Arc<Sign>,
+}
+
+/// What a valid token says of its bearer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The client.
+    pub client: String,
+    /// The practitioner for whom it asks, as `Practitioner/ID`.
+    pub practitioner: Option<String>,
+    /// The practitioner's role.
+    pub role: Option<String>,
+    /// The one patient (local id) whose records the bearer may touch; a wallet's.
+    pub patient: Option<String>,
+    /// Purpose of use.
+    pub purpose: String,
+    /// What it may be used for.
+    pub scopes: Scopes,
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum TokenProblem {
+    #[error("an access token is needed")]
+    Missing,
+    #[error("the Authorization header is not `Bearer` and a token")]
+    NotBearer,
+    #[error("the access token is malformed")]
+    Malformed,
+    #[error("the access token was issued by another server")]
+    OtherIssuer,
+    #[error("the access token is for another server")]
+    OtherAudience,
+    #[error("the access token's signature is not valid")]
+    SignatureInvalid,
+    #[error("the access token has expired")]
+    Expired,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    scope: String,
+    careledger: Bearer,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Bearer {
+    member: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    practitioner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patient: Option<String>,
+    purpose: String,
+}
+
+#[derive(Deserialize)]
+struct Issuer {
+    iss: String,
+}
+
+/// Where and how long a token is valid.
+pub(super) struct Validity<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) member: &'a str,
+    pub(super) issued_at: u64,
+    pub(super) expires_at: u64,
+}
+
+impl TokenSigner {
+    /// A signer with this public key.
+    pub fn new(
+        public_key: [u8; 32],
+        sign: impl Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            key_id: thumbprint(&public_key),
+            verifying_key: ed25519_key(&public_key),
+            public_key,
+            sign: Arc::new(sign),
+        }
+    }
+
+    /// The public key as a JWK set.
+    pub(super) fn jwks(&self) -> Value {
+        json!({ "keys": [{
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": URL_SAFE_NO_PAD.encode(self.public_key),
+            "use": "sig",
+            "alg": "EdDSA",
+            "kid": self.key_id,
+        }] })
+    }
+
+    /// A signed token that says this.
+    pub(super) fn issue(
+        &self,
+        token: &AccessToken,
+        validity: &Validity<'_>,
+    ) -> Result<String, SigningFailed> {
+        let claims = Claims {
+            iss: validity.issuer.to_owned(),
+            aud: validity.issuer.to_owned(),
+            sub: token.client.clone(),
+            iat: validity.issued_at,
+            exp: validity.expires_at,
+            jti: uuid::Uuid::new_v4().to_string(),
+            scope: token.scopes.to_string(),
+            careledger: Bearer {
+                member: validity.member.to_owned(),
+                practitioner: token.practitioner.clone(),
+                role: token.role.clone(),
+                patient: token.patient.clone(),
+                purpose: token.purpose.clone(),
+            },
+        };
+        let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.key_id });
+        let claims = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
+        let signature = (self.sign)(message.as_bytes())?;
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// Reads a token that this node issued for itself.
+    pub(super) fn verify(
+        &self,
+        text: &str,
+        issuer: &str,
+        member: &str,
+        now: u64,
+    ) -> Result<AccessToken, TokenProblem> {
+        let jws = Unverified::parse(text).map_err(|_| TokenProblem::Malformed)?;
+        let claimed: Issuer = jws.claims().map_err(|_| TokenProblem::Malformed)?;
+        // Said before the signature is looked at, so that the bearer learns which mistake it is;
+        // nothing is accepted on the strength of it.
+        if claimed.iss != issuer {
+            return Err(TokenProblem::OtherIssuer);
+        }
+        let claims: Claims = match jws.verify(self.verifying_key.as_slice()) {
+            Ok(claims) => claims,
+            Err(JwsError::Algorithm | JwsError::Signature) => {
+                return Err(TokenProblem::SignatureInvalid);
+            }
+            Err(_) => return Err(TokenProblem::Malformed),
+        };
+        if claims.aud != issuer || claims.careledger.member != member {
+            return Err(TokenProblem::OtherAudience);
+        }
+        if claims.exp <= now {
+            return Err(TokenProblem::Expired);
+        }
+        Ok(AccessToken {
+            client: claims.sub,
+            practitioner: claims.careledger.practitioner,
+            role: claims.careledger.role,
+            patient: claims.careledger.patient,
+            purpose: claims.careledger.purpose,
+            scopes: claims.scope.parse().map_err(|_| TokenProblem::Malformed)?,
+        })
+    }
+}
+
+impl fmt::Debug for TokenSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenSigner({})", self.key_id)
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(..)")
+    }
+}
+
+/// RFC 7638, with the members of RFC 8037.
+fn thumbprint(public_key: &[u8; 32]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public_key);
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    URL_SAFE_NO_PAD.encode(Digest::of(canonical.as_bytes()).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key and thumbprint of RFC 8037, appendix A.3.
+    #[test]
+    fn a_key_is_named_by_its_thumbprint() {
+        let key = URL_SAFE_NO_PAD
+            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+            .unwrap();
+        assert_eq!(
+            thumbprint(&key.try_into().unwrap()),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! Answers with a version: `ETag`, `Last-Modified`, `Location`, and the body that was preferred.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use interop::fhir::{Issue, IssueType, OperationOutcome, Resource, ResourceType, Severity};
+use node::custody::{Opened, Written};
+use serde_json::Value;
+
+use super::preferences::Return;
+use crate::http::fhir_json;
+
+/// A version, as its headers say it.
+pub(super) struct Version<'a> {
+    pub(super) resource_type: ResourceType,
+    pub(super) id: &'a str,
+    pub(super) version: u64,
+    pub(super) last_updated_ms: u64,
+}
+
+impl<'a> Version<'a> {
+    pub(super) fn of(written: &'a Written) -> Self {
+        Self {
+            resource_type: written.resource_type,
+            id: &written.id,
+            version: written.version,
+            last_updated_ms: written.last_updated_ms,
+        }
+    }
+
+    fn label(&self, headers: &mut HeaderMap) {
+        let etag = HeaderValue::from_str(&format!("W/\"{}\"", self.version));
+        let time = UNIX_EPOCH + Duration::from_millis(self.last_updated_ms);
+        let time = HeaderValue::from_str(&httpdate::fmt_http_date(time));
+        // INVARIANT: digits, and the date of RFC 9110, are header values.
+        headers.extend(etag.ok().map(|etag| (header::ETAG, etag)));
+        headers.extend(time.ok().map(|time| (header::LAST_MODIFIED, time)));
+    }
+
+    fn locate(&self, base: &str, headers: &mut HeaderMap) {
+        let (kind, id, version) = (self.resource_type, self.id, self.version);
+        let url = HeaderValue::from_str(&format!("{base}/{kind}/{id}/_history/{version}"));
+        headers.extend(url.ok().map(|url| (header::LOCATION, url)));
+    }
+}
+
+/// A version that was opened.
+pub(super) fn opened(opened: &Opened) -> Response {
+    let mut response = fhir_json(StatusCode::OK, &opened.presented());
+    let version = Version {
+        resource_type: opened.resource.resource_type(),
+        id: &opened.id,
+        version: opened.version,
+        last_updated_ms: opened.last_updated_ms,
+    };
+    version.label(response.headers_mut());
+    response
+}
+
+/// A version that was written: 201 if the document is new, else 200.
+pub(super) fn written(
+    base: &str,
+    written: &Written,
+    content: &Resource,
+    answer: Option<Return>,
+) -> Response {
+    let status = if written.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let version = Version::of(written);
+    let body = match answer.unwrap_or(Return::Representation) {
+        Return::Minimal => None,
+        Return::Representation => presented(content, written),
+        Return::OperationOutcome => Some(done("the version is written and durable")),
+    };
+    let mut response = body.map_or_else(|| status.into_response(), |body| fhir_json(status, &body));
+    version.label(response.headers_mut());
+    version.locate(base, response.headers_mut());
+    response
+}
+
+/// The version that a conditional create found instead of writing one.
+pub(super) fn existing(base: &str, found: &Version<'_>) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    found.label(response.headers_mut());
+    found.locate(base, response.headers_mut());
+    response
+}
+
+/// A document that was deleted.
+pub(super) fn deleted(written: &Written, answer: Option<Return>) -> Response {
+    let mut response = match answer {
+        Some(Return::OperationOutcome) => {
+            fhir_json(StatusCode::OK, &done("the document is deleted"))
+        }
+        Some(Return::Minimal | Return::Representation) | None => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+    };
+    Version::of(written).label(response.headers_mut());
+    response
+}
+
+/// The content of a version that was just written, as a read would answer it.
+pub(super) fn presented(content: &Resource, written: &Written) -> Option<Value> {
+    let last_updated_ms = i64::try_from(written.last_updated_ms).unwrap_or(i64::MAX);
+    content
+        .present(&written.id, written.version, last_updated_ms)
+        .ok()
+}
+
+fn done(diagnostics: &str) -> Value {
+    let issue = Issue::error(IssueType::Informational, diagnostics);
+    OperationOutcome::of(issue.with_severity(Severity::Information)).to_value()
+}

@@ -1,0 +1,105 @@
+//! Who asks: the bearer of the request's token.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use interop::fhir::ResourceType;
+use node::custody::Requester;
+
+use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
+use crate::http::RequestId;
+use crate::problem::Problem;
+
+/// The bearer of a valid token.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    token: Arc<AccessToken>,
+    requester: Requester,
+}
+
+/// Lets nothing through without a valid token.
+pub(crate) async fn authenticate(
+    State(server): State<Arc<AuthorizationServer>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let token = match authorization.map(|value| value.to_str()) {
+        None => Err(TokenProblem::Missing),
+        Some(Err(_)) => Err(TokenProblem::NotBearer),
+        Some(Ok(text)) => server.verify(text),
+    };
+    match token {
+        Ok(token) => {
+            let id = request.extensions().get::<RequestId>();
+            let id = id.map(|id| id.logged().to_owned());
+            let requester = Requester {
+                member: server.member().clone(),
+                client: token.client.clone(),
+                practitioner: token.practitioner.clone(),
+                role: token.role.clone(),
+                patient: token.patient.clone(),
+                purpose: token.purpose.clone(),
+                request_id: id,
+            };
+            request.extensions_mut().insert(Caller {
+                token: Arc::new(token),
+                requester,
+            });
+            next.run(request).await
+        }
+        Err(problem) => Problem::unauthorized(problem).into_response(),
+    }
+}
+
+impl Caller {
+    pub(crate) fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
+    pub(crate) fn client(&self) -> &str {
+        &self.token.client
+    }
+
+    /// The one patient whom the token is bound to, if it is a patient's.
+    pub(crate) fn patient(&self) -> Option<&str> {
+        self.token.patient.as_deref()
+    }
+
+    pub(crate) fn may(
+        &self,
+        resource_type: ResourceType,
+        permission: Permission,
+    ) -> Result<(), Problem> {
+        if self.token.scopes.permit(resource_type, permission) {
+            Ok(())
+        } else {
+            let name = resource_type.as_str();
+            Err(Problem::insufficient_scope(name, permission))
+        }
+    }
+
+    pub(crate) fn may_on_all_types(&self, permission: Permission) -> Result<(), Problem> {
+        if self.token.scopes.permit_all_types(permission) {
+            Ok(())
+        } else {
+            Err(Problem::insufficient_scope("*", permission))
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // A route that is not behind `authenticate` has no caller: it answers nobody.
+        let caller = parts.extensions.get::<Self>();
+        caller
+            .cloned()
+            .ok_or_else(|| Problem::unauthorized(TokenProblem::Missing))
+    }
+}

@@ -1,0 +1,91 @@
+//! capabilities: <https://hl7.org/fhir/R4/http.html#capabilities>
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use interop::fhir::ResourceType;
+use interop::fhir::capability::{
+    Capabilities, Operation, SystemInteraction, TypeCapability, TypeInteraction,
+    capability_statement,
+};
+use serde_json::{Value, json};
+
+use super::Fhir;
+use crate::http::fhir_json;
+
+/// What is routed for every type.
+const INTERACTIONS: [TypeInteraction; 7] = [
+    TypeInteraction::Read,
+    TypeInteraction::Vread,
+    TypeInteraction::Update,
+    TypeInteraction::Delete,
+    TypeInteraction::HistoryInstance,
+    TypeInteraction::Create,
+    TypeInteraction::SearchType,
+];
+
+const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
+
+const PATIENT_OPERATIONS: [Operation<'static>; 5] = [
+    operation(
+        "everything",
+        "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+    ),
+    operation("enroll", "urn:careledger:operation:enroll"),
+    operation("branches", "urn:careledger:operation:branches"),
+    operation("access-history", "urn:careledger:operation:access-history"),
+    RECEIPT,
+];
+
+pub(crate) async fn capabilities(State(fhir): State<Arc<Fhir>>) -> Response {
+    fhir_json(StatusCode::OK, &statement(&fhir))
+}
+
+fn statement(fhir: &Fhir) -> Value {
+    let types: Vec<TypeCapability<'_>> = ResourceType::all()
+        .map(|resource_type| TypeCapability {
+            resource_type,
+            interactions: &INTERACTIONS,
+            operations: match resource_type {
+                ResourceType::PATIENT => &PATIENT_OPERATIONS,
+                _ => &[RECEIPT],
+            },
+        })
+        .collect();
+    let identity = &fhir.identity;
+    let clock = if identity.has_test_clock {
+        "; its clock can be set, for tests"
+    } else {
+        ""
+    };
+    let description = format!(
+        "member {} of the CareLedger network {}{clock}",
+        identity.member, identity.network.0
+    );
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since_1970.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let mut statement = capability_statement(&Capabilities {
+        base: &fhir.base,
+        software: "CareLedger",
+        release: env!("CARGO_PKG_VERSION"),
+        date_ms: now,
+        description: &description,
+        token_url: &fhir.token_url,
+        types: &types,
+        system: &[SystemInteraction::Transaction, SystemInteraction::Batch],
+    });
+    statement["extension"] = json!([{
+        "url": "urn:careledger:extension:hpke-key",
+        "valueString": URL_SAFE_NO_PAD.encode(identity.hpke_key),
+    }]);
+    statement
+}
+
+const fn operation(name: &'static str, definition: &'static str) -> Operation<'static> {
+    Operation { name, definition }
+}

@@ -1,0 +1,103 @@
+//! Links to further pages, sealed: a URL in a log or a browser's history tells nothing of the query.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use interop::fhir::ResourceType;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+const NONCE_BYTES: usize = 12;
+
+/// Seals cursors under a key that lives as long as the process.
+pub(crate) struct Cursors(RandomizedNonceKey);
+
+/// The next page of a search.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cursor {
+    pub(super) pairs: Vec<(String, String)>,
+    pub(super) is_strict: bool,
+    pub(super) offset: usize,
+}
+
+/// The key for cursors cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the key for links to further pages cannot be made")]
+pub struct NoCursorKey;
+
+impl Cursors {
+    pub(crate) fn new() -> Result<Self, NoCursorKey> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key).map_err(|_| NoCursorKey)?;
+        RandomizedNonceKey::new(&AES_256_GCM, &key)
+            .map(Self)
+            .map_err(|_| NoCursorKey)
+    }
+
+    /// The cursor for this client and type alone.
+    pub(super) fn seal(
+        &self,
+        client: &str,
+        resource_type: ResourceType,
+        cursor: &Cursor,
+    ) -> Option<String> {
+        let mut sealed = serde_json::to_vec(cursor).ok()?;
+        let aad = Aad::from(bound_to(client, resource_type));
+        let nonce = self.0.seal_in_place_append_tag(aad, &mut sealed).ok()?;
+        let mut bytes = nonce.as_ref().to_vec();
+        bytes.extend(sealed);
+        Some(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// `None` for what this process did not seal for this client and type.
+    pub(super) fn open(
+        &self,
+        client: &str,
+        resource_type: ResourceType,
+        text: &str,
+    ) -> Option<Cursor> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_BYTES)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let aad = Aad::from(bound_to(client, resource_type));
+        let opened = self.0.open_in_place(nonce, aad, sealed).ok()?;
+        serde_json::from_slice(opened).ok()
+    }
+}
+
+impl fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursors(..)")
+    }
+}
+
+fn bound_to(client: &str, resource_type: ResourceType) -> Vec<u8> {
+    format!("{resource_type} {client}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_opens_for_its_client_and_type_unchanged() {
+        let cursors = Cursors::new().unwrap();
+        let cursor = Cursor {
+            pairs: vec![("name".to_owned(), "Smith".to_owned())],
+            is_strict: true,
+            offset: 50,
+        };
+        let kind = ResourceType::PATIENT;
+        let text = cursors.seal("ehr", kind, &cursor).unwrap();
+        assert!(cursors.open("ehr", kind, &text) == Some(cursor));
+        assert!(cursors.open("other", kind, &text).is_none());
+        assert!(cursors.open("ehr", ResourceType::BUNDLE, &text).is_none());
+        assert!(Cursors::new().unwrap().open("ehr", kind, &text).is_none());
+        let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+        bytes[20] ^= 1;
+        assert!(cursors.open("ehr", kind, &URL_SAFE_NO_PAD.encode(bytes)).is_none());
+        assert!(cursors.open("ehr", kind, "").is_none());
+    }
+}

@@ -1,0 +1,73 @@
+//! `Patient/[id]/$access-history`: who asked this member about the patient, for the patient alone.
+//!
+//! Each entry has what the wallet needs to check it (position, tag, descriptor, opening, receipt),
+//! and the descriptor's words in the clear.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use contracts::descriptor::{AccessDescriptor, Descriptor};
+use interop::fhir::ResourceType;
+use interop::fhir::timespan::format_instant;
+use node::custody::AccessEntry;
+use serde_json::{Value, json};
+
+use super::parameters::{binary, parameters, text};
+use crate::auth::Permission;
+use crate::fhir::Fhir;
+use crate::fhir::address::InstanceAddress;
+use crate::fhir::caller::Caller;
+use crate::http::fhir_json;
+use crate::problem::Problem;
+
+pub(crate) async fn access_history(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    address: InstanceAddress,
+) -> Result<Response, Problem> {
+    let id = address.patient()?;
+    caller.may(ResourceType::PATIENT, Permission::Read)?;
+    caller.must_be_patient(&id)?;
+    let entries = fhir.custody.access_history(caller.requester()).await?;
+    let body = parameters(entries.iter().map(parameter).collect());
+    Ok(fhir_json(StatusCode::OK, &body))
+}
+
+fn parameter(entry: &AccessEntry) -> Value {
+    let mut parts = vec![
+        json!({ "name": "position", "valueUnsignedInt": entry.position }),
+        text("tag", entry.tag.to_string()),
+        binary("descriptor", &entry.descriptor),
+        binary("opening", &entry.opening.0),
+    ];
+    if let Some(receipt) = &entry.receipt {
+        parts.push(binary("receipt", &receipt.encode()));
+    }
+    if let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) {
+        parts.extend(words(access));
+    }
+    json!({ "name": "entry", "part": parts })
+}
+
+fn words(access: AccessDescriptor) -> Vec<Value> {
+    let at = format_instant(i64::try_from(access.at).unwrap_or(i64::MAX));
+    let mut parts = vec![
+        json!({ "name": "at", "valueInstant": at }),
+        text("requester", access.requester.to_string()),
+        text("principal", access.principal),
+        text("purpose", access.purpose),
+        text("interaction", access.interaction),
+        text("target", access.target),
+        text("custodian", access.custodian.to_string()),
+    ];
+    parts.extend(access.role.map(|role| text("role", role)));
+    if let Some(decided) = access.decision {
+        let permitted = decided.permitted.into_iter();
+        parts.extend(permitted.map(|document| text("permitted", document)));
+        parts.push(json!({ "name": "withheld", "valueUnsignedInt": decided.withheld }));
+        parts.extend(decided.reason.map(|reason| text("reason", reason)));
+    }
+    parts
+}

@@ -1,0 +1,14 @@
+//! Operations: <https://hl7.org/fhir/R4/operations.html>, and those of CareLedger.
+
+mod access_history;
+mod branches;
+mod enroll;
+mod everything;
+mod parameters;
+mod receipt;
+
+pub(crate) use access_history::access_history;
+pub(crate) use branches::branches;
+pub(crate) use enroll::enroll;
+pub(crate) use everything::everything;
+pub(crate) use receipt::receipt;

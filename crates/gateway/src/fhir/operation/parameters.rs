@@ -1,0 +1,71 @@
+//! `Parameters`, read and written.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use interop::fhir::{Resource, ResourceType};
+use serde_json::{Value, json};
+
+use crate::fhir::limits;
+use crate::problem::Problem;
+
+/// The parameters of a request.
+pub(super) struct Given(Vec<Value>);
+
+impl Given {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let kind = ResourceType::parse("Parameters")
+            .ok_or_else(|| Problem::internal("R4 has no Parameters"))?;
+        let resource = Resource::parse_as(kind, body, &limits())?;
+        let parameters = resource.get("parameter").and_then(Value::as_array);
+        Ok(Self(parameters.cloned().unwrap_or_default()))
+    }
+
+    /// The bytes of a parameter in base64 or base64url, as `valueBase64Binary` or `valueString`.
+    pub(super) fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Problem> {
+        let mut named = self
+            .0
+            .iter()
+            .filter(|parameter| parameter.get("name").and_then(Value::as_str) == Some(name));
+        let (Some(parameter), None) = (named.next(), named.next()) else {
+            return Err(Problem::malformed(format!(
+                "the parameter `{name}` must be there once"
+            )));
+        };
+        ["valueBase64Binary", "valueString"]
+            .iter()
+            .find_map(|element| parameter.get(element))
+            .and_then(Value::as_str)
+            .and_then(decode)
+            .ok_or_else(|| Problem::malformed(format!("the parameter `{name}` is not base64")))
+    }
+
+    /// A parameter of 32 bytes.
+    pub(super) fn key(&self, name: &'static str) -> Result<[u8; 32], Problem> {
+        self.bytes(name)?
+            .try_into()
+            .map_err(|_| Problem::malformed(format!("the parameter `{name}` is not 32 bytes")))
+    }
+}
+
+/// A parameter with bytes.
+pub(super) fn binary(name: &str, bytes: &[u8]) -> Value {
+    json!({ "name": name, "valueBase64Binary": STANDARD.encode(bytes) })
+}
+
+/// A parameter with text.
+pub(super) fn text(name: &str, text: impl Into<String>) -> Value {
+    json!({ "name": name, "valueString": text.into() })
+}
+
+/// The resource that holds these.
+pub(super) fn parameters(parameters: Vec<Value>) -> Value {
+    if parameters.is_empty() {
+        return json!({ "resourceType": "Parameters" });
+    }
+    json!({ "resourceType": "Parameters", "parameter": parameters })
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let url_safe = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(url_safe).ok()
+}

@@ -1,0 +1,188 @@
+//! What is served where.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use interop::fhir::IssueType;
+use node::custody::Custody;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientConfigError};
+use crate::auth::{ClientRegistry, Clock, TokenSigner};
+use crate::enrolment::MemberKey;
+use crate::fhir::{self, Fhir, NoCursorKey};
+use crate::http::observe;
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::problem::{self, Problem};
+use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
+
+/// A token request is a few kilobytes.
+const FORM_BYTES_MAX: usize = 64 << 10;
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// The node's public base URL, such as `http://127.0.0.1:8101`.
+    pub base_url: String,
+    /// Who the node is.
+    pub identity: NodeIdentity,
+    /// The records.
+    pub custody: Custody,
+    /// The other members.
+    pub network: Arc<dyn Network>,
+    /// How the node is.
+    pub status: StatusSource,
+    /// The systems that may ask for tokens.
+    pub clients: Vec<ClientConfig>,
+    /// Signs tokens.
+    pub signer: TokenSigner,
+    /// How long tokens live.
+    pub token_seconds: u64,
+    /// What tokens are judged by.
+    pub clock: Clock,
+    /// Opens what wallets seal to this member.
+    pub member_key: MemberKey,
+    /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
+    pub serves_metrics: bool,
+}
+
+/// Why a gateway cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GatewayError {
+    /// A client cannot work.
+    #[error(transparent)]
+    Client(#[from] ClientConfigError),
+    /// There is no randomness.
+    #[error(transparent)]
+    Cursor(#[from] NoCursorKey),
+}
+
+/// The routes of one node.
+#[derive(Debug)]
+pub struct Gateway {
+    router: Router,
+    admin: Router,
+}
+
+impl Gateway {
+    /// A gateway of these parts.
+    pub fn new(parts: GatewayParts) -> Result<Self, GatewayError> {
+        let base_url = parts.base_url.trim_end_matches('/').to_owned();
+        let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
+        let config = AuthConfig {
+            base_url: base_url.clone(),
+            member: parts.identity.member.clone(),
+            token_seconds: parts.token_seconds,
+        };
+        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock);
+        let server = Arc::new(server);
+        let identity = Arc::new(parts.identity);
+        let metrics = Arc::new(Metrics::new());
+        let fhir = Arc::new(Fhir {
+            custody: parts.custody,
+            network: parts.network,
+            identity: Arc::clone(&identity),
+            member_key: parts.member_key,
+            base: format!("{base_url}/fhir"),
+            token_url: format!("{base_url}/oauth2/token"),
+            cursors: fhir::Cursors::new()?,
+            conditional: fhir::Conditions::default(),
+        });
+        let status = StatusRoutes {
+            source: parts.status,
+            identity,
+            metrics: Arc::clone(&metrics),
+        };
+        let admin = Router::new().route("/metrics", get(status::metrics));
+        let admin = admin.merge(probes()).with_state(status.clone());
+        let mut public = fhir::routes(fhir, Arc::clone(&server))
+            .merge(oauth(server))
+            .merge(about().with_state(status.clone()));
+        if parts.serves_metrics {
+            public = public.merge(admin.clone());
+        } else {
+            public = public.merge(probes().with_state(status));
+        }
+        Ok(Self {
+            router: outer(public, &metrics),
+            admin: outer(admin, &metrics),
+        })
+    }
+
+    /// Everything for the outside.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// `/metrics`, `/health` and `/ready` for a listener of their own.
+    pub fn admin_router(&self) -> Router {
+        self.admin.clone()
+    }
+}
+
+impl fmt::Debug for GatewayParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayParts")
+            .field("base_url", &self.base_url)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown` is ready, then finishes what is under way.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+fn oauth(server: Arc<AuthorizationServer>) -> Router {
+    let configuration = get(auth::smart_configuration);
+    Router::new()
+        .route("/oauth2/token", post(auth::token))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .route("/oauth2/jwks", get(auth::jwks))
+        .route("/.well-known/smart-configuration", configuration.clone())
+        .route("/fhir/.well-known/smart-configuration", configuration)
+        .with_state(server)
+}
+
+fn about() -> Router<StatusRoutes> {
+    Router::new().route("/.well-known/careledger", get(status::careledger))
+}
+
+fn probes() -> Router<StatusRoutes> {
+    Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+}
+
+/// What every answer has, whatever it is.
+fn outer(router: Router, metrics: &Arc<Metrics>) -> Router {
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(Arc::clone(metrics), observe))
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        IssueType::NotSupported,
+        "the URL does not support this method",
+    )
+}

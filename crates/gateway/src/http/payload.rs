@@ -1,0 +1,107 @@
+//! Bodies: whole, within a limit and a time, of the right type.
+
+use std::time::Duration;
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use interop::fhir::IssueType;
+
+use super::media::is_json;
+use crate::problem::Problem;
+
+/// The longest body.
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
+/// The longest wait for a body.
+const BODY_SECONDS_MAX: u64 = 30;
+
+/// A body that says it is JSON.
+pub(crate) struct Payload(pub(crate) Bytes);
+
+/// The pairs of an `application/x-www-form-urlencoded` body.
+pub(crate) struct FormPairs(pub(crate) Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Payload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(unsupported("the body must be application/fhir+json"));
+        }
+        whole_body(request).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for FormPairs {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_form = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|name| {
+                name.trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            });
+        if !is_form {
+            let diagnostics = "the body must be application/x-www-form-urlencoded";
+            return Err(unsupported(diagnostics));
+        }
+        let body = whole_body(request).await?;
+        match std::str::from_utf8(&body) {
+            Ok(text) => Ok(Self(pairs_of(text).collect())),
+            Err(_) => Err(Problem::malformed("the body is not UTF-8")),
+        }
+    }
+}
+
+/// The decoded names and values of a query or form.
+pub(crate) fn pairs_of(query: &str) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned()
+}
+
+async fn whole_body(request: Request) -> Result<Bytes, Problem> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let body = to_bytes(request.into_body(), BODY_BYTES_MAX);
+    match tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), body).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::malformed("the body did not arrive whole")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            IssueType::Timeout,
+            format!("the body took longer than {BODY_SECONDS_MAX} seconds"),
+        )),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        IssueType::TooLong,
+        format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+fn unsupported(diagnostics: &str) -> Problem {
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Problem::new(status, IssueType::NotSupported, diagnostics)
+}

@@ -1,0 +1,171 @@
+//! Counts and durations for Prometheus. Labels are names of interactions and classes of statuses.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::status::NodeStatus;
+
+/// Upper bounds of the histogram, in seconds: from a read in memory to an import.
+const BOUNDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// The media type of OpenMetrics text.
+pub(crate) const OPEN_METRICS: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Outcome, Counter>,
+    durations: Family<Interaction, Histogram>,
+    height: Gauge,
+    outbox_depth: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    interaction: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Interaction {
+    interaction: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("careledger");
+        let requests = Family::default();
+        let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let (height, outbox_depth) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "http_requests",
+            "Requests answered, by interaction and class of status",
+            requests.clone(),
+        );
+        registry.register(
+            "http_request_seconds",
+            "Seconds from a request's head to its answer's, by interaction",
+            durations.clone(),
+        );
+        registry.register("height", "The last block applied here", height.clone());
+        registry.register(
+            "outbox_depth",
+            "Items that are durable here and not yet final",
+            outbox_depth.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            height,
+            outbox_depth,
+        }
+    }
+
+    pub(crate) fn count(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let interaction = interaction(method, route);
+        let outcome = Outcome {
+            interaction,
+            status: class(status),
+        };
+        self.requests.get_or_create(&outcome).inc();
+        self.durations
+            .get_or_create(&Interaction { interaction })
+            .observe(took.as_secs_f64());
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self, status: &NodeStatus) -> Result<String, fmt::Error> {
+        self.height
+            .set(i64::try_from(status.height).unwrap_or(i64::MAX));
+        self.outbox_depth
+            .set(i64::try_from(status.outbox_depth).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// The interaction's name in R4, or the operation's.
+fn interaction(method: &Method, route: &str) -> &'static str {
+    match (method.as_str(), route) {
+        ("GET" | "HEAD", "/fhir/metadata") => "capabilities",
+        ("POST", "/fhir" | "/fhir/") => "transaction",
+        ("GET" | "HEAD", "/fhir/{type}") | ("POST", "/fhir/{type}/_search") => "search-type",
+        ("POST", "/fhir/{type}") => "create",
+        ("GET" | "HEAD", "/fhir/{type}/{id}") => "read",
+        ("PUT", "/fhir/{type}/{id}") => "update",
+        ("DELETE", "/fhir/{type}/{id}") => "delete",
+        ("GET" | "HEAD", "/fhir/{type}/{id}/_history") => "history-instance",
+        ("GET" | "HEAD", "/fhir/{type}/{id}/_history/{version}") => "vread",
+        (_, "/fhir/{type}/{id}/_history/{version}/$receipt") => "$receipt",
+        (_, "/fhir/{type}/{id}/$everything") => "$everything",
+        (_, "/fhir/{type}/{id}/$branches") => "$branches",
+        (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
+        (_, "/fhir/{type}/$enroll") => "$enroll",
+        (_, "/oauth2/token") => "token",
+        (_, route) if route.starts_with("/fhir") => "other-fhir",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_interaction_and_class() {
+        let metrics = Metrics::new();
+        let route = "/fhir/{type}/{id}";
+        for status in [StatusCode::OK, StatusCode::OK, StatusCode::FORBIDDEN] {
+            metrics.count(&Method::GET, route, status, Duration::from_millis(3));
+        }
+        let status = NodeStatus {
+            height: 7,
+            outbox_depth: 2,
+            is_ready: true,
+        };
+        let text = metrics.text(&status).unwrap();
+        for line in [
+            r#"careledger_http_requests_total{interaction="read",status="2xx"} 2"#,
+            r#"careledger_http_requests_total{interaction="read",status="4xx"} 1"#,
+            r#"careledger_http_request_seconds_count{interaction="read"} 3"#,
+            "careledger_height 7",
+            "careledger_outbox_depth 2",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

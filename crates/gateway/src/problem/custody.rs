@@ -1,0 +1,55 @@
+//! What custody's refusals and failures are in HTTP and FHIR.
+
+use axum::http::StatusCode;
+use interop::fhir::{Issue, IssueType, OperationOutcome, Severity};
+use node::custody::CustodyError;
+
+use super::Problem;
+
+impl From<CustodyError> for Problem {
+    fn from(error: CustodyError) -> Self {
+        let said = error.to_string();
+        let (status, code) = match error {
+            CustodyError::NotFound => (StatusCode::NOT_FOUND, IssueType::NotFound),
+            CustodyError::Gone => (StatusCode::GONE, IssueType::Deleted),
+            CustodyError::Denied {
+                reason,
+                determining,
+            } => return denied(reason, &determining),
+            CustodyError::VersionConflict { .. } | CustodyError::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, IssueType::Conflict)
+            }
+            CustodyError::UnknownPatient => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::NotFound),
+            CustodyError::RefusedConsent { element, .. } => {
+                let issue = Issue::error(IssueType::BusinessRule, said).at(element);
+                return unprocessable(issue);
+            }
+            CustodyError::ConsentNotSigned => {
+                (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Security)
+            }
+            CustodyError::Invalid(issue) => return unprocessable(issue),
+            CustodyError::Unavailable { what } => return Self::unavailable(what),
+            CustodyError::Storage(what) => return Self::internal(&what),
+        };
+        Self::new(status, code, said)
+    }
+}
+
+/// The reason and the policies that determined it; nothing of the record.
+fn denied(reason: String, determining: &[String]) -> Problem {
+    let mut outcome = OperationOutcome::error(IssueType::Forbidden, reason);
+    if !determining.is_empty() {
+        let policies = determining.join(", ");
+        let issue = Issue::error(
+            IssueType::Informational,
+            format!("determined by {policies}"),
+        );
+        outcome = outcome.with(issue.with_severity(Severity::Information));
+    }
+    Problem::with_outcome(StatusCode::FORBIDDEN, outcome)
+}
+
+fn unprocessable(issue: Issue) -> Problem {
+    let outcome = OperationOutcome::of(issue);
+    Problem::with_outcome(StatusCode::UNPROCESSABLE_ENTITY, outcome)
+}
