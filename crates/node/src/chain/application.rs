@@ -266,6 +266,10 @@ impl Application for ChainApplication {
         wire(&Block::genesis(&self.inner().genesis))
     }
 
+    fn applied(&mut self) -> u64 {
+        self.0.tip().height.0
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<engine::Block>,
