@@ -1,8 +1,9 @@
 //! The other members, as far as the gateway needs them.
 
 use futures::future::BoxFuture;
-use ledger::ids::MemberName;
-use node::custody::{CustodyError, Opened, Requester, Withheld};
+use node::custody::{CustodyError, Requester};
+use node::exchange::Exchange;
+pub use node::exchange::Elsewhere;
 
 /// Asks the other members. Implemented over the node's exchange.
 pub trait Network: Send + Sync {
@@ -14,20 +15,13 @@ pub trait Network: Send + Sync {
     ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>>;
 }
 
-/// A patient's documents at other members.
-#[derive(Clone, Default)]
-pub struct Elsewhere {
-    /// What was opened; each names its home.
-    pub entries: Vec<Opened>,
-    /// What was not.
-    pub withheld: Vec<Withheld>,
-    /// Members that did not answer: what they hold is missing.
-    pub unreachable: Vec<MemberName>,
-}
-
-impl std::fmt::Debug for Elsewhere {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Elsewhere(..)")
+impl Network for Exchange {
+    fn everything<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+    ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>> {
+        Box::pin(Self::everything(self, by, patient_id))
     }
 }
 
