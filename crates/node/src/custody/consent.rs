@@ -1,5 +1,6 @@
 //! Consents: what the patient's wallet signs, and what members pass on to each other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -191,6 +192,33 @@ impl Custody {
             }
         }
         Ok(missing)
+    }
+
+    pub(super) fn overdue(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
+        let expected = self.0.expected().clone();
+        let mut overdue = Vec::new();
+        for ((from, tag), patient_id) in expected {
+            if self.0.anchor.locate(&from, tag)?.is_some() {
+                overdue.push((patient_id, from, tag));
+            }
+        }
+        Ok(overdue)
+    }
+
+    pub(super) fn knows_consents_for(&self, documents: &[Tag]) -> Result<bool, CustodyError> {
+        let mut subjects = BTreeMap::new();
+        for tag in documents {
+            if let Some(EntryRow::Version { document, .. }) = self.entry(*tag)? {
+                let (head, subject) = self.subject_of(&document)?;
+                subjects.insert(head.subject, subject);
+            }
+        }
+        for subject in subjects.values() {
+            if !self.missing(subject)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Entries of `from` that this member has adopted: positions from 1 without gaps.

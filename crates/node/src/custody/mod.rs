@@ -296,6 +296,16 @@ impl Custody {
         self.missing(&*subject.ok_or(CustodyError::UnknownPatient)?)
     }
 
+    /// Consent entries of all patients that the ledger has and this member lacks: patient, filing member and tag.
+    pub fn overdue_consents(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
+        self.overdue()
+    }
+
+    /// Whether every consent on the ledger is known here, of the patients whose documents have these index tags.
+    pub fn knows_consents(&self, documents: &[Tag]) -> Result<bool, CustodyError> {
+        self.knows_consents_for(documents)
+    }
+
     /// The patient here whose next consent entry filed through `from` has this tag.
     pub fn expects(&self, from: &MemberName, tag: Tag) -> Option<String> {
         self.0.expected().get(&(from.clone(), tag)).cloned()
