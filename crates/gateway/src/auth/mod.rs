@@ -24,7 +24,9 @@ mod server;
 mod token;
 
 pub use assertion::AssertionError;
-pub use client::{Client, ClientConfig, ClientConfigError, ClientRegistry, WalletKeys, WalletsUnavailable};
+pub use client::{
+    Client, ClientConfig, ClientConfigError, ClientRegistry, WalletKeys, WalletsUnavailable,
+};
 pub use clock::Clock;
 pub use scope::{Permission, Scope, ScopeError, Scopes};
 pub use server::{AuthConfig, AuthorizationServer, TokenError};

@@ -106,7 +106,9 @@ impl AuthorizationServer {
 
     /// What the bearer of the value of an `Authorization` header may do.
     pub fn verify(&self, authorization: &str) -> Result<AccessToken, TokenProblem> {
-        let (scheme, token) = authorization.split_once(' ').ok_or(TokenProblem::NotBearer)?;
+        let (scheme, token) = authorization
+            .split_once(' ')
+            .ok_or(TokenProblem::NotBearer)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenProblem::NotBearer);
         }

@@ -68,7 +68,9 @@ fn statement(fhir: &Fhir) -> Value {
         identity.member, identity.network.0
     );
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since_1970.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let now = since_1970.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    });
     let mut statement = capability_statement(&Capabilities {
         base: &fhir.base,
         software: "CareLedger",
