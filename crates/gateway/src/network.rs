@@ -2,8 +2,8 @@
 
 use futures::future::BoxFuture;
 use node::custody::{CustodyError, Requester};
-use node::exchange::Exchange;
 pub use node::exchange::Elsewhere;
+use node::exchange::Exchange;
 
 /// Asks the other members. Implemented over the node's exchange.
 pub trait Network: Send + Sync {

@@ -69,31 +69,41 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
         members.is_sorted_by(|one, next| one < next),
         "a member is named twice"
     );
-    anyhow::ensure!(count <= 100, "more than 100 members need ports of their own");
-    let last = founding.port_base.checked_add(200).and_then(|port| port.checked_add(count));
+    anyhow::ensure!(
+        count <= 100,
+        "more than 100 members need ports of their own"
+    );
+    let last = founding
+        .port_base
+        .checked_add(200)
+        .and_then(|port| port.checked_add(count));
     last.context("the ports do not fit below 65536: choose a lower --port-base")?;
     layout.claim()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let mut seats = Vec::new();
     let addresses = addresses(&members, founding.port_base);
     for member in &members {
-        seats.push(seat(&layout.member(member.as_str()), member, now.as_secs())?);
+        seats.push(seat(
+            &layout.member(member.as_str()),
+            member,
+            now.as_secs(),
+        )?);
     }
     let genesis = Genesis {
         name: founding.name.clone(),
         time: BlockTime(u64::try_from(now.as_millis())?),
-        members: seats.iter().map(|seat| seat.member.clone()).collect(),
+        members: seats,
     };
     fs::write(layout.genesis_file(), genesis.encode())?;
     let mut entries = Vec::new();
-    for ((seat, member), port) in seats.iter().zip(&members).zip(founding.port_base..) {
+    for (member, port) in members.iter().zip(founding.port_base..) {
         let base_url = format!("http://127.0.0.1:{port}");
         let of_member = layout.member(member.as_str());
         let clients = clients(&of_member, &base_url)?;
         let file = node_file(member, &base_url, port, &addresses, clients);
         fs::write(of_member.config(), toml::to_string_pretty(&file)?)?;
         entries.push(MemberEntry {
-            member: seat.member.name.as_str().to_owned(),
+            member: member.as_str().to_owned(),
             base_url,
             folder: PathBuf::from(member.as_str()),
         });
@@ -109,19 +119,11 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
     Ok(network)
 }
 
-struct Seat {
-    member: Member,
-}
-
-fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<Seat> {
+fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<Member> {
     layout.make()?;
     let passphrase = hex::encode(rand::random::<[u8; 32]>());
     write_secret(&layout.passphrase(), passphrase.as_bytes())?;
-    let store = FileKeyStore::create(
-        &layout.keys(),
-        passphrase.as_bytes(),
-        KdfCost::default(),
-    )?;
+    let store = FileKeyStore::create(&layout.keys(), passphrase.as_bytes(), KdfCost::default())?;
     let secret = |kind| Secret::new(kind, rand::random());
     store.insert_all(vec![
         (SecretName::member_ca(), secret(SecretKind::Signing)),
@@ -139,23 +141,23 @@ fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<
     let node = authority.certify_node(&node_key, member.as_str(), now)?;
     fs::write(layout.certificate("authority"), root.pem())?;
     fs::write(layout.certificate("node"), node.pem())?;
-    Ok(Seat {
-        member: Member {
-            name: member.clone(),
-            authority: root.der().to_vec(),
-            node: node.der().to_vec(),
-            validator: Some(PublicKey(store.public_key(&SecretName::validator())?)),
-        },
+    Ok(Member {
+        name: member.clone(),
+        authority: root.der().to_vec(),
+        node: node.der().to_vec(),
+        validator: Some(PublicKey(store.public_key(&SecretName::validator())?)),
     })
 }
 
-fn addresses(members: &[MemberName], base: u16) -> BTreeMap<MemberName, AddressEntry> {
+fn addresses(members: &[MemberName], base: u16) -> BTreeMap<String, AddressEntry> {
     let ports = members.iter().zip(base..);
     let entry = |port: u16| AddressEntry {
         exchange: local(port.saturating_add(100)),
         consensus: local(port.saturating_add(200)),
     };
-    ports.map(|(member, port)| (member.clone(), entry(port))).collect()
+    ports
+        .map(|(member, port)| (member.as_str().to_owned(), entry(port)))
+        .collect()
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -210,11 +212,11 @@ fn node_file(
     member: &MemberName,
     base_url: &str,
     port: u16,
-    addresses: &BTreeMap<MemberName, AddressEntry>,
+    addresses: &BTreeMap<String, AddressEntry>,
     clients: Vec<ClientConfig>,
 ) -> NodeFile {
     NodeFile {
-        member: member.clone(),
+        member: member.as_str().to_owned(),
         base_url: base_url.to_owned(),
         listen: local(port),
         genesis: PathBuf::from("../genesis.cbor"),

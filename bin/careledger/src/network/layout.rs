@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use gateway::auth::ClientConfig;
 use ledger::genesis::Genesis;
-use ledger::ids::MemberName;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,7 +50,7 @@ pub(crate) struct MemberEntry {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeFile {
-    pub(crate) member: MemberName,
+    pub(crate) member: String,
     pub(crate) base_url: String,
     /// Where the gateway listens.
     pub(crate) listen: SocketAddr,
@@ -60,7 +59,7 @@ pub(crate) struct NodeFile {
     /// Without it the passphrase is taken from `CARELEDGER_PASSPHRASE`.
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) data: PathBuf,
-    pub(crate) addresses: BTreeMap<MemberName, AddressEntry>,
+    pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
 }
 

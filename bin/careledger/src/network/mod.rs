@@ -11,8 +11,9 @@ use clap::{Args, Subcommand};
 use ledger::ids::MemberName;
 
 pub(crate) use found::{Founding, found};
-pub(crate) use layout::{ read_genesis, read_json,
-    AddressEntry, Credential, Layout, MemberEntry, NetworkFile, NodeFile, Passphrase,
+pub(crate) use layout::{
+    AddressEntry, Credential, Layout, MemberEntry, NetworkFile, NodeFile, Passphrase, read_genesis,
+    read_json,
 };
 
 /// Founds a network.

@@ -12,7 +12,7 @@ use clap::Args;
 use gateway::auth::{SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
-use ledger::ids::Digest;
+use ledger::ids::{Digest, MemberName};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
@@ -83,14 +83,14 @@ fn node_config(
         exchange: entry.exchange,
     };
     Ok(NodeConfig {
-        member: file.member.clone(),
+        member: member(&file.member)?,
         directory: folder.join(&file.data),
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file
             .addresses
             .iter()
-            .map(|(member, entry)| (member.clone(), address(entry)))
-            .collect(),
+            .map(|(name, entry)| Ok((member(name)?, address(entry))))
+            .collect::<anyhow::Result<_>>()?,
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         block_interval: BLOCK_INTERVAL,
@@ -99,10 +99,17 @@ fn node_config(
     })
 }
 
+fn member(name: &str) -> anyhow::Result<MemberName> {
+    name.parse()
+        .with_context(|| format!("`{name}` is no member's name"))
+}
+
 fn milliseconds() -> Clock {
     Arc::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
     })
 }
 
@@ -112,14 +119,14 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         .genesis()
         .members
         .iter()
-        .find(|member| member.name == file.member)
+        .find(|member| member.name.as_str() == file.member)
         .map(|member| Digest::of(&member.node))
         .context("the genesis does not name this member")?;
     let (chain, custody) = (node.chain.clone(), node.custody.clone());
     Ok(Gateway::new(GatewayParts {
         base_url: file.base_url.clone(),
         identity: NodeIdentity {
-            member: file.member.clone(),
+            member: member(&file.member)?,
             network: node.chain.network(),
             hpke_key: keys.hpke_public_key(&SecretName::exchange())?.0,
             certificate,
