@@ -14,6 +14,7 @@
 //! - **T4** The signing key stays in the key store: it is reached through [`TokenSigner`] only.
 
 mod assertion;
+mod cache;
 mod client;
 mod clock;
 mod endpoint;

@@ -31,11 +31,12 @@ const INTERACTIONS: [TypeInteraction; 7] = [
 
 const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
 
-const PATIENT_OPERATIONS: [Operation<'static>; 5] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ),
+    operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
