@@ -182,4 +182,4 @@ fn is_patient_privacy(scope: Option<&Value>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

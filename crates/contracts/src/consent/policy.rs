@@ -33,11 +33,8 @@ fn compile(id: &str, rule: &Provision, around: &Around<'_>, compiled: &mut Vec<(
     if let Some(kind) = rule.kind {
         let mut when = [inside.conditions.clone(), own(kind, &inside)].concat();
         // The deepest rule that matches counts, whichever kind the ones between are of.
-        when.extend(rule.nested.iter().filter_map(|nested| {
-            let own = own(nested.kind?, &inside.and(nested));
-            let exception = [conditions(nested), own].concat();
-            Some(format!("!({})", conjunction(&exception)))
-        }));
+        let nested = rule.nested.iter();
+        when.extend(nested.map(|nested| format!("!({})", decides(nested, &inside))));
         let effect = match kind {
             Kind::Permit => "permit",
             Kind::Deny => "forbid",
@@ -51,6 +48,21 @@ fn compile(id: &str, rule: &Provision, around: &Around<'_>, compiled: &mut Vec<(
     for (at, nested) in rule.nested.iter().enumerate() {
         compile(&format!("{id}/{at}"), nested, &inside, compiled);
     }
+}
+
+/// When `rule`, or one within it, decides in the place of the rule around it.
+fn decides(rule: &Provision, around: &Around<'_>) -> String {
+    let inside = around.and(rule);
+    let own = rule.kind.map(|kind| conjunction(&own(kind, &inside)));
+    let nested = rule.nested.iter().map(|nested| decides(nested, &inside));
+    let any: Vec<String> = own.into_iter().chain(nested).collect();
+    let mut all = conditions(rule);
+    all.push(if any.is_empty() {
+        "false".to_owned()
+    } else {
+        format!("({})", any.join(" || "))
+    });
+    conjunction(&all)
 }
 
 impl<'a> Around<'a> {
