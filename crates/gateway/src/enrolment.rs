@@ -62,8 +62,8 @@ impl MemberKey {
         wallet_key: &[u8; 32],
         sealed: &[u8],
     ) -> Result<Vec<(Branch, BranchKey)>, BranchesError> {
-        let plain = (self.0)(&info(network), wallet_key, sealed)
-            .ok_or(BranchesError::NotForThisMember)?;
+        let plain =
+            (self.0)(&info(network), wallet_key, sealed).ok_or(BranchesError::NotForThisMember)?;
         decode(&plain)
     }
 }
@@ -113,8 +113,14 @@ mod tests {
     fn branches_round_trip_and_nothing_else_is_taken() {
         let network = NetworkId(Digest([7; 32]));
         let branches = vec![
-            ("index/clinic".parse().unwrap(), BranchKey::from_bytes([1; 32])),
-            ("consent/clinic".parse().unwrap(), BranchKey::from_bytes([2; 32])),
+            (
+                "index/clinic".parse().unwrap(),
+                BranchKey::from_bytes([1; 32]),
+            ),
+            (
+                "consent/clinic".parse().unwrap(),
+                BranchKey::from_bytes([2; 32]),
+            ),
         ];
         let key = MemberKey::new(move |info, aad, sealed| {
             let is_right = info == self::info(network) && aad == [3; 32];
@@ -122,9 +128,8 @@ mod tests {
         });
         let sealed = encode(&branches);
         assert!(key.open_branches(network, &[3; 32], &sealed) == Ok(branches));
-        let refused = |wallet: [u8; 32], sealed: &[u8]| {
-            key.open_branches(network, &wallet, sealed).err()
-        };
+        let refused =
+            |wallet: [u8; 32], sealed: &[u8]| key.open_branches(network, &wallet, sealed).err();
         assert_eq!(
             refused([4; 32], &sealed),
             Some(BranchesError::NotForThisMember)

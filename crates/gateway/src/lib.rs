@@ -12,5 +12,6 @@ mod status;
 
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
-pub use network::{Alone, Elsewhere, Network};
+pub use network::{Alone, Network};
+pub use node::exchange::Elsewhere;
 pub use status::{NodeIdentity, NodeStatus, StatusSource};

@@ -20,8 +20,7 @@ const BOUNDS: [f64; 12] = [
 ];
 
 /// The media type of OpenMetrics text.
-pub(crate) const OPEN_METRICS: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is counted.
 pub(crate) struct Metrics {

@@ -1,10 +1,12 @@
-//! The other members, as far as the gateway needs them.
+//! The other members, as far as the gateway needs them; [`Exchange`] reaches them.
 
 use futures::future::BoxFuture;
+use interop::fhir::ResourceType;
 use ledger::ids::MemberName;
-use node::custody::{CustodyError, Opened, Requester, Withheld};
+use node::custody::{CustodyError, Opened, Requester};
+use node::exchange::{Elsewhere, Exchange};
 
-/// Asks the other members. Implemented over the node's exchange.
+/// Asks the other members.
 pub trait Network: Send + Sync {
     /// What the other members hold of the patient (local id) and grant to the requester.
     fn everything<'a>(
@@ -12,22 +14,36 @@ pub trait Network: Send + Sync {
         by: &'a Requester,
         patient_id: &'a str,
     ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>>;
+
+    /// One document of the patient (local id) that another member holds, as it is now.
+    fn open<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+        member: &'a MemberName,
+        resource_type: ResourceType,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Opened, CustodyError>>;
 }
 
-/// A patient's documents at other members.
-#[derive(Clone, Default)]
-pub struct Elsewhere {
-    /// What was opened; each names its home.
-    pub entries: Vec<Opened>,
-    /// What was not.
-    pub withheld: Vec<Withheld>,
-    /// Members that did not answer: what they hold is missing.
-    pub unreachable: Vec<MemberName>,
-}
+impl Network for Exchange {
+    fn everything<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+    ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>> {
+        Box::pin(Self::everything(self, by, patient_id))
+    }
 
-impl std::fmt::Debug for Elsewhere {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Elsewhere(..)")
+    fn open<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+        member: &'a MemberName,
+        resource_type: ResourceType,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Opened, CustodyError>> {
+        Box::pin(Self::open(self, by, patient_id, member, resource_type, id))
     }
 }
 
@@ -42,5 +58,16 @@ impl Network for Alone {
         _: &'a str,
     ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>> {
         Box::pin(async { Ok(Elsewhere::default()) })
+    }
+
+    fn open<'a>(
+        &'a self,
+        _: &'a Requester,
+        _: &'a str,
+        _: &'a MemberName,
+        _: ResourceType,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Opened, CustodyError>> {
+        Box::pin(async { Err(CustodyError::NotFound) })
     }
 }

@@ -3,4 +3,8 @@
 pub mod chain;
 pub mod custody;
 pub mod engine;
+pub mod exchange;
+mod node;
 pub mod outbox;
+
+pub use node::{Node, NodeConfig, NodeError, PeerAddress};

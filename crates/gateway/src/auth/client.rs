@@ -5,8 +5,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use futures::future::BoxFuture;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use node::custody::{Custody, CustodyError};
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ type WalletKey = Result<Option<[u8; 32]>, WalletsUnavailable>;
 impl WalletKeys for Custody {
     fn wallet_key<'a>(&'a self, patient_id: &'a str) -> BoxFuture<'a, WalletKey> {
         Box::pin(async move {
-            match self.subject_view(patient_id).await {
+            match self.subject_view(patient_id) {
                 Ok(view) => Ok(view.wallet_key),
                 Err(CustodyError::NotFound | CustodyError::UnknownPatient) => Ok(None),
                 Err(_) => Err(WalletsUnavailable),

@@ -14,6 +14,7 @@
 //! - **T4** The signing key stays in the key store: it is reached through [`TokenSigner`] only.
 
 mod assertion;
+mod cache;
 mod client;
 mod clock;
 mod endpoint;
@@ -24,7 +25,9 @@ mod server;
 mod token;
 
 pub use assertion::AssertionError;
-pub use client::{Client, ClientConfig, ClientConfigError, ClientRegistry, WalletKeys, WalletsUnavailable};
+pub use client::{
+    Client, ClientConfig, ClientConfigError, ClientRegistry, WalletKeys, WalletsUnavailable,
+};
 pub use clock::Clock;
 pub use scope::{Permission, Scope, ScopeError, Scopes};
 pub use server::{AuthConfig, AuthorizationServer, TokenError};

@@ -1,12 +1,13 @@
 //! Tokens for clients, and what a token is worth.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ledger::ids::MemberName;
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::assertion::{self, Assertion, AssertionError};
+use super::cache::TokenCache;
 use super::client::{Client, ClientRegistry};
 use super::clock::Clock;
 use super::replay::{ReplayCache, Use};
@@ -39,6 +40,7 @@ pub struct AuthorizationServer {
     signer: TokenSigner,
     clock: Clock,
     used: Mutex<ReplayCache>,
+    verified: TokenCache,
 }
 
 /// Why no token is issued (RFC 6749 §5.2).
@@ -96,6 +98,7 @@ impl AuthorizationServer {
             signer,
             clock,
             used: Mutex::default(),
+            verified: TokenCache::default(),
         }
     }
 
@@ -105,14 +108,22 @@ impl AuthorizationServer {
     }
 
     /// What the bearer of the value of an `Authorization` header may do.
-    pub fn verify(&self, authorization: &str) -> Result<AccessToken, TokenProblem> {
-        let (scheme, token) = authorization.split_once(' ').ok_or(TokenProblem::NotBearer)?;
+    pub fn verify(&self, authorization: &str) -> Result<Arc<AccessToken>, TokenProblem> {
+        let (scheme, text) = authorization
+            .split_once(' ')
+            .ok_or(TokenProblem::NotBearer)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenProblem::NotBearer);
         }
-        let now = self.clock.now();
-        self.signer
-            .verify(token.trim(), &self.base_url, self.member.as_str(), now)
+        let (text, now) = (text.trim(), self.clock.now());
+        if let Some(token) = self.verified.find(text, now) {
+            return Ok(token);
+        }
+        let member = self.member.as_str();
+        let (token, expires_at) = self.signer.verify(text, &self.base_url, member, now)?;
+        let token = Arc::new(token);
+        self.verified.keep(text, &token, expires_at, now);
+        Ok(token)
     }
 
     pub(super) async fn issue(&self, request: &TokenRequest) -> Result<Value, TokenError> {

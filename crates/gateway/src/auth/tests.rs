@@ -143,8 +143,11 @@ fn claims() -> Value {
 
 fn with(changes: Value) -> Value {
     let mut claims = claims();
-    for (name, value) in changes.as_object().unwrap() {
-        claims[name] = value.clone();
+    let Value::Object(changes) = changes else {
+        panic!("changes are an object");
+    };
+    for (name, value) in changes {
+        claims[name] = value;
     }
     claims
 }
@@ -385,10 +388,7 @@ fn a_token_of_another_member_is_refused() {
     let (here, elsewhere) = (Bench::new(BASE, 9), Bench::new("http://127.0.0.1:1", 10));
     let claims = with(json!({ "aud": "http://127.0.0.1:1/oauth2/token" }));
     let foreign = elsewhere.bearer(&signed(1, &claims));
-    assert_eq!(
-        here.server.verify(&foreign),
-        Err(TokenProblem::OtherIssuer)
-    );
+    assert_eq!(here.server.verify(&foreign), Err(TokenProblem::OtherIssuer));
     // The same name, another key: a server that pretends to be this one.
     let pretender = Bench::new(BASE, 10);
     let foreign = pretender.bearer(&signed(1, &self::claims()));

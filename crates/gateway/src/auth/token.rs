@@ -163,14 +163,14 @@ impl TokenSigner {
         Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    /// Reads a token that this node issued for itself.
+    /// Reads a token that this node issued for itself; says when it expires.
     pub(super) fn verify(
         &self,
         text: &str,
         issuer: &str,
         member: &str,
         now: u64,
-    ) -> Result<AccessToken, TokenProblem> {
+    ) -> Result<(AccessToken, u64), TokenProblem> {
         let jws = Unverified::parse(text).map_err(|_| TokenProblem::Malformed)?;
         let claimed: Issuer = jws.claims().map_err(|_| TokenProblem::Malformed)?;
         // Said before the signature is looked at, so that the bearer learns which mistake it is;
@@ -191,14 +191,15 @@ impl TokenSigner {
         if claims.exp <= now {
             return Err(TokenProblem::Expired);
         }
-        Ok(AccessToken {
+        let token = AccessToken {
             client: claims.sub,
             practitioner: claims.careledger.practitioner,
             role: claims.careledger.role,
             patient: claims.careledger.patient,
             purpose: claims.careledger.purpose,
             scopes: claims.scope.parse().map_err(|_| TokenProblem::Malformed)?,
-        })
+        };
+        Ok((token, claims.exp))
     }
 }
 

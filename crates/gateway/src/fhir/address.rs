@@ -112,6 +112,8 @@ fn only_patient(resource_type: ResourceType) -> Result<(), Problem> {
     if resource_type == ResourceType::PATIENT {
         Ok(())
     } else {
-        Err(Problem::not_supported("the operation is defined for Patient"))
+        Err(Problem::not_supported(
+            "the operation is defined for Patient",
+        ))
     }
 }

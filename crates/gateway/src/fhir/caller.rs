@@ -18,7 +18,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     token: Arc<AccessToken>,
-    requester: Requester,
+    requester: Arc<Requester>,
 }
 
 /// Lets nothing through without a valid token.
@@ -47,8 +47,8 @@ pub(crate) async fn authenticate(
                 request_id: id,
             };
             request.extensions_mut().insert(Caller {
-                token: Arc::new(token),
-                requester,
+                token,
+                requester: Arc::new(requester),
             });
             next.run(request).await
         }

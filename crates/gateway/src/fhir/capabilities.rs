@@ -31,11 +31,12 @@ const INTERACTIONS: [TypeInteraction; 7] = [
 
 const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
 
-const PATIENT_OPERATIONS: [Operation<'static>; 5] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ),
+    operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
@@ -68,7 +69,9 @@ fn statement(fhir: &Fhir) -> Value {
         identity.member, identity.network.0
     );
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since_1970.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let now = since_1970.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    });
     let mut statement = capability_statement(&Capabilities {
         base: &fhir.base,
         software: "CareLedger",

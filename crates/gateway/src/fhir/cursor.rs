@@ -97,7 +97,11 @@ mod tests {
         assert!(Cursors::new().unwrap().open("ehr", kind, &text).is_none());
         let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         bytes[20] ^= 1;
-        assert!(cursors.open("ehr", kind, &URL_SAFE_NO_PAD.encode(bytes)).is_none());
+        assert!(
+            cursors
+                .open("ehr", kind, &URL_SAFE_NO_PAD.encode(bytes))
+                .is_none()
+        );
         assert!(cursors.open("ehr", kind, "").is_none());
     }
 }

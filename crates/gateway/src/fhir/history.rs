@@ -26,7 +26,10 @@ pub(crate) async fn history(
         .custody
         .history(caller.requester(), resource_type, &id)
         .await?;
-    for opened in versions.iter().filter_map(|version| version.opened.as_ref()) {
+    for opened in versions
+        .iter()
+        .filter_map(|version| version.opened.as_ref())
+    {
         caller.may_touch(&opened.resource)?;
     }
     let entries = versions.iter().map(|version| bundle::HistoryEntry {
@@ -34,7 +37,10 @@ pub(crate) async fn history(
         id: id.clone(),
         version: version.version,
         last_updated: format_instant(i64::try_from(version.last_updated_ms).unwrap_or(i64::MAX)),
-        resource: version.opened.as_ref().map(node::custody::Opened::presented),
+        resource: version
+            .opened
+            .as_ref()
+            .map(node::custody::Opened::presented),
     });
     let link = format!("{}/{resource_type}/{id}/_history", fhir.base);
     let body = bundle::history(&fhir.base, &[("self", link)], entries.collect());

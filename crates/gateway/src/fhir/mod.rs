@@ -75,6 +75,11 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             "/fhir/{type}/{id}/_history/{version}/$receipt",
             get(operation::receipt),
         )
+        .route(
+            "/fhir/{type}/{id}/$receipt",
+            get(operation::receipt_of_current),
+        )
+        .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
         .route("/fhir/{type}/{id}/$branches", post(operation::branches))
         .route(

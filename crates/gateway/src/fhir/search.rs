@@ -85,7 +85,11 @@ impl Fhir {
         caller.may_search(&query)?;
         let page = self.custody.search(caller.requester(), &query).await?;
         let wants_matches = query.summary == Summary::Full && query.count > 0;
-        let shown = if wants_matches { page.matches } else { Vec::new() };
+        let shown = if wants_matches {
+            page.matches
+        } else {
+            Vec::new()
+        };
         for opened in &shown {
             caller.may_touch(&opened.resource)?;
         }
@@ -146,7 +150,10 @@ impl Fhir {
         cursor: &Cursor,
     ) -> Option<(&'static str, String)> {
         let sealed = self.cursors.seal(caller.client(), resource_type, cursor)?;
-        Some(("next", format!("{}/{resource_type}?{CURSOR}={sealed}", self.base)))
+        Some((
+            "next",
+            format!("{}/{resource_type}?{CURSOR}={sealed}", self.base),
+        ))
     }
 }
 
@@ -193,7 +200,10 @@ mod tests {
         });
         let kept = only_elements(resource.clone(), &["birthDate".to_owned()]);
         let names: Vec<&String> = kept.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["resourceType", "id", "meta", "birthDate", "_birthDate"]);
+        assert_eq!(
+            names,
+            ["resourceType", "id", "meta", "birthDate", "_birthDate"]
+        );
         assert_eq!(kept["meta"]["tag"][0]["code"], "SUBSETTED");
         assert_eq!(only_elements(resource.clone(), &[]), resource);
     }

@@ -28,7 +28,9 @@ pub(crate) async fn update(
     caller.may(resource_type, Permission::Update)?;
     let resource = Resource::parse_as(resource_type, &body, &limits())?;
     if resource.id() != Some(&id) {
-        return Err(Problem::malformed("the resource's id is not that of the URL"));
+        return Err(Problem::malformed(
+            "the resource's id is not that of the URL",
+        ));
     }
     caller.may_touch(&resource)?;
     let change = match provenance::signature(&headers, resource_type)? {

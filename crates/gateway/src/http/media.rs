@@ -11,7 +11,7 @@ use super::payload::pairs_of;
 use crate::problem::Problem;
 
 /// The media type of R4 in JSON.
-pub(crate) const FHIR_JSON: &str = "application/fhir+json";
+const FHIR_JSON: &str = "application/fhir+json";
 
 /// Types that mean JSON to a FHIR client.
 const JSON_TYPES: [&str; 3] = [FHIR_JSON, "application/json", "text/json"];
@@ -81,7 +81,9 @@ fn names_json(text: &str) -> bool {
         && parameters.all(|parameter| match parameter.split_once('=') {
             Some((key, value)) => match key.trim().to_ascii_lowercase().as_str() {
                 "charset" => value.trim_matches([' ', '"']).eq_ignore_ascii_case("utf-8"),
-                "fhirversion" => ["4.0", "4.0.0", "4.0.1"].contains(&value.trim_matches([' ', '"'])),
+                "fhirversion" => {
+                    ["4.0", "4.0.0", "4.0.1"].contains(&value.trim_matches([' ', '"']))
+                }
                 _ => true,
             },
             None => true,

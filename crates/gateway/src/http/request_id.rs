@@ -18,7 +18,9 @@ pub(crate) struct RequestId {
 
 impl RequestId {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(X_REQUEST_ID).filter(|value| value.len() <= BYTES_MAX);
+        let given = headers
+            .get(X_REQUEST_ID)
+            .filter(|value| value.len() <= BYTES_MAX);
         let given_uuid = given
             .and_then(|value| value.to_str().ok())
             .and_then(|text| Uuid::try_parse(text).ok());
@@ -56,7 +58,10 @@ mod tests {
         assert_eq!(name.header(), "John Smith");
         assert!(Uuid::try_parse(name.logged()).is_ok());
         let uuid = "6f2b6d8e-30cb-4a3e-9d2b-0a9a3c0d6b7e";
-        assert_eq!((of(uuid).header(), of(uuid).logged()), (HeaderValue::from_static(uuid), uuid));
+        assert_eq!(
+            (of(uuid).header(), of(uuid).logged()),
+            (HeaderValue::from_static(uuid), uuid)
+        );
         let fresh = RequestId::of(&HeaderMap::new());
         assert_eq!(fresh.header(), fresh.logged());
     }

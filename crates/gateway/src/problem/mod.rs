@@ -22,11 +22,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(
-        status: StatusCode,
-        code: IssueType,
-        diagnostics: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, code: IssueType, diagnostics: impl Into<String>) -> Self {
         Self::with_outcome(status, OperationOutcome::error(code, diagnostics))
     }
 
@@ -149,4 +145,3 @@ pub(crate) fn ignored(names: &[String]) -> OperationOutcome {
     );
     OperationOutcome::of(issue.with_severity(interop::fhir::Severity::Warning))
 }
-

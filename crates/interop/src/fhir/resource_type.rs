@@ -10,6 +10,8 @@ pub struct ResourceType(&'static str);
 impl ResourceType {
     /// The patient, on whom the compartment is built.
     pub const PATIENT: Self = Self("Patient");
+    /// `Consent`.
+    pub const CONSENT: Self = Self("Consent");
     /// A Bundle of resources.
     pub const BUNDLE: Self = Self("Bundle");
 

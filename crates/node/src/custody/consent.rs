@@ -1,5 +1,6 @@
 //! Consents: what the patient's wallet signs, and what members pass on to each other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -93,7 +94,10 @@ impl Custody {
             Vec::new()
         } else {
             let payloads = &self.0.payloads;
-            payloads.open(&loaded.erase, &loaded.row.payload).await?.to_vec()
+            payloads
+                .open(&loaded.erase, &loaded.row.payload)
+                .await?
+                .to_vec()
         };
         let consent = TravellingConsent {
             opening: loaded.erase.opening(),
@@ -124,7 +128,10 @@ impl Custody {
         }
         let position = known.saturating_add(1);
         if entries.tag(position) != sealed.tag {
-            return Err(invalid(IssueType::Conflict, "an entry before this one is missing"));
+            return Err(invalid(
+                IssueType::Conflict,
+                "an entry before this one is missing",
+            ));
         }
         let bound = binding(self.0.home.network, from, sealed.tag);
         let consent = cipher::open(&branch.descriptor_key(), &bound, &sealed.sealed)?;
@@ -164,9 +171,7 @@ impl Custody {
         };
         let (member, item) = self.0.anchor.item(position)?;
         let digest = Digest::of(&consent.descriptor);
-        if member == *from
-            && item.opens_to(self.0.home.network, from, &consent.opening, digest)
-        {
+        if member == *from && item.opens_to(self.0.home.network, from, &consent.opening, digest) {
             Ok(())
         } else {
             Err(invalid(
@@ -193,8 +198,39 @@ impl Custody {
         Ok(missing)
     }
 
+    pub(super) fn overdue(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
+        let expected = self.0.expected().clone();
+        let mut overdue = Vec::new();
+        for ((from, tag), patient_id) in expected {
+            if self.0.anchor.locate(&from, tag)?.is_some() {
+                overdue.push((patient_id, from, tag));
+            }
+        }
+        Ok(overdue)
+    }
+
+    pub(super) fn knows_consents_for(&self, documents: &[Tag]) -> Result<bool, CustodyError> {
+        let mut subjects = BTreeMap::new();
+        for tag in documents {
+            if let Some(EntryRow::Version { document, .. }) = self.entry(*tag)? {
+                let (head, subject) = self.subject_of(&document)?;
+                subjects.insert(head.subject, subject);
+            }
+        }
+        for subject in subjects.values() {
+            if !self.missing(subject)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Entries of `from` that this member has adopted: positions from 1 without gaps.
-    pub(super) fn adopted(&self, subject: &Subject, from: &MemberName) -> Result<u64, CustodyError> {
+    pub(super) fn adopted(
+        &self,
+        subject: &Subject,
+        from: &MemberName,
+    ) -> Result<u64, CustodyError> {
         let prefix = adopted_key(&subject.id, from, None);
         self.0
             .store
@@ -233,10 +269,15 @@ fn check_content(subject: &Subject, consent: &TravellingConsent) -> Result<(), C
         return Err(refused("the entry is not of a document"));
     };
     if record.resource_type != "Consent" || Digest::of(&consent.content) != record.content {
-        return Err(refused("the content is not the consent that the descriptor names"));
+        return Err(refused(
+            "the content is not the consent that the descriptor names",
+        ));
     }
     let wallet_key = subject.wallet_key.ok_or(CustodyError::ConsentNotSigned)?;
-    let signed = consent.signed.as_ref().ok_or(CustodyError::ConsentNotSigned)?;
+    let signed = consent
+        .signed
+        .as_ref()
+        .ok_or(CustodyError::ConsentNotSigned)?;
     check_signature(&wallet_key, &signed.body, &signed.jws)?;
     if stored_form(&record, &signed.body).as_deref() == Some(consent.content.as_slice()) {
         Ok(())

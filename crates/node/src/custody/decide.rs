@@ -1,12 +1,24 @@
-//! Decisions: who may open what, from the consents known here at the height of the last final block.
+//! Decisions: who may open what, by the network's policies and the consents known here.
 
-use contracts::descriptor::Decided;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request};
+use contracts::consent::Consent;
+use contracts::descriptor::{Decided, Descriptor};
 use interop::fhir::disclosure::DisclosureFacts;
-use ledger::ids::Height;
+use interop::fhir::{ParseLimits, Resource, ResourceType};
+use ledger::ids::{Height, MemberName};
+use serde_json::Value;
 
 use super::request::Requester;
+use super::rows::{AdoptedRow, SubjectId, adopted_key};
+use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError};
+
+/// Subjects whose prepared policies are kept at most.
+const KEPT_MAX: usize = 1_024;
 
 /// The outcome for one document.
 #[derive(Clone)]
@@ -19,8 +31,7 @@ pub(super) struct Ruling {
 /// The outcome for the documents of one request and one subject.
 pub(super) struct Decision {
     pub(super) rulings: Vec<Ruling>,
-    pub(super) height: Height,
-    record: Option<Vec<u8>>,
+    record: Vec<u8>,
 }
 
 impl Decision {
@@ -32,41 +43,198 @@ impl Decision {
             permitted,
             withheld: u32::try_from(count).unwrap_or(u32::MAX),
             reason: withheld.map(|ruling| ruling.reason.clone()).next(),
-            record: self.record.clone(),
+            record: Some(self.record.clone()),
         }
     }
 }
 
-/// What decisions keep between requests.
+/// Policies that were prepared for subjects, until a consent changes.
 #[derive(Default)]
-pub(crate) struct Rulings {}
+pub(crate) struct Rulings(Mutex<Prepared>);
+
+#[derive(Default)]
+struct Prepared {
+    evaluators: BTreeMap<SubjectId, Arc<Evaluator>>,
+    /// Counts the changes, so that what was read before one is not kept after it.
+    changes: u64,
+}
 
 impl Rulings {
-    pub(crate) fn forget(&self) {}
+    /// Some consent changed.
+    pub(crate) fn forget(&self) {
+        let mut prepared = self.prepared();
+        prepared.evaluators.clear();
+        prepared.changes = prepared.changes.wrapping_add(1);
+    }
+
+    fn find(&self, subject: &SubjectId) -> (Option<Arc<Evaluator>>, u64) {
+        let prepared = self.prepared();
+        let found = prepared.evaluators.get(subject).cloned();
+        (found, prepared.changes)
+    }
+
+    fn keep(&self, subject: SubjectId, evaluator: &Arc<Evaluator>, read_at: u64) {
+        let mut prepared = self.prepared();
+        if prepared.changes != read_at {
+            return;
+        }
+        if prepared.evaluators.len() >= KEPT_MAX {
+            prepared.evaluators.clear();
+        }
+        prepared.evaluators.insert(subject, Arc::clone(evaluator));
+    }
+
+    fn prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Custody {
     /// Whether a consent can be enforced.
-    pub(super) fn check_consent(&self, consent: &interop::fhir::Resource) -> Result<(), CustodyError> {
+    pub(super) fn check_consent(&self, consent: &Resource) -> Result<(), CustodyError> {
+        let value = Value::Object(consent.object().clone());
+        let read = Consent::read("filed", 1, &value);
+        let consent = read.map_err(|rejection| CustodyError::RefusedConsent {
+            element: rejection.element().to_owned(),
+            reason: rejection.to_string(),
+        })?;
+        let compiled = Evaluator::new(std::slice::from_ref(&consent));
+        compiled.map_err(|_| CustodyError::RefusedConsent {
+            element: "Consent.provision".to_owned(),
+            reason: "it does not compile to valid policies".to_owned(),
+        })?;
         Ok(())
     }
 
-    pub(super) fn decide(
+    /// Decides documents of one subject for one request.
+    pub(super) async fn decide(
         &self,
         by: &Requester,
-        interaction: &str,
         subject: &Subject,
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
-        let ruling = Ruling {
-            permitted: by.member == self.0.home.member,
-            reason: "no policy permits it".to_owned(),
-            determining: Vec::new(),
+        let height = self.0.anchor.tip().height;
+        let request = Request {
+            member: by.member.as_str().to_owned(),
+            practitioner: by.practitioner.clone(),
+            role: by.role.clone(),
+            patient: by.patient.clone(),
+            purpose: by.purpose.clone(),
+            now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+            consents_known: self.missing(subject)?.is_empty(),
         };
+        let evaluator = self.evaluator(subject).await?;
+        let home = self.0.home.member.as_str();
+        let patient = subject.patient_id.as_deref();
+        let decide =
+            |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
+        let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
+        let record = DecisionRecord::of(&evaluator, height, &request, &outcomes).encode();
+        let rulings = outcomes.into_iter().map(|outcome| Ruling {
+            permitted: outcome.permitted,
+            reason: outcome.reason.to_owned(),
+            determining: outcome.determining,
+        });
         Ok(Decision {
-            rulings: vec![ruling; documents.len()],
-            height: self.0.anchor.tip().height,
-            record: None,
+            rulings: rulings.collect(),
+            record,
         })
     }
+
+    async fn evaluator(&self, subject: &Subject) -> Result<Arc<Evaluator>, CustodyError> {
+        let (found, read_at) = self.0.rulings.find(&subject.id);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let consents = self.consents_of(subject).await?;
+        let evaluator = Evaluator::new(&consents).map_err(|error| {
+            tracing::error!(%error, "a stored consent does not compile");
+            CustodyError::Storage("a stored consent does not compile".to_owned())
+        })?;
+        let evaluator = Arc::new(evaluator);
+        self.0.rulings.keep(subject.id, &evaluator, read_at);
+        Ok(evaluator)
+    }
+
+    /// The current version of every consent of the subject that is known here, in the order of their names.
+    async fn consents_of(&self, subject: &Subject) -> Result<Vec<Consent>, CustodyError> {
+        let mut current = BTreeMap::new();
+        for consent in self.filed_here(subject).await? {
+            current.insert(consent.id.clone(), consent);
+        }
+        for (from, _) in subject.foreign_consents(&self.0.home.member) {
+            self.filed_at(subject, from, &mut current)?;
+        }
+        Ok(current.into_values().collect())
+    }
+
+    async fn filed_here(&self, subject: &Subject) -> Result<Vec<Consent>, CustodyError> {
+        let mut consents = Vec::new();
+        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id)? {
+            let Some(loaded) = self.load(&document, row.version)? else {
+                continue;
+            };
+            if let Some(resource) = self.open_content(&loaded).await? {
+                let id = named(&self.0.home.member, &row.id);
+                consents.push(read(&id, row.version, resource)?);
+            }
+        }
+        Ok(consents)
+    }
+
+    /// The later of two entries of the same consent replaces the earlier one; a deletion removes it.
+    fn filed_at(
+        &self,
+        subject: &Subject,
+        from: &MemberName,
+        current: &mut BTreeMap<String, Consent>,
+    ) -> Result<(), CustodyError> {
+        let keys = &self.0.home.keys;
+        let prefix = adopted_key(&subject.id, from, None);
+        for row in self.0.store.scan(Table::Adopted, &prefix) {
+            let (key, sealed) = row?;
+            let row: AdoptedRow = keys.open_row(Table::Adopted, &key, &sealed)?;
+            let Ok(Descriptor::Record(record)) = Descriptor::decode(&row.descriptor) else {
+                continue;
+            };
+            let id = named(from, &record.id);
+            if record.deleted {
+                current.remove(&id);
+                continue;
+            }
+            let resource = Resource::parse(&row.content, &ParseLimits::default());
+            let resource = resource.map_err(|_| unreadable())?;
+            current.insert(id.clone(), read(&id, record.version, resource)?);
+        }
+        Ok(())
+    }
+
+    /// The last applied height, for answers that name it.
+    pub(super) fn height(&self) -> Height {
+        self.0.anchor.tip().height
+    }
+}
+
+fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Document {
+    let codes = facts.codes.union(&facts.categories).cloned();
+    Document {
+        home: home.to_owned(),
+        patient: patient.map(str::to_owned),
+        resource_type: facts.resource_type.clone(),
+        codes: codes.collect(),
+        labels: facts.labels.clone(),
+        period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+    }
+}
+
+fn named(member: &MemberName, id: &str) -> String {
+    format!("{}/{id}", member.as_str())
+}
+
+fn read(id: &str, version: u64, resource: Resource) -> Result<Consent, CustodyError> {
+    Consent::read(id, version, &resource.into_value()).map_err(|_| unreadable())
+}
+
+fn unreadable() -> CustodyError {
+    CustodyError::Storage("a stored consent cannot be read".to_owned())
 }

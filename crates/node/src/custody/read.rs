@@ -55,7 +55,9 @@ impl Custody {
             return Err(CustodyError::NotFound);
         }
         let loaded = loaded.ok_or(CustodyError::Gone)?;
-        self.unseal(&head, version, &loaded).await?.ok_or(CustodyError::Gone)
+        self.unseal(&head, version, &loaded)
+            .await?
+            .ok_or(CustodyError::Gone)
     }
 
     pub(super) async fn read_history(
@@ -81,7 +83,7 @@ impl Custody {
                 continue;
             };
             let facts = [&loaded.row.facts.disclosure];
-            if !self.decide(by, "history", &subject, &facts)?.permits_all() {
+            if !self.decide(by, &subject, &facts).await?.permits_all() {
                 continue;
             }
             entries.push(HistoryEntry {
@@ -119,7 +121,7 @@ impl Custody {
         head: &Head,
         facts: &Facts,
     ) -> Result<(), CustodyError> {
-        let decision = self.decide(by, interaction, subject, &[&facts.disclosure])?;
+        let decision = self.decide(by, subject, &[&facts.disclosure]).await?;
         let target = format!("{}/{}", head.resource_type, head.id);
         let permitted = if decision.permits_all() {
             vec![target.clone()]

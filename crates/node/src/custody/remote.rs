@@ -73,7 +73,9 @@ impl Custody {
         &self,
         tags: &[Tag],
     ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
-        tags.iter().map(|tag| self.sealed_descriptor(*tag)).collect()
+        tags.iter()
+            .map(|tag| self.sealed_descriptor(*tag))
+            .collect()
     }
 
     fn sealed_descriptor(&self, tag: Tag) -> Result<Option<SealedDescriptor>, CustodyError> {
@@ -95,7 +97,11 @@ impl Custody {
                     .0
                     .home
                     .keys
-                    .get(&self.0.store, Table::Accesses, &access_key(&subject, position))?
+                    .get(
+                        &self.0.store,
+                        Table::Accesses,
+                        &access_key(&subject, position),
+                    )?
                     .ok_or_else(|| CustodyError::Storage("an entry names no row".to_owned()))?;
                 let open = OpenDescriptor {
                     descriptor: row.descriptor,
@@ -170,7 +176,7 @@ impl Custody {
         let mut answer = RemoteAnswer {
             granted: Vec::new(),
             withheld: Vec::new(),
-            height: self.0.anchor.tip().height,
+            height: self.height(),
         };
         let mut by_subject: BTreeMap<SubjectId, Vec<Asking>> = BTreeMap::new();
         for tag in &request.documents {
@@ -189,7 +195,7 @@ impl Custody {
         let mut records = Vec::new();
         for (id, asked) in by_subject {
             let subject = self.0.subjects.load(&id)?;
-            let (permitted, draft) = self.rule(request, &subject, asked, &mut answer)?;
+            let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
             records.push((Arc::clone(&subject), draft));
             granted.extend(permitted.into_iter().map(|one| (Arc::clone(&subject), one)));
         }
@@ -232,7 +238,7 @@ impl Custody {
     }
 
     /// Decides the documents of one subject: those that are permitted, and what goes on record.
-    fn rule(
+    async fn rule(
         &self,
         request: &RemoteRequest,
         subject: &Subject,
@@ -242,7 +248,7 @@ impl Custody {
         let by = &request.requester;
         let facts: Vec<_> = asked.iter().map(Asking::disclosure).collect();
         let facts: Vec<_> = facts.iter().collect();
-        let decision = self.decide(by, &request.interaction, subject, &facts)?;
+        let decision = self.decide(by, subject, &facts).await?;
         let mut permitted = Vec::new();
         for (one, ruling) in asked.into_iter().zip(&decision.rulings) {
             if ruling.permitted {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use interop::fhir::search::{Candidate, Query};
+use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::{ResourceType};
+use interop::fhir::search::{Candidate, Query};
 
 use super::read::is_recorded;
 use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
@@ -32,7 +32,7 @@ impl Custody {
         for subject in self.confined_to(query)? {
             self.matches(query.resource_type, subject.as_ref(), query, &mut matches)?;
         }
-        let (mut permitted, mut decided) = self.sift(by, "search", matches)?;
+        let (mut permitted, mut decided) = self.sift(by, matches).await?;
         permitted.sort_by(|one, other| query.order(one.candidate(), other.candidate()));
         let total = permitted.len();
         let page: Vec<Match> = permitted
@@ -68,7 +68,7 @@ impl Custody {
         for resource_type in ResourceType::all() {
             self.collect(resource_type, Some(&subject.id), &mut matches, |_| true)?;
         }
-        let (permitted, mut decided) = self.sift(by, "everything", matches)?;
+        let (permitted, mut decided) = self.sift(by, matches).await?;
         for one in &permitted {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -118,6 +118,18 @@ impl Custody {
         })
     }
 
+    /// Current versions of one type and subject.
+    pub(super) fn current_of(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+    ) -> Result<Vec<(DocumentKey, TermsRow)>, CustodyError> {
+        let mut found = Vec::new();
+        self.collect(resource_type, Some(subject), &mut found, |_| true)?;
+        let rows = found.into_iter().map(|one| (one.document, one.row));
+        Ok(rows.collect())
+    }
+
     fn collect(
         &self,
         resource_type: ResourceType,
@@ -158,17 +170,20 @@ impl Custody {
             .split_first_chunk()
             .ok_or_else(|| CustodyError::Storage("a row of the index is too short".to_owned()))?;
         let version = u64::from_be_bytes(*version);
-        let erase = self.0.home.keys.erase_key(&self.0.store, document, version)?;
+        let erase = self
+            .0
+            .home
+            .keys
+            .erase_key(&self.0.store, document, version)?;
         erase
             .map(|erase| erase.open(Table::Terms, key, sealed))
             .transpose()
     }
 
     /// Decides matches, subject by subject: those that are permitted, and what goes on record.
-    fn sift(
+    async fn sift(
         &self,
         by: &Requester,
-        interaction: &str,
         matches: Vec<Match>,
     ) -> Result<(Vec<Match>, BTreeMap<SubjectId, Sifted>), CustodyError> {
         let mut by_subject: BTreeMap<SubjectId, Vec<Match>> = BTreeMap::new();
@@ -179,9 +194,11 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
-            let facts: Vec<&DisclosureFacts> =
-                matches.iter().map(|one| &one.row.facts.disclosure).collect();
-            let decision = self.decide(by, interaction, &subject, &facts)?;
+            let facts: Vec<&DisclosureFacts> = matches
+                .iter()
+                .map(|one| &one.row.facts.disclosure)
+                .collect();
+            let decision = self.decide(by, &subject, &facts).await?;
             let mut reasons = Vec::new();
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {

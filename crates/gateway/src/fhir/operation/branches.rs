@@ -28,7 +28,7 @@ pub(crate) async fn branches(
     caller.may(ResourceType::PATIENT, Permission::Update)?;
     caller.must_be_patient(&id)?;
     let given = Given::parse(&body)?;
-    let view = fhir.custody.subject_view(&id).await?;
+    let view = fhir.custody.subject_view(&id)?;
     let wallet_key = view
         .wallet_key
         .ok_or_else(|| Problem::forbidden("the patient has no wallet here"))?;

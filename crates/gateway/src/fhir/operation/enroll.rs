@@ -63,6 +63,10 @@ impl Fhir {
 impl From<BranchesError> for Problem {
     fn from(error: BranchesError) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Self::new(status, interop::fhir::IssueType::Security, error.to_string())
+        Self::new(
+            status,
+            interop::fhir::IssueType::Security,
+            error.to_string(),
+        )
     }
 }

@@ -4,6 +4,7 @@ mod access_history;
 mod branches;
 mod enroll;
 mod everything;
+mod open;
 mod parameters;
 mod receipt;
 
@@ -11,4 +12,5 @@ pub(crate) use access_history::access_history;
 pub(crate) use branches::branches;
 pub(crate) use enroll::enroll;
 pub(crate) use everything::everything;
-pub(crate) use receipt::receipt;
+pub(crate) use open::open;
+pub(crate) use receipt::{receipt, receipt_of_current};

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use interop::fhir::{Resource, ResourceType};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::fhir::limits;
 use crate::problem::Problem;
@@ -59,13 +59,19 @@ pub(super) fn text(name: &str, text: impl Into<String>) -> Value {
 
 /// The resource that holds these.
 pub(super) fn parameters(parameters: Vec<Value>) -> Value {
-    if parameters.is_empty() {
-        return json!({ "resourceType": "Parameters" });
+    let mut resource = Map::new();
+    resource.insert("resourceType".to_owned(), "Parameters".into());
+    // An empty array is not FHIR.
+    if !parameters.is_empty() {
+        resource.insert("parameter".to_owned(), parameters.into());
     }
-    json!({ "resourceType": "Parameters", "parameter": parameters })
+    resource.into()
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let url_safe = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let url_safe = text
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
     URL_SAFE_NO_PAD.decode(url_safe).ok()
 }

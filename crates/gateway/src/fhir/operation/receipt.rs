@@ -1,4 +1,5 @@
-//! `[type]/[id]/_history/[version]/$receipt`: proof that a version is on the ledger.
+//! `[type]/[id]/_history/[version]/$receipt`: proof that a version is on the ledger. Without a version
+//! it is the current one's, which the access record then shows as read, too.
 //!
 //! Before finality the answer is `202`. Then it is an export (`docs/formats`), as CBOR or, for a
 //! client that accepts FHIR, as the parameter `export`.
@@ -14,7 +15,7 @@ use node::custody::ReceiptState;
 use super::parameters::{binary, parameters};
 use crate::auth::Permission;
 use crate::fhir::Fhir;
-use crate::fhir::address::VersionAddress;
+use crate::fhir::address::{InstanceAddress, VersionAddress};
 use crate::fhir::caller::Caller;
 use crate::http::fhir_json;
 use crate::problem::Problem;
@@ -27,29 +28,60 @@ pub(crate) async fn receipt(
     address: VersionAddress,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let VersionAddress {
+    fhir.receipt(&caller, &address, &headers).await
+}
+
+pub(crate) async fn receipt_of_current(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    InstanceAddress { resource_type, id }: InstanceAddress,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.may(resource_type, Permission::Read)?;
+    caller.may_address(resource_type, &id)?;
+    let by = caller.requester();
+    let version = fhir.custody.read(by, resource_type, &id).await?.version;
+    let address = VersionAddress {
         resource_type,
         id,
         version,
-    } = address;
-    caller.may(resource_type, Permission::Read)?;
-    caller.may_address(resource_type, &id)?;
-    let state = fhir
-        .custody
-        .receipt(caller.requester(), resource_type, &id, version)
-        .await?;
-    match state {
-        ReceiptState::Pending => Ok(pending()),
-        ReceiptState::Final(export) => {
-            let bytes = export.encode();
-            if wants_fhir(&headers) {
-                let body = parameters(vec![binary("export", &bytes)]);
-                return Ok(fhir_json(StatusCode::OK, &body));
-            }
-            let content_type = HeaderValue::from_static(CBOR);
-            Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response())
+    };
+    fhir.receipt(&caller, &address, &headers).await
+}
+
+impl Fhir {
+    async fn receipt(
+        &self,
+        caller: &Caller,
+        address: &VersionAddress,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let VersionAddress {
+            resource_type,
+            id,
+            version,
+        } = address;
+        caller.may(*resource_type, Permission::Read)?;
+        caller.may_address(*resource_type, id)?;
+        let by = caller.requester();
+        match self
+            .custody
+            .receipt(by, *resource_type, id, *version)
+            .await?
+        {
+            ReceiptState::Pending => Ok(pending()),
+            ReceiptState::Final(export) => Ok(exported(export.encode(), headers)),
         }
     }
+}
+
+fn exported(export: Vec<u8>, headers: &HeaderMap) -> Response {
+    if wants_fhir(headers) {
+        let body = parameters(vec![binary("export", &export)]);
+        return fhir_json(StatusCode::OK, &body);
+    }
+    let content_type = HeaderValue::from_static(CBOR);
+    ([(header::CONTENT_TYPE, content_type)], export).into_response()
 }
 
 fn pending() -> Response {

@@ -61,7 +61,11 @@ impl Fhir {
         }
         let guards = self.hold_conditions(&plan).await;
         let found = self.resolve(caller, &mut plan).await?;
-        for content in plan.entries.iter().filter_map(|entry| entry.resource.as_ref()) {
+        for content in plan
+            .entries
+            .iter()
+            .filter_map(|entry| entry.resource.as_ref())
+        {
             caller.may_touch(content)?;
         }
         let changes = plan.entries.iter().filter_map(entry::change).collect();

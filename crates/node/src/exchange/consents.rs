@@ -1,0 +1,101 @@
+//! Following consents: what the ledger says was filed through another member is fetched from there at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::ids::{MemberName, Tag};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Parts;
+use super::message::{Sealed, Tags};
+use crate::custody::{CustodyError, SealedConsent};
+
+/// Between looks for consents that could not be fetched when they became final.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn follow(parts: Arc<Parts>) {
+    let mut entries = parts.chain.entries();
+    let mut again = tokio::time::interval(AGAIN);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut behind = true;
+    loop {
+        tokio::select! {
+            received = entries.recv() => match received {
+                Ok(items) => {
+                    for one in items.iter().filter(|one| one.member != parts.member) {
+                        for tag in one.item.tags {
+                            behind |= !arrived(&parts, &one.member, tag).await;
+                        }
+                    }
+                }
+                Err(RecvError::Lagged(_)) => behind = true,
+                Err(RecvError::Closed) => return,
+            },
+            _ = again.tick(), if behind => behind = !catch_up(&parts).await,
+        }
+    }
+}
+
+/// Fetches the consent with this tag, if it is one that is waited for; says whether none is left.
+async fn arrived(parts: &Parts, from: &MemberName, tag: Tag) -> bool {
+    match parts.custody.expects(from, tag) {
+        Some(patient_id) => fetch(parts, &patient_id, from, tag).await,
+        None => true,
+    }
+}
+
+/// Fetches all that the ledger has and this member lacks; says whether it has them all now.
+async fn catch_up(parts: &Parts) -> bool {
+    let overdue = match parts.custody.overdue_consents() {
+        Ok(overdue) => overdue,
+        Err(error) => {
+            tracing::error!(%error, "consents cannot be looked up");
+            return false;
+        }
+    };
+    let mut all = true;
+    for (patient_id, from, tag) in overdue {
+        // Whoever has filed one consent may have filed more.
+        all &= fetch(parts, &patient_id, &from, tag).await && is_complete(parts, &patient_id);
+    }
+    all
+}
+
+fn is_complete(parts: &Parts, patient_id: &str) -> bool {
+    let missing = parts.custody.missing_consents(patient_id);
+    missing.is_ok_and(|missing| missing.is_empty())
+}
+
+async fn fetch(parts: &Parts, patient_id: &str, from: &MemberName, tag: Tag) -> bool {
+    let tags = Tags { tags: vec![tag] };
+    let answer: Sealed = match parts.client.call(from, "consents", &tags).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%from, %error, "a consent cannot be fetched; disclosure waits for it");
+            return false;
+        }
+    };
+    let Some(entry) = answer.entries.into_iter().find(|entry| entry.tag == tag) else {
+        tracing::warn!(%from, "a member has no consent where the ledger says so");
+        return false;
+    };
+    let consent = SealedConsent {
+        tag,
+        sealed: entry.sealed,
+    };
+    match parts
+        .custody
+        .adopt_consent(patient_id, from, &consent)
+        .await
+    {
+        Ok(()) => true,
+        Err(error @ CustodyError::Invalid(_)) => {
+            tracing::error!(%from, %error, "a consent from another member is refused");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%from, %error, "a consent from another member is not taken yet");
+            false
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Messages between members: deterministic CBOR, described in `docs/formats/exchange.md`.
+
+use contracts::descriptor::AccessDescriptor;
+use ledger::codec;
+use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
+use ledger::item::Opening;
+use ledger::receipt::Receipt;
+use minicbor::{Decode, Encode};
+use vault::wrap::WrappedKey;
+
+/// Tags in one message at most.
+pub(super) const TAGS_MAX: usize = 2_000;
+/// Bytes of a message at most.
+pub(super) const MESSAGE_BYTES_MAX: usize = 128 << 20;
+
+/// Asks for sealed descriptors or sealed consents.
+#[derive(Encode, Decode)]
+pub(super) struct Tags {
+    #[n(0)]
+    pub(super) tags: Vec<Tag>,
+}
+
+/// One sealed entry for each tag, where there is one.
+#[derive(Encode, Decode)]
+pub(super) struct Sealed {
+    #[n(0)]
+    pub(super) entries: Vec<SealedEntry>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct SealedEntry {
+    #[n(0)]
+    pub(super) tag: Tag,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) sealed: Vec<u8>,
+}
+
+/// What is asked for, on whose behalf and why; its signed bytes are what the access item commits to.
+#[derive(Encode, Decode)]
+pub(super) struct Request {
+    #[n(0)]
+    pub(super) network: NetworkId,
+    #[n(1)]
+    pub(super) from: MemberName,
+    #[n(2)]
+    pub(super) to: MemberName,
+    #[n(3)]
+    pub(super) practitioner: Option<String>,
+    #[n(4)]
+    pub(super) client: String,
+    #[n(5)]
+    pub(super) role: Option<String>,
+    #[n(6)]
+    pub(super) purpose: String,
+    #[n(7)]
+    pub(super) interaction: String,
+    #[n(8)]
+    pub(super) target: String,
+    /// Index tags of the versions asked for.
+    #[n(9)]
+    pub(super) documents: Vec<Tag>,
+    /// The HPKE key of this request alone.
+    #[n(10)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) recipient: [u8; 32],
+    #[n(11)]
+    pub(super) expires_at: Height,
+}
+
+/// A request with its member's signature.
+#[derive(Encode, Decode)]
+pub(super) struct SignedRequest {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) request: Vec<u8>,
+    /// SHA-256 of the certificate whose key signed.
+    #[n(1)]
+    pub(super) certificate: Digest,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) signature: [u8; 64],
+}
+
+/// A signed request and the access entry that names it.
+#[derive(Encode, Decode)]
+pub(super) struct Ask {
+    #[n(0)]
+    pub(super) signed: SignedRequest,
+    /// The tag of the access entry, under which the requester recorded it.
+    #[n(1)]
+    pub(super) tag: Tag,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) descriptor: Vec<u8>,
+    #[n(3)]
+    pub(super) opening: Opening,
+}
+
+/// The custodian's answer.
+#[derive(Encode, Decode)]
+pub(super) struct Answer {
+    #[n(0)]
+    pub(super) granted: Vec<GrantedEntry>,
+    #[n(1)]
+    pub(super) withheld: Vec<WithheldEntry>,
+    /// The height of the decision.
+    #[n(2)]
+    pub(super) height: Height,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct GrantedEntry {
+    #[n(0)]
+    pub(super) tag: Tag,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) sealed: Vec<u8>,
+    #[n(2)]
+    pub(super) key: WrappedKey,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) descriptor: Vec<u8>,
+    #[n(4)]
+    pub(super) opening: Opening,
+    #[n(5)]
+    pub(super) receipt: Option<Receipt>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct WithheldEntry {
+    #[n(0)]
+    pub(super) tag: Tag,
+    #[n(1)]
+    pub(super) reason: String,
+}
+
+impl SignedRequest {
+    /// What is signed.
+    pub(super) fn input(request: &[u8]) -> Vec<u8> {
+        [b"careledger/exchange-request/v1".as_slice(), request].concat()
+    }
+
+    /// What the access entry names.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(&codec::encode(self))
+    }
+}
+
+/// HPKE info of a wrapped data key: it opens one version for one request.
+pub(super) fn key_info(request: Digest, tag: Tag) -> Vec<u8> {
+    [b"careledger/exchange-key/v1".as_slice(), &request.0, &tag.0].concat()
+}
+
+impl Request {
+    /// Whether the access entry is about this request.
+    pub(super) fn is_named_by(&self, access: &AccessDescriptor, digest: Digest) -> bool {
+        access.request == Some(digest)
+            && access.requester == self.from
+            && access.custodian == self.to
+            && access.purpose == self.purpose
+            && access.interaction == self.interaction
+            && access.target == self.target
+            && access.recipient.as_deref() == Some(self.recipient.as_slice())
+            && access.expires_at == Some(self.expires_at)
+    }
+}

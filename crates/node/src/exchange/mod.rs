@@ -1,0 +1,150 @@
+//! The exchange: what members' nodes say to each other beside consensus, over mutually authenticated TLS.
+//!
+//! A member asks another one in three steps. It finds on the ledger which versions exist in the branches whose keys it
+//! holds; it fetches their descriptors, which are noise without those keys; and it opens what it may: it puts its
+//! signed request on record, and only when that access is final does the other member decide, record and answer, with
+//! the data keys wrapped to a key pair that serves this request alone.
+
+mod client;
+mod collect;
+mod consents;
+mod message;
+mod open;
+mod serve;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::ids::{Digest, MemberName};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::chain::Chain;
+use crate::custody::{Custody, CustodyError};
+use crate::outbox::Signer;
+
+pub use collect::Elsewhere;
+
+/// What the exchange of one node needs.
+pub struct ExchangeConfig {
+    /// This member.
+    pub member: MemberName,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where the other members' exchanges listen.
+    pub peers: BTreeMap<MemberName, SocketAddr>,
+    /// The node's certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The certificate's private key, PKCS #8.
+    pub private_key: zeroize::Zeroizing<Vec<u8>>,
+    /// Signs requests, with the same key.
+    pub signer: Signer,
+    /// How long another member may take to answer.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for ExchangeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeConfig")
+            .field("member", &self.member)
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an exchange does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The address cannot be bound.
+    #[error("the exchange cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The certificate or its key cannot be used for TLS.
+    #[error("the node's certificate cannot be used for TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP client cannot be built.
+    #[error("the exchange's client cannot be built: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A handle to the exchange; clones share it, and the last one to go ends it.
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    parts: Arc<Parts>,
+    _tasks: JoinSet<()>,
+}
+
+/// What all sides of the exchange share.
+struct Parts {
+    member: MemberName,
+    chain: Chain,
+    custody: Custody,
+    client: client::Client,
+    signer: Signer,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("member", &self.0.parts.member)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    /// Starts to listen, and to follow consents that are filed through other members.
+    pub async fn start(
+        config: ExchangeConfig,
+        chain: Chain,
+        custody: Custody,
+    ) -> Result<Self, ExchangeError> {
+        let peers = tls::Peers::new(chain.clone());
+        let identity = tls::Identity::new(&config.certificate, &config.private_key);
+        let acceptor = tls::server(&identity, &peers)?;
+        let client = client::Client::new(&identity, &peers, &config)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| ExchangeError::Listen(config.listen, error))?;
+        let parts = Arc::new(Parts {
+            member: config.member,
+            chain,
+            custody,
+            client,
+            signer: config.signer,
+            timeout: config.timeout,
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve::run(listener, acceptor, Arc::clone(&parts)));
+        tasks.spawn(consents::follow(Arc::clone(&parts)));
+        Ok(Self(Arc::new(Inner {
+            parts,
+            _tasks: tasks,
+        })))
+    }
+}
+
+impl Parts {
+    /// The key with which a member signs statements and requests, as it stands now.
+    fn key_of(
+        &self,
+        member: &MemberName,
+        certificate: Digest,
+    ) -> Option<ed25519_zebra::VerificationKey> {
+        let time = self.chain.tip().time;
+        let key = self.chain.registry().key_at(member, certificate, time);
+        key.ok().copied()
+    }
+}
+
+fn unavailable(what: &'static str) -> CustodyError {
+    CustodyError::Unavailable { what }
+}
+
+#[cfg(test)]
+mod tests;

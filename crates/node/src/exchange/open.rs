@@ -1,0 +1,301 @@
+//! Opening: asking another member for versions, and answering one that asks.
+
+use std::time::Duration;
+
+use contracts::descriptor::{AccessDescriptor, Descriptor};
+use ed25519_zebra::Signature;
+use ledger::codec;
+use ledger::ids::{Digest, Height, MemberName, Tag};
+use vault::wrap::{HpkeKeyPair, HpkePublicKey, wrap_for};
+
+use super::client::CallError;
+use super::message::{
+    Answer, Ask, GrantedEntry, Request, SignedRequest, TAGS_MAX, WithheldEntry, key_info,
+};
+use super::serve::Refusal;
+use super::{Parts, unavailable};
+use crate::custody::{AccessAsk, CustodyError, Granted, RemoteRequest, Requester};
+
+/// How long an access may take to become final here after the requester saw it final.
+const FINAL: Duration = Duration::from_secs(5);
+/// How long a consent that was filed elsewhere may take to arrive.
+const CONSENTS: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(10);
+/// Heights after which a request is no longer answered.
+const LIFETIME: u64 = 600;
+
+/// What is asked of another member.
+pub(super) struct Wish<'a> {
+    pub(super) patient_id: &'a str,
+    pub(super) custodian: &'a MemberName,
+    pub(super) interaction: &'a str,
+    pub(super) target: String,
+    pub(super) documents: Vec<Tag>,
+}
+
+/// What another member granted, with the data keys unwrapped, and what it withheld.
+pub(super) struct Obtained {
+    pub(super) granted: Vec<Granted>,
+    pub(super) withheld: Vec<(Tag, String)>,
+}
+
+/// Why nothing was obtained.
+pub(super) enum AskError {
+    /// It failed here.
+    Here(CustodyError),
+    /// The other member did not answer.
+    There(CallError),
+}
+
+impl From<CustodyError> for AskError {
+    fn from(error: CustodyError) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<CallError> for AskError {
+    fn from(error: CallError) -> Self {
+        Self::There(error)
+    }
+}
+
+/// Puts the request on record, waits until it is final, sends it, and checks what comes back.
+pub(super) async fn ask(
+    parts: &Parts,
+    by: &Requester,
+    wish: Wish<'_>,
+) -> Result<Obtained, AskError> {
+    let keys = HpkeKeyPair::generate();
+    let custodian = wish.custodian.clone();
+    let request = Request {
+        network: parts.chain.network(),
+        from: parts.member.clone(),
+        to: custodian.clone(),
+        practitioner: by.practitioner.clone(),
+        client: by.client.clone(),
+        role: by.role.clone(),
+        purpose: by.purpose.clone(),
+        interaction: wish.interaction.to_owned(),
+        target: wish.target,
+        documents: wish.documents,
+        recipient: keys.public_key().0,
+        expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
+    };
+    let signed = sign(parts, &request)?;
+    let digest = signed.digest();
+    let access = AccessAsk {
+        patient_id: wish.patient_id.to_owned(),
+        custodian: custodian.clone(),
+        interaction: request.interaction,
+        target: request.target,
+        request: digest,
+        recipient: request.recipient.to_vec(),
+        expires_at: request.expires_at,
+    };
+    let asked = parts.custody.ask(by, access).await?;
+    if !is_final(parts, &parts.member, asked.tag, parts.timeout).await? {
+        return Err(unavailable("finality on the ledger").into());
+    }
+    let message = Ask {
+        signed,
+        tag: asked.tag,
+        descriptor: asked.descriptor,
+        opening: asked.opening,
+    };
+    let answer: Answer = parts.client.call(&custodian, "open", &message).await?;
+    obtained(parts, &custodian, &keys, digest, answer)
+}
+
+/// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
+pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<Answer, Refusal> {
+    let digest = ask.signed.digest();
+    let request = verified(parts, from, &ask.signed)?;
+    let Ok(Descriptor::Access(access)) = Descriptor::decode(&ask.descriptor) else {
+        return Err(Refusal::Malformed);
+    };
+    if !request.is_named_by(&access, digest) {
+        return Err(Refusal::NotRecorded);
+    }
+    check_recorded(parts, from, ask).await?;
+    if parts.chain.tip().height > request.expires_at {
+        return Err(Refusal::Expired);
+    }
+    await_consents(parts, &request.documents).await?;
+    let remote = RemoteRequest {
+        requester: requester(from, &access, &request),
+        interaction: request.interaction,
+        target: request.target,
+        documents: request.documents,
+        request: digest,
+        recipient: request.recipient.to_vec(),
+    };
+    let answer = parts.custody.answer(&remote).await?;
+    let recipient = HpkePublicKey(request.recipient);
+    let granted = answer.granted.into_iter();
+    let granted = granted.map(|one| wrapped(&recipient, digest, one));
+    let withheld = answer.withheld.into_iter().map(|one| WithheldEntry {
+        tag: one.tag,
+        reason: one.reason,
+    });
+    Ok(Answer {
+        granted: granted.collect::<Result<_, _>>()?,
+        withheld: withheld.collect(),
+        height: answer.height,
+    })
+}
+
+/// Whether the ledger holds the entry of `member` with `tag`, within `patience`.
+async fn is_final(
+    parts: &Parts,
+    member: &MemberName,
+    tag: Tag,
+    patience: Duration,
+) -> Result<bool, CustodyError> {
+    let mut tips = parts.chain.subscribe();
+    let found = async {
+        loop {
+            if parts.chain.locate(member, tag)?.is_some() {
+                return Ok(true);
+            }
+            if tips.changed().await.is_err() {
+                return Ok(false);
+            }
+        }
+    };
+    tokio::time::timeout(patience, found)
+        .await
+        .unwrap_or(Ok(false))
+}
+
+async fn check_recorded(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<(), Refusal> {
+    if !is_final(parts, from, ask.tag, FINAL).await? {
+        return Err(Refusal::NotRecorded);
+    }
+    let failed = |error: crate::chain::StoreError| Refusal::from(CustodyError::from(error));
+    let position = parts.chain.locate(from, ask.tag).map_err(failed)?;
+    let position = position.ok_or(Refusal::NotRecorded)?;
+    let (_, item) = parts.chain.item(position).map_err(failed)?;
+    let digest = Digest::of(&ask.descriptor);
+    if item.opens_to(parts.chain.network(), from, &ask.opening, digest) {
+        Ok(())
+    } else {
+        Err(Refusal::NotRecorded)
+    }
+}
+
+/// A consent that the ledger has may be on its way here; the decision denies if it does not come.
+async fn await_consents(parts: &Parts, documents: &[Tag]) -> Result<(), Refusal> {
+    let deadline = tokio::time::Instant::now() + CONSENTS;
+    while !parts.custody.knows_consents(documents)? {
+        if tokio::time::Instant::now() >= deadline {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError> {
+    let request = codec::encode(request);
+    let signature = (parts.signer.sign)(&SignedRequest::input(&request));
+    let signature = signature.map_err(|_| unavailable("the key store"))?;
+    Ok(SignedRequest {
+        certificate: parts.signer.certificate,
+        request,
+        signature,
+    })
+}
+
+fn verified(parts: &Parts, from: &MemberName, signed: &SignedRequest) -> Result<Request, Refusal> {
+    let request: Request =
+        codec::decode("request", &signed.request).map_err(|_| Refusal::Malformed)?;
+    if request.documents.len() > TAGS_MAX {
+        return Err(Refusal::Malformed);
+    }
+    if request.to != parts.member || request.network != parts.chain.network() {
+        return Err(Refusal::NotForThisMember);
+    }
+    let key = parts
+        .key_of(from, signed.certificate)
+        .filter(|_| request.from == *from);
+    let key = key.ok_or(Refusal::NotSigned)?;
+    let signature = Signature::from(signed.signature);
+    key.verify(&signature, &SignedRequest::input(&signed.request))
+        .map_err(|_| Refusal::NotSigned)?;
+    Ok(request)
+}
+
+/// The other member vouches for its users; that a user is the patient it cannot show.
+fn requester(from: &MemberName, access: &AccessDescriptor, request: &Request) -> Requester {
+    Requester {
+        member: from.clone(),
+        client: access.principal.clone(),
+        practitioner: request.practitioner.clone(),
+        role: request.role.clone(),
+        patient: None,
+        purpose: request.purpose.clone(),
+        request_id: None,
+    }
+}
+
+fn wrapped(
+    recipient: &HpkePublicKey,
+    request: Digest,
+    one: Granted,
+) -> Result<GrantedEntry, Refusal> {
+    let info = key_info(request, one.tag);
+    let key = wrap_for(recipient, &info, &request.0, one.key.as_slice());
+    Ok(GrantedEntry {
+        tag: one.tag,
+        sealed: one.sealed,
+        key: key.map_err(|_| Refusal::Malformed)?,
+        descriptor: one.descriptor,
+        opening: one.opening,
+        receipt: one.receipt,
+    })
+}
+
+fn obtained(
+    parts: &Parts,
+    custodian: &MemberName,
+    keys: &HpkeKeyPair,
+    request: Digest,
+    answer: Answer,
+) -> Result<Obtained, AskError> {
+    let mut granted = Vec::with_capacity(answer.granted.len());
+    for one in answer.granted {
+        if !is_recorded(parts, custodian, &one)? {
+            return Err(CallError::Malformed.into());
+        }
+        let key = keys.unwrap(&key_info(request, one.tag), &request.0, &one.key);
+        let key = key.map_err(|_| CallError::Malformed)?;
+        let key = <[u8; 32]>::try_from(&*key).map_err(|_| CallError::Malformed)?;
+        granted.push(Granted {
+            tag: one.tag,
+            sealed: one.sealed,
+            key: key.into(),
+            descriptor: one.descriptor,
+            opening: one.opening,
+            receipt: one.receipt,
+        });
+    }
+    let withheld = answer.withheld.into_iter();
+    Ok(Obtained {
+        granted,
+        withheld: withheld.map(|one| (one.tag, one.reason)).collect(),
+    })
+}
+
+/// Whether the descriptor is the one that the custodian recorded under this tag.
+fn is_recorded(
+    parts: &Parts,
+    custodian: &MemberName,
+    one: &GrantedEntry,
+) -> Result<bool, CustodyError> {
+    let Some(position) = parts.chain.locate(custodian, one.tag)? else {
+        return Ok(false);
+    };
+    let (_, item) = parts.chain.item(position)?;
+    let digest = Digest::of(&one.descriptor);
+    Ok(item.opens_to(parts.chain.network(), custodian, &one.opening, digest))
+}

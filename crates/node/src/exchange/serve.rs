@@ -1,0 +1,158 @@
+//! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/open`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use ledger::codec;
+use ledger::ids::MemberName;
+use minicbor::{Decode, Encode};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::message::{Ask, Sealed, SealedEntry, TAGS_MAX, Tags};
+use super::tls::Peers;
+use super::{Parts, open};
+use crate::custody::CustodyError;
+
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Tags and one access entry: far below this.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The member at the other end of the connection.
+#[derive(Debug, Clone)]
+pub(super) struct Peer(pub(super) MemberName);
+
+/// Why a call is refused; goes out as a status alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Malformed,
+    NotRecorded,
+    NotSigned,
+    NotForThisMember,
+    Expired,
+    Failed,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::NotSigned | Self::NotForThisMember => StatusCode::FORBIDDEN,
+            Self::NotRecorded => StatusCode::CONFLICT,
+            Self::Expired => StatusCode::GONE,
+            Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        status.into_response()
+    }
+}
+
+impl From<CustodyError> for Refusal {
+    fn from(error: CustodyError) -> Self {
+        tracing::error!(%error, "the exchange cannot answer");
+        Self::Failed
+    }
+}
+
+pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc<Parts>) {
+    let peers = Peers::new(parts.chain.clone());
+    let router = Router::new()
+        .route("/exchange/descriptors", post(descriptors))
+        .route("/exchange/consents", post(consents))
+        .route("/exchange/open", post(open))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(parts);
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match stream {
+            Ok((stream, _)) => {
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                connections.spawn(connection(stream, acceptor, peers.clone(), router));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the exchange cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, router: Router) {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+        tracing::warn!(target: "security", "a connection to the exchange was not a member's");
+        return;
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let Some(member) = certificates
+        .and_then(<[_]>::first)
+        .and_then(|one| peers.member(one))
+    else {
+        return;
+    };
+    let service = TowerToHyperService::new(router.layer(Extension(Peer(member))));
+    let server = auto::Builder::new(TokioExecutor::new());
+    // The peer closes when it likes.
+    let _closed = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn descriptors(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let tags = tags(&body)?;
+    let found = parts.custody.descriptors(&tags)?.into_iter().flatten();
+    let entries = found.map(|one| SealedEntry {
+        tag: one.tag,
+        sealed: one.sealed,
+    });
+    Ok(codec::encode(&Sealed {
+        entries: entries.collect(),
+    }))
+}
+
+async fn consents(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let tags = tags(&body)?;
+    let found = parts.custody.consents(&tags).await?.into_iter().flatten();
+    let entries = found.map(|one| SealedEntry {
+        tag: one.tag,
+        sealed: one.sealed,
+    });
+    Ok(codec::encode(&Sealed {
+        entries: entries.collect(),
+    }))
+}
+
+async fn open(
+    State(parts): State<Arc<Parts>>,
+    Extension(Peer(from)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Vec<u8>, Refusal> {
+    let ask: Ask = message(&body)?;
+    let answer = open::answer(&parts, &from, &ask).await?;
+    Ok(codec::encode(&answer))
+}
+
+fn tags(body: &[u8]) -> Result<Vec<ledger::ids::Tag>, Refusal> {
+    let Tags { tags } = message(body)?;
+    if tags.len() > TAGS_MAX {
+        return Err(Refusal::Malformed);
+    }
+    Ok(tags)
+}
+
+fn message<T>(body: &[u8]) -> Result<T, Refusal>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    codec::decode("message", body).map_err(|_| Refusal::Malformed)
+}
