@@ -1,4 +1,5 @@
 //! P3: a dump replays to what its validators signed, and whatever was changed in it is found and named.
+#![cfg(test)]
 
 use std::sync::LazyLock;
 

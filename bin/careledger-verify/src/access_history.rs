@@ -1,0 +1,150 @@
+//! `access-history`: who asked about a patient, as one member's answer says, each entry with its receipt.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use contracts::descriptor::{AccessDescriptor, Descriptor};
+use interop::fhir::timespan::format_instant;
+use ledger::genesis::Genesis;
+use ledger::ids::{Digest, MemberName, Tag};
+use ledger::item::Opening;
+use ledger::receipt::{Receipt, Recorded};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::outcome::Facts;
+use crate::trust;
+
+struct Entry {
+    position: u64,
+    descriptor: Vec<u8>,
+    opening: Opening,
+    receipt: Option<Receipt>,
+}
+
+struct Checked {
+    member: MemberName,
+    tag: Tag,
+    access: AccessDescriptor,
+}
+
+/// Checks a member's answer to `$access-history`. Entries that are not final yet are counted, and prove nothing.
+pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
+    let entries = read(bytes)
+        .ok_or_else(|| Failure::new("answer", "the file is not an answer to $access-history"))?;
+    let trust = trust::of(genesis)?;
+    let mut checked: Vec<Checked> = Vec::new();
+    let mut pending = 0_u64;
+    for (expected, entry) in (1_u64..).zip(&entries) {
+        let place = format!("entry {}", entry.position);
+        if entry.position != expected {
+            let message = format!("entry {expected} is missing");
+            return Err(Failure::new("entry-missing", message));
+        }
+        let Some(receipt) = &entry.receipt else {
+            pending = pending.saturating_add(1);
+            continue;
+        };
+        if pending > 0 {
+            let message = "it is final, but one before it is not";
+            return Err(Failure::new("entry-order", message).at(place));
+        }
+        let recorded = receipt
+            .verify(&trust)
+            .map_err(|error| Failure::from(error).at(&place))?;
+        let one = opened(entry, &recorded, genesis).map_err(|failure| failure.at(&place))?;
+        if let Some(before) = checked.last()
+            && (before.access.next != one.tag || before.member != one.member)
+        {
+            let message = "it does not follow the one before it";
+            return Err(Failure::new("entry-order", message).at(place));
+        }
+        checked.push(one);
+    }
+    let lines: Vec<Value> = checked.iter().map(|one| json!(line(&one.access))).collect();
+    let member = checked.first().map(|one| json!(one.member.as_str()));
+    Ok(vec![
+        ("member", member.unwrap_or_default()),
+        ("entries", json!(checked.len())),
+        ("not final yet", json!(pending)),
+        ("accesses", Value::Array(lines)),
+    ])
+}
+
+fn opened(entry: &Entry, recorded: &Recorded, genesis: &Genesis) -> Result<Checked, Failure> {
+    let (network, member) = (genesis.network(), &recorded.member);
+    let digest = Digest::of(&entry.descriptor);
+    if !recorded
+        .item
+        .opens_to(network, member, &entry.opening, digest)
+    {
+        let message = "the recorded item does not commit to this descriptor";
+        return Err(Failure::new("descriptor-or-opening", message));
+    }
+    let descriptor =
+        Descriptor::decode(&entry.descriptor).map_err(|error| Failure::new("descriptor", error))?;
+    let Descriptor::Access(access) = descriptor else {
+        let message = "the descriptor is not of an access";
+        return Err(Failure::new("descriptor-kind", message));
+    };
+    let [tag, _] = recorded.item.tags;
+    Ok(Checked {
+        member: member.clone(),
+        tag,
+        access,
+    })
+}
+
+fn line(access: &AccessDescriptor) -> String {
+    let outcome = match &access.decision {
+        None => "asked",
+        Some(decided) if decided.withheld == 0 => "permitted",
+        Some(decided) if decided.permitted.is_empty() => "denied",
+        Some(_) => "permitted in part",
+    };
+    format!(
+        "{} {} at {} for {}: {} {} at {}, {outcome}",
+        format_instant(i64::try_from(access.at).unwrap_or(i64::MAX)),
+        access.principal,
+        access.requester,
+        access.purpose,
+        access.interaction,
+        access.target,
+        access.custodian,
+    )
+}
+
+fn read(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let answer: Value = serde_json::from_slice(bytes).ok()?;
+    if answer.get("resourceType")?.as_str()? != "Parameters" {
+        return None;
+    }
+    let none = Vec::new();
+    let parameters = answer
+        .get("parameter")
+        .map_or(Some(&none), Value::as_array)?;
+    let mut entries: Vec<Entry> = parameters.iter().map(entry).collect::<Option<_>>()?;
+    entries.sort_by_key(|entry| entry.position);
+    Some(entries)
+}
+
+fn entry(parameter: &Value) -> Option<Entry> {
+    let parts = parameter.get("part")?.as_array()?;
+    let part = |name: &str| {
+        let is_named = |part: &&Value| part.get("name").and_then(Value::as_str) == Some(name);
+        parts.iter().find(is_named)
+    };
+    let bytes = |part: &Value| {
+        let text = part.get("valueBase64Binary")?.as_str()?;
+        BASE64_STANDARD.decode(text).ok()
+    };
+    let receipt = match part("receipt") {
+        Some(receipt) => Some(Receipt::decode(&bytes(receipt)?).ok()?),
+        None => None,
+    };
+    Some(Entry {
+        position: part("position")?.get("valueUnsignedInt")?.as_u64()?,
+        descriptor: bytes(part("descriptor")?)?,
+        opening: Opening(bytes(part("opening")?)?.try_into().ok()?),
+        receipt,
+    })
+}
