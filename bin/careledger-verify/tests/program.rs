@@ -1,5 +1,7 @@
 //! The program as a script meets it: exit codes, JSON, `--help`.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

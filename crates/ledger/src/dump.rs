@@ -3,7 +3,7 @@
 //! ```text
 //! dump  = start block block …               a CBOR sequence (RFC 8742), blocks from height 1 upwards
 //! start = [ "careledger-dump-v1", network ]
-//! block = [ header, [ statement bytes, … ], finality certificate / null ]
+//! block = [ header, [ statement bytes, … ], finality certificate ]     (the last field may be absent)
 //! ```
 //! Block 0 follows from the genesis and is not written. A block without a certificate is final through a later one
 //! that has one, so a dump ends with a certified block.
