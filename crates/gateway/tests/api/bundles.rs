@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PLANTED, Site, observation, patient};
 
-fn post(full_url: &str, resource: Value) -> Value {
+fn post(full_url: &str, resource: &Value) -> Value {
     let kind = resource["resourceType"].clone();
     json!({ "fullUrl": full_url, "resource": resource,
         "request": { "method": "POST", "url": kind } })
@@ -22,8 +22,8 @@ fn arriving() -> Vec<Value> {
     let mut result = observation("x", "718-7");
     result["subject"]["reference"] = json!(URN);
     vec![
-        post(URN, newcomer),
-        post("urn:uuid:05f67a5e-5dc5-4d2f-a8c8-6a7b8f6f0002", result),
+        post(URN, &newcomer),
+        post("urn:uuid:05f67a5e-5dc5-4d2f-a8c8-6a7b8f6f0002", &result),
     ]
 }
 
@@ -73,7 +73,7 @@ async fn one_bad_entry_and_nothing_is_written() {
     site.patient(&token, "known").await;
     let mut wrong_type = observation("known", "718-7");
     wrong_type["status"] = json!({ "planted-7731": 1 });
-    let mut stale = post("urn:uuid:1", patient("known"));
+    let mut stale = post("urn:uuid:1", &patient("known"));
     stale["request"] = json!({ "method": "PUT", "url": "Patient/known", "ifMatch": "W/\"7\"" });
     let mut unnamed = observation("known", "718-7");
     unnamed["subject"]["reference"] = json!("Patient?identifier=urn:mrn|plantedkey");
@@ -82,10 +82,15 @@ async fn one_bad_entry_and_nothing_is_written() {
     let unknown = json!({ "resourceType": "Plantedfamily", "id": "planted-7731" });
     let no_request = json!({ "resource": observation("known", "718-7") });
     for (name, bad, status, code) in [
-        ("wrong type", post("urn:uuid:1", wrong_type), 400, "invalid"),
+        (
+            "wrong type",
+            post("urn:uuid:1", &wrong_type),
+            400,
+            "invalid",
+        ),
         (
             "unknown type",
-            post("urn:uuid:1", unknown),
+            post("urn:uuid:1", &unknown),
             400,
             "not-supported",
         ),
@@ -93,12 +98,12 @@ async fn one_bad_entry_and_nothing_is_written() {
         ("stale", stale, 412, "conflict"),
         (
             "unknown patient",
-            post("urn:uuid:1", observation("nobody", "1")),
+            post("urn:uuid:1", &observation("nobody", "1")),
             422,
             "not-found",
         ),
-        ("dangling", post("urn:uuid:1", dangling), 422, "not-found"),
-        ("condition", post("urn:uuid:1", unnamed), 412, "not-found"),
+        ("dangling", post("urn:uuid:1", &dangling), 422, "not-found"),
+        ("condition", post("urn:uuid:1", &unnamed), 412, "not-found"),
     ] {
         for place in [0, 2] {
             let mut entries = arriving();
@@ -124,8 +129,8 @@ async fn entries_of_a_batch_fail_alone() {
     let token = site.ehr().await;
     site.patient(&token, "known").await;
     let entries = [
-        post("urn:uuid:1", observation("known", "718-7")),
-        post("urn:uuid:2", observation("nobody", "718-7")),
+        post("urn:uuid:1", &observation("known", "718-7")),
+        post("urn:uuid:2", &observation("nobody", "718-7")),
         json!({ "request": { "method": "GET", "url": "Observation?patient=known" } }),
     ];
     let answer = site
