@@ -1,5 +1,7 @@
 //! The network's one binary.
 
+mod bench;
+mod demo;
 mod network;
 mod node;
 
@@ -19,6 +21,7 @@ struct Cli {
 enum Command {
     Network(network::NetworkArgs),
     Node(node::NodeArgs),
+    Bench(bench::BenchArgs),
 }
 
 #[tokio::main]
@@ -30,6 +33,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Network(args) => network::run(args),
         Command::Node(args) => node::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
