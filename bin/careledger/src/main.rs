@@ -1,9 +1,14 @@
 //! The network's one binary.
 
 mod bench;
+mod client;
 mod demo;
+mod import;
 mod network;
 mod node;
+mod progress;
+mod synth;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -21,6 +26,9 @@ struct Cli {
 enum Command {
     Network(network::NetworkArgs),
     Node(node::NodeArgs),
+    Wallet(wallet::WalletArgs),
+    Import(import::ImportArgs),
+    Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -33,6 +41,9 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Network(args) => network::run(args),
         Command::Node(args) => node::run(args).await,
+        Command::Wallet(args) => wallet::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(args).await,
     };
     match outcome {
