@@ -1,2 +1,58 @@
-//! placeholder
-fn main() {}
+//! The network's one binary.
+
+mod bench;
+mod client;
+mod demo;
+mod import;
+mod network;
+mod node;
+mod progress;
+mod synth;
+mod wallet;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A network of health organisations that prove to each other, and to patients, what they keep and who sees it.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Network(network::NetworkArgs),
+    Node(node::NodeArgs),
+    Wallet(wallet::WalletArgs),
+    Import(import::ImportArgs),
+    Synth(synth::SynthArgs),
+    Bench(bench::BenchArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
+    let outcome = match Cli::parse().command {
+        Command::Network(args) => network::run(args),
+        Command::Node(args) => node::run(args).await,
+        Command::Wallet(args) => wallet::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Synth(args) => synth::run(&args),
+        Command::Bench(args) => bench::run(args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write as _;
+            // Nothing is left to do if standard error is closed.
+            let _written = writeln!(std::io::stderr(), "careledger: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

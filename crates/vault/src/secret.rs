@@ -160,7 +160,10 @@ mod tests {
         for (position, key) in keys.iter().enumerate() {
             assert!(!keys[..position].contains(key), "key {position} repeats");
         }
-        assert_eq!(erase_key.data_key(), EraseKey::from_bytes([7; 32]).data_key());
+        assert_eq!(
+            erase_key.data_key(),
+            EraseKey::from_bytes([7; 32]).data_key()
+        );
     }
 
     #[test]

@@ -141,7 +141,8 @@ impl Evaluator {
         if let Some(error) = validation.validation_errors().next() {
             return Err(invalid(error.policy_id().as_ref()));
         }
-        let heads = consents.iter().map(HeadRef::of).collect();
+        let mut heads: Vec<HeadRef> = consents.iter().map(HeadRef::of).collect();
+        heads.sort_unstable();
         Ok(Self {
             policies,
             authorizer: Authorizer::new(),
@@ -149,7 +150,7 @@ impl Evaluator {
         })
     }
 
-    /// The consents that decisions rest on.
+    /// The consents that decisions rest on, in the order of their ids.
     pub fn heads(&self) -> &[HeadRef] {
         &self.heads
     }

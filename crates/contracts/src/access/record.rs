@@ -8,7 +8,7 @@ use super::{AccessError, Decision, Document, Evaluator, Request, rules_digest};
 use crate::consent::Consent;
 
 /// A consent that a decision rested on.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct HeadRef {
     /// What decisions call it.
     #[n(0)]

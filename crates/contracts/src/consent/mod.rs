@@ -9,10 +9,12 @@
 //! - **C2** What cannot be enforced is refused when the consent is filed, with the element named; nothing that
 //!   restricts is passed over.
 //! - **C3** A permit names whom it permits.
-//! - **C4** A permit opens a sensitive document only if it names every one of the document's labels.
+//! - **C4** A permit opens a sensitive document only if every one of the document's labels is named by it or, where
+//!   it names none, by the nearest rule around it that does. Marketing and research are named the same way.
 //!
 //! Elements within a provision all have to match; repetitions of an element are alternatives (R4 §6.2). A nested
-//! provision is an exception to the one around it, and the deepest one that matches counts.
+//! provision is an exception to the one around it: it applies only where that one does, and the deepest one that
+//! matches counts. Several consents: any deny wins, else the union of permits (ADR 0004).
 
 mod policy;
 mod provision;
@@ -96,11 +98,10 @@ impl Rejection {
 }
 
 /// Elements that describe a consent without restricting it, or that are read here.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 19] = [
     "resourceType",
     "id",
     "meta",
-    "implicitRules",
     "language",
     "text",
     "identifier",
@@ -181,4 +182,4 @@ fn is_patient_privacy(scope: Option<&Value>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,14 @@ use super::provision::{Actor, Kind, Provision, Span};
 /// Purposes that a permit covers only if it names them.
 const NAMED_ONLY: [&str; 2] = ["HMARKT", "HRESCH"];
 
+/// What a rule takes over from the rules around it.
+#[derive(Clone, Default)]
+struct Around<'a> {
+    conditions: Vec<String>,
+    names_purposes: bool,
+    labels: &'a [String],
+}
+
 /// The policies of an active consent: an id that decisions name, and Cedar text.
 pub fn policies(consent: &Consent) -> Vec<(String, String)> {
     let mut compiled = Vec::new();
@@ -13,32 +21,20 @@ pub fn policies(consent: &Consent) -> Vec<(String, String)> {
         compile(
             &format!("consent/{}/{}", consent.id, consent.version),
             root,
-            &[],
+            &Around::default(),
             &mut compiled,
         );
     }
     compiled
 }
 
-fn compile(id: &str, rule: &Provision, around: &[String], compiled: &mut Vec<(String, String)>) {
-    let conditions: Vec<String> = around.iter().cloned().chain(conditions(rule)).collect();
+fn compile(id: &str, rule: &Provision, around: &Around<'_>, compiled: &mut Vec<(String, String)>) {
+    let inside = around.and(rule);
     if let Some(kind) = rule.kind {
-        let exceptions = rule
-            .nested
-            .iter()
-            .filter(|nested| nested.kind.is_some_and(|one| one != kind));
-        let unless: Vec<String> = exceptions
-            .map(|nested| {
-                format!(
-                    "({})",
-                    conjunction(&[self::conditions(nested), own(nested)].concat())
-                )
-            })
-            .collect();
-        let mut when = [conditions.clone(), own(rule)].concat();
-        if !unless.is_empty() {
-            when.push(format!("!({})", unless.join(" || ")));
-        }
+        let mut when = [inside.conditions.clone(), own(kind, &inside)].concat();
+        // The deepest rule that matches counts, whichever kind the ones between are of.
+        let nested = rule.nested.iter();
+        when.extend(nested.map(|nested| format!("!({})", decides(nested, &inside))));
         let effect = match kind {
             Kind::Permit => "permit",
             Kind::Deny => "forbid",
@@ -50,7 +46,36 @@ fn compile(id: &str, rule: &Provision, around: &[String], compiled: &mut Vec<(St
         compiled.push((id.to_owned(), policy));
     }
     for (at, nested) in rule.nested.iter().enumerate() {
-        compile(&format!("{id}/{at}"), nested, &conditions, compiled);
+        compile(&format!("{id}/{at}"), nested, &inside, compiled);
+    }
+}
+
+/// When `rule`, or one within it, decides in the place of the rule around it.
+fn decides(rule: &Provision, around: &Around<'_>) -> String {
+    let inside = around.and(rule);
+    let own = rule.kind.map(|kind| conjunction(&own(kind, &inside)));
+    let nested = rule.nested.iter().map(|nested| decides(nested, &inside));
+    let any: Vec<String> = own.into_iter().chain(nested).collect();
+    let mut all = conditions(rule);
+    all.push(if any.is_empty() {
+        "false".to_owned()
+    } else {
+        format!("({})", any.join(" || "))
+    });
+    conjunction(&all)
+}
+
+impl<'a> Around<'a> {
+    fn and(&self, rule: &'a Provision) -> Self {
+        Self {
+            conditions: [self.conditions.clone(), conditions(rule)].concat(),
+            names_purposes: self.names_purposes || !rule.purposes.is_empty(),
+            labels: if rule.labels.is_empty() {
+                self.labels
+            } else {
+                &rule.labels
+            },
+        }
     }
 }
 
@@ -76,45 +101,39 @@ fn conditions(rule: &Provision) -> Vec<String> {
     if !rule.codes.is_empty() {
         all.push(format!("resource.codes.containsAny({})", set(&rule.codes)));
     }
+    if !rule.labels.is_empty() {
+        all.push(format!(
+            "resource.labels.containsAny({})",
+            set(&rule.labels)
+        ));
+    }
     if let Some(period) = rule.data_period {
-        all.push("resource has start && resource has end".to_owned());
-        all.extend(within("resource.end", "resource.start", period));
+        let within = conjunction(&within("resource.end", "resource.start", period));
+        // A document without a date may be of the period: nobody is let in by it, and somebody is kept out.
+        let undated = rule.kind == Some(Kind::Deny);
+        all.push(format!(
+            "(if resource has start && resource has end then {within} else {undated})"
+        ));
     }
     all
 }
 
 /// Conditions of the rule itself, which its exceptions need not meet.
-fn own(rule: &Provision) -> Vec<String> {
-    match rule.kind {
-        Some(Kind::Permit) => {
-            let mut own = vec![format!(
-                "{}.containsAll(resource.labels)",
-                set(&rule.labels)
-            )];
-            if !rule.labels.is_empty() {
-                own.push(format!(
-                    "resource.labels.containsAny({})",
-                    set(&rule.labels)
-                ));
-            }
-            if rule.purposes.is_empty() {
-                let named_only: Vec<String> = NAMED_ONLY.map(str::to_owned).to_vec();
-                own.push(format!("!{}.contains(context.purpose)", set(&named_only)));
-            }
-            own
+fn own(kind: Kind, inside: &Around<'_>) -> Vec<String> {
+    match kind {
+        Kind::Permit => {
+            let labels = if inside.labels.is_empty() {
+                "resource.labels.isEmpty()".to_owned()
+            } else {
+                format!("{}.containsAll(resource.labels)", set(inside.labels))
+            };
+            let named_only = NAMED_ONLY.map(str::to_owned);
+            let purpose = format!("!{}.contains(context.purpose)", set(&named_only));
+            let purpose = (!inside.names_purposes).then_some(purpose);
+            [labels].into_iter().chain(purpose).collect()
         }
         // The patient cannot be locked out of the own record.
-        Some(Kind::Deny) => {
-            let mut own = vec!["!(principal has patient)".to_owned()];
-            if !rule.labels.is_empty() {
-                own.push(format!(
-                    "resource.labels.containsAny({})",
-                    set(&rule.labels)
-                ));
-            }
-            own
-        }
-        None => Vec::new(),
+        Kind::Deny => vec!["!(principal has patient)".to_owned()],
     }
 }
 

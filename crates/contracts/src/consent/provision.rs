@@ -56,7 +56,7 @@ pub enum Kind {
 pub enum Actor {
     /// Everybody at a member organisation.
     Member(String),
-    /// One practitioner, as `Practitioner/id` at the member of the decision's requester.
+    /// One practitioner, as `Practitioner/id` at the requester's member; a permit names that member too.
     Practitioner(String),
 }
 
@@ -69,14 +69,22 @@ pub struct Span {
     pub end: Option<i64>,
 }
 
+/// Whom a rule and those around it name: a practitioner's reference means somebody only at a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Nobody,
+    Practitioners,
+    Members,
+}
+
 impl Provision {
     /// Reads `Consent.provision`.
     pub(super) fn read(provision: &Value) -> Result<Self, Rejection> {
-        read_at("Consent.provision", provision, false, DEPTH_MAX)
+        read_at("Consent.provision", provision, Named::Nobody, DEPTH_MAX)
     }
 }
 
-fn read_at(path: &str, value: &Value, named: bool, depth: usize) -> Result<Provision, Rejection> {
+fn read_at(path: &str, value: &Value, named: Named, depth: usize) -> Result<Provision, Rejection> {
     let malformed = |element: &str| Rejection::Malformed(format!("{path}.{element}"));
     let cannot = |element: &str| Rejection::CannotEnforce(format!("{path}.{element}"));
     let elements = value
@@ -96,7 +104,7 @@ fn read_at(path: &str, value: &Value, named: bool, depth: usize) -> Result<Provi
     };
     for (element, value) in elements {
         match element.as_str() {
-            "id" => {}
+            "id" | "provision" => {}
             "type" => provision.kind = Some(kind(value).ok_or_else(|| malformed(element))?),
             "period" => provision.period = Some(span(value).ok_or_else(|| malformed(element))?),
             "dataPeriod" => {
@@ -117,32 +125,59 @@ fn read_at(path: &str, value: &Value, named: bool, depth: usize) -> Result<Provi
             "securityLabel" => {
                 provision.labels = each(value, code).ok_or_else(|| malformed(element))?;
             }
-            "provision" => {
-                let depth = depth.checked_sub(1).ok_or_else(|| cannot(element))?;
-                let named = named || !provision_actors(elements).is_empty();
-                let path = format!("{path}.provision");
-                let nested = value.as_array().ok_or_else(|| malformed(element))?;
-                let read = |one| read_at(&path, one, named, depth);
-                provision.nested = nested.iter().map(read).collect::<Result<_, _>>()?;
-            }
             _ => return Err(cannot(element)),
         }
     }
-    if provision.kind == Some(Kind::Permit) && provision.actors.is_empty() && !named {
-        return Err(Rejection::NamesNobody(path.to_owned()));
+    let named = named.max(named_by(&provision.actors));
+    if provision.kind == Some(Kind::Permit) {
+        match named {
+            Named::Nobody => return Err(Rejection::NamesNobody(path.to_owned())),
+            Named::Practitioners => return Err(cannot("actor")),
+            Named::Members => {}
+        }
+    }
+    if let Some(value) = elements.get("provision") {
+        provision.nested = nested(path, value, named, depth)?;
     }
     Ok(provision)
 }
 
-fn provision_actors(elements: &serde_json::Map<String, Value>) -> &[Value] {
-    elements
-        .get("actor")
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+fn nested(
+    path: &str,
+    value: &Value,
+    named: Named,
+    depth: usize,
+) -> Result<Vec<Provision>, Rejection> {
+    let path = format!("{path}.provision");
+    let provisions = value
+        .as_array()
+        .ok_or_else(|| Rejection::Malformed(path.clone()))?;
+    let depth = depth
+        .checked_sub(1)
+        .ok_or_else(|| Rejection::CannotEnforce(path.clone()))?;
+    let read = |one| match read_at(&path, one, named, depth) {
+        // R4 requires a type in every rule but the root.
+        Ok(read) if read.kind.is_none() => Err(Rejection::Malformed(format!("{path}.type"))),
+        read => read,
+    };
+    provisions.iter().map(read).collect()
 }
 
+fn named_by(actors: &[Actor]) -> Named {
+    let is_member = |actor: &Actor| matches!(actor, Actor::Member(_));
+    if actors.is_empty() {
+        Named::Nobody
+    } else if actors.iter().all(is_member) {
+        Named::Members
+    } else {
+        Named::Practitioners
+    }
+}
+
+/// Every repetition of an element; an empty list is none, and must not read as "any".
 fn each<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    value.as_array()?.iter().map(read).collect()
+    let repetitions = value.as_array().filter(|all| !all.is_empty())?;
+    repetitions.iter().map(read).collect()
 }
 
 fn kind(value: &Value) -> Option<Kind> {
@@ -174,12 +209,7 @@ fn concept(concept: &Value) -> Option<Vec<String>> {
             .unwrap_or_default();
         Some(format!("{system}|{}", code(coding)?))
     };
-    let codings = each(concept.get("coding")?, coding)?;
-    if codings.is_empty() {
-        None
-    } else {
-        Some(codings)
-    }
+    each(concept.get("coding")?, coding)
 }
 
 fn covers_opening(actions: &Value) -> Option<bool> {
@@ -200,6 +230,10 @@ fn actor(actor: &Value) -> Option<Actor> {
     }
     let reference = actor.get("reference")?;
     if let Some(identifier) = reference.get("identifier") {
+        // Two names may be of two: which of them is meant is not ours to choose.
+        if reference.get("reference").is_some() {
+            return None;
+        }
         let system = identifier.get("system")?.as_str()?;
         let value = identifier.get("value")?.as_str()?;
         return (system == MEMBER_SYSTEM).then(|| Actor::Member(value.to_owned()));
@@ -228,7 +262,7 @@ fn span(period: &Value) -> Option<Span> {
 }
 
 /// The first millisecond of a FHIR dateTime, and the first one after it; partial dates are in UTC.
-fn moment(text: &str) -> Option<(i64, i64)> {
+pub(super) fn moment(text: &str) -> Option<(i64, i64)> {
     let millis = |time: OffsetDateTime| i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok();
     let midnight = |date: Date| millis(date.midnight().assume_utc());
     let year_month = |text: &str| {

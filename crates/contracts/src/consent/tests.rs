@@ -1,1 +1,615 @@
+use std::collections::BTreeSet;
 
+use serde_json::json;
+
+use super::template::{DataClass, Grant, access, withdrawn};
+use super::*;
+use crate::access::{Document, Evaluator, Request};
+
+mod model;
+
+const NOON: &str = "2026-06-01T12:00:00Z";
+
+pub(crate) fn consent(provision: &Value) -> Value {
+    json!({
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": { "coding": [{ "code": "patient-privacy" }] },
+        "patient": { "reference": "Patient/p" },
+        "provision": provision,
+    })
+}
+
+pub(crate) fn read(id: &str, resource: &Value) -> Result<Consent, Rejection> {
+    Consent::read(id, 1, resource)
+}
+
+fn member(name: &str) -> Value {
+    actor(json!({ "identifier": { "system": MEMBER_SYSTEM, "value": name } }))
+}
+
+fn practitioner(id: &str) -> Value {
+    actor(json!({ "reference": format!("Practitioner/{id}") }))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "json! takes it")]
+fn actor(reference: Value) -> Value {
+    json!({ "role": { "coding": [{ "code": "IRCP" }] }, "reference": reference })
+}
+
+fn codes(codes: &[&str]) -> Value {
+    codes.iter().map(|code| json!({ "code": code })).collect()
+}
+
+fn types(types: &[&str]) -> Value {
+    let system = "http://hl7.org/fhir/resource-types";
+    let coding = |code: &&str| json!({ "system": system, "code": code });
+    types.iter().map(coding).collect()
+}
+
+/// A permit for the clinic, with `more` elements.
+fn permit(more: Value) -> Value {
+    rule("permit", &["clinic"], more)
+}
+
+fn rule(kind: &str, members: &[&str], more: Value) -> Value {
+    let mut rule = json!({ "type": kind });
+    let elements = rule.as_object_mut().unwrap();
+    if !members.is_empty() {
+        let actors = members.iter().map(|name| member(name)).collect();
+        elements.insert("actor".to_owned(), actors);
+    }
+    if let Value::Object(more) = more {
+        elements.extend(more);
+    }
+    rule
+}
+
+/// Reads `clinic TREAT Observation @2026-06-01T12:00:00Z label=HIV code=s|c on=2026-05-01 by=p1 own=p`.
+pub(crate) fn question(text: &str) -> (Request, Document) {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let named = |name: &str| {
+        let value = |word: &&str| word.strip_prefix(name).map(str::to_owned);
+        words.iter().filter_map(value).collect::<BTreeSet<_>>()
+    };
+    let moment = |text: &str| provision::moment(text).unwrap();
+    let time = named("@").pop_first().unwrap_or_else(|| NOON.to_owned());
+    let request = Request {
+        member: words[0].to_owned(),
+        practitioner: named("by=")
+            .pop_first()
+            .map(|id| format!("Practitioner/{id}")),
+        role: None,
+        patient: named("own=").pop_first(),
+        purpose: words[1].to_owned(),
+        now: moment(&time).0,
+        consents_known: true,
+    };
+    let document = Document {
+        home: "hospital".to_owned(),
+        patient: Some("p".to_owned()),
+        resource_type: words[2].to_owned(),
+        codes: named("code="),
+        labels: named("label="),
+        period: named("on=").pop_first().map(|day| {
+            let (first, after) = moment(&day);
+            (first, after - 1)
+        }),
+    };
+    (request, document)
+}
+
+/// Each line asks and says what comes out, under consents with these provisions.
+fn check(provisions: &[Value], table: &str) {
+    let consents: Vec<Consent> = ('a'..)
+        .zip(provisions)
+        .map(|(id, provision)| read(&id.to_string(), &consent(provision)).unwrap())
+        .collect();
+    check_consents(&consents, table);
+}
+
+fn check_consents(consents: &[Consent], table: &str) {
+    let evaluator = Evaluator::new(consents).unwrap();
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (asked, outcome) = line.split_once("=>").unwrap();
+        let (request, document) = question(asked);
+        let decision = evaluator.decide(&request, &document);
+        let expected = match outcome.trim() {
+            "permit" => true,
+            "deny" => false,
+            other => panic!("{other}"),
+        };
+        assert_eq!(decision.permitted, expected, "{line}: {decision:?}");
+    }
+}
+
+#[test]
+fn a_permit_lets_in_whom_it_names_and_nobody_else() {
+    check(
+        &[permit(json!({}))],
+        "
+        clinic  TREAT  Observation           => permit
+        payer   TREAT  Observation           => deny
+        clinic  HRESCH Observation           => deny
+        clinic  HMARKT Observation           => deny
+        clinic  TREAT  Observation label=HIV => deny
+    ",
+    );
+    check(&[], "clinic TREAT Observation => deny");
+    check(
+        &[rule("permit", &["clinic", "payer"], json!({}))],
+        "
+        clinic     TREAT Observation => permit
+        payer      TREAT Observation => permit
+        laboratory TREAT Observation => deny
+    ",
+    );
+}
+
+#[test]
+fn elements_all_have_to_match_and_repetitions_are_alternatives() {
+    let laboratory = json!({
+        "purpose": codes(&["TREAT", "HPAYMT"]),
+        "class": types(&["Observation", "DiagnosticReport"]),
+        "code": [{ "coding": [{ "system": "s", "code": "1" }] }, { "coding": [{ "system": "s", "code": "2" }] }],
+        "period": { "start": "2026-06-01", "end": "2026-06-30" },
+        "dataPeriod": { "start": "2026-05" },
+    });
+    check(
+        &[permit(laboratory)],
+        "
+        clinic TREAT  Observation      code=s|1 on=2026-05-01 => permit
+        clinic HPAYMT DiagnosticReport code=s|2 on=2026-05-01 => permit
+        clinic TREAT  Observation      code=s|1 on=2026-05-01 @2026-06-30T23:59:59.999Z => permit
+        clinic TREAT  Observation      code=s|1 on=2026-05-01 @2026-07-01 => deny
+        clinic TREAT  Observation      code=s|1 on=2026-05-01 @2026-05-31T23:59:59.999Z => deny
+        clinic TREAT  Observation      code=s|1 on=2026-04-30 => deny
+        clinic TREAT  Observation      code=s|1 => deny
+        clinic TREAT  Observation      code=t|1 on=2026-05-01 => deny
+        clinic TREAT  Observation      on=2026-05-01 => deny
+        clinic TREAT  Condition        code=s|1 on=2026-05-01 => deny
+        clinic HOPERAT Observation     code=s|1 on=2026-05-01 => deny
+        payer  TREAT  Observation      code=s|1 on=2026-05-01 => deny
+    ",
+    );
+}
+
+#[test]
+fn c4_sensitive_documents_open_only_if_every_label_is_named() {
+    check(
+        &[permit(json!({ "securityLabel": codes(&["HIV", "PSY"]) }))],
+        "
+        clinic TREAT Observation label=HIV           => permit
+        clinic TREAT Observation label=HIV label=PSY => permit
+        clinic TREAT Observation label=HIV label=ETH => deny
+        clinic TREAT Observation                     => deny
+    ",
+    );
+}
+
+#[test]
+fn marketing_and_research_are_permitted_only_by_name() {
+    let research = permit(json!({ "purpose": codes(&["HRESCH"]) }));
+    let nested = json!({ "actor": [member("clinic")], "purpose": codes(&["HRESCH"]), "provision": [
+        { "type": "permit", "class": types(&["Observation"]) },
+    ] });
+    for provision in [research, nested] {
+        check(
+            &[provision],
+            "
+            clinic HRESCH Observation => permit
+            clinic HMARKT Observation => deny
+            clinic TREAT  Observation => deny
+        ",
+        );
+    }
+}
+
+#[test]
+fn the_deepest_matching_provision_counts() {
+    let permit_but = permit(json!({ "provision": [
+        { "type": "deny", "class": types(&["Observation"]), "provision": [
+            { "type": "permit", "purpose": codes(&["ETREAT"]) },
+        ] },
+    ] }));
+    check(
+        &[permit_but],
+        "
+        clinic TREAT  Condition   => permit
+        clinic TREAT  Observation => deny
+        clinic ETREAT Observation => permit
+        payer  ETREAT Observation => deny
+    ",
+    );
+    let same_kind_between = rule(
+        "deny",
+        &[],
+        json!({ "provision": [
+            { "type": "deny", "class": types(&["Observation"]), "provision": [
+                rule("permit", &["clinic"], json!({})),
+            ] },
+        ] }),
+    );
+    check(
+        &[same_kind_between],
+        "
+        clinic TREAT Observation => permit
+        clinic TREAT Condition   => deny
+        payer  TREAT Observation => deny
+    ",
+    );
+    let siblings = permit(json!({ "provision": [
+        { "type": "permit", "class": types(&["Observation"]) },
+        { "type": "deny", "purpose": codes(&["HPAYMT"]) },
+    ] }));
+    check(
+        &[siblings],
+        "
+        clinic TREAT  Observation => permit
+        clinic HPAYMT Observation => deny
+    ",
+    );
+}
+
+#[test]
+fn an_exception_applies_only_where_the_rule_around_it_does() {
+    let nobody_sees_hiv_but_the_clinic = rule(
+        "deny",
+        &[],
+        json!({ "securityLabel": codes(&["HIV"]), "provision": [rule("permit", &["clinic"], json!({}))] }),
+    );
+    check(
+        &[
+            nobody_sees_hiv_but_the_clinic,
+            rule(
+                "permit",
+                &["payer"],
+                json!({ "securityLabel": codes(&["HIV"]) }),
+            ),
+        ],
+        "
+        clinic TREAT Observation label=HIV           => permit
+        clinic TREAT Observation                     => deny
+        clinic TREAT Observation label=HIV label=PSY => deny
+        payer  TREAT Observation label=HIV           => deny
+    ",
+    );
+}
+
+#[test]
+fn any_deny_wins_over_the_permits_of_other_consents() {
+    let deny_conditions = rule("deny", &[], json!({ "class": types(&["Condition"]) }));
+    check(
+        &[permit(json!({})), deny_conditions.clone()],
+        "
+        clinic   TREAT  Observation    => permit
+        clinic   TREAT  Condition      => deny
+        hospital TREAT  Condition      => deny
+        hospital TREAT  Observation    => permit
+        hospital PATRQT Condition own=p => permit
+    ",
+    );
+    let observations = permit(json!({ "class": types(&["Observation"]) }));
+    let immunizations = permit(json!({ "class": types(&["Immunization"]) }));
+    check(
+        &[observations, immunizations, deny_conditions],
+        "
+        clinic TREAT Observation  => permit
+        clinic TREAT Immunization => permit
+        clinic TREAT Condition    => deny
+        clinic TREAT Procedure    => deny
+    ",
+    );
+}
+
+#[test]
+fn a_deny_of_a_time_keeps_undated_documents_back() {
+    let before_june = rule(
+        "deny",
+        &[],
+        json!({ "dataPeriod": { "end": "2026-05-31" } }),
+    );
+    check(
+        &[permit(json!({})), before_june],
+        "
+        clinic TREAT Observation on=2026-06-01 => permit
+        clinic TREAT Observation on=2026-05-31 => deny
+        clinic TREAT Observation               => deny
+    ",
+    );
+}
+
+#[test]
+fn a_practitioner_is_let_in_at_the_member_that_is_named() {
+    let one = json!({ "actor": [member("clinic")], "provision": [
+        { "type": "permit", "actor": [practitioner("7")] },
+    ] });
+    check(
+        &[one],
+        "
+        clinic TREAT Observation by=7 => permit
+        clinic TREAT Observation by=8 => deny
+        clinic TREAT Observation      => deny
+        payer  TREAT Observation by=7 => deny
+    ",
+    );
+    let everybody_but = permit(json!({ "provision": [
+        { "type": "deny", "actor": [practitioner("7")] },
+    ] }));
+    check(
+        &[everybody_but],
+        "
+        clinic TREAT Observation by=7 => deny
+        clinic TREAT Observation by=8 => permit
+    ",
+    );
+}
+
+#[test]
+fn actions_other_than_opening_permit_and_deny_nothing() {
+    let action = |code: &str| json!({ "action": [{ "coding": [{ "code": code }] }] });
+    for (code, outcome) in [
+        ("access", "permit"),
+        ("use", "permit"),
+        ("disclose", "permit"),
+        ("collect", "deny"),
+        ("correct", "deny"),
+    ] {
+        check(
+            &[permit(action(code))],
+            &format!("clinic TREAT Observation => {outcome}"),
+        );
+        let outcome = if outcome == "permit" {
+            "deny"
+        } else {
+            "permit"
+        };
+        let deny = rule("deny", &[], action(code));
+        check(
+            &[permit(json!({})), deny],
+            &format!("clinic TREAT Observation => {outcome}"),
+        );
+    }
+}
+
+#[test]
+fn c1_only_an_active_consent_counts() {
+    for (status, outcome) in [
+        ("active", "permit"),
+        ("draft", "deny"),
+        ("proposed", "deny"),
+        ("rejected", "deny"),
+        ("inactive", "deny"),
+        ("entered-in-error", "deny"),
+    ] {
+        let mut resource = consent(&permit(json!({})));
+        resource["status"] = json!(status);
+        let consent = read("a", &resource).unwrap();
+        assert_eq!(consent.is_active(), status == "active");
+        check_consents(
+            &[consent],
+            &format!("clinic TREAT Observation => {outcome}"),
+        );
+    }
+    let mut deny = consent(&rule("deny", &[], json!({})));
+    deny["status"] = json!("inactive");
+    let consents = [
+        read("a", &consent(&permit(json!({})))).unwrap(),
+        read("b", &deny).unwrap(),
+    ];
+    check_consents(&consents, "clinic TREAT Observation => permit");
+    let mut silent = consent(&json!(null));
+    silent.as_object_mut().unwrap().remove("provision");
+    assert_eq!(policies(&read("a", &silent).unwrap()), []);
+}
+
+#[test]
+fn what_patients_usually_grant_is_what_opens() {
+    let grant = access(&Grant {
+        patient: "Patient/p",
+        grantee: "clinic",
+        data: &[DataClass::Laboratory, DataClass::Medications],
+        purpose: "TREAT",
+        start: "2026-06-01T00:00:00Z",
+        end: "2026-06-30T23:59:59Z",
+    });
+    let category = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory";
+    let table = format!(
+        "
+        clinic TREAT  Observation code={category}           => permit
+        clinic TREAT  MedicationRequest                     => permit
+        clinic TREAT  Observation                           => deny
+        clinic TREAT  Condition                             => deny
+        clinic TREAT  MedicationRequest label=PSY           => deny
+        clinic HPAYMT MedicationRequest                     => deny
+        payer  TREAT  MedicationRequest                     => deny
+        clinic TREAT  MedicationRequest @2026-07-01         => deny
+        clinic TREAT  MedicationRequest @2026-05-31         => deny
+    "
+    );
+    check_consents(&[read("a", &grant).unwrap()], &table);
+    let withdrawn = read("a", &withdrawn(grant)).unwrap();
+    check_consents(&[withdrawn], "clinic TREAT MedicationRequest => deny");
+    for (word, class) in [
+        ("conditions", "Condition"),
+        ("allergies", "AllergyIntolerance"),
+        ("immunizations", "Immunization"),
+        ("all", "Procedure"),
+    ] {
+        let data = DataClass::parse(word).unwrap();
+        let grant = Grant {
+            patient: "Patient/p",
+            grantee: "clinic",
+            data: &[data],
+            purpose: "TREAT",
+            start: "2026",
+            end: "2026",
+        };
+        let consent = read("a", &access(&grant)).unwrap();
+        check_consents(&[consent], &format!("clinic TREAT {class} => permit"));
+    }
+    assert_eq!(DataClass::parse("everything"), None);
+}
+
+fn refusal(provision: &Value) -> Rejection {
+    read("a", &consent(provision)).unwrap_err()
+}
+
+#[test]
+fn c2_what_cannot_be_enforced_is_refused_by_name() {
+    let cannot = |more: Value, element: &str| {
+        let refused = refusal(&permit(more));
+        let expected = Rejection::CannotEnforce(format!("Consent.provision.{element}"));
+        assert_eq!(refused, expected);
+        assert_eq!(refused.element(), format!("Consent.provision.{element}"));
+    };
+    cannot(json!({ "data": [] }), "data");
+    cannot(json!({ "modifierExtension": [] }), "modifierExtension");
+    cannot(json!({ "_type": {} }), "_type");
+    let action = |coding: Value| json!({ "action": [{ "coding": coding }] });
+    cannot(action(json!([{ "code": "sell" }])), "action");
+    cannot(action(json!([])), "action");
+    cannot(json!({ "action": [{ "text": "sell" }] }), "action");
+    cannot(json!({ "action": [] }), "action");
+    cannot(json!({ "class": [{ "code": "Observation" }] }), "class");
+    cannot(json!({ "class": [] }), "class");
+    let actors = |actor: Value| json!({ "actor": [member("clinic"), actor] });
+    let reference = |reference: Value| actors(actor(reference));
+    cannot(reference(json!({ "reference": "Group/1" })), "actor");
+    cannot(
+        reference(json!({ "identifier": { "system": "x", "value": "clinic" } })),
+        "actor",
+    );
+    let of_two = json!({ "reference": "Practitioner/1", "identifier": { "system": MEMBER_SYSTEM, "value": "clinic" } });
+    cannot(reference(of_two), "actor");
+    let mut author = member("clinic");
+    author["role"]["coding"][0]["code"] = json!("AUT");
+    cannot(actors(author), "actor");
+    cannot(json!({ "actor": [practitioner("7")] }), "actor");
+    cannot(
+        json!({ "actor": [practitioner("7"), member("clinic")] }),
+        "actor",
+    );
+    let deep = (0..9).fold(
+        json!({ "type": "deny" }),
+        |nested, _| json!({ "type": "deny", "provision": [nested] }),
+    );
+    assert!(matches!(refusal(&deep), Rejection::CannotEnforce(_)));
+    let shallow = (0..8).fold(
+        json!({ "type": "deny" }),
+        |nested, _| json!({ "type": "deny", "provision": [nested] }),
+    );
+    assert!(read("a", &consent(&shallow)).is_ok());
+}
+
+#[test]
+fn c3_a_permit_names_somebody() {
+    let nobody = |path: &str| Rejection::NamesNobody(path.to_owned());
+    assert_eq!(
+        refusal(&json!({ "type": "permit" })),
+        nobody("Consent.provision")
+    );
+    let nested = json!({ "type": "deny", "provision": [{ "type": "permit" }] });
+    assert_eq!(refusal(&nested), nobody("Consent.provision.provision"));
+    let around = json!({ "actor": [member("clinic")], "provision": [{ "type": "permit" }] });
+    assert!(read("a", &consent(&around)).is_ok());
+    assert!(read("a", &consent(&json!({ "type": "deny" }))).is_ok());
+}
+
+#[test]
+fn malformed_consents_are_refused_by_name() {
+    let malformed = |path: &str| Rejection::Malformed(path.to_owned());
+    for (more, element) in [
+        (json!({ "type": "maybe" }), "type"),
+        (json!({ "period": { "start": "yesterday" } }), "period"),
+        (json!({ "period": { "begin": "2026" } }), "period"),
+        (json!({ "dataPeriod": "2026" }), "dataPeriod"),
+        (json!({ "purpose": "TREAT" }), "purpose"),
+        (json!({ "purpose": [] }), "purpose"),
+        (json!({ "code": [{ "text": "x" }] }), "code"),
+        (json!({ "securityLabel": [{}] }), "securityLabel"),
+        (json!({ "provision": {} }), "provision"),
+        (json!({ "provision": [{}] }), "provision.type"),
+    ] {
+        assert_eq!(
+            refusal(&permit(more)),
+            malformed(&format!("Consent.provision.{element}"))
+        );
+    }
+    let change = |element: &str, value: Value| {
+        let mut resource = consent(&permit(json!({})));
+        resource[element] = value;
+        read("a", &resource)
+    };
+    assert_eq!(
+        change("status", json!("on")),
+        Err(malformed("Consent.status"))
+    );
+    assert_eq!(
+        change("patient", json!({})),
+        Err(malformed("Consent.patient"))
+    );
+    assert_eq!(
+        read("a", &json!([])),
+        Err(malformed("Consent.resourceType"))
+    );
+    let cannot = |path: &str| Err(Rejection::CannotEnforce(path.to_owned()));
+    let research = json!({ "coding": [{ "code": "research" }] });
+    assert_eq!(change("scope", research), cannot("Consent.scope"));
+    for element in [
+        "modifierExtension",
+        "extension",
+        "implicitRules",
+        "contained",
+        "_status",
+    ] {
+        assert_eq!(
+            change(element, json!("x")),
+            cannot(&format!("Consent.{element}"))
+        );
+    }
+}
+
+#[test]
+fn partial_dates_cover_the_whole_of_what_they_name() {
+    let span = |text: &str| provision::moment(text).unwrap();
+    let length = |text: &str| span(text).1 - span(text).0;
+    const DAY: i64 = 86_400_000;
+    assert_eq!(span("1970"), (0, 365 * DAY));
+    assert_eq!(length("2024"), 366 * DAY);
+    assert_eq!(length("2024-02"), 29 * DAY);
+    assert_eq!(length("2026-12"), 31 * DAY);
+    assert_eq!(length("2026-12-31"), DAY);
+    assert_eq!(span("2026-12").1, span("2027").0);
+    assert_eq!(length("2026-06-01T12:00:00Z"), 1_000);
+    assert_eq!(length("2026-06-01T12:00:00.250Z"), 1);
+    assert_eq!(span("2026-06-01T14:00:00+02:00"), span(NOON));
+    for text in [
+        "",
+        "26",
+        "2026-13",
+        "2026-1",
+        "2026-02-30",
+        "2026-06-01T12:00",
+        "0x7e",
+    ] {
+        assert_eq!(provision::moment(text), None, "{text}");
+    }
+}
+
+#[test]
+fn errors_and_debug_output_hold_no_values() {
+    let secret = "a secret";
+    let resource = consent(&permit(json!({ "purpose": [secret] })));
+    assert!(
+        !read("a", &resource)
+            .unwrap_err()
+            .to_string()
+            .contains(secret)
+    );
+    let mut resource = consent(&permit(
+        json!({ "code": [{ "coding": [{ "code": secret }] }] }),
+    ));
+    resource["patient"]["reference"] = json!(secret);
+    assert!(!format!("{:?}", read("a", &resource).unwrap()).contains(secret));
+}

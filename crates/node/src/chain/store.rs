@@ -26,7 +26,12 @@ use minicbor::{Decode, Encode};
 use super::execution::Executed;
 
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
-const STALE_CHANGES_KEPT: u64 = 256;
+const STALE_CHANGES_KEPT: u64 = 64;
+const CACHE_BYTES: u64 = 48 * 1024 * 1024;
+/// Of one keyspace; eight of them fill the write buffer at worst.
+const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const WRITE_BUFFER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// The last applied block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -97,9 +102,12 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         let database = Database::builder(directory)
-            .cache_size(64 * 1024 * 1024)
+            .cache_size(CACHE_BYTES)
+            .max_write_buffer_size(Some(WRITE_BUFFER_BYTES_MAX))
+            .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
+        let keyspace = |name| database.keyspace(name, options);
         Ok(Self {
             blocks: keyspace("blocks")?,
             certificates: keyspace("certificates")?,

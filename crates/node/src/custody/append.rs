@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
-use interop::fhir::search::IndexTerms;
 use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ResourceType};
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
@@ -127,7 +127,10 @@ impl Home {
             id: draft.id.clone(),
             subject: draft.subject.id,
             stream: head.as_ref().map_or(branch, |head| head.stream),
-            version: head.as_ref().map_or(0, |head| head.version).saturating_add(1),
+            version: head
+                .as_ref()
+                .map_or(0, |head| head.version)
+                .saturating_add(1),
             deleted: draft.content.is_none(),
             recorded_at: now.max(head.as_ref().map_or(0, |head| head.recorded_at)),
             branch,
@@ -212,7 +215,9 @@ impl Home {
             branch: head.branch,
             disclosure,
         };
-        let terms_key = self.keys.terms(&head.resource_type, &[&subject.id, &document]);
+        let terms_key = self
+            .keys
+            .terms(&head.resource_type, &[&subject.id, &document]);
         let (payload, signed) = match content {
             Some(content) => {
                 let row = TermsRow {

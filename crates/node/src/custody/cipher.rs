@@ -11,8 +11,12 @@ pub(crate) fn seal(key: &[u8; 32], bound: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce: [u8; 12] = random();
     let mut sealed = nonce.to_vec();
     let mut body = plain.to_vec();
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut body)
-        .unwrap();
+    key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(bound),
+        &mut body,
+    )
+    .unwrap();
     sealed.extend(body);
     sealed
 }
@@ -27,7 +31,11 @@ pub(crate) fn open(
     let (nonce, body) = sealed.split_first_chunk::<12>().ok_or_else(damaged)?;
     let mut body = Zeroizing::new(body.to_vec());
     let length = key
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut body)
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(bound),
+            &mut body,
+        )
         .map_err(|_| damaged())?
         .len();
     body.truncate(length);

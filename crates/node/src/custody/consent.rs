@@ -94,7 +94,10 @@ impl Custody {
             Vec::new()
         } else {
             let payloads = &self.0.payloads;
-            payloads.open(&loaded.erase, &loaded.row.payload).await?.to_vec()
+            payloads
+                .open(&loaded.erase, &loaded.row.payload)
+                .await?
+                .to_vec()
         };
         let consent = TravellingConsent {
             opening: loaded.erase.opening(),
@@ -125,7 +128,10 @@ impl Custody {
         }
         let position = known.saturating_add(1);
         if entries.tag(position) != sealed.tag {
-            return Err(invalid(IssueType::Conflict, "an entry before this one is missing"));
+            return Err(invalid(
+                IssueType::Conflict,
+                "an entry before this one is missing",
+            ));
         }
         let bound = binding(self.0.home.network, from, sealed.tag);
         let consent = cipher::open(&branch.descriptor_key(), &bound, &sealed.sealed)?;
@@ -165,9 +171,7 @@ impl Custody {
         };
         let (member, item) = self.0.anchor.item(position)?;
         let digest = Digest::of(&consent.descriptor);
-        if member == *from
-            && item.opens_to(self.0.home.network, from, &consent.opening, digest)
-        {
+        if member == *from && item.opens_to(self.0.home.network, from, &consent.opening, digest) {
             Ok(())
         } else {
             Err(invalid(
@@ -222,7 +226,11 @@ impl Custody {
     }
 
     /// Entries of `from` that this member has adopted: positions from 1 without gaps.
-    pub(super) fn adopted(&self, subject: &Subject, from: &MemberName) -> Result<u64, CustodyError> {
+    pub(super) fn adopted(
+        &self,
+        subject: &Subject,
+        from: &MemberName,
+    ) -> Result<u64, CustodyError> {
         let prefix = adopted_key(&subject.id, from, None);
         self.0
             .store
@@ -261,10 +269,15 @@ fn check_content(subject: &Subject, consent: &TravellingConsent) -> Result<(), C
         return Err(refused("the entry is not of a document"));
     };
     if record.resource_type != "Consent" || Digest::of(&consent.content) != record.content {
-        return Err(refused("the content is not the consent that the descriptor names"));
+        return Err(refused(
+            "the content is not the consent that the descriptor names",
+        ));
     }
     let wallet_key = subject.wallet_key.ok_or(CustodyError::ConsentNotSigned)?;
-    let signed = consent.signed.as_ref().ok_or(CustodyError::ConsentNotSigned)?;
+    let signed = consent
+        .signed
+        .as_ref()
+        .ok_or(CustodyError::ConsentNotSigned)?;
     check_signature(&wallet_key, &signed.body, &signed.jws)?;
     if stored_form(&record, &signed.body).as_deref() == Some(consent.content.as_slice()) {
         Ok(())

@@ -126,9 +126,8 @@ impl Custody {
         let evaluator = self.evaluator(subject).await?;
         let home = self.0.home.member.as_str();
         let patient = subject.patient_id.as_deref();
-        let decide = |facts: &&DisclosureFacts| {
-            evaluator.decide(&request, &document(home, patient, facts))
-        };
+        let decide =
+            |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
         let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
         let record = DecisionRecord::of(&evaluator, height, &request, &outcomes).encode();
         let rulings = outcomes.into_iter().map(|outcome| Ruling {

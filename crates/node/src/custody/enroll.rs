@@ -30,7 +30,10 @@ impl Custody {
             }
         }
         match enrolment.patient_id {
-            Some(patient_id) => self.extend(by, patient_id, enrolment.wallet_key, branches).await,
+            Some(patient_id) => {
+                self.extend(by, patient_id, enrolment.wallet_key, branches)
+                    .await
+            }
             None => self.arrive(enrolment.wallet_key, branches).await,
         }
     }
@@ -75,9 +78,8 @@ impl Custody {
             ));
         }
         let extended = Arc::unwrap_or_clone(subject).extended(branches);
-        let extended = extended.ok_or_else(|| {
-            invalid(IssueType::Conflict, "a branch is known here by another key")
-        })?;
+        let extended = extended
+            .ok_or_else(|| invalid(IssueType::Conflict, "a branch is known here by another key"))?;
         self.put_subject(extended, false).await?;
         Ok(patient_id)
     }
@@ -99,5 +101,4 @@ impl Custody {
         self.0.rulings.forget();
         self.expect_consents_of(&expecting)
     }
-
 }

@@ -92,7 +92,12 @@ impl Keys {
         transaction.put(table, key, sealed);
     }
 
-    pub(crate) fn open_row<T>(&self, table: Table, key: &[u8], row: &[u8]) -> Result<T, CustodyError>
+    pub(crate) fn open_row<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<T, CustodyError>
     where
         T: for<'b> Decode<'b, ()> + Encode<()>,
     {
@@ -109,7 +114,9 @@ impl Keys {
     ) -> Result<Option<EraseKey>, CustodyError> {
         let key = version_key(document, version);
         let wrapped = store.get(Table::EraseKeys, &key)?;
-        wrapped.map(|wrapped| self.unwrap(&key, &wrapped)).transpose()
+        wrapped
+            .map(|wrapped| self.unwrap(&key, &wrapped))
+            .transpose()
     }
 
     /// The same on the writer's thread.
@@ -119,7 +126,9 @@ impl Keys {
         key: &[u8; 24],
     ) -> Result<Option<EraseKey>, CustodyError> {
         let wrapped = transaction.get(Table::EraseKeys, key)?;
-        wrapped.map(|wrapped| self.unwrap(key, &wrapped)).transpose()
+        wrapped
+            .map(|wrapped| self.unwrap(key, &wrapped))
+            .transpose()
     }
 
     fn unwrap(&self, key: &[u8; 24], wrapped: &[u8]) -> Result<EraseKey, CustodyError> {

@@ -111,10 +111,7 @@ impl std::fmt::Debug for CustodyOptions {
 
 impl Custody {
     /// Opens the records in the options' folder and goes on delivering what its outbox holds.
-    pub fn open(
-        options: CustodyOptions,
-        anchor: Arc<dyn Anchor>,
-    ) -> Result<Self, CustodyError> {
+    pub fn open(options: CustodyOptions, anchor: Arc<dyn Anchor>) -> Result<Self, CustodyError> {
         Self::open_on(options, anchor, Disk)
     }
 
@@ -264,16 +261,15 @@ impl Custody {
         let branches = subject.branches.iter();
         Ok(SubjectView {
             patient_id: patient_id.to_owned(),
-            branches: branches.map(|(branch, key)| (branch.clone(), key.clone())).collect(),
+            branches: branches
+                .map(|(branch, key)| (branch.clone(), key.clone()))
+                .collect(),
             wallet_key: subject.wallet_key,
         })
     }
 
     /// This member's entries with these tags, sealed for the holders of their branches.
-    pub fn descriptors(
-        &self,
-        tags: &[Tag],
-    ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
+    pub fn descriptors(&self, tags: &[Tag]) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
         self.sealed_descriptors(tags)
     }
 
@@ -288,10 +284,7 @@ impl Custody {
     }
 
     /// Consent entries of the patient that the ledger has and this member lacks.
-    pub fn missing_consents(
-        &self,
-        patient_id: &str,
-    ) -> Result<Vec<MissingConsent>, CustodyError> {
+    pub fn missing_consents(&self, patient_id: &str) -> Result<Vec<MissingConsent>, CustodyError> {
         let subject = self.0.subjects.of_patient(patient_id)?;
         self.missing(&*subject.ok_or(CustodyError::UnknownPatient)?)
     }

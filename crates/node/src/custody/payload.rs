@@ -13,8 +13,16 @@ const BOUND: &[u8] = b"careledger/payload/v1";
 pub(crate) struct Payloads {}
 
 impl Payloads {
-    pub(crate) async fn seal(&self, erase: &EraseKey, content: &[u8]) -> Result<Payload, CustodyError> {
-        Ok(Payload::Inline(cipher::seal(&erase.payload(), BOUND, content)))
+    pub(crate) async fn seal(
+        &self,
+        erase: &EraseKey,
+        content: &[u8],
+    ) -> Result<Payload, CustodyError> {
+        Ok(Payload::Inline(cipher::seal(
+            &erase.payload(),
+            BOUND,
+            content,
+        )))
     }
 
     pub(crate) async fn delete(&self, locator: &str) -> Result<(), CustodyError> {

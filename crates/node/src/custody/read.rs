@@ -55,7 +55,9 @@ impl Custody {
             return Err(CustodyError::NotFound);
         }
         let loaded = loaded.ok_or(CustodyError::Gone)?;
-        self.unseal(&head, version, &loaded).await?.ok_or(CustodyError::Gone)
+        self.unseal(&head, version, &loaded)
+            .await?
+            .ok_or(CustodyError::Gone)
     }
 
     pub(super) async fn read_history(

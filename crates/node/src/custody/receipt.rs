@@ -39,7 +39,10 @@ impl Custody {
         let content = if loaded.row.facts.deleted {
             Vec::new()
         } else {
-            payloads.open(&loaded.erase, &loaded.row.payload).await?.to_vec()
+            payloads
+                .open(&loaded.erase, &loaded.row.payload)
+                .await?
+                .to_vec()
         };
         Ok(ReceiptState::Final(Box::new(Export {
             descriptor: loaded.row.descriptor.clone(),
@@ -91,11 +94,7 @@ impl Custody {
         let rows = self.0.store.scan(Table::Accesses, &subject.id);
         rows.map(|row| {
             let (key, sealed) = row?;
-            let row: AccessRow = self
-                .0
-                .home
-                .keys
-                .open_row(Table::Accesses, &key, &sealed)?;
+            let row: AccessRow = self.0.home.keys.open_row(Table::Accesses, &key, &sealed)?;
             let position = key.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
             let tag = entries.tag(position);
             Ok(AccessEntry {

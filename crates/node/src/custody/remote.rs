@@ -73,7 +73,9 @@ impl Custody {
         &self,
         tags: &[Tag],
     ) -> Result<Vec<Option<SealedDescriptor>>, CustodyError> {
-        tags.iter().map(|tag| self.sealed_descriptor(*tag)).collect()
+        tags.iter()
+            .map(|tag| self.sealed_descriptor(*tag))
+            .collect()
     }
 
     fn sealed_descriptor(&self, tag: Tag) -> Result<Option<SealedDescriptor>, CustodyError> {
@@ -95,7 +97,11 @@ impl Custody {
                     .0
                     .home
                     .keys
-                    .get(&self.0.store, Table::Accesses, &access_key(&subject, position))?
+                    .get(
+                        &self.0.store,
+                        Table::Accesses,
+                        &access_key(&subject, position),
+                    )?
                     .ok_or_else(|| CustodyError::Storage("an entry names no row".to_owned()))?;
                 let open = OpenDescriptor {
                     descriptor: row.descriptor,

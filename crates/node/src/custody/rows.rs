@@ -3,8 +3,8 @@
 //! A key holds random ids, keyed hashes, tags and numbers, never an identifier. Values that say something about a
 //! patient are sealed with the name of their table and their key, so that a row cannot be moved.
 
+use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::{ResourceType};
 use interop::fhir::search::IndexTerms;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName};
@@ -239,12 +239,18 @@ pub(crate) fn access_key(subject: &SubjectId, position: u64) -> [u8; 24] {
 
 pub(crate) fn position_key(subject: &SubjectId, branch: Own) -> [u8; 17] {
     let mut key = [branch.code(); 17];
-    key.iter_mut().zip(subject).for_each(|(to, from)| *to = *from);
+    key.iter_mut()
+        .zip(subject)
+        .for_each(|(to, from)| *to = *from);
     key
 }
 
 /// The prefix of a subject's entries from one member, or with a position the key of one.
-pub(crate) fn adopted_key(subject: &SubjectId, from: &MemberName, position: Option<u64>) -> Vec<u8> {
+pub(crate) fn adopted_key(
+    subject: &SubjectId,
+    from: &MemberName,
+    position: Option<u64>,
+) -> Vec<u8> {
     let mut key = [subject.as_slice(), from.as_str().as_bytes(), b"/"].concat();
     key.extend(position.into_iter().flat_map(u64::to_be_bytes));
     key

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use interop::fhir::search::{Candidate, Query};
+use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::{ResourceType};
+use interop::fhir::search::{Candidate, Query};
 
 use super::read::is_recorded;
 use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
@@ -170,7 +170,11 @@ impl Custody {
             .split_first_chunk()
             .ok_or_else(|| CustodyError::Storage("a row of the index is too short".to_owned()))?;
         let version = u64::from_be_bytes(*version);
-        let erase = self.0.home.keys.erase_key(&self.0.store, document, version)?;
+        let erase = self
+            .0
+            .home
+            .keys
+            .erase_key(&self.0.store, document, version)?;
         erase
             .map(|erase| erase.open(Table::Terms, key, sealed))
             .transpose()
@@ -190,8 +194,10 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
-            let facts: Vec<&DisclosureFacts> =
-                matches.iter().map(|one| &one.row.facts.disclosure).collect();
+            let facts: Vec<&DisclosureFacts> = matches
+                .iter()
+                .map(|one| &one.row.facts.disclosure)
+                .collect();
             let decision = self.decide(by, &subject, &facts).await?;
             let mut reasons = Vec::new();
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {

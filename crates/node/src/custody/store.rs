@@ -315,11 +315,7 @@ pub(crate) struct Transaction<'a> {
 impl Transaction<'_> {
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
         let place = (table, key.to_vec());
-        match self
-            .changes
-            .get(&place)
-            .or_else(|| self.before.get(&place))
-        {
+        match self.changes.get(&place).or_else(|| self.before.get(&place)) {
             Some(changed) => Ok(changed.clone()),
             None => self.tables.get(table, key),
         }

@@ -72,7 +72,8 @@ impl Subject {
 
     /// The key of a branch that this member writes.
     pub(crate) fn key(&self, branch: Own) -> Result<&BranchKey, CustodyError> {
-        let lacking = || CustodyError::Storage("a subject lacks a branch of this member".to_owned());
+        let lacking =
+            || CustodyError::Storage("a subject lacks a branch of this member".to_owned());
         self.own.get(&branch).ok_or_else(lacking)
     }
 
@@ -91,10 +92,12 @@ impl Subject {
         &'a self,
         member: &'a MemberName,
     ) -> impl Iterator<Item = (&'a MemberName, &'a BranchKey)> {
-        self.branches.iter().filter_map(move |(branch, key)| match branch {
-            Branch::Consent(from) if from != member => Some((from, key)),
-            _ => None,
-        })
+        self.branches
+            .iter()
+            .filter_map(move |(branch, key)| match branch {
+                Branch::Consent(from) if from != member => Some((from, key)),
+                _ => None,
+            })
     }
 
     /// Writes the subject, and under its patient's id.
@@ -171,7 +174,10 @@ impl Subjects {
     }
 
     /// The subject of a patient who is known here.
-    pub(crate) fn of_patient(&self, patient_id: &str) -> Result<Option<Arc<Subject>>, CustodyError> {
+    pub(crate) fn of_patient(
+        &self,
+        patient_id: &str,
+    ) -> Result<Option<Arc<Subject>>, CustodyError> {
         let named = self.keys.document("Patient", patient_id);
         let Some(id) = self.store.get(Table::Patients, &named)? else {
             return Ok(None);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use interop::fhir::compartment::{Belonging, PatientReference, belonging};
+use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::labels::{is_restricted, labels_of};
 use interop::fhir::search::IndexTerms;
-use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
 use ledger::ids::Digest;
 
@@ -65,7 +65,10 @@ impl Custody {
             .transact(move |transaction| {
                 for (patient_id, subject) in &ownership.arriving {
                     if is_taken(&home.keys, transaction, patient_id)? {
-                        return Err(invalid(IssueType::Conflict, "the patient arrived meanwhile"));
+                        return Err(invalid(
+                            IssueType::Conflict,
+                            "the patient arrived meanwhile",
+                        ));
                     }
                     subject.put(&home.keys, transaction);
                 }
@@ -188,7 +191,10 @@ impl Custody {
             }
             let Some(resource) = &change.resource else {
                 let head = self.head(change.resource_type, &change.id)?;
-                let subject = self.0.subjects.load(&head.ok_or(CustodyError::NotFound)?.subject)?;
+                let subject = self
+                    .0
+                    .subjects
+                    .load(&head.ok_or(CustodyError::NotFound)?.subject)?;
                 ownership.owners.insert(change.place(), subject);
                 continue;
             };
@@ -323,8 +329,8 @@ fn named(change: Change) -> Result<Named, CustodyError> {
 }
 
 fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {
-    let resource = Resource::parse(&signed.body, &ParseLimits::default())
-        .map_err(|error| unsound(&error))?;
+    let resource =
+        Resource::parse(&signed.body, &ParseLimits::default()).map_err(|error| unsound(&error))?;
     if resource.resource_type().as_str() != CONSENT {
         return Err(invalid(IssueType::Invalid, "the resource is not a Consent"));
     }

@@ -99,7 +99,9 @@ impl Exchange {
         let one = listed.iter().find(named).ok_or(CustodyError::NotFound)?;
         let target = format!("{resource_type}/{id}");
         let wish = (patient_id, member, "read", target);
-        let obtained = obtain(parts, by, wish, vec![one.tag]).await.map_err(there)?;
+        let obtained = obtain(parts, by, wish, vec![one.tag])
+            .await
+            .map_err(there)?;
         let mut elsewhere = Elsewhere::default();
         elsewhere.take(member, obtained)?;
         match (elsewhere.entries.pop(), elsewhere.withheld.pop()) {
@@ -178,7 +180,11 @@ async fn list_branch(
         };
         let answer: Sealed = parts.client.call(member, "descriptors", &message).await?;
         let asked: BTreeSet<Tag> = tags.iter().copied().collect();
-        for entry in answer.entries.into_iter().filter(|one| asked.contains(&one.tag)) {
+        for entry in answer
+            .entries
+            .into_iter()
+            .filter(|one| asked.contains(&one.tag))
+        {
             let sealed = SealedDescriptor {
                 tag: entry.tag,
                 sealed: entry.sealed,
@@ -250,11 +256,12 @@ impl Elsewhere {
             let count = reasons.entry(reason).or_default();
             *count = count.saturating_add(1);
         }
-        self.withheld.extend(reasons.into_iter().map(|(reason, count)| Withheld {
-            member: custodian.clone(),
-            count,
-            reason,
-        }));
+        self.withheld
+            .extend(reasons.into_iter().map(|(reason, count)| Withheld {
+                member: custodian.clone(),
+                count,
+                reason,
+            }));
         Ok(())
     }
 }

@@ -83,7 +83,11 @@ async fn fetch(parts: &Parts, patient_id: &str, from: &MemberName, tag: Tag) -> 
         tag,
         sealed: entry.sealed,
     };
-    match parts.custody.adopt_consent(patient_id, from, &consent).await {
+    match parts
+        .custody
+        .adopt_consent(patient_id, from, &consent)
+        .await
+    {
         Ok(()) => true,
         Err(error @ CustodyError::Invalid(_)) => {
             tracing::error!(%from, %error, "a consent from another member is refused");

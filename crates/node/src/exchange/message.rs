@@ -149,12 +149,7 @@ impl SignedRequest {
 
 /// HPKE info of a wrapped data key: it opens one version for one request.
 pub(super) fn key_info(request: Digest, tag: Tag) -> Vec<u8> {
-    [
-        b"careledger/exchange-key/v1".as_slice(),
-        &request.0,
-        &tag.0,
-    ]
-    .concat()
+    [b"careledger/exchange-key/v1".as_slice(), &request.0, &tag.0].concat()
 }
 
 impl Request {

@@ -107,11 +107,7 @@ pub(super) async fn ask(
 }
 
 /// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
-pub(super) async fn answer(
-    parts: &Parts,
-    from: &MemberName,
-    ask: &Ask,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<Answer, Refusal> {
     let digest = ask.signed.digest();
     let request = verified(parts, from, &ask.signed)?;
     let Ok(Descriptor::Access(access)) = Descriptor::decode(&ask.descriptor) else {
@@ -166,7 +162,9 @@ async fn is_final(
             }
         }
     };
-    tokio::time::timeout(patience, found).await.unwrap_or(Ok(false))
+    tokio::time::timeout(patience, found)
+        .await
+        .unwrap_or(Ok(false))
 }
 
 async fn check_recorded(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<(), Refusal> {
@@ -217,7 +215,9 @@ fn verified(parts: &Parts, from: &MemberName, signed: &SignedRequest) -> Result<
     if request.to != parts.member || request.network != parts.chain.network() {
         return Err(Refusal::NotForThisMember);
     }
-    let key = parts.key_of(from, signed.certificate).filter(|_| request.from == *from);
+    let key = parts
+        .key_of(from, signed.certificate)
+        .filter(|_| request.from == *from);
     let key = key.ok_or(Refusal::NotSigned)?;
     let signature = Signature::from(signed.signature);
     key.verify(&signature, &SignedRequest::input(&signed.request))

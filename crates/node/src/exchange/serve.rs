@@ -96,7 +96,10 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, rout
         return;
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let Some(member) = certificates.and_then(<[_]>::first).and_then(|one| peers.member(one)) else {
+    let Some(member) = certificates
+        .and_then(<[_]>::first)
+        .and_then(|one| peers.member(one))
+    else {
         return;
     };
     let service = TowerToHyperService::new(router.layer(Extension(Peer(member))));

@@ -16,8 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{CannotSign, OutboxConfig, OutboxStatus, Signer, batch};
 use crate::chain::{StoreError, SubmitError};
-use crate::custody::{Anchor, CustodyError};
 use crate::custody::store::{Store, Table, sequence};
+use crate::custody::{Anchor, CustodyError};
 
 /// Doublings of the wait between two attempts.
 const BACKOFF_MAX: u32 = 4;
@@ -103,7 +103,9 @@ impl Delivery {
             let statements = || under_way.statements.values();
             self.status.send_replace(OutboxStatus {
                 in_flight: statements().count(),
-                stopped: statements().filter(|one| one.state == State::Stopped).count(),
+                stopped: statements()
+                    .filter(|one| one.state == State::Stopped)
+                    .count(),
             });
         }
     }
@@ -224,7 +226,9 @@ impl Delivery {
                     "invariant broken: the ledger refuses a statement of ours; its items stay in the outbox"
                 );
             }
-            Err(error) => tracing::warn!(%error, "the ledger takes no statement; the same bytes go again"),
+            Err(error) => {
+                tracing::warn!(%error, "the ledger takes no statement; the same bytes go again")
+            }
         }
     }
 

@@ -67,7 +67,8 @@ impl FromStr for SecretName {
     type Err = InvalidSecretName;
 
     fn from_str(text: &str) -> Result<Self, InvalidSecretName> {
-        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/');
+        let allowed =
+            |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/');
         if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(allowed) {
             return Err(InvalidSecretName);
         }
@@ -108,7 +109,10 @@ mod tests {
     fn the_name_of_a_branch_is_not_printed() {
         let name = SecretName::branch("4711/index/clinic").unwrap();
         assert_eq!(name.as_str(), "branch/4711/index/clinic");
-        assert_eq!(format!("{name} {name:?}"), "branch/.. SecretName(branch/..)");
+        assert_eq!(
+            format!("{name} {name:?}"),
+            "branch/.. SecretName(branch/..)"
+        );
     }
 
     #[test]

@@ -44,6 +44,16 @@ impl Secret {
         Ok(Self::new(SecretKind::Signing, *seed))
     }
 
+    /// Seed and public key of a signing key.
+    pub fn ed25519(&self) -> Option<(Zeroizing<[u8; 32]>, [u8; 32])> {
+        if self.kind != SecretKind::Signing {
+            return None;
+        }
+        let pair = Ed25519KeyPair::from_seed_unchecked(self.bytes.as_slice()).ok()?;
+        let public = pair.public_key().as_ref().try_into().ok()?;
+        Some((self.bytes.clone(), public))
+    }
+
     /// What the secret is for.
     pub fn kind(&self) -> SecretKind {
         self.kind

@@ -15,7 +15,8 @@ mod small;
 
 pub use digest::{ContentDigest, content_digest};
 pub use payload::{
-    CHUNK_BYTES, HEADER_BYTES, OpenError, PayloadOpener, PayloadSealer, SealedPayload, open, seal, sealed_bytes,
+    CHUNK_BYTES, HEADER_BYTES, OpenError, PayloadOpener, PayloadSealer, SealedPayload, open, seal,
+    sealed_bytes,
 };
 pub use small::{open_small, seal_small};
 

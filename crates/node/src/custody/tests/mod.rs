@@ -1,7 +1,7 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
-mod exchange;
 mod crash;
+mod exchange;
 pub(crate) mod ledger;
 mod outbox;
 mod records;

@@ -39,22 +39,39 @@ async fn what_is_written_is_read_searched_and_listed() {
     let custody = custody.open();
     let by = clinician("hospital");
     write(&custody, update(patient("p"), None)).await.unwrap();
-    let first = write(&custody, create(observation("p", "one"))).await.unwrap();
+    let first = write(&custody, create(observation("p", "one")))
+        .await
+        .unwrap();
     assert_eq!((first.version, first.created), (1, true));
     let mut second = observation("p", "two");
     second["id"] = json!(first.id);
     let second = write(&custody, update(second, Some(1))).await.unwrap();
     assert_eq!((second.version, second.created), (2, false));
 
-    let opened = custody.read(&by, observation_type(), &first.id).await.unwrap();
+    let opened = custody
+        .read(&by, observation_type(), &first.id)
+        .await
+        .unwrap();
     assert_eq!(opened.presented()["code"]["text"], "two");
     assert_eq!(opened.presented()["meta"]["versionId"], "2");
-    let old = custody.vread(&by, observation_type(), &first.id, 1).await.unwrap();
+    let old = custody
+        .vread(&by, observation_type(), &first.id, 1)
+        .await
+        .unwrap();
     assert_eq!(old.presented()["code"]["text"], "one");
-    let history = custody.history(&by, observation_type(), &first.id).await.unwrap();
-    assert_eq!(history.iter().map(|one| one.version).collect::<Vec<_>>(), [2, 1]);
+    let history = custody
+        .history(&by, observation_type(), &first.id)
+        .await
+        .unwrap();
+    assert_eq!(
+        history.iter().map(|one| one.version).collect::<Vec<_>>(),
+        [2, 1]
+    );
 
-    let pairs = [("patient".to_owned(), "p".to_owned()), ("code".to_owned(), "718-7".to_owned())];
+    let pairs = [
+        ("patient".to_owned(), "p".to_owned()),
+        ("code".to_owned(), "718-7".to_owned()),
+    ];
     let query = Query::parse(observation_type(), &pairs, Handling::Strict).unwrap();
     let page = custody.search(&by, &query).await.unwrap();
     assert_eq!((page.total, page.matches.len()), (1, 1));
@@ -63,7 +80,11 @@ async fn what_is_written_is_read_searched_and_listed() {
     let everything = custody.local_everything(&by, "p").await.unwrap();
     assert_eq!(everything.entries.len(), 2);
 
-    let delete = Change::Delete { resource_type: observation_type(), id: first.id.clone(), if_match: None };
+    let delete = Change::Delete {
+        resource_type: observation_type(),
+        id: first.id.clone(),
+        if_match: None,
+    };
     assert_eq!(write(&custody, delete).await.unwrap().version, 3);
     let gone = custody.read(&by, observation_type(), &first.id).await;
     assert!(matches!(gone, Err(CustodyError::Gone)));
@@ -90,7 +111,10 @@ async fn p4_of_concurrent_updates_with_one_if_match_exactly_one_wins() {
                 won += 1;
             }
             Err(error) => {
-                assert!(matches!(error, CustodyError::VersionConflict { current: 2 }));
+                assert!(matches!(
+                    error,
+                    CustodyError::VersionConflict { current: 2 }
+                ));
             }
         }
     }
@@ -104,15 +128,23 @@ async fn a_transaction_is_written_whole_or_not_at_all() {
     let custody = custody.open();
     let by = clinician("hospital");
     let refused = custody
-        .write(&by, vec![update(patient("p"), None), update(patient("q"), Some(3))])
+        .write(
+            &by,
+            vec![update(patient("p"), None), update(patient("q"), Some(3))],
+        )
         .await;
     assert!(matches!(refused, Err(CustodyError::PreconditionFailed)));
     let absent = custody.read(&by, PATIENT, "p").await;
     assert!(matches!(absent, Err(CustodyError::NotFound)));
-    let unknown = custody.write(&by, vec![create(observation("p", "x"))]).await;
+    let unknown = custody
+        .write(&by, vec![create(observation("p", "x"))])
+        .await;
     assert!(matches!(unknown, Err(CustodyError::UnknownPatient)));
     let written = custody
-        .write(&by, vec![create(observation("p", "x")), update(patient("p"), None)])
+        .write(
+            &by,
+            vec![create(observation("p", "x")), update(patient("p"), None)],
+        )
         .await
         .unwrap();
     assert_eq!(written.len(), 2);
@@ -131,7 +163,9 @@ async fn p3_p4_an_export_proves_its_version_and_whether_it_is_the_latest() {
     assert_eq!(verified.author, "Practitioner/p1");
     assert_eq!((verified.version, verified.latest), (1, true));
 
-    let second = write(&custody, update(patient("p"), Some(1))).await.unwrap();
+    let second = write(&custody, update(patient("p"), Some(1)))
+        .await
+        .unwrap();
     let later = exported(&custody, &second).await;
     assert!(export::verify(&later, &ledger.trust()).unwrap().latest);
     let superseded = exported(&custody, &first).await;
@@ -156,25 +190,51 @@ async fn p6_an_erased_document_leaves_no_key_and_a_gap_that_is_on_the_ledger() {
     let custody = site.open();
     let by = clinician("hospital");
     write(&custody, update(patient("p"), None)).await.unwrap();
-    let kept = write(&custody, create(observation("p", "kept"))).await.unwrap();
-    let erased = write(&custody, create(observation("p", "erased"))).await.unwrap();
+    let kept = write(&custody, create(observation("p", "kept")))
+        .await
+        .unwrap();
+    let erased = write(&custody, create(observation("p", "erased")))
+        .await
+        .unwrap();
     let keys = &custody.0.home.keys;
     let document = keys.document("Observation", &erased.id);
     let key = super::super::rows::version_key(&document, 1);
-    let wrapped = custody.0.store.get(super::super::store::Table::EraseKeys, &key).unwrap().unwrap();
-    let row = custody.0.store.get(super::super::store::Table::Versions, &key).unwrap().unwrap();
-    assert!(unseen::holds(site.folder.path(), &wrapped), "the test finds a key that is there");
+    let wrapped = custody
+        .0
+        .store
+        .get(super::super::store::Table::EraseKeys, &key)
+        .unwrap()
+        .unwrap();
+    let row = custody
+        .0
+        .store
+        .get(super::super::store::Table::Versions, &key)
+        .unwrap()
+        .unwrap();
+    assert!(
+        unseen::holds(site.folder.path(), &wrapped),
+        "the test finds a key that is there"
+    );
 
-    let gap = custody.erase(&by, observation_type(), &erased.id).await.unwrap();
+    let gap = custody
+        .erase(&by, observation_type(), &erased.id)
+        .await
+        .unwrap();
     assert_eq!(gap.version, 2);
     let export = exported(&custody, &gap).await;
     let verified = export::verify(&export, &ledger.trust()).unwrap();
     assert!(verified.deleted && verified.latest);
-    assert!(!unseen::holds(site.folder.path(), &wrapped), "the wrapped key is in no file");
+    assert!(
+        !unseen::holds(site.folder.path(), &wrapped),
+        "the wrapped key is in no file"
+    );
     assert!(!unseen::holds(site.folder.path(), &row));
     let old = custody.vread(&by, observation_type(), &erased.id, 1).await;
     assert!(matches!(old, Err(CustodyError::Gone)));
-    custody.read(&by, observation_type(), &kept.id).await.unwrap();
+    custody
+        .read(&by, observation_type(), &kept.id)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +249,10 @@ async fn a_patient_without_a_wallet_is_held_in_escrow_and_enrolment_needs_all_br
     let mut enrolment = wallet.enrolment(ledger.network(), "hospital", &["payer"]);
     let id = custody.enroll(&by, enrolment.clone()).await.unwrap();
     let view = custody.subject_view(&id).unwrap();
-    assert_eq!((view.wallet_key, view.branches.len()), (Some(wallet.public()), 5));
+    assert_eq!(
+        (view.wallet_key, view.branches.len()),
+        (Some(wallet.public()), 5)
+    );
     write(&custody, update(patient(&id), None)).await.unwrap();
     enrolment.branches.truncate(3);
     let refused = custody.enroll(&by, enrolment).await;
@@ -202,6 +265,9 @@ async fn a_patient_without_a_wallet_is_held_in_escrow_and_enrolment_needs_all_br
     };
     custody.enroll(&by, more.clone()).await.unwrap();
     assert_eq!(custody.subject_view(&id).unwrap().branches.len(), 6);
-    let stranger = Enrolment { wallet_key: [9; 32], ..more };
+    let stranger = Enrolment {
+        wallet_key: [9; 32],
+        ..more
+    };
     assert!(custody.enroll(&by, stranger).await.is_err());
 }

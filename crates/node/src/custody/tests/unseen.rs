@@ -36,10 +36,19 @@ async fn p1_neither_ledger_nor_disk_hold_what_was_planted_or_its_hash() {
         create(planted_observation.clone()),
     ];
     let written = custody.write(&by, changes).await.unwrap();
-    let opened = custody.read(&by, written[1].resource_type, &written[1].id).await.unwrap();
-    custody.local_everything(&by, "planted-id-0815").await.unwrap();
+    let opened = custody
+        .read(&by, written[1].resource_type, &written[1].id)
+        .await
+        .unwrap();
+    custody
+        .local_everything(&by, "planted-id-0815")
+        .await
+        .unwrap();
     // Two versions, and two accesses of one subject.
-    eventually("anchored", || custody.outbox().in_flight == 0 && items(&ledger) >= 4).await;
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && items(&ledger) >= 4
+    })
+    .await;
     let content = |value: serde_json::Value, id: &str| resource(value).stored(id).unwrap();
     let planted = [
         b"Plantedfamily".to_vec(),
@@ -68,5 +77,9 @@ async fn p1_neither_ledger_nor_disk_hold_what_was_planted_or_its_hash() {
 }
 
 fn items(ledger: &Ledger) -> usize {
-    ledger.statements().iter().map(|one| one.items().len()).sum()
+    ledger
+        .statements()
+        .iter()
+        .map(|one| one.items().len())
+        .sum()
 }

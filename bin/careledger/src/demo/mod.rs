@@ -1,0 +1,5 @@
+//! `careledger demo`: four member organisations on this machine.
+
+mod processes;
+
+pub(crate) use processes::{Processes, free_ports};

@@ -1,0 +1,211 @@
+//! Where the files of a network and of its members are, and what is in them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use gateway::auth::ClientConfig;
+use ledger::genesis::Genesis;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+/// The folder of a network.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    folder: PathBuf,
+}
+
+/// The folder of one member.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberLayout {
+    folder: PathBuf,
+}
+
+/// `network.json`: what a client needs to know of the network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NetworkFile {
+    pub(crate) name: String,
+    /// The network id, hex.
+    pub(crate) network: String,
+    /// The genesis file, relative to the folder.
+    pub(crate) genesis: PathBuf,
+    pub(crate) members: Vec<MemberEntry>,
+}
+
+/// A member in `network.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MemberEntry {
+    pub(crate) member: String,
+    pub(crate) base_url: String,
+    /// The member's folder, relative to the network's.
+    pub(crate) folder: PathBuf,
+}
+
+/// `node.toml`: what a node is started with. Paths are relative to the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeFile {
+    pub(crate) member: String,
+    pub(crate) base_url: String,
+    /// Where the gateway listens.
+    pub(crate) listen: SocketAddr,
+    pub(crate) genesis: PathBuf,
+    pub(crate) keys: PathBuf,
+    /// Without it the passphrase is taken from `CARELEDGER_PASSPHRASE`.
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) data: PathBuf,
+    pub(crate) addresses: BTreeMap<String, AddressEntry>,
+    pub(crate) clients: Vec<ClientConfig>,
+}
+
+/// Where a member's node talks to other nodes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddressEntry {
+    pub(crate) consensus: SocketAddr,
+    pub(crate) exchange: SocketAddr,
+}
+
+/// What a client system needs to ask a member for tokens.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Credential {
+    pub(crate) client_id: String,
+    pub(crate) token_url: String,
+    /// A private JWK, OKP with Ed25519.
+    pub(crate) key: Value,
+}
+
+/// What opens a key file.
+pub(crate) struct Passphrase(Zeroizing<Vec<u8>>);
+
+impl Layout {
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    pub(crate) fn network_file(&self) -> PathBuf {
+        self.folder.join("network.json")
+    }
+
+    pub(crate) fn genesis_file(&self) -> PathBuf {
+        self.folder.join("genesis.cbor")
+    }
+
+    pub(crate) fn member(&self, member: &str) -> MemberLayout {
+        MemberLayout {
+            folder: self.folder.join(member),
+        }
+    }
+
+    pub(crate) fn is_founded(&self) -> bool {
+        self.network_file().exists()
+    }
+
+    pub(crate) fn read(&self) -> anyhow::Result<NetworkFile> {
+        read_json(&self.network_file())
+    }
+
+    /// Makes the folder; one with something in it is refused.
+    pub(super) fn claim(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        if fs::read_dir(&self.folder)?.next().is_some() {
+            anyhow::bail!("the folder is not empty: name another one");
+        }
+        Ok(())
+    }
+}
+
+impl MemberLayout {
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("node.toml")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("node.log")
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub(super) fn keys(&self) -> PathBuf {
+        self.folder.join("keys.bin")
+    }
+
+    pub(super) fn passphrase(&self) -> PathBuf {
+        self.folder.join("passphrase")
+    }
+
+    pub(super) fn certificate(&self, name: &str) -> PathBuf {
+        self.folder.join("certificates").join(format!("{name}.pem"))
+    }
+
+    pub(crate) fn credential(&self, client: &str) -> PathBuf {
+        self.folder.join("clients").join(format!("{client}.json"))
+    }
+
+    pub(super) fn make(&self) -> anyhow::Result<()> {
+        for folder in ["certificates", "clients", "data"] {
+            fs::create_dir_all(self.folder.join(folder))?;
+        }
+        Ok(())
+    }
+}
+
+impl NodeFile {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))
+    }
+}
+
+impl Passphrase {
+    /// From a file, whose last line end does not count, or else from the environment.
+    pub(crate) fn find(file: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(file) = file {
+            let bytes = fs::read(file)
+                .with_context(|| format!("the passphrase file {}", file.display()))?;
+            let mut bytes = Zeroizing::new(bytes);
+            while bytes.last().is_some_and(u8::is_ascii_whitespace) {
+                bytes.pop();
+            }
+            return Ok(Self(bytes));
+        }
+        let variable = std::env::var("CARELEDGER_PASSPHRASE");
+        let text = variable.context("set CARELEDGER_PASSPHRASE, or name a passphrase file")?;
+        Ok(Self(Zeroizing::new(text.into_bytes())))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+pub(crate) fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Genesis::decode(&bytes).with_context(|| format!("{} is no genesis", path.display()))
+}
+
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is malformed", path.display()))
+}
+
+/// Writes a file that only its owner may read.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(bytes)?;
+    Ok(())
+}

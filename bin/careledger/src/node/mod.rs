@@ -1,0 +1,211 @@
+//! `careledger node`: runs one member's node until it is told to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ::node::chain::Clock;
+use ::node::outbox::OutboxConfig;
+use ::node::{Node, NodeConfig, PeerAddress};
+use anyhow::Context as _;
+use clap::Args;
+use gateway::auth::{SigningFailed, TokenSigner};
+use gateway::enrolment::MemberKey;
+use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
+use ledger::ids::{Digest, MemberName};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use vault::keystore::{FileKeyStore, KeyStore, SecretName};
+use vault::wrap::WrappedKey;
+
+use crate::network::{NodeFile, Passphrase, read_genesis};
+
+const TOKEN_SECONDS: u64 = 15 * 60;
+const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs a node.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  careledger node --config net/hospital/node.toml")]
+pub(crate) struct NodeArgs {
+    /// The node's configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// Stops when standard input ends, so that the node does not outlive what started it.
+    #[arg(long)]
+    until_stdin_ends: bool,
+}
+
+pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
+    let file = NodeFile::read(&args.config)?;
+    let folder = args.config.parent().unwrap_or(Path::new(".")).to_owned();
+    let keys = open_keys(&file, &folder)?;
+    let listener = TcpListener::bind(file.listen)
+        .await
+        .with_context(|| format!("the gateway cannot listen on {}", file.listen))?;
+    let node = Node::start(node_config(&file, &folder, &keys)?).await?;
+    let gateway = gateway(&file, &node, &keys)?;
+    let ended = node.ended();
+    let stop = stop_signal(args.until_stdin_ends);
+    tracing::info!(member = %file.member, address = %file.listen, "the node is up");
+    let (asked, until_asked) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(gateway::serve(listener, gateway.router(), async move {
+        // Either way it is time to stop.
+        let _asked = until_asked.await;
+    }));
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        ended = ended => ended.context("consensus ended"),
+    };
+    tracing::info!(member = %file.member, "the node is stopping");
+    drop(asked);
+    serving.await??;
+    node.stop().await?;
+    outcome
+}
+
+pub(crate) fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
+    let passphrase = file.passphrase_file.as_ref().map(|path| folder.join(path));
+    let passphrase = Passphrase::find(passphrase.as_deref())?;
+    let path = folder.join(&file.keys);
+    let store = FileKeyStore::open(&path, passphrase.bytes())
+        .with_context(|| format!("the key file {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+pub(crate) fn node_config(
+    file: &NodeFile,
+    folder: &Path,
+    keys: &Arc<dyn KeyStore>,
+) -> anyhow::Result<NodeConfig> {
+    let address = |entry: &crate::network::AddressEntry| PeerAddress {
+        consensus: entry.consensus,
+        exchange: entry.exchange,
+    };
+    Ok(NodeConfig {
+        member: member(&file.member)?,
+        directory: folder.join(&file.data),
+        genesis: read_genesis(&folder.join(&file.genesis))?,
+        addresses: file
+            .addresses
+            .iter()
+            .map(|(name, entry)| Ok((member(name)?, address(entry))))
+            .collect::<anyhow::Result<_>>()?,
+        keys: Arc::clone(keys),
+        outbox: OutboxConfig::default(),
+        block_interval: BLOCK_INTERVAL,
+        exchange_timeout: EXCHANGE_TIMEOUT,
+        clock: milliseconds(),
+    })
+}
+
+fn member(name: &str) -> anyhow::Result<MemberName> {
+    name.parse()
+        .with_context(|| format!("`{name}` is no member's name"))
+}
+
+fn milliseconds() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+    })
+}
+
+fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Result<Gateway> {
+    let certificate = node
+        .chain
+        .genesis()
+        .members
+        .iter()
+        .find(|member| member.name.as_str() == file.member)
+        .map(|member| Digest::of(&member.node))
+        .context("the genesis does not name this member")?;
+    let (chain, custody) = (node.chain.clone(), node.custody.clone());
+    Ok(Gateway::new(GatewayParts {
+        base_url: file.base_url.clone(),
+        identity: NodeIdentity {
+            member: member(&file.member)?,
+            network: node.chain.network(),
+            hpke_key: keys.hpke_public_key(&SecretName::exchange())?.0,
+            certificate,
+            has_test_clock: false,
+        },
+        custody: node.custody.clone(),
+        network: Arc::new(node.exchange.clone()),
+        status: StatusSource::new(move || NodeStatus {
+            height: chain.tip().height.0,
+            outbox_depth: u64::try_from(custody.outbox().in_flight).unwrap_or(u64::MAX),
+            is_ready: true,
+        }),
+        clients: file.clients.clone(),
+        signer: token_signer(keys)?,
+        token_seconds: TOKEN_SECONDS,
+        clock: gateway::auth::Clock::system(),
+        member_key: member_key(keys),
+        serves_metrics: true,
+    })?)
+}
+
+fn token_signer(keys: &Arc<dyn KeyStore>) -> anyhow::Result<TokenSigner> {
+    let public_key = keys.public_key(&SecretName::token())?;
+    let keys = Arc::clone(keys);
+    Ok(TokenSigner::new(public_key, move |bytes| {
+        let signature = keys.sign(&SecretName::token(), bytes);
+        signature.map_err(|_| SigningFailed)
+    }))
+}
+
+fn member_key(keys: &Arc<dyn KeyStore>) -> MemberKey {
+    let keys = Arc::clone(keys);
+    MemberKey::new(move |info, bound, sealed| {
+        let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
+        let wrapped = WrappedKey {
+            encapsulated: *encapsulated,
+            ciphertext: ciphertext.to_vec(),
+        };
+        let opened = keys.unwrap_for(&SecretName::exchange(), info, bound, &wrapped);
+        opened.ok().map(|clear| clear.into_vec().into())
+    })
+}
+
+/// Resolves at Ctrl-C, at SIGTERM, and if wished when standard input ends.
+async fn stop_signal(until_stdin_ends: bool) {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
+        () = stdin_ended(), if until_stdin_ends => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}
+
+async fn stdin_ended() {
+    let mut stdin = tokio::io::stdin();
+    let mut ignored = [0; 64];
+    while let Ok(count) = stdin.read(&mut ignored).await {
+        if count == 0 {
+            return;
+        }
+    }
+}

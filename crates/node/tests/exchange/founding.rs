@@ -1,0 +1,149 @@
+//! A network of whole nodes in one process.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::ids::{BlockTime, MemberName};
+use node::custody::Requester;
+use node::outbox::OutboxConfig;
+use node::{Node, NodeConfig, PeerAddress};
+use tempfile::TempDir;
+use vault::certificate::MemberCa;
+use vault::keystore::{FileKeyStore, KdfCost, KeyStore, SecretKind, SecretName, Signer};
+
+const CHEAP: KdfCost = KdfCost {
+    memory_kib: 8,
+    iterations: 1,
+    lanes: 1,
+};
+
+pub(crate) struct Founding {
+    genesis: Genesis,
+    keys: BTreeMap<MemberName, Arc<dyn KeyStore>>,
+    addresses: BTreeMap<MemberName, PeerAddress>,
+    folder: TempDir,
+}
+
+impl Founding {
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut keys = BTreeMap::new();
+        let mut members = Vec::new();
+        let mut addresses = BTreeMap::new();
+        for name in names {
+            let member: MemberName = name.parse().unwrap();
+            let store = FileKeyStore::create(&folder.path().join(name), b"words", CHEAP).unwrap();
+            let signing = [
+                SecretName::member_ca(),
+                SecretName::node(),
+                SecretName::validator(),
+            ];
+            for secret in signing {
+                store.generate(secret, SecretKind::Signing).unwrap();
+            }
+            store.generate_wrapping_key(1).unwrap();
+            let store: Arc<dyn KeyStore> = Arc::new(store);
+            members.push(seat(&member, &store));
+            keys.insert(member.clone(), store);
+            addresses.insert(
+                member,
+                PeerAddress {
+                    consensus: free(),
+                    exchange: free(),
+                },
+            );
+        }
+        let genesis = Genesis {
+            name: "test".to_owned(),
+            time: BlockTime(now()),
+            members,
+        };
+        Self {
+            genesis,
+            keys,
+            addresses,
+            folder,
+        }
+    }
+
+    pub(crate) async fn start_all(&self) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for member in &self.genesis.members {
+            nodes.push(self.start(&member.name).await);
+        }
+        nodes
+    }
+
+    async fn start(&self, member: &MemberName) -> Node {
+        let config = NodeConfig {
+            member: member.clone(),
+            directory: self.folder.path().join(format!("{member}-data")),
+            genesis: self.genesis.clone(),
+            addresses: self.addresses.clone(),
+            keys: Arc::clone(&self.keys[member]),
+            outbox: OutboxConfig {
+                cadence: Duration::from_millis(20),
+                ..OutboxConfig::default()
+            },
+            block_interval: Duration::from_millis(300),
+            exchange_timeout: Duration::from_secs(10),
+            clock: Arc::new(now),
+        };
+        Node::start(config).await.unwrap()
+    }
+}
+
+fn seat(member: &MemberName, keys: &Arc<dyn KeyStore>) -> Member {
+    let signer = Signer::new(Arc::clone(keys), SecretName::member_ca()).unwrap();
+    let authority = MemberCa::new(member.as_str(), signer);
+    let since = now() / 1_000 - 60;
+    let node = keys.public_key(&SecretName::node()).unwrap();
+    let node = authority
+        .certify_node(&node, member.as_str(), since)
+        .unwrap();
+    let validator = keys.public_key(&SecretName::validator()).unwrap();
+    Member {
+        name: member.clone(),
+        authority: authority.certify_itself(since).unwrap().der().to_vec(),
+        node: node.der().to_vec(),
+        validator: Some(PublicKey(validator)),
+    }
+}
+
+/// Waits until nothing of this member is on its way to the ledger.
+pub(crate) async fn until_anchored(node: &Node) {
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        if node.custody.outbox().in_flight == 0 {
+            return;
+        }
+    }
+    panic!("not anchored in time");
+}
+
+pub(crate) fn clinician(member: &str) -> Requester {
+    Requester {
+        member: member.parse().unwrap(),
+        client: "ehr".to_owned(),
+        practitioner: Some("Practitioner/p1".to_owned()),
+        role: Some("physician".to_owned()),
+        patient: None,
+        purpose: "TREAT".to_owned(),
+        request_id: None,
+    }
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}

@@ -1,0 +1,191 @@
+//! Whole nodes that ask each other for records: real consensus, real TLS, real disks.
+
+mod founding;
+mod wallet;
+
+use std::time::Duration;
+
+use founding::{Founding, clinician};
+use interop::fhir::{Resource, ResourceType};
+use ledger::ids::MemberName;
+use node::Node;
+use node::custody::{Change, CustodyError, ReceiptState, Requester};
+use serde_json::{Value, json};
+use wallet::Wallet;
+
+const NAMES: [&str; 2] = ["clinic", "hospital"];
+
+fn name(member: &str) -> MemberName {
+    member.parse().unwrap()
+}
+
+fn laboratory_result(patient: &str) -> Value {
+    json!({"resourceType": "Observation", "status": "final",
+        "category": [{"coding": [{"system":
+            "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
+        "subject": {"reference": format!("Patient/{patient}")},
+        "effectiveDateTime": "2026-05-01"})
+}
+
+fn condition(patient: &str) -> Value {
+    json!({"resourceType": "Condition",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "38341003"}]},
+        "subject": {"reference": format!("Patient/{patient}")}})
+}
+
+async fn create(node: &Node, by: &Requester, resource: Value) -> String {
+    let resource = Resource::from_value(resource).unwrap();
+    let change = Change::Create { resource, id: None };
+    let written = node.custody.write(by, vec![change]).await.unwrap();
+    let one = &written[0];
+    until_final(node, by, one.resource_type, &one.id).await;
+    one.id.clone()
+}
+
+async fn until_final(node: &Node, by: &Requester, resource_type: ResourceType, id: &str) {
+    for _ in 0..500 {
+        let state = node.custody.receipt(by, resource_type, id, 1).await;
+        if matches!(state, Ok(ReceiptState::Final(_))) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not final in time");
+}
+
+/// Patient ids at the clinic and at the hospital, and a laboratory result at the hospital.
+async fn enrolled(nodes: &[Node], wallet: &Wallet) -> (String, String, String) {
+    let [clinic, hospital] = nodes else { panic!() };
+    let network = clinic.chain.network();
+    let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
+    let at_clinic = wallet.enrolment(network, "clinic", &NAMES);
+    let at_clinic = clinic.custody.enroll(&doctor, at_clinic).await.unwrap();
+    let at_hospital = wallet.enrolment(network, "hospital", &NAMES);
+    let at_hospital = hospital.custody.enroll(&sister, at_hospital).await.unwrap();
+    let result = create(hospital, &sister, laboratory_result(&at_hospital)).await;
+    (at_clinic, at_hospital, result)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
+    let founding = Founding::of(&NAMES);
+    let nodes = founding.start_all().await;
+    let [clinic, hospital] = nodes.as_slice() else {
+        panic!()
+    };
+    let wallet = Wallet::new(7);
+    let (at_clinic, at_hospital, result) = enrolled(&nodes, &wallet).await;
+    let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
+    let diagnosis = create(hospital, &sister, condition(&at_hospital)).await;
+    let observation = ResourceType::parse("Observation").unwrap();
+    let open = async |id: &str, resource_type| {
+        let member = name("hospital");
+        clinic
+            .exchange
+            .open(&doctor, &at_clinic, &member, resource_type, id)
+            .await
+    };
+
+    let denied = open(&result, observation).await;
+    assert!(
+        matches!(denied, Err(CustodyError::Denied { .. })),
+        "{denied:?}"
+    );
+
+    // The patient files a consent through the clinic; the hospital learns of it from the ledger.
+    let grant = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "active");
+    let filed = clinic
+        .custody
+        .write(&doctor, vec![Change::File(grant)])
+        .await
+        .unwrap();
+    until_final(clinic, &doctor, ResourceType::CONSENT, &filed[0].id).await;
+    let opened = open(&result, observation).await.unwrap();
+    assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
+    assert_eq!(opened.member, name("hospital"));
+
+    // Other types stay closed, and the record as a whole says so.
+    let other = open(&diagnosis, ResourceType::parse("Condition").unwrap()).await;
+    assert!(
+        matches!(other, Err(CustodyError::Denied { .. })),
+        "{other:?}"
+    );
+    let everything = clinic
+        .exchange
+        .everything(&doctor, &at_clinic)
+        .await
+        .unwrap();
+    assert_eq!(everything.entries.len(), 1);
+    assert_eq!(
+        everything.withheld.iter().map(|one| one.count).sum::<u32>(),
+        1
+    );
+    assert!(everything.unreachable.is_empty());
+
+    // Withdrawn, it denies at the next read.
+    let mut withdrawal = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "inactive");
+    withdrawal.id = Some(filed[0].id.clone());
+    let written = clinic
+        .custody
+        .write(&doctor, vec![Change::File(withdrawal)])
+        .await
+        .unwrap();
+    founding::until_anchored(clinic).await;
+    assert_eq!(written[0].version, 2);
+    let denied = open(&result, observation).await;
+    assert!(
+        matches!(denied, Err(CustodyError::Denied { .. })),
+        "{denied:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p7_both_members_put_every_attempt_on_record() {
+    let founding = Founding::of(&NAMES);
+    let nodes = founding.start_all().await;
+    let [clinic, hospital] = nodes.as_slice() else {
+        panic!()
+    };
+    let wallet = Wallet::new(8);
+    let (at_clinic, at_hospital, result) = enrolled(&nodes, &wallet).await;
+    let observation = ResourceType::parse("Observation").unwrap();
+    let doctor = clinician("clinic");
+    let member = name("hospital");
+    let denied = clinic
+        .exchange
+        .open(&doctor, &at_clinic, &member, observation, &result)
+        .await;
+    assert!(denied.is_err());
+
+    let own = |member: &str, patient: &str| Requester {
+        patient: Some(patient.to_owned()),
+        practitioner: None,
+        purpose: "PATRQT".to_owned(),
+        ..clinician(member)
+    };
+    founding::until_anchored(clinic).await;
+    founding::until_anchored(hospital).await;
+    let asked = clinic
+        .custody
+        .access_history(&own("clinic", &at_clinic))
+        .unwrap();
+    let decided = hospital
+        .custody
+        .access_history(&own("hospital", &at_hospital))
+        .unwrap();
+    let denials = wallet::decisions(&decided);
+    assert!(
+        denials
+            .iter()
+            .any(|one| one.requester == name("clinic") && one.denied)
+    );
+    assert!(!wallet::decisions(&asked).is_empty());
+    assert!(
+        asked
+            .iter()
+            .chain(&decided)
+            .all(|entry| entry.receipt.is_some())
+    );
+}
