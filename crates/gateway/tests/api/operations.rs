@@ -8,7 +8,7 @@ use contracts::export::{Export, verify};
 use ledger::receipt::Receipt;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Ask, Site, Wallet, consent, observation};
+use crate::support::{Answer, Ask, Site, Wallet, consent, observation, patient};
 
 fn parts(entry: &Value, name: &str) -> Vec<Value> {
     let parts = entry["part"].as_array().unwrap().iter();
@@ -157,6 +157,61 @@ async fn a_wallet_enrols_grants_more_branches_and_files_consents() {
         .problem(403, "forbidden");
     let read = site.get(&token, &path).await;
     assert_eq!(read.json()["status"], "inactive", "{}", read.text);
+}
+
+#[tokio::test]
+async fn a_wallet_reads_its_patients_record_and_no_other() {
+    let site = Site::new();
+    let wallet = Wallet::new(3);
+    let id = wallet.enroll(&site).await;
+    let (ehr, token) = (site.ehr().await, wallet.token(&site, &id).await);
+    site.ask(&ehr, "PUT", &format!("/Patient/{id}"), &patient(&id))
+        .await;
+    site.patient(&ehr, "other").await;
+    let mut ids = Vec::new();
+    for patient in [id.as_str(), "other"] {
+        let created = site
+            .ask(&ehr, "POST", "/Observation", &observation(patient, "718-7"))
+            .await;
+        ids.push(created.json()["id"].as_str().unwrap().to_owned());
+    }
+    for path in [
+        format!("/Patient/{id}"),
+        format!("/Patient/{id}/_history"),
+        format!("/Patient/{id}/_history/1"),
+        format!("/Patient/{id}/$everything"),
+        format!("/Observation/{}", ids[0]),
+        format!("/Observation?patient={id}"),
+    ] {
+        let answer = site.get(&token, &path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(
+            !answer.text.contains(&ids[1]) && !answer.text.contains("other"),
+            "{path}"
+        );
+    }
+    for path in [
+        "/Patient/other".to_owned(),
+        "/Patient/other/_history".to_owned(),
+        "/Patient/other/$everything".to_owned(),
+        "/Patient/other/$receipt".to_owned(),
+        "/Patient/other/$open?member=hospital&reference=Observation/o1".to_owned(),
+        "/Patient/other/$access-history".to_owned(),
+        format!("/Observation/{}", ids[1]),
+        format!("/Observation/{}/_history/1/$receipt", ids[1]),
+        "/Observation".to_owned(),
+        "/Observation?patient=other".to_owned(),
+        format!("/Observation?patient={id},other"),
+    ] {
+        site.get(&token, &path).await.problem(403, "forbidden");
+    }
+    let own = format!("/Patient/{id}");
+    site.ask(&token, "PUT", &own, &patient(&id))
+        .await
+        .problem(403, "forbidden");
+    site.ask(&token, "DELETE", &own, &Value::Null)
+        .await
+        .problem(403, "forbidden");
 }
 
 #[tokio::test]
