@@ -20,6 +20,15 @@ pub fn keys<'a>(member: &'a MemberName, items: &'a [Item]) -> impl Iterator<Item
         .flat_map(move |item| item.tags.map(|tag| StateKey::of_tag(member, tag)))
 }
 
+/// What the state holds under `keys` once their statement is at `index` of the log: index and item's number, as
+/// eight and two big-endian bytes.
+pub fn entries(keys: &[StateKey], index: u64) -> impl Iterator<Item = (StateKey, Vec<u8>)> {
+    (0_u16..).zip(keys.chunks(2)).flat_map(move |(item, pair)| {
+        let value = [index.to_be_bytes().as_slice(), &item.to_be_bytes()].concat();
+        pair.iter().map(move |key| (*key, value.clone()))
+    })
+}
+
 /// Accepts the items whose places are `keys`, given which of them are `used`; adds them to `used` if all are free.
 pub fn decide(keys: &[StateKey], used: &mut BTreeSet<StateKey>) -> Result<(), Rejection> {
     let mut fresh = BTreeSet::new();

@@ -87,6 +87,9 @@ pub enum ExportError {
     /// The content is not what the descriptor says.
     #[error("the content is not the one that the descriptor names")]
     OtherContent,
+    /// The receipt shows the absence of something else than the next version.
+    #[error("the receipt shows a tag absent that is not the next version's")]
+    AbsenceOfAnother,
 }
 
 impl Export {
@@ -126,6 +129,9 @@ where
     if !content_is_of(&export.content, &record) {
         return Err(ExportError::OtherContent);
     }
+    if recorded.absent.iter().any(|tag| *tag != record.next) {
+        return Err(ExportError::AbsenceOfAnother);
+    }
     Ok(Verified {
         member: recorded.member,
         author: record.author,
@@ -136,7 +142,7 @@ where
         recorded_at: record.recorded_at,
         height: recorded.height,
         time: recorded.time,
-        latest: recorded.absent.contains(&record.next),
+        latest: !recorded.absent.is_empty(),
     })
 }
 

@@ -9,3 +9,4 @@ pub mod export;
 pub mod machine;
 pub mod membership;
 pub mod rejection;
+pub mod replay;

@@ -7,6 +7,7 @@
 
 pub mod block;
 pub mod codec;
+pub mod dump;
 pub mod finality;
 pub mod genesis;
 pub mod ids;

@@ -277,6 +277,21 @@ fn an_exception_applies_only_where_the_rule_around_it_does() {
 }
 
 #[test]
+fn a_rule_that_does_not_decide_itself_lets_one_within_it_decide() {
+    let hiv = json!({ "type": "permit", "securityLabel": codes(&["HIV"]) });
+    let clinic = rule("permit", &["clinic"], json!({ "provision": [hiv] }));
+    check(
+        &[rule("deny", &[], json!({ "provision": [clinic] }))],
+        "
+        clinic TREAT Observation           => permit
+        clinic TREAT Observation label=HIV => permit
+        clinic TREAT Observation label=PSY => deny
+        payer  TREAT Observation label=HIV => deny
+    ",
+    );
+}
+
+#[test]
 fn any_deny_wins_over_the_permits_of_other_consents() {
     let deny_conditions = rule("deny", &[], json!({ "class": types(&["Condition"]) }));
     check(

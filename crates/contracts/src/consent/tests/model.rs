@@ -153,7 +153,7 @@ fn provision() -> impl Strategy<Value = Provision> {
     };
     let leaf = rule(Vec::new());
     let tree = leaf.prop_recursive(3, 12, 3, move |inner| {
-        prop::collection::vec(inner, 0..3).prop_flat_map(rule.clone())
+        prop::collection::vec(inner, 0..3).prop_flat_map(rule)
     });
     (tree, prop::bool::weighted(0.3)).prop_map(|(mut tree, carries_only)| {
         if carries_only {
