@@ -3,11 +3,15 @@
 mod bench;
 mod client;
 mod demo;
+mod dump;
 mod import;
 mod network;
 mod node;
 mod progress;
+mod receipt;
+mod status;
 mod synth;
+mod token;
 mod wallet;
 
 use std::process::ExitCode;
@@ -29,6 +33,10 @@ enum Command {
     Wallet(wallet::WalletArgs),
     Import(import::ImportArgs),
     Synth(synth::SynthArgs),
+    Receipt(receipt::ReceiptArgs),
+    Status(status::StatusArgs),
+    Token(token::TokenArgs),
+    Dump(dump::DumpArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -44,6 +52,10 @@ async fn main() -> ExitCode {
         Command::Wallet(args) => wallet::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Synth(args) => synth::run(&args),
+        Command::Receipt(args) => receipt::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Dump(args) => dump::run(&args),
         Command::Bench(args) => bench::run(args).await,
     };
     match outcome {

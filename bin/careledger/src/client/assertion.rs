@@ -21,9 +21,9 @@ const PKCS8: [u8; 16] = [
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     /// v3-ActReason code.
-    pub(crate) purpose: &'static str,
-    pub(crate) practitioner: Option<&'static str>,
-    pub(crate) role: Option<&'static str>,
+    pub(crate) purpose: String,
+    pub(crate) practitioner: Option<String>,
+    pub(crate) role: Option<String>,
 }
 
 /// A client's id and key.
@@ -31,7 +31,7 @@ pub(crate) struct User {
 pub(crate) struct ClientKey {
     client_id: String,
     seed: Zeroizing<[u8; 32]>,
-    scope: &'static str,
+    scope: String,
 }
 
 impl std::fmt::Debug for ClientKey {
@@ -46,34 +46,34 @@ impl ClientKey {
         Self {
             client_id: format!("wallet-{patient_id}"),
             seed,
-            scope: "patient/*.cruds",
+            scope: "patient/*.cruds".to_owned(),
         }
     }
 
     /// A client system, from its credential file.
-    pub(crate) fn of_system(credential: &Credential, scope: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn of_system(credential: &Credential, scope: &str) -> anyhow::Result<Self> {
         let seed = credential.key.get("d").and_then(Value::as_str);
         let seed = seed.and_then(|seed| URL_SAFE_NO_PAD.decode(seed).ok());
         let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed).ok());
         Ok(Self {
             client_id: credential.client_id.clone(),
             seed: Zeroizing::new(seed.context("the credential has no Ed25519 key")?),
-            scope,
+            scope: scope.to_owned(),
         })
     }
 
-    pub(super) fn scope(&self) -> &'static str {
-        self.scope
+    pub(super) fn scope(&self) -> &str {
+        &self.scope
     }
 
     pub(super) fn assertion(&self, token_url: &str, user: &User) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut b2b = json!({ "version": "1", "purpose_of_use": [user.purpose] });
-        if let Some(practitioner) = user.practitioner {
-            b2b["subject_id"] = practitioner.into();
+        if let Some(practitioner) = &user.practitioner {
+            b2b["subject_id"] = practitioner.as_str().into();
         }
-        if let Some(role) = user.role {
-            b2b["subject_role"] = role.into();
+        if let Some(role) = &user.role {
+            b2b["subject_role"] = role.as_str().into();
         }
         let claims = json!({
             "iss": self.client_id,

@@ -121,7 +121,7 @@ impl<'a> Importer<'a> {
             let ehr =
                 ClientKey::of_system(&read_json(&of_member.credential("ehr"))?, "system/*.cruds")?;
             let user = User {
-                purpose: "TREAT",
+                purpose: "TREAT".to_owned(),
                 practitioner: None,
                 role: None,
             };

@@ -129,9 +129,9 @@ async fn enroll(view: &View, folder: &WalletFolder, args: EnrollArgs) -> anyhow:
 pub(crate) fn clerk(view: &View, member: &str, credential: &Path) -> anyhow::Result<Client> {
     let key = ClientKey::of_system(&read_json(credential)?, "system/Patient.cruds")?;
     let user = User {
-        purpose: "HOPERAT",
+        purpose: "HOPERAT".to_owned(),
         practitioner: None,
-        role: Some("clerk"),
+        role: Some("clerk".to_owned()),
     };
     Ok(Client::new(&view.http, view.base_url(member)?, key, user))
 }

@@ -145,7 +145,7 @@ impl Wallet {
     pub(crate) fn client(&self, view: &View, member: &str) -> anyhow::Result<Client> {
         let key = ClientKey::of_wallet(self.patient_at(member)?, self.signing_seed());
         let user = User {
-            purpose: "PATRQT",
+            purpose: "PATRQT".to_owned(),
             practitioner: None,
             role: None,
         };

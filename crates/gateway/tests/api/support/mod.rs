@@ -73,6 +73,7 @@ impl Site {
                 has_test_clock: false,
             },
             custody: custody(member, &folder, &ledger),
+            ledger: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
             status: StatusSource::new(|| NodeStatus {
                 height: 1,
