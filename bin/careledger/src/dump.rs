@@ -13,8 +13,10 @@ use crate::network::{NodeFile, read_genesis};
 
 /// Writes every final block of a node that is not running to a file that `careledger-verify log` reads.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  careledger dump --config net/payer/node.toml --out ledger.dump\n  \
-    careledger-verify log ledger.dump --genesis net/genesis.cbor")]
+#[command(
+    after_help = "Example:\n  careledger dump --config net/payer/node.toml --out ledger.dump\n  \
+    careledger-verify log ledger.dump --genesis net/genesis.cbor"
+)]
 pub(crate) struct DumpArgs {
     /// The node's configuration.
     #[arg(long)]
@@ -25,7 +27,11 @@ pub(crate) struct DumpArgs {
 
 pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     let height = dump(&args.config, &args.out)?;
-    writeln!(std::io::stdout(), "blocks 1 to {height} are in {}", args.out.display())?;
+    writeln!(
+        std::io::stdout(),
+        "blocks 1 to {height} are in {}",
+        args.out.display()
+    )?;
     Ok(())
 }
 
@@ -35,8 +41,12 @@ pub(crate) fn dump(config: &Path, out: &Path) -> anyhow::Result<u64> {
     let folder = config.parent().unwrap_or(Path::new("."));
     let genesis = read_genesis(&folder.join(&file.genesis))?;
     let directory = folder.join(&file.data).join("chain");
-    let chain = Chain::open(genesis, &directory, Arc::new(|| 0))
-        .with_context(|| format!("the ledger of {} cannot be opened: is its node running?", file.member))?;
+    let chain = Chain::open(genesis, &directory, Arc::new(|| 0)).with_context(|| {
+        format!(
+            "the ledger of {} cannot be opened: is its node running?",
+            file.member
+        )
+    })?;
     let out = File::create(out).with_context(|| format!("{} cannot be written", out.display()))?;
     Ok(chain.dump(BufWriter::new(out))?.0)
 }

@@ -37,6 +37,7 @@ enum Command {
     Status(status::StatusArgs),
     Token(token::TokenArgs),
     Dump(dump::DumpArgs),
+    Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -56,6 +57,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Dump(args) => dump::run(&args),
+        Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     };
     match outcome {

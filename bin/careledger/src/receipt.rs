@@ -15,9 +15,11 @@ const ATTEMPTS: u32 = 60;
 
 /// Fetches a record with its receipt into a file that `careledger-verify export` checks offline.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  careledger receipt --credential net/clinic/clients/ehr.json \
+#[command(
+    after_help = "Example:\n  careledger receipt --credential net/clinic/clients/ehr.json \
 Observation/4711 --out result.export\n  \
-    careledger-verify export result.export --genesis net/genesis.cbor")]
+    careledger-verify export result.export --genesis net/genesis.cbor"
+)]
 pub(crate) struct ReceiptArgs {
     /// The credential of a system that may read the record.
     #[arg(long)]
@@ -30,7 +32,10 @@ pub(crate) struct ReceiptArgs {
 
 pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
-    let base_url = credential.token_url.trim_end_matches("/oauth2/token").to_owned();
+    let base_url = credential
+        .token_url
+        .trim_end_matches("/oauth2/token")
+        .to_owned();
     let user = User {
         purpose: "TREAT".to_owned(),
         practitioner: None,
@@ -41,7 +46,12 @@ pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
     let export = fetch(&client, &args.record).await?;
     fs::write(&args.out, export)
         .with_context(|| format!("{} cannot be written", args.out.display()))?;
-    writeln!(std::io::stdout(), "{} is in {}", args.record, args.out.display())?;
+    writeln!(
+        std::io::stdout(),
+        "{} is in {}",
+        args.record,
+        args.out.display()
+    )?;
     Ok(())
 }
 

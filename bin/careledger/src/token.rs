@@ -10,8 +10,10 @@ use crate::network::{Credential, read_json};
 
 /// Prints an access token of a client system, for `curl` and other tools.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  TOKEN=$(careledger token --credential net/clinic/clients/ehr.json)\n  \
-    curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8101/fhir/Patient")]
+#[command(
+    after_help = "Example:\n  TOKEN=$(careledger token --credential net/clinic/clients/ehr.json)\n  \
+    curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8101/fhir/Patient"
+)]
 pub(crate) struct TokenArgs {
     /// The system's credential file.
     #[arg(long)]
@@ -32,7 +34,10 @@ pub(crate) struct TokenArgs {
 
 pub(crate) async fn run(args: TokenArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
-    let base_url = credential.token_url.trim_end_matches("/oauth2/token").to_owned();
+    let base_url = credential
+        .token_url
+        .trim_end_matches("/oauth2/token")
+        .to_owned();
     let user = User {
         purpose: args.purpose,
         practitioner: args.practitioner,

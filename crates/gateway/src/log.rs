@@ -46,7 +46,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
         }
         Err(SubmitError::Store(error)) => {
             tracing::error!(%error, "a statement cannot be taken");
-            refusal(StatusCode::SERVICE_UNAVAILABLE, 0, "the ledger is unavailable")
+            refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                0,
+                "the ledger is unavailable",
+            )
         }
     }
 }

@@ -43,6 +43,35 @@ pub(crate) struct Summary {
     /// What was not accepted, and why.
     pub(crate) rejected: Vec<String>,
     pub(crate) seconds: f64,
+    /// The records, as they are known now.
+    #[serde(skip)]
+    pub(crate) records: Vec<Record>,
+}
+
+/// A record that was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The patient's wallet.
+    pub(crate) wallet: String,
+    pub(crate) member: String,
+    /// FHIR type and id at the member.
+    pub(crate) reference: String,
+    pub(crate) traits: Traits,
+}
+
+/// What decisions on a record depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) is_restricted: bool,
+    pub(crate) is_laboratory: bool,
+    /// Whether it was there before.
+    pub(crate) is_found: bool,
+}
+
+impl Record {
+    pub(crate) fn kind(&self) -> &str {
+        self.reference.split('/').next().unwrap_or_default()
+    }
 }
 
 impl Summary {
@@ -79,7 +108,7 @@ impl Source {
         }
     }
 
-    fn bundle(&self) -> anyhow::Result<Value> {
+    pub(crate) fn bundle(&self) -> anyhow::Result<Value> {
         match self {
             Self::Synthetic(seed, index) => Ok(interop::synth::patient_bundle(*seed, *index)),
             Self::File(path) => read_json(path),
@@ -183,14 +212,11 @@ impl<'a> Importer<'a> {
             let desk = self.desks.get(member);
             let desk = desk.with_context(|| format!("the network has no member `{member}`"))?;
             wallet.enroll(self.view, member, &desk.clerk).await?;
-            let accepted = self.part(&wallet, member, desk, part).await?;
+            let records = self.part(&wallet, member, desk, part).await?;
             self.folder.save(&wallet)?;
-            *summary
-                .lock()
-                .await
-                .resources
-                .entry(member.to_owned())
-                .or_default() += accepted;
+            let mut summary = summary.lock().await;
+            *summary.resources.entry(member.to_owned()).or_default() += records.len();
+            summary.records.extend(records);
         }
         Ok(())
     }
@@ -201,15 +227,32 @@ impl<'a> Importer<'a> {
         member: &str,
         desk: &Desk,
         part: Value,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<Vec<Record>> {
         let transaction = prepare::transaction(part, wallet.patient_at(member)?);
         let answer = desk.ehr.post("", &Request::json(&transaction)).await?;
         let answer = answer
             .ok()
             .with_context(|| format!("{member} refused the bundle"))?
             .json()?;
-        let entries = answer.get("entry").and_then(Value::as_array);
-        Ok(entries.map_or(0, Vec::len))
+        let sent = transaction.get("entry").and_then(Value::as_array);
+        let answered = answer.get("entry").and_then(Value::as_array);
+        let pairs = sent
+            .into_iter()
+            .flatten()
+            .zip(answered.into_iter().flatten());
+        pairs
+            .map(|(sent, answered)| {
+                let location = answered
+                    .pointer("/response/location")
+                    .and_then(Value::as_str);
+                Ok(Record {
+                    wallet: wallet.name.clone(),
+                    member: member.to_owned(),
+                    reference: prepare::reference(location.unwrap_or_default())?,
+                    traits: prepare::traits(sent, answered)?,
+                })
+            })
+            .collect()
     }
 }
 

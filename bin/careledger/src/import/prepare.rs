@@ -1,6 +1,12 @@
 //! A member's part of a bundle, as it is posted there.
 
+use anyhow::Context as _;
+use interop::fhir::Resource;
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::labels::{is_restricted, labels_of};
 use serde_json::{Value, json};
+
+use super::Traits;
 
 /// Types whose resources are the same for many patients: a member keeps one of each.
 const SHARED: [&str; 4] = [
@@ -40,6 +46,33 @@ fn identifier(entry: &Value) -> Option<String> {
     let value = identifier.get("value")?.as_str()?;
     let plain = |text: &str| !text.contains(['&', '|', ',', '$', '\\', '%', '+', ' ']);
     (plain(system) && plain(value)).then(|| format!("identifier={system}|{value}"))
+}
+
+/// `Type/id` of a location, which may be absolute and name a version.
+pub(super) fn reference(location: &str) -> anyhow::Result<String> {
+    let record = location.split("/_history/").next().unwrap_or_default();
+    let mut parts = record.rsplit('/');
+    let (id, kind) = (parts.next(), parts.next());
+    let pair = id
+        .zip(kind)
+        .context("the member did not say where a resource is")?;
+    Ok(format!("{}/{}", pair.1, pair.0))
+}
+
+pub(super) fn traits(sent: &Value, answered: &Value) -> anyhow::Result<Traits> {
+    let resource = Resource::from_value(sent.get("resource").cloned().unwrap_or_default());
+    let resource = resource.ok().context("an entry is no resource")?;
+    let facts = DisclosureFacts::of(&resource);
+    let status = answered.pointer("/response/status").and_then(Value::as_str);
+    Ok(Traits {
+        is_restricted: is_restricted(&labels_of(&resource)),
+        is_laboratory: facts
+            .categories
+            .iter()
+            .any(|one| one.ends_with("|laboratory")),
+        is_found: status.is_some_and(|status| status.starts_with("200"))
+            && facts.resource_type != "Patient",
+    })
 }
 
 #[cfg(test)]

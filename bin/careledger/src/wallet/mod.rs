@@ -14,7 +14,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName, NetworkId};
 use ledger::receipt::Trust;
-use ledger::stream::{Branch, BranchKey, RootKey};
+use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -132,6 +132,24 @@ impl Wallet {
 
     fn branch(&self, network: NetworkId, branch: &Branch) -> BranchKey {
         self.root.branch(network, branch, 0)
+    }
+
+    /// The streams of entries that members write about the patient.
+    pub(crate) fn streams(&self, view: &View) -> Vec<(MemberName, StreamKey)> {
+        let mut streams = Vec::new();
+        for member in view.members() {
+            let branches = [
+                Branch::Consent(member.clone()),
+                Branch::Index(member.clone()),
+                Branch::Restricted(member.clone()),
+                Branch::Access(member.clone()),
+            ];
+            for branch in branches {
+                let key = self.branch(view.network_id(), &branch);
+                streams.push((member.clone(), key.entries()));
+            }
+        }
+        streams
     }
 
     /// The patient's id at a member where the wallet is enrolled.

@@ -27,7 +27,10 @@ impl Chain {
         let last = store.certified_last()?.map_or(Height(0), |(last, _)| last);
         let mut log_size = 0;
         for height in (1..=last.0).map(Height) {
-            let header = store.block(height)?.ok_or(StoreError::Damaged("block"))?.header;
+            let header = store
+                .block(height)?
+                .ok_or(StoreError::Damaged("block"))?
+                .header;
             let mut statements = Vec::new();
             for index in log_size..header.log_size {
                 let (_, bytes) = store
