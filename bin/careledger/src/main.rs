@@ -1,7 +1,18 @@
 //! The network's one binary.
 
+mod bench;
+mod client;
+mod demo;
+mod dump;
+mod import;
 mod network;
 mod node;
+mod progress;
+mod receipt;
+mod status;
+mod synth;
+mod token;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -19,6 +30,15 @@ struct Cli {
 enum Command {
     Network(network::NetworkArgs),
     Node(node::NodeArgs),
+    Wallet(wallet::WalletArgs),
+    Import(import::ImportArgs),
+    Synth(synth::SynthArgs),
+    Receipt(receipt::ReceiptArgs),
+    Status(status::StatusArgs),
+    Token(token::TokenArgs),
+    Dump(dump::DumpArgs),
+    Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
 }
 
 #[tokio::main]
@@ -30,6 +50,15 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Network(args) => network::run(args),
         Command::Node(args) => node::run(args).await,
+        Command::Wallet(args) => wallet::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Synth(args) => synth::run(&args),
+        Command::Receipt(args) => receipt::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Dump(args) => dump::run(&args),
+        Command::Demo(args) => demo::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
-use node::custody::Custody;
+use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -21,6 +21,7 @@ use crate::auth::{ClientRegistry, Clock, TokenSigner};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::observe;
+use crate::log;
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::problem::{self, Problem};
@@ -37,6 +38,8 @@ pub struct GatewayParts {
     pub identity: NodeIdentity,
     /// The records.
     pub custody: Custody,
+    /// The public log.
+    pub ledger: Arc<dyn Anchor>,
     /// The other members.
     pub network: Arc<dyn Network>,
     /// How the node is.
@@ -106,6 +109,7 @@ impl Gateway {
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
             .merge(oauth(server))
+            .merge(public_log(parts.ledger))
             .merge(about().with_state(status.clone()));
         if parts.serves_metrics {
             public = public.merge(admin.clone());
@@ -158,6 +162,14 @@ fn oauth(server: Arc<AuthorizationServer>) -> Router {
         .route("/.well-known/smart-configuration", configuration.clone())
         .route("/fhir/.well-known/smart-configuration", configuration)
         .with_state(server)
+}
+
+fn public_log(ledger: Arc<dyn Anchor>) -> Router {
+    Router::new()
+        .route("/log/tip", get(log::tip))
+        .route("/log/statements", post(log::submit))
+        .layer(DefaultBodyLimit::max(log::STATEMENT_BYTES_MAX))
+        .with_state(ledger)
 }
 
 fn about() -> Router<StatusRoutes> {

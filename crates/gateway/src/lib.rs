@@ -5,6 +5,7 @@ pub mod enrolment;
 mod fhir;
 mod gateway;
 mod http;
+mod log;
 mod metrics;
 mod network;
 mod problem;

@@ -83,7 +83,11 @@ pub(crate) async fn ready(State(routes): State<StatusRoutes>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({ "ready": status.is_ready, "height": status.height });
+    let body = json!({
+        "ready": status.is_ready,
+        "height": status.height,
+        "outboxDepth": status.outbox_depth,
+    });
     (code, Json(body)).into_response()
 }
 

@@ -104,6 +104,28 @@ impl Layout {
         }
     }
 
+    /// Where the demo keeps all patients' wallets.
+    pub(crate) fn wallets(&self) -> PathBuf {
+        self.folder.join("wallets")
+    }
+
+    /// The file with the wallets' passphrase, made if it is not there.
+    pub(crate) fn wallets_passphrase(&self) -> anyhow::Result<PathBuf> {
+        fs::create_dir_all(self.wallets())?;
+        let path = self.wallets().join("passphrase");
+        if !path.exists() {
+            write_secret(&path, hex::encode(rand::random::<[u8; 32]>()).as_bytes())?;
+        }
+        Ok(path)
+    }
+
+    /// A folder for files that are looked at once.
+    pub(crate) fn scratch(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("scratch");
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     pub(crate) fn is_founded(&self) -> bool {
         self.network_file().exists()
     }

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
+pub(crate) fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
     let passphrase = file.passphrase_file.as_ref().map(|path| folder.join(path));
     let passphrase = Passphrase::find(passphrase.as_deref())?;
     let path = folder.join(&file.keys);
@@ -73,7 +73,7 @@ fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>
     Ok(Arc::new(store))
 }
 
-fn node_config(
+pub(crate) fn node_config(
     file: &NodeFile,
     folder: &Path,
     keys: &Arc<dyn KeyStore>,
@@ -133,6 +133,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
             has_test_clock: false,
         },
         custody: node.custody.clone(),
+        ledger: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || NodeStatus {
             height: chain.tip().height.0,

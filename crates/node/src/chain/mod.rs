@@ -5,6 +5,7 @@
 //! idempotent, and the applied height is written with the state that it leads to.
 
 mod application;
+mod dump;
 mod execution;
 mod gossip;
 mod mempool;
@@ -27,6 +28,7 @@ use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
 
 pub use application::ChainApplication;
+pub use dump::DumpError;
 pub use store::{Position, StoreError, Tip};
 
 use crate::engine::Gossip;

@@ -101,7 +101,9 @@ fn seat(member: &MemberName, keys: &Arc<dyn KeyStore>) -> Member {
     let authority = MemberCa::new(member.as_str(), signer);
     let since = now() / 1_000 - 60;
     let node = keys.public_key(&SecretName::node()).unwrap();
-    let node = authority.certify_node(&node, member.as_str(), since).unwrap();
+    let node = authority
+        .certify_node(&node, member.as_str(), since)
+        .unwrap();
     let validator = keys.public_key(&SecretName::validator()).unwrap();
     Member {
         name: member.clone(),
@@ -135,7 +137,10 @@ pub(crate) fn clinician(member: &str) -> Requester {
 }
 
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 fn now() -> u64 {

@@ -72,7 +72,9 @@ async fn enrolled(nodes: &[Node], wallet: &Wallet) -> (String, String, String) {
 async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
     let founding = Founding::of(&NAMES);
     let nodes = founding.start_all().await;
-    let [clinic, hospital] = nodes.as_slice() else { panic!() };
+    let [clinic, hospital] = nodes.as_slice() else {
+        panic!()
+    };
     let wallet = Wallet::new(7);
     let (at_clinic, at_hospital, result) = enrolled(&nodes, &wallet).await;
     let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
@@ -80,15 +82,25 @@ async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
     let observation = ResourceType::parse("Observation").unwrap();
     let open = async |id: &str, resource_type| {
         let member = name("hospital");
-        clinic.exchange.open(&doctor, &at_clinic, &member, resource_type, id).await
+        clinic
+            .exchange
+            .open(&doctor, &at_clinic, &member, resource_type, id)
+            .await
     };
 
     let denied = open(&result, observation).await;
-    assert!(matches!(denied, Err(CustodyError::Denied { .. })), "{denied:?}");
+    assert!(
+        matches!(denied, Err(CustodyError::Denied { .. })),
+        "{denied:?}"
+    );
 
     // The patient files a consent through the clinic; the hospital learns of it from the ledger.
     let grant = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "active");
-    let filed = clinic.custody.write(&doctor, vec![Change::File(grant)]).await.unwrap();
+    let filed = clinic
+        .custody
+        .write(&doctor, vec![Change::File(grant)])
+        .await
+        .unwrap();
     until_final(clinic, &doctor, ResourceType::CONSENT, &filed[0].id).await;
     let opened = open(&result, observation).await.unwrap();
     assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
@@ -96,33 +108,55 @@ async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
 
     // Other types stay closed, and the record as a whole says so.
     let other = open(&diagnosis, ResourceType::parse("Condition").unwrap()).await;
-    assert!(matches!(other, Err(CustodyError::Denied { .. })), "{other:?}");
-    let everything = clinic.exchange.everything(&doctor, &at_clinic).await.unwrap();
+    assert!(
+        matches!(other, Err(CustodyError::Denied { .. })),
+        "{other:?}"
+    );
+    let everything = clinic
+        .exchange
+        .everything(&doctor, &at_clinic)
+        .await
+        .unwrap();
     assert_eq!(everything.entries.len(), 1);
-    assert_eq!(everything.withheld.iter().map(|one| one.count).sum::<u32>(), 1);
+    assert_eq!(
+        everything.withheld.iter().map(|one| one.count).sum::<u32>(),
+        1
+    );
     assert!(everything.unreachable.is_empty());
 
     // Withdrawn, it denies at the next read.
     let mut withdrawal = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "inactive");
     withdrawal.id = Some(filed[0].id.clone());
-    let written = clinic.custody.write(&doctor, vec![Change::File(withdrawal)]).await.unwrap();
+    let written = clinic
+        .custody
+        .write(&doctor, vec![Change::File(withdrawal)])
+        .await
+        .unwrap();
     founding::until_anchored(clinic).await;
     assert_eq!(written[0].version, 2);
     let denied = open(&result, observation).await;
-    assert!(matches!(denied, Err(CustodyError::Denied { .. })), "{denied:?}");
+    assert!(
+        matches!(denied, Err(CustodyError::Denied { .. })),
+        "{denied:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p7_both_members_put_every_attempt_on_record() {
     let founding = Founding::of(&NAMES);
     let nodes = founding.start_all().await;
-    let [clinic, hospital] = nodes.as_slice() else { panic!() };
+    let [clinic, hospital] = nodes.as_slice() else {
+        panic!()
+    };
     let wallet = Wallet::new(8);
     let (at_clinic, at_hospital, result) = enrolled(&nodes, &wallet).await;
     let observation = ResourceType::parse("Observation").unwrap();
     let doctor = clinician("clinic");
     let member = name("hospital");
-    let denied = clinic.exchange.open(&doctor, &at_clinic, &member, observation, &result).await;
+    let denied = clinic
+        .exchange
+        .open(&doctor, &at_clinic, &member, observation, &result)
+        .await;
     assert!(denied.is_err());
 
     let own = |member: &str, patient: &str| Requester {
@@ -133,11 +167,25 @@ async fn p7_both_members_put_every_attempt_on_record() {
     };
     founding::until_anchored(clinic).await;
     founding::until_anchored(hospital).await;
-    let asked = clinic.custody.access_history(&own("clinic", &at_clinic)).unwrap();
-    let decided = hospital.custody.access_history(&own("hospital", &at_hospital)).unwrap();
+    let asked = clinic
+        .custody
+        .access_history(&own("clinic", &at_clinic))
+        .unwrap();
+    let decided = hospital
+        .custody
+        .access_history(&own("hospital", &at_hospital))
+        .unwrap();
     let denials = wallet::decisions(&decided);
-    assert!(denials.iter().any(|one| one.requester == name("clinic") && one.denied));
+    assert!(
+        denials
+            .iter()
+            .any(|one| one.requester == name("clinic") && one.denied)
+    );
     assert!(!wallet::decisions(&asked).is_empty());
-    assert!(asked.iter().chain(&decided).all(|entry| entry.receipt.is_some()));
+    assert!(
+        asked
+            .iter()
+            .chain(&decided)
+            .all(|entry| entry.receipt.is_some())
+    );
 }
-

@@ -54,7 +54,11 @@ impl Wallet {
             start: "2026-01-01T00:00:00Z",
             end: "2036-01-01T00:00:00Z",
         });
-        let consent = if status == "inactive" { withdrawn(consent) } else { consent };
+        let consent = if status == "inactive" {
+            withdrawn(consent)
+        } else {
+            consent
+        };
         let body = consent.to_string().into_bytes();
         let header = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
         let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(&body));
@@ -75,7 +79,9 @@ pub(crate) fn decisions(history: &[AccessEntry]) -> Vec<Attempt> {
         };
         Attempt {
             requester: access.requester,
-            denied: access.decision.is_some_and(|decision| decision.withheld > 0),
+            denied: access
+                .decision
+                .is_some_and(|decision| decision.withheld > 0),
         }
     });
     attempts.collect()

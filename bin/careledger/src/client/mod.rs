@@ -1,0 +1,161 @@
+//! A client of a member's FHIR API: SMART Backend Services, and answers that say what went wrong.
+
+mod answer;
+mod assertion;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+pub(crate) use answer::Answer;
+pub(crate) use assertion::{ClientKey, User};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// A token is renewed this long before it expires.
+const EARLY: Duration = Duration::from_secs(30);
+const ATTEMPTS: u32 = 5;
+
+/// Talks to one member, for one client system and one user.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    key: ClientKey,
+    user: User,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Debug)]
+struct Token {
+    text: String,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: u64,
+}
+
+/// What goes out.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) body: Vec<u8>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The connections that clients share.
+pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .build()?)
+}
+
+impl Request {
+    pub(crate) fn json(body: &Value) -> Self {
+        Self {
+            body: body.to_string().into_bytes(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> anyhow::Result<Self> {
+        let header = (HeaderName::from_static(name), HeaderValue::from_str(value)?);
+        self.headers.push(header);
+        Ok(self)
+    }
+}
+
+impl Client {
+    /// A client of the member at `base_url`.
+    pub(crate) fn new(http: &reqwest::Client, base_url: &str, key: ClientKey, user: User) -> Self {
+        Self {
+            http: http.clone(),
+            base_url: base_url.to_owned(),
+            key,
+            user,
+            token: Mutex::new(None),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::GET, path, &Request::default()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, request: &Request) -> anyhow::Result<Answer> {
+        self.send(Method::POST, path, request).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, request: &Request) -> anyhow::Result<Answer> {
+        self.send(Method::PUT, path, request).await
+    }
+
+    /// The token that requests carry, renewed when it is about to expire.
+    pub(crate) async fn token(&self) -> anyhow::Result<String> {
+        let mut token = self.token.lock().await;
+        if let Some(token) = token.as_ref().filter(|token| Instant::now() < token.until) {
+            return Ok(token.text.clone());
+        }
+        let url = format!("{}/oauth2/token", self.base_url);
+        let assertion = self.key.assertion(&url, &self.user)?;
+        let form = [
+            ("grant_type", "client_credentials"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+            ("client_assertion", assertion.as_str()),
+            ("scope", self.key.scope()),
+        ];
+        let answer = self.http.post(&url).form(&form).send().await;
+        let answer = Answer::of(answer.with_context(|| unreachable(&self.base_url))?).await?;
+        let answer: TokenAnswer = serde_json::from_slice(answer.ok()?.bytes())?;
+        let lifetime = Duration::from_secs(answer.expires_in);
+        let text = answer.access_token;
+        *token = Some(Token {
+            text: text.clone(),
+            until: Instant::now() + lifetime.saturating_sub(EARLY),
+        });
+        Ok(text)
+    }
+
+    /// Sends; what cannot be reached is tried again if doing it twice does no harm.
+    async fn send(&self, method: Method, path: &str, request: &Request) -> anyhow::Result<Answer> {
+        let url = format!("{}/fhir/{path}", self.base_url);
+        let mut attempt = 1;
+        loop {
+            let mut outgoing = self
+                .http
+                .request(method.clone(), &url)
+                .bearer_auth(self.token().await?);
+            if !request.body.is_empty() {
+                outgoing = outgoing
+                    .header("content-type", "application/fhir+json")
+                    .body(request.body.clone());
+            }
+            for (name, value) in &request.headers {
+                outgoing = outgoing.header(name, value);
+            }
+            match outgoing.send().await {
+                Ok(answer) => return Answer::of(answer).await,
+                Err(error)
+                    if attempt < ATTEMPTS && (error.is_connect() || method == Method::GET) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error).with_context(|| unreachable(&self.base_url)),
+            }
+        }
+    }
+}
+
+fn unreachable(base_url: &str) -> String {
+    format!("{base_url} does not answer: is the node running?")
+}

@@ -1,0 +1,68 @@
+//! `careledger receipt`: a version of a record with the proof that it is on the ledger.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::client::{self, Client, ClientKey, User};
+use crate::network::{Credential, read_json};
+
+const ATTEMPTS: u32 = 60;
+
+/// Fetches a record with its receipt into a file that `careledger-verify export` checks offline.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  careledger receipt --credential net/clinic/clients/ehr.json \
+Observation/4711 --out result.export\n  \
+    careledger-verify export result.export --genesis net/genesis.cbor"
+)]
+pub(crate) struct ReceiptArgs {
+    /// The credential of a system that may read the record.
+    #[arg(long)]
+    credential: PathBuf,
+    /// The record: Type/ID, or Type/ID/_history/VERSION.
+    record: String,
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
+    let credential: Credential = read_json(&args.credential)?;
+    let base_url = credential
+        .token_url
+        .trim_end_matches("/oauth2/token")
+        .to_owned();
+    let user = User {
+        purpose: "TREAT".to_owned(),
+        practitioner: None,
+        role: None,
+    };
+    let key = ClientKey::of_system(&credential, "system/*.rs")?;
+    let client = Client::new(&client::http()?, &base_url, key, user);
+    let export = fetch(&client, &args.record).await?;
+    fs::write(&args.out, export)
+        .with_context(|| format!("{} cannot be written", args.out.display()))?;
+    writeln!(
+        std::io::stdout(),
+        "{} is in {}",
+        args.record,
+        args.out.display()
+    )?;
+    Ok(())
+}
+
+/// The export of a record, once it is final.
+pub(crate) async fn fetch(client: &Client, record: &str) -> anyhow::Result<Vec<u8>> {
+    for _ in 0..ATTEMPTS {
+        let answer = client.get(&format!("{record}/$receipt")).await?.ok()?;
+        if answer.status() == 200 {
+            return Ok(answer.bytes().to_vec());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    anyhow::bail!("the record is stored but not final yet: are enough members up?")
+}

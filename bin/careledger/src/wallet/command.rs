@@ -1,0 +1,219 @@
+//! `careledger wallet`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use contracts::consent::template::DataClass;
+use interop::fhir::timespan::format_instant;
+use serde_json::json;
+
+use super::{Attempt, View, WalletFolder, Wish};
+use crate::client::{self, Client, ClientKey, User};
+use crate::network::{Layout, Passphrase, read_json};
+
+/// The patient's side: keys, enrolment, consents and the history of accesses.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  careledger wallet --network net --folder w new ada\n  \
+    careledger wallet --network net --folder w enroll ada --member clinic \
+--credential net/clinic/clients/clerk.json\n  \
+    careledger wallet --network net --folder w grant ada --through clinic --to hospital \
+--data laboratory,medications --days 30\n  \
+    careledger wallet --network net --folder w history ada"
+)]
+pub(crate) struct WalletArgs {
+    /// The network's folder (`network.json` and the genesis).
+    #[arg(long)]
+    network: PathBuf,
+    /// The folder of wallets.
+    #[arg(long)]
+    folder: PathBuf,
+    /// A file with the passphrase; else it is taken from `CARELEDGER_PASSPHRASE`.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: WalletCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum WalletCommand {
+    /// Makes a wallet with a fresh root.
+    New { name: String },
+    /// Lists the wallets.
+    List,
+    /// Shows where the patient is enrolled, and the consents in force.
+    Show { name: String },
+    /// Enrols the patient at a member.
+    Enroll(EnrollArgs),
+    /// Files a consent.
+    Grant(GrantArgs),
+    /// Withdraws a consent.
+    Revoke { name: String, consent: String },
+    /// Shows who asked for what, and checks each entry against the ledger.
+    History { name: String },
+}
+
+#[derive(Debug, Args)]
+struct EnrollArgs {
+    name: String,
+    #[arg(long)]
+    member: String,
+    /// The credential of a system of the member that may enrol patients.
+    #[arg(long)]
+    credential: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct GrantArgs {
+    name: String,
+    /// The member through which the consent is filed.
+    #[arg(long)]
+    through: String,
+    /// The member that is let in.
+    #[arg(long)]
+    to: String,
+    /// laboratory, medications, conditions, allergies, immunizations or all; sensitive records are never included.
+    #[arg(long, value_delimiter = ',', required = true)]
+    data: Vec<String>,
+    /// Purpose of use (v3-ActReason code).
+    #[arg(long, default_value = "TREAT")]
+    purpose: String,
+    #[arg(long, default_value_t = 30)]
+    days: u64,
+}
+
+pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
+    let view = View::read(&Layout::at(&args.network), client::http()?)?;
+    let passphrase = Passphrase::find(args.passphrase_file.as_deref())?;
+    let folder = WalletFolder::open(&args.folder, &passphrase)?;
+    match args.command {
+        WalletCommand::New { name } => {
+            folder.create(std::slice::from_ref(&name))?;
+            say(&format!("wallet {name} is made"))
+        }
+        WalletCommand::List => folder.names().iter().try_for_each(|name| say(name)),
+        WalletCommand::Show { name } => {
+            let wallet = folder.wallet(&name)?;
+            say(&serde_json::to_string_pretty(&wallet.state)?)
+        }
+        WalletCommand::Enroll(args) => enroll(&view, &folder, args).await,
+        WalletCommand::Grant(args) => grant(&view, &folder, args).await,
+        WalletCommand::Revoke { name, consent } => {
+            let mut wallet = folder.wallet(&name)?;
+            wallet.revoke(&view, &consent).await?;
+            folder.save(&wallet)?;
+            say(&format!(
+                "consent {consent} is withdrawn, and that is final"
+            ))
+        }
+        WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
+    }
+}
+
+async fn enroll(view: &View, folder: &WalletFolder, args: EnrollArgs) -> anyhow::Result<()> {
+    let clerk = clerk(view, &args.member, &args.credential)?;
+    let mut wallet = folder.wallet(&args.name)?;
+    wallet.enroll(view, &args.member, &clerk).await?;
+    folder.save(&wallet)?;
+    let id = wallet.patient_at(&args.member)?;
+    say(&format!("enrolled at {} as Patient/{id}", args.member))
+}
+
+/// A client that enrols patients at a member.
+pub(crate) fn clerk(view: &View, member: &str, credential: &Path) -> anyhow::Result<Client> {
+    let key = ClientKey::of_system(&read_json(credential)?, "system/Patient.cruds")?;
+    let user = User {
+        purpose: "HOPERAT".to_owned(),
+        practitioner: None,
+        role: Some("clerk".to_owned()),
+    };
+    Ok(Client::new(&view.http, view.base_url(member)?, key, user))
+}
+
+async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::Result<()> {
+    let parse = |word: &String| {
+        DataClass::parse(word).with_context(|| format!("`{word}` is no class of data: see --help"))
+    };
+    let data = args.data.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let wish = Wish {
+        through: &args.through,
+        grantee: &args.to,
+        data: &data,
+        purpose: &args.purpose,
+        lasts: Duration::from_secs(args.days.saturating_mul(86_400)),
+    };
+    let mut wallet = folder.wallet(&args.name)?;
+    let filed = wallet.grant(view, &wish).await?;
+    folder.save(&wallet)?;
+    say(&format!(
+        "consent {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
+        filed.id, filed.member, args.name, filed.id
+    ))
+}
+
+async fn history(view: &View, folder: &WalletFolder, name: &str, json: bool) -> anyhow::Result<()> {
+    let history = folder.wallet(name)?.history(view).await?;
+    if json {
+        let attempts: Vec<_> = history.attempts.iter().map(as_json).collect();
+        return say(&serde_json::to_string_pretty(&attempts)?);
+    }
+    for attempt in &history.attempts {
+        say(&line(attempt))?;
+    }
+    say(&format!(
+        "{} accesses; {} of them are not final yet; all others verify against the ledger",
+        history.attempts.len(),
+        history.pending
+    ))
+}
+
+fn at(attempt: &Attempt) -> String {
+    format_instant(i64::try_from(attempt.access.at).unwrap_or(i64::MAX))
+}
+
+fn line(attempt: &Attempt) -> String {
+    let access = &attempt.access;
+    let outcome = match attempt.outcome() {
+        None => "asked".to_owned(),
+        Some((0, _)) => "denied".to_owned(),
+        Some((opened, 0)) => format!("opened {opened}"),
+        Some((opened, withheld)) => format!("opened {opened}, withheld {withheld}"),
+    };
+    format!(
+        "{}  {:<10} {:<24} {:<8} {:<11} {outcome} at {}",
+        at(attempt),
+        access.requester,
+        access.principal,
+        access.purpose,
+        access.interaction,
+        access.custodian,
+    )
+}
+
+fn as_json(attempt: &Attempt) -> serde_json::Value {
+    let access = &attempt.access;
+    json!({
+        "at": at(attempt),
+        "recordedBy": attempt.recorded_by,
+        "position": attempt.position,
+        "requester": access.requester.as_str(),
+        "principal": access.principal,
+        "purpose": access.purpose,
+        "interaction": access.interaction,
+        "target": access.target,
+        "custodian": access.custodian.as_str(),
+        "opened": access.decision.as_ref().map(|decision| &decision.permitted),
+        "withheld": access.decision.as_ref().map(|decision| decision.withheld),
+        "final": attempt.receipt.is_some(),
+    })
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

@@ -1,0 +1,118 @@
+//! Granting and revoking: FHIR consents that the wallet signs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use contracts::consent::template::{self, DataClass, Grant};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Filed, View, Wallet};
+use crate::client::{Client, Request};
+
+const FINAL: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// What a patient grants.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish<'a> {
+    /// The member through which the consent is filed.
+    pub(crate) through: &'a str,
+    pub(crate) grantee: &'a str,
+    pub(crate) data: &'a [DataClass],
+    pub(crate) purpose: &'a str,
+    pub(crate) lasts: Duration,
+}
+
+impl Wallet {
+    /// Files a consent, and returns when it is final on the ledger.
+    pub(crate) async fn grant(&mut self, view: &View, wish: &Wish<'_>) -> anyhow::Result<Filed> {
+        let now = OffsetDateTime::now_utc();
+        let patient = format!("Patient/{}", self.patient_at(wish.through)?);
+        let consent = template::access(&Grant {
+            patient: &patient,
+            grantee: wish.grantee,
+            data: wish.data,
+            purpose: wish.purpose,
+            start: &now.format(&Rfc3339)?,
+            end: &(now + wish.lasts).format(&Rfc3339)?,
+        });
+        let client = self.client(view, wish.through)?;
+        let answer = client
+            .post("Consent", &self.signed(&consent)?)
+            .await?
+            .ok()?;
+        let id = answer
+            .created_id()
+            .context("the member did not say the consent's id")?;
+        let filed = Filed {
+            member: wish.through.to_owned(),
+            version: answer.version().unwrap_or(1),
+            id,
+            grantee: wish.grantee.to_owned(),
+            consent,
+        };
+        until_final(&client, &filed).await?;
+        self.state.consents.push(filed.clone());
+        Ok(filed)
+    }
+
+    /// Withdraws a consent, and returns when that is final on the ledger.
+    pub(crate) async fn revoke(&mut self, view: &View, id: &str) -> anyhow::Result<()> {
+        let known = self.state.consents.iter().position(|filed| filed.id == id);
+        let at = known.context("the wallet has filed no consent with this id")?;
+        let mut filed = self.state.consents.remove(at);
+        let mut withdrawn = template::withdrawn(filed.consent.clone());
+        withdrawn["id"] = filed.id.clone().into();
+        let request = self.signed(&withdrawn)?;
+        let request = request.with("if-match", &format!("W/\"{}\"", filed.version))?;
+        let client = self.client(view, &filed.member)?;
+        let answer = client.put(&format!("Consent/{id}"), &request).await?.ok()?;
+        filed.version = answer
+            .version()
+            .context("the member did not say the version")?;
+        until_final(&client, &filed).await
+    }
+
+    /// The consent with the wallet's signature: a detached JWS in a Provenance in `X-Provenance`.
+    fn signed(&self, consent: &Value) -> anyhow::Result<Request> {
+        let request = Request::json(consent);
+        let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
+        let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(&request.body));
+        let signature = self.signing_key().sign(input.as_bytes()).to_bytes();
+        let jws = format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature));
+        let now = OffsetDateTime::now_utc().format(&Rfc3339)?;
+        let who = json!({ "reference": consent["patient"]["reference"] });
+        let provenance = json!({
+            "resourceType": "Provenance",
+            "target": [{ "reference": "Consent/new" }],
+            "recorded": now,
+            "agent": [{ "who": who }],
+            "signature": [{
+                "type": [{ "system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.7" }],
+                "when": now,
+                "who": who,
+                "targetFormat": "application/fhir+json",
+                "sigFormat": "application/jose",
+                "data": STANDARD.encode(jws),
+            }],
+        });
+        request.with("x-provenance", &provenance.to_string())
+    }
+}
+
+async fn until_final(client: &Client, filed: &Filed) -> anyhow::Result<()> {
+    let path = format!("Consent/{}/_history/{}/$receipt", filed.id, filed.version);
+    let deadline = Instant::now() + FINAL;
+    while client.get(&path).await?.ok()?.status() != 200 {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the consent is stored but not final on the ledger yet: are enough members up?"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

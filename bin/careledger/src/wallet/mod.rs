@@ -1,0 +1,172 @@
+//! The patient's side: the root of a patient's keys, and what a patient does with it.
+
+mod command;
+mod consent;
+mod enroll;
+mod history;
+mod store;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use contracts::membership::Registry;
+use ed25519_zebra::{SigningKey, VerificationKey};
+use ledger::genesis::Genesis;
+use ledger::ids::{Digest, MemberName, NetworkId};
+use ledger::receipt::Trust;
+use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::client::{Client, ClientKey, User};
+use crate::network::{Layout, NetworkFile, read_genesis};
+
+pub(crate) use command::{WalletArgs, clerk, run};
+pub(crate) use consent::Wish;
+pub(crate) use history::{Attempt, History};
+pub(crate) use store::WalletFolder;
+
+/// What a wallet knows of the network.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) network: NetworkFile,
+    pub(crate) genesis: Genesis,
+    pub(crate) http: reqwest::Client,
+}
+
+/// One patient's wallet.
+pub(crate) struct Wallet {
+    pub(crate) name: String,
+    root: RootKey,
+    pub(crate) state: State,
+}
+
+/// What a wallet remembers; no health data.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The patient's id at each member.
+    pub(crate) patients: BTreeMap<String, String>,
+    /// The consents that were filed.
+    pub(crate) consents: Vec<Filed>,
+}
+
+/// A consent that was filed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Filed {
+    pub(crate) member: String,
+    pub(crate) id: String,
+    pub(crate) version: u64,
+    pub(crate) grantee: String,
+    /// The resource as it was posted.
+    pub(crate) consent: serde_json::Value,
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wallet({})", self.name)
+    }
+}
+
+impl View {
+    pub(crate) fn read(layout: &Layout, http: reqwest::Client) -> anyhow::Result<Self> {
+        Ok(Self {
+            network: layout.read()?,
+            genesis: read_genesis(&layout.genesis_file())?,
+            http,
+        })
+    }
+
+    pub(crate) fn network_id(&self) -> NetworkId {
+        self.genesis.network()
+    }
+
+    pub(crate) fn base_url(&self, member: &str) -> anyhow::Result<&str> {
+        let entries = &self.network.members;
+        let entry = entries.iter().find(|entry| entry.member == member);
+        let entry = entry.with_context(|| format!("the network has no member `{member}`"))?;
+        Ok(&entry.base_url)
+    }
+
+    fn members(&self) -> impl Iterator<Item = &MemberName> {
+        self.genesis.members.iter().map(|member| &member.name)
+    }
+
+    /// What receipts are checked against.
+    pub(crate) fn trust(
+        &self,
+    ) -> anyhow::Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>>
+    {
+        let registry = Registry::from_genesis(&self.genesis)?;
+        Ok(Trust {
+            network: self.genesis.network(),
+            validators: self.genesis.validators(),
+            key_of: move |member: &MemberName, thumbprint| {
+                let certificate = registry.certificate(member, thumbprint).ok()?;
+                Some(certificate.key)
+            },
+        })
+    }
+}
+
+impl Wallet {
+    pub(crate) fn new(name: &str, root: [u8; 32], state: State) -> Self {
+        Self {
+            name: name.to_owned(),
+            root: RootKey::from_bytes(root),
+            state,
+        }
+    }
+
+    /// Signs consents, and asks members for tokens.
+    fn signing_seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.root.purpose("signing"))
+    }
+
+    fn signing_key(&self) -> SigningKey {
+        SigningKey::from_bytes(&self.signing_seed())
+    }
+
+    fn public_key(&self) -> [u8; 32] {
+        VerificationKey::from(&self.signing_key()).into()
+    }
+
+    fn branch(&self, network: NetworkId, branch: &Branch) -> BranchKey {
+        self.root.branch(network, branch, 0)
+    }
+
+    /// The streams of entries that members write about the patient.
+    pub(crate) fn streams(&self, view: &View) -> Vec<(MemberName, StreamKey)> {
+        let mut streams = Vec::new();
+        for member in view.members() {
+            let branches = [
+                Branch::Consent(member.clone()),
+                Branch::Index(member.clone()),
+                Branch::Restricted(member.clone()),
+                Branch::Access(member.clone()),
+            ];
+            for branch in branches {
+                let key = self.branch(view.network_id(), &branch);
+                streams.push((member.clone(), key.entries()));
+            }
+        }
+        streams
+    }
+
+    /// The patient's id at a member where the wallet is enrolled.
+    pub(crate) fn patient_at(&self, member: &str) -> anyhow::Result<&str> {
+        let id = self.state.patients.get(member);
+        let id = id.with_context(|| format!("the wallet is not enrolled at {member}"))?;
+        Ok(id)
+    }
+
+    /// A client that speaks for the patient at a member.
+    pub(crate) fn client(&self, view: &View, member: &str) -> anyhow::Result<Client> {
+        let key = ClientKey::of_wallet(self.patient_at(member)?, self.signing_seed());
+        let user = User {
+            purpose: "PATRQT".to_owned(),
+            practitioner: None,
+            role: None,
+        };
+        Ok(Client::new(&view.http, view.base_url(member)?, key, user))
+    }
+}

@@ -1,0 +1,89 @@
+//! A folder of wallets: their roots in one key file, and beside it what each one remembers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use vault::keystore::{FileKeyStore, KdfCost, KeyStore, Secret, SecretKind, SecretName};
+
+use super::{State, Wallet};
+use crate::network::{Passphrase, read_json};
+
+/// Wallets that one passphrase opens: a person's own, a family's, those of a demonstration.
+#[derive(Debug)]
+pub(crate) struct WalletFolder {
+    folder: PathBuf,
+    keys: FileKeyStore,
+}
+
+impl WalletFolder {
+    /// Opens the folder, or makes it.
+    pub(crate) fn open(folder: &Path, passphrase: &Passphrase) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join("keys.bin");
+        let keys = if path.exists() {
+            FileKeyStore::open(&path, passphrase.bytes())
+        } else {
+            FileKeyStore::create(&path, passphrase.bytes(), KdfCost::default())
+        };
+        Ok(Self {
+            keys: keys.with_context(|| format!("the key file {}", path.display()))?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Makes wallets with fresh roots.
+    pub(crate) fn create(&self, names: &[String]) -> anyhow::Result<()> {
+        let fresh = |name: &String| -> anyhow::Result<_> {
+            let secret = Secret::new(SecretKind::Symmetric, rand::random());
+            Ok((secret_name(name)?, secret))
+        };
+        let secrets: Vec<_> = names.iter().map(fresh).collect::<Result<_, _>>()?;
+        self.keys.insert_all(secrets)?;
+        Ok(())
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        secret_name(name).is_ok_and(|name| self.keys.contains(&name))
+    }
+
+    pub(crate) fn wallet(&self, name: &str) -> anyhow::Result<Wallet> {
+        let root = self.keys.expose(&secret_name(name)?);
+        let root = root
+            .with_context(|| format!("there is no wallet `{name}`: make it with `wallet new`"))?;
+        let path = self.state(name);
+        let state = if path.exists() {
+            read_json(&path)?
+        } else {
+            State::default()
+        };
+        Ok(Wallet::new(name, *root, state))
+    }
+
+    /// The wallets' names, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = self.keys.names();
+        let names = names
+            .iter()
+            .filter_map(|name| name.as_str().strip_prefix("wallet/"));
+        names.map(str::to_owned).collect()
+    }
+
+    /// Writes what the wallet remembers.
+    pub(crate) fn save(&self, wallet: &Wallet) -> anyhow::Result<()> {
+        let path = self.state(&wallet.name);
+        let fresh = path.with_extension("json.new");
+        fs::write(&fresh, serde_json::to_string_pretty(&wallet.state)?)?;
+        fs::rename(fresh, path)?;
+        Ok(())
+    }
+
+    fn state(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+}
+
+fn secret_name(name: &str) -> anyhow::Result<SecretName> {
+    let parsed = format!("wallet/{name}").parse();
+    parsed.with_context(|| format!("`{name}` is no name of a wallet: use a-z, 0-9 and hyphens"))
+}

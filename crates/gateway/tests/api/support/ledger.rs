@@ -1,0 +1,262 @@
+//! A ledger in memory: real statements, log, state and receipts, with one validator and no consensus.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use contracts::machine;
+use contracts::membership::Registry;
+use ed25519_zebra::{SigningKey, VerificationKey};
+use ledger::block::{Block, Header, body_of};
+use ledger::finality::{FinalityCertificate, Vote};
+use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::ids::{BlockTime, Digest, MemberName, NetworkId, Tag};
+use ledger::item::Item;
+use ledger::log::{Empty, LogAppend, leaf_hash, prove_inclusion};
+use ledger::receipt::{Absence, Receipt, Trust};
+use ledger::state::{MemoryState, StateKey, StateRoot};
+use ledger::statement::SubmittedStatement;
+use node::chain::{Position, StoreError, SubmitError, Tip};
+use node::custody::Anchor;
+use node::outbox::Signer;
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
+};
+use tokio::sync::watch;
+
+use super::JUNE_MS;
+
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Shared>);
+
+struct Shared {
+    genesis: Genesis,
+    registry: Registry,
+    validator: SigningKey,
+    signer: Signer,
+    state: Mutex<State>,
+    tips: watch::Sender<Tip>,
+}
+
+struct State {
+    header: Header,
+    tree: MemoryState,
+    log: LogAppend,
+    changes: u64,
+    statements: Vec<SubmittedStatement>,
+    positions: BTreeMap<StateKey, Position>,
+    pool: Vec<SubmittedStatement>,
+    is_live: bool,
+}
+
+impl Ledger {
+    /// A ledger whose only member is `name`.
+    pub(crate) fn of(name: &str) -> Self {
+        let validator = SigningKey::from_bytes(&[7; 32]);
+        let key = PublicKey(VerificationKey::from(&validator).into());
+        let (member, signing) = member(name, key);
+        let signer = Signer {
+            certificate: Digest::of(&member.node),
+            sign: Arc::new(move |bytes| Ok(signing.sign(bytes).to_bytes())),
+        };
+        let genesis = Genesis {
+            name: "test".to_owned(),
+            time: BlockTime(JUNE_MS),
+            members: vec![member],
+        };
+        let header = Block::genesis(&genesis).header;
+        let tips = watch::Sender::new(tip_of(&header, 0));
+        Self(Arc::new(Shared {
+            registry: Registry::from_genesis(&genesis).unwrap(),
+            genesis,
+            validator,
+            signer,
+            state: Mutex::new(State {
+                header,
+                tree: MemoryState::default(),
+                log: LogAppend::after(0),
+                changes: 0,
+                statements: Vec::new(),
+                positions: BTreeMap::new(),
+                pool: Vec::new(),
+                is_live: true,
+            }),
+            tips,
+        }))
+    }
+
+    pub(crate) fn signer(&self) -> Signer {
+        self.0.signer.clone()
+    }
+
+    pub(crate) fn trust(
+        &self,
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+        let registry = self.0.registry.clone();
+        Trust {
+            network: self.0.genesis.network(),
+            validators: self.0.genesis.validators(),
+            key_of: move |member: &MemberName, thumbprint| {
+                let found = registry.certificate(member, thumbprint);
+                found.ok().map(|certificate| certificate.key)
+            },
+        }
+    }
+
+    /// Whether what was taken becomes final at once.
+    pub(crate) fn live(&self, is_live: bool) {
+        let mut state = self.state();
+        state.is_live = is_live;
+        let pool = std::mem::take(&mut state.pool);
+        drop(state);
+        for statement in pool {
+            self.submit(statement).unwrap();
+        }
+    }
+
+    fn finalise(&self, statement: SubmittedStatement) {
+        let mut state = self.state();
+        let leaf = leaf_hash(statement.envelope());
+        let index = state.log.push(leaf, &Empty).unwrap();
+        let keys = machine::plan(&statement);
+        for (item, pair) in (0..).zip(keys.chunks(2)) {
+            for key in pair {
+                let position = Position {
+                    statement: index,
+                    item,
+                };
+                state.positions.insert(*key, position);
+            }
+        }
+        let entries: Vec<_> = keys.iter().map(|key| (*key, vec![1])).collect();
+        let root = state.tree.insert(entries).unwrap();
+        state.changes += 1;
+        state.header = Header {
+            height: state.header.height.next(),
+            time: BlockTime(state.header.time.0 + 1),
+            parent: state.header.digest(),
+            body: Digest::of(&body_of(&[statement.encode()])),
+            log_root: state.log.root(&Empty).unwrap(),
+            log_size: state.log.size(),
+            state_root: root,
+            ..state.header.clone()
+        };
+        state.statements.push(statement);
+        let tip = tip_of(&state.header, state.changes);
+        drop(state);
+        self.0.tips.send_replace(tip);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+}
+
+impl Anchor for Ledger {
+    fn network(&self) -> NetworkId {
+        self.0.genesis.network()
+    }
+
+    fn tip(&self) -> Tip {
+        *self.0.tips.borrow()
+    }
+
+    fn subscribe(&self) -> watch::Receiver<Tip> {
+        self.0.tips.subscribe()
+    }
+
+    fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
+        let mut state = self.state();
+        if state.statements.contains(&statement) || state.pool.contains(&statement) {
+            return Ok(());
+        }
+        if !state.is_live {
+            state.pool.push(statement);
+            return Ok(());
+        }
+        drop(state);
+        self.finalise(statement);
+        Ok(())
+    }
+
+    fn locate(&self, member: &MemberName, tag: Tag) -> Result<Option<Position>, StoreError> {
+        let key = StateKey::of_tag(member, tag);
+        Ok(self.state().positions.get(&key).copied())
+    }
+
+    fn item(&self, position: Position) -> Result<(MemberName, Item), StoreError> {
+        let state = self.state();
+        let statement = &state.statements[usize::try_from(position.statement).unwrap()];
+        let item = statement.items()[usize::from(position.item)];
+        Ok((statement.member().clone(), item))
+    }
+
+    fn receipt(&self, position: Position, absent: &[Tag]) -> Result<Option<Receipt>, StoreError> {
+        let state = self.state();
+        let statement = &state.statements[usize::try_from(position.statement).unwrap()];
+        let item = statement.items()[usize::from(position.item)];
+        let absence = |tag: &Tag| {
+            let key = StateKey::of_tag(statement.member(), *tag);
+            let proof = state.tree.prove_absent(key).ok()?;
+            Some(Absence { tag: *tag, proof })
+        };
+        let mut finality = FinalityCertificate {
+            epoch: 0,
+            view: state.header.height.0,
+            parent_view: state.header.height.0 - 1,
+            block: state.header.digest(),
+            votes: Vec::new(),
+        };
+        let message = finality.signed_bytes(self.0.genesis.network());
+        finality.votes.push(Vote {
+            validator: 0,
+            signature: self.0.validator.sign(&message).to_bytes().into(),
+        });
+        let log_path = prove_inclusion(position.statement, state.log.size(), &state.log);
+        Ok(Some(Receipt {
+            item: item.to_bytes(),
+            item_path: statement.item_path(position.item).unwrap(),
+            statement: statement.envelope().to_vec(),
+            log_path: log_path.unwrap(),
+            header: state.header.clone(),
+            finality,
+            absent: absent.iter().filter_map(absence).collect(),
+        }))
+    }
+}
+
+fn tip_of(header: &Header, changes: u64) -> Tip {
+    Tip {
+        height: header.height,
+        time: header.time,
+        digest: header.digest(),
+        log_size: header.log_size,
+        changes,
+        state_root: if changes == 0 {
+            StateRoot::EMPTY
+        } else {
+            header.state_root
+        },
+    }
+}
+
+fn member(name: &str, validator: PublicKey) -> (Member, SigningKey) {
+    let authority_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap().der().to_vec();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2027, 1, 1);
+    let node = params.signed_by(&key, &issuer).unwrap().der().to_vec();
+    // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
+    let seed: [u8; 32] = key.serialize_der()[16..48].try_into().unwrap();
+    let member = Member {
+        name: name.parse().unwrap(),
+        authority,
+        node,
+        validator: Some(validator),
+    };
+    (member, SigningKey::from_bytes(&seed))
+}

@@ -1,0 +1,227 @@
+//! A node's gateway over real custody and a real store, asked as its clients ask it.
+
+mod answer;
+mod ledger;
+mod log;
+mod network;
+mod tokens;
+mod wallet;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::ledger::ids::{Digest, NetworkId};
+use ::ledger::stream::RootKey;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use gateway::auth::Clock;
+use gateway::enrolment::MemberKey;
+use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
+use node::custody::{Anchor, Custody, CustodyOptions};
+use node::outbox::OutboxConfig;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+use vault::wrap::{HpkeKeyPair, WrappedKey};
+use zeroize::Zeroizing;
+
+pub(crate) use answer::Answer;
+pub(crate) use ledger::Ledger;
+pub(crate) use network::Others;
+pub(crate) use tokens::{Ask, jwt};
+pub(crate) use wallet::{Wallet, consent};
+
+/// 2026-06-01 in milliseconds, within the certificates' validity.
+pub(crate) const JUNE_MS: u64 = 1_780_272_000_000;
+
+pub(crate) const BASE: &str = "http://127.0.0.1:8101";
+
+/// What a patient's records hold here and no error may repeat.
+pub(crate) const PLANTED: [&str; 3] = ["Plantedfamily", "planted-7731", "plantedkey"];
+
+/// One node.
+pub(crate) struct Site {
+    pub(crate) ledger: Ledger,
+    pub(crate) others: Arc<Others>,
+    router: axum::Router,
+    time: Arc<AtomicU64>,
+    hpke: HpkeKeyPair,
+    _folder: TempDir,
+}
+
+impl Site {
+    /// The clinic's node.
+    pub(crate) fn new() -> Self {
+        Self::at("clinic", BASE, 5)
+    }
+
+    pub(crate) fn at(member: &str, base: &str, token_seed: u8) -> Self {
+        log::capture();
+        let folder = TempDir::new().unwrap();
+        let ledger = Ledger::of(member);
+        let others = Arc::new(Others::default());
+        let hpke = HpkeKeyPair::generate();
+        let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
+        let parts = GatewayParts {
+            base_url: base.to_owned(),
+            identity: NodeIdentity {
+                member: member.parse().unwrap(),
+                network: Anchor::network(&ledger),
+                hpke_key: hpke.public_key().0,
+                certificate: Digest([1; 32]),
+                has_test_clock: false,
+            },
+            custody: custody(member, &folder, &ledger),
+            ledger: Arc::new(ledger.clone()),
+            network: Arc::clone(&others) as Arc<dyn gateway::Network>,
+            status: StatusSource::new(|| NodeStatus {
+                height: 1,
+                outbox_depth: 0,
+                is_ready: true,
+            }),
+            clients: tokens::clients(),
+            signer: tokens::signer(token_seed),
+            token_seconds: 600,
+            clock: Clock::from_fn({
+                let time = Arc::clone(&time);
+                move || time.load(Ordering::Relaxed)
+            }),
+            member_key: member_key(hpke.clone()),
+            serves_metrics: true,
+        };
+        Self {
+            router: Gateway::new(parts).unwrap().router(),
+            ledger,
+            others,
+            time,
+            hpke,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn network(&self) -> NetworkId {
+        Anchor::network(&self.ledger)
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.time.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.time.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// A request with a token and, if there is one, a resource.
+    pub(crate) async fn ask(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        self.ask_with(token, method, path, body, &[]).await
+    }
+
+    pub(crate) async fn ask_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(format!("/fhir{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/fhir+json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+        self.ask(token, "GET", path, &Value::Null).await
+    }
+
+    /// Bytes as they are, posted as JSON.
+    pub(crate) async fn post_bytes(&self, token: &str, path: &str, body: &[u8]) -> Answer {
+        let request = Request::post(format!("/fhir{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/fhir+json")
+            .body(Body::from(body.to_vec()));
+        self.send(request.unwrap()).await
+    }
+
+    /// How many resources of a type there are.
+    pub(crate) async fn count(&self, token: &str, resource_type: &str) -> u64 {
+        let answer = self
+            .get(token, &format!("/{resource_type}?_summary=count"))
+            .await;
+        answer.json()["total"].as_u64().unwrap()
+    }
+
+    /// The EHR's token for treatment by a physician.
+    pub(crate) async fn ehr(&self) -> String {
+        self.token(&Ask::default()).await
+    }
+
+    /// Puts a patient with planted words in the record.
+    pub(crate) async fn patient(&self, token: &str, id: &str) {
+        let path = format!("/Patient/{id}");
+        let answer = self.ask(token, "PUT", &path, &patient(id)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+
+    pub(crate) fn wrap(&self, info: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+        let wrapped = vault::wrap::wrap_for(&self.hpke.public_key(), info, aad, plain).unwrap();
+        [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat()
+    }
+}
+
+pub(crate) fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "name": [{"family": PLANTED[0]}],
+        "identifier": [{"system": "urn:mrn", "value": PLANTED[1]}]})
+}
+
+pub(crate) fn observation(patient: &str, code: &str) -> Value {
+    json!({"resourceType": "Observation", "status": "final",
+        "category": [{"coding": [{"system":
+            "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}], "text": PLANTED[1]},
+        "subject": {"reference": format!("Patient/{patient}")},
+        "effectiveDateTime": "2026-05-01"})
+}
+
+fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
+    let options = CustodyOptions {
+        directory: folder.path().join("records"),
+        member: member.parse().unwrap(),
+        root: RootKey::from_bytes([11; 32]),
+        signer: ledger.signer(),
+        outbox: OutboxConfig {
+            cadence: Duration::from_millis(2),
+            retry: Duration::from_millis(20),
+            ..OutboxConfig::default()
+        },
+        clock: Arc::new(|| JUNE_MS),
+    };
+    Custody::open(options, Arc::new(ledger.clone())).unwrap()
+}
+
+fn member_key(hpke: HpkeKeyPair) -> MemberKey {
+    MemberKey::new(move |info, aad, sealed| {
+        let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
+        let wrapped = WrappedKey {
+            encapsulated: *encapsulated,
+            ciphertext: ciphertext.to_vec(),
+        };
+        let plain = hpke.unwrap(info, aad, &wrapped).ok()?;
+        Some(Zeroizing::new(plain.into_vec()))
+    })
+}
