@@ -173,7 +173,7 @@ fn p4_p9_a_statement_that_breaks_a_rule_is_named_though_all_validators_signed_it
     );
 
     let mut forge = ledger();
-    let bytes = forge.statement("clinic", vec![item(7)]).unwrap().encode();
+    let mut bytes = forge.statement("clinic", vec![item(7)]).unwrap().encode();
     let signature_at = bytes.len() - ledger::item::ITEM_BYTES - 3;
     bytes[signature_at] ^= 1;
     let forged = ledger::statement::SubmittedStatement::decode(&bytes).unwrap();
