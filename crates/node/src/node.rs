@@ -124,6 +124,7 @@ impl Node {
         let custody = Custody::open(
             CustodyOptions {
                 directory: config.directory.join("records"),
+                blobs: config.directory.join("blobs"),
                 member: config.member.clone(),
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
                 signer: signer.clone(),

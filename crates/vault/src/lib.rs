@@ -2,7 +2,6 @@
 
 pub mod blob;
 pub mod certificate;
-pub mod erase;
 pub mod keystore;
 pub mod keytable;
 pub mod seal;

@@ -29,6 +29,9 @@ impl From<CustodyError> for Problem {
             }
             CustodyError::Invalid(issue) => return unprocessable(issue),
             CustodyError::Unavailable { what } => return Self::unavailable(what),
+            CustodyError::DamagedBlob(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception)
+            }
             CustodyError::Storage(what) => return Self::internal(&what),
         };
         Self::new(status, code, said)

@@ -51,6 +51,9 @@ pub enum CustodyError {
         /// What.
         what: &'static str,
     },
+    /// A payload is not what was stored: it must come back from a backup.
+    #[error("blob {0} is missing or damaged")]
+    DamagedBlob(vault::blob::BlobId),
     /// The store is damaged or cannot be written.
     #[error("the record store failed: {0}")]
     Storage(String),

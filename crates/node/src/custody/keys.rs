@@ -8,6 +8,9 @@ use ledger::item::Opening;
 use ledger::stream::RootKey;
 use minicbor::{Decode, Encode};
 use rand::RngCore;
+use vault::keytable::WrappedEraseKey;
+use vault::secret::{DataKey, SmallKey};
+use vault::wrap::WrappingKey;
 use zeroize::Zeroizing;
 
 use super::CustodyError;
@@ -15,9 +18,14 @@ use super::cipher;
 use super::rows::{DocumentKey, decode, version_key};
 use super::store::{Store, Table, Transaction};
 
+/// The epoch of the wrapping key that derives from the root.
+const WRAPPING_EPOCH: u32 = 1;
+
 /// Keys that derive from the member's root.
 pub(crate) struct Keys {
-    wrapping: Zeroizing<[u8; 32]>,
+    /// Seals rows that are not of one version.
+    rows: Zeroizing<[u8; 32]>,
+    wrapping: WrappingKey,
     names: Zeroizing<[u8; 32]>,
     pub(crate) directory: RootKey,
 }
@@ -25,7 +33,11 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(root: &RootKey) -> Arc<Self> {
         Arc::new(Self {
-            wrapping: Zeroizing::new(root.purpose("custody/wrapping")),
+            rows: Zeroizing::new(root.purpose("custody/rows")),
+            wrapping: WrappingKey::new(
+                WRAPPING_EPOCH,
+                SmallKey::from_bytes(root.purpose("custody/wrapping")),
+            ),
             names: Zeroizing::new(root.purpose("custody/row-names")),
             directory: RootKey::from_bytes(root.purpose("custody/directory")),
         })
@@ -88,7 +100,7 @@ impl Keys {
         row: &T,
     ) {
         let row = Zeroizing::new(codec::encode(row));
-        let sealed = cipher::seal(&self.wrapping, &bound(table, key), &row);
+        let sealed = cipher::seal(&self.rows, &bound(table, key), &row);
         transaction.put(table, key, sealed);
     }
 
@@ -101,7 +113,7 @@ impl Keys {
     where
         T: for<'b> Decode<'b, ()> + Encode<()>,
     {
-        let row = cipher::open(&self.wrapping, &bound(table, key), row)?;
+        let row = cipher::open(&self.rows, &bound(table, key), row)?;
         decode(table.name(), &row)
     }
 
@@ -132,11 +144,10 @@ impl Keys {
     }
 
     fn unwrap(&self, key: &[u8; 24], wrapped: &[u8]) -> Result<EraseKey, CustodyError> {
-        let bytes = cipher::open(&self.wrapping, &bound(Table::EraseKeys, key), wrapped)?;
-        let bytes = bytes.as_slice().try_into();
-        bytes
-            .map(|bytes| EraseKey(RootKey::from_bytes(bytes)))
-            .map_err(|_| CustodyError::Storage("an erase key has another length".to_owned()))
+        let damaged = || CustodyError::Storage("an erase key does not unwrap".to_owned());
+        let wrapped = WrappedEraseKey::from_bytes(wrapped).map_err(|_| damaged())?;
+        let unwrapped = self.wrapping.unwrap(key, &wrapped);
+        unwrapped.map(EraseKey).map_err(|_| damaged())
     }
 
     pub(crate) fn put_erase_key(
@@ -147,46 +158,45 @@ impl Keys {
         erase: &EraseKey,
     ) {
         let key = version_key(document, version);
-        let bound = bound(Table::EraseKeys, &key);
-        let wrapped = cipher::seal(&self.wrapping, &bound, erase.0.expose());
-        transaction.put(Table::EraseKeys, &key, wrapped);
+        let wrapped = self.wrapping.wrap(&key, &erase.0);
+        transaction.put(Table::EraseKeys, &key, wrapped.to_bytes());
     }
 }
 
 /// The key whose destruction erases a version: all that opens it derives from it.
 #[derive(Clone)]
-pub(crate) struct EraseKey(RootKey);
+pub(crate) struct EraseKey(vault::secret::EraseKey);
 
 impl EraseKey {
     pub(crate) fn new() -> Self {
-        Self(RootKey::from_bytes(random()))
+        Self(vault::secret::EraseKey::generate())
     }
 
     pub(crate) fn opening(&self) -> Opening {
-        Opening(self.0.purpose("version/opening"))
+        Opening(*self.0.opening().expose())
     }
 
     /// The data key of the payload.
-    pub(crate) fn payload(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.purpose("version/payload"))
+    pub(crate) fn payload(&self) -> DataKey {
+        self.0.data_key()
     }
 
     /// Seals a row of the version.
     pub(crate) fn seal<T: Encode<()>>(&self, table: Table, key: &[u8], row: &T) -> Vec<u8> {
         let row = Zeroizing::new(codec::encode(row));
-        cipher::seal(&self.rows(), &bound(table, key), &row)
+        cipher::seal(self.rows().expose(), &bound(table, key), &row)
     }
 
     pub(crate) fn open<T>(&self, table: Table, key: &[u8], row: &[u8]) -> Result<T, CustodyError>
     where
         T: for<'b> Decode<'b, ()> + Encode<()>,
     {
-        let row = cipher::open(&self.rows(), &bound(table, key), row)?;
+        let row = cipher::open(self.rows().expose(), &bound(table, key), row)?;
         decode(table.name(), &row)
     }
 
-    fn rows(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.purpose("version/rows"))
+    fn rows(&self) -> SmallKey {
+        self.0.row_key()
     }
 }
 

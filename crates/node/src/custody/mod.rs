@@ -56,6 +56,8 @@ pub use request::{
 pub struct CustodyOptions {
     /// The folder of the record store.
     pub directory: PathBuf,
+    /// The folder of the blob store.
+    pub blobs: PathBuf,
     /// This member.
     pub member: MemberName,
     /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
@@ -139,7 +141,7 @@ impl Custody {
             network,
         );
         let custody = Self(Arc::new(Inner {
-            payloads: Payloads {},
+            payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
             home: Home {
                 member,

@@ -8,6 +8,7 @@ use ledger::ids::{MemberName, NetworkId, Tag};
 use ledger::item::Opening;
 use ledger::stream::BranchKey;
 use minicbor::{Decode, Encode};
+use vault::secret::ClearBytes;
 use zeroize::Zeroizing;
 
 use super::append::AccessDraft;
@@ -54,8 +55,8 @@ pub fn open_descriptor(
 }
 
 /// Opens a payload that another member granted; returns the content.
-pub fn open_payload(granted: &Granted) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-    open_with(&granted.key, &granted.sealed)
+pub fn open_payload(granted: &Granted) -> Result<ClearBytes, CustodyError> {
+    open_with(&granted.key, granted.sealed.clone())
 }
 
 /// A version that another member asks for, as it was found.

@@ -8,7 +8,7 @@ use ledger::ids::{Height, MemberName, Tag};
 use ledger::item::Opening;
 use ledger::stream::{Branch, BranchKey};
 use serde_json::Value;
-use zeroize::Zeroizing;
+use vault::secret::DataKey;
 
 /// On whose behalf, and why.
 #[derive(Clone, PartialEq, Eq)]
@@ -285,7 +285,7 @@ pub struct Granted {
     /// The sealed payload.
     pub sealed: Vec<u8>,
     /// What opens the payload: [`super::open_payload`].
-    pub key: Zeroizing<[u8; 32]>,
+    pub key: DataKey,
     /// The descriptor's bytes.
     pub descriptor: Vec<u8>,
     /// What opens the item's commitment.

@@ -6,6 +6,7 @@ use contracts::descriptor::{AccessDescriptor, Descriptor};
 use ed25519_zebra::Signature;
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, Tag};
+use vault::secret::DataKey;
 use vault::wrap::{HpkeKeyPair, HpkePublicKey, wrap_for};
 
 use super::client::CallError;
@@ -244,7 +245,7 @@ fn wrapped(
     one: Granted,
 ) -> Result<GrantedEntry, Refusal> {
     let info = key_info(request, one.tag);
-    let key = wrap_for(recipient, &info, &request.0, one.key.as_slice());
+    let key = wrap_for(recipient, &info, &request.0, one.key.expose());
     Ok(GrantedEntry {
         tag: one.tag,
         sealed: one.sealed,
@@ -273,7 +274,7 @@ fn obtained(
         granted.push(Granted {
             tag: one.tag,
             sealed: one.sealed,
-            key: key.into(),
+            key: DataKey::from_bytes(key),
             descriptor: one.descriptor,
             opening: one.opening,
             receipt: one.receipt,

@@ -9,11 +9,9 @@
 //! - **V2** No (key, nonce) pair is used twice, even if one data key seals several payloads: each gets a random salt
 //!   and with it a stream key of its own.
 
-mod digest;
 mod payload;
 mod small;
 
-pub use digest::{ContentDigest, content_digest};
 pub use payload::{
     CHUNK_BYTES, HEADER_BYTES, OpenError, PayloadOpener, PayloadSealer, SealedPayload, open, seal,
     sealed_bytes,

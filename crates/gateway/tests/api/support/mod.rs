@@ -201,6 +201,7 @@ pub(crate) fn observation(patient: &str, code: &str) -> Value {
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         directory: folder.path().join("records"),
+        blobs: folder.path().join("blobs"),
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),

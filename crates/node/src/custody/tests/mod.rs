@@ -46,6 +46,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             directory: self.folder.path().join("records"),
+            blobs: self.folder.path().join("blobs"),
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
             signer: self.ledger.signer(self.member),
