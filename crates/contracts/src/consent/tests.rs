@@ -518,6 +518,26 @@ fn c2_what_cannot_be_enforced_is_refused_by_name() {
 }
 
 #[test]
+fn consents_are_bounded() {
+    let cannot = |provision: &Value, element: &str| {
+        let expected = Rejection::CannotEnforce(format!("Consent.provision.{element}"));
+        assert_eq!(refusal(provision), expected);
+    };
+    let many = |count: usize| vec!["TREAT"; count];
+    cannot(&permit(json!({ "purpose": codes(&many(257)) })), "purpose");
+    let members = |count: usize| rule("permit", &vec!["clinic"; count], json!({}));
+    cannot(&members(257), "actor");
+    let deny = |nested: Vec<Value>| json!({ "type": "deny", "provision": nested });
+    let wide = |count: usize| deny(vec![json!({ "type": "deny" }); count]);
+    cannot(&wide(257), "provision");
+    cannot(&deny(vec![wide(127), wide(127)]), "provision");
+    check(
+        &[deny(vec![wide(126), wide(127)]), members(256)],
+        "clinic TREAT Observation => deny",
+    );
+}
+
+#[test]
 fn c3_a_permit_names_somebody() {
     let nobody = |path: &str| Rejection::NamesNobody(path.to_owned());
     assert_eq!(
