@@ -133,6 +133,8 @@ fn a_permit_lets_in_whom_it_names_and_nobody_else() {
         clinic  HRESCH Observation           => deny
         clinic  HMARKT Observation           => deny
         clinic  TREAT  Observation label=HIV => deny
+        clinic  TREAT  Observation own=q     => deny
+        clinic  PATRQT Observation own=q     => deny
     ",
     );
     check(&[], "clinic TREAT Observation => deny");
