@@ -35,7 +35,7 @@ impl From<ExportError> for Failure {
             ExportError::OtherDescriptor => "descriptor-or-opening",
             ExportError::NotARecord => "descriptor-kind",
             ExportError::OtherContent => "payload",
-            ExportError::AbsenceOfAnother => "absence-proof",
+            ExportError::AbsenceOfAnother => "absence-of-another",
         };
         Self::new(name, error)
     }

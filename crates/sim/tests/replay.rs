@@ -183,6 +183,25 @@ fn p4_p9_a_statement_that_breaks_a_rule_is_named_though_all_validators_signed_it
 }
 
 #[test]
+fn a_block_with_more_items_than_allowed_is_named() {
+    let mut forge = Forge::found(&MEMBERS).unwrap();
+    let items = |start: u32| {
+        let tags =
+            |n: u32| [2 * n, 2 * n + 1].map(|n| Tag(n.to_be_bytes().repeat(4).try_into().unwrap()));
+        let item = |n: u32| Item {
+            tags: tags(n),
+            commitment: Digest([0; 32]),
+        };
+        (start..start + 1_000).map(item).collect()
+    };
+    let statements =
+        [0, 1_000, 2_000].map(|start| forge.statement("clinic", items(start)).unwrap());
+    forge.append(&statements).unwrap();
+    let refused = replay(forge.genesis(), &forge.dump(|_| true)).unwrap_err();
+    assert_eq!(refused, format!("block 1: {}", FaultKind::TooLarge));
+}
+
+#[test]
 fn p8_a_certificate_without_a_quorum_or_of_another_block_is_named() {
     let forge = ledger();
     let mut finality = forge.blocks()[0].finality.clone();

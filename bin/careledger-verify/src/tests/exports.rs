@@ -194,6 +194,17 @@ fn what_is_not_a_records_export_of_this_network_is_refused() {
 }
 
 #[test]
+fn p4_the_absence_of_another_tag_says_nothing_and_is_refused() {
+    let Fixture { genesis, forge, .. } = fixture();
+    let item = item(&forge, 2, &Descriptor::Record(record(2)));
+    for absent in [&[tag(77)][..], &[tag(3), tag(77)]] {
+        let export = export(&forge, &item, record(2), absent);
+        let refused = check(&export.encode(), &genesis, false).unwrap_err();
+        assert_eq!(refused.name, "absence-of-another");
+    }
+}
+
+#[test]
 fn a_version_that_deletes_has_no_content() {
     let deleted = RecordDescriptor {
         deleted: true,

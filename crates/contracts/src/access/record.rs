@@ -129,6 +129,8 @@ impl DecisionRecord {
 pub enum Replay {
     /// The same outcomes, by the same policies.
     Same,
+    /// The same wherever it can still be told: these documents are erased.
+    Erased(Vec<usize>),
     /// These documents come out differently.
     Diverged(Vec<usize>),
     /// Other rules, or other consents than those recorded, were given.
@@ -171,9 +173,11 @@ pub fn replay(
         .enumerate()
         .filter_map(diverges)
         .collect();
-    Ok(if diverged.is_empty() {
-        Replay::Same
-    } else {
-        Replay::Diverged(diverged)
+    let is_erased = |(at, document): (usize, &Option<Document>)| document.is_none().then_some(at);
+    let erased: Vec<usize> = documents.iter().enumerate().filter_map(is_erased).collect();
+    Ok(match (diverged.is_empty(), erased.is_empty()) {
+        (false, _) => Replay::Diverged(diverged),
+        (true, false) => Replay::Erased(erased),
+        (true, true) => Replay::Same,
     })
 }

@@ -22,7 +22,7 @@ const TABLE: &str = "
     clinic   TREAT   Observation =>
     clinic   TREAT   Observation unknown => network/consents-unknown
     hospital PATRQT  Observation own=p   => network/own-record
-    clinic   PATRQT  Observation own=p   => network/own-record
+    clinic   PATRQT  Observation own=p   =>
     clinic   PATRQT  Observation own=p unknown => network/consents-unknown
     hospital PATRQT  Observation own=q   =>
     hospital HMARKT  Observation own=p   =>
@@ -262,8 +262,15 @@ fn p5_a_recorded_decision_replays_to_the_same_outcome() {
     documents[1] = None;
     assert_eq!(
         replay(&record, &consents, &documents),
-        Ok(Replay::Same),
-        "erased is not diverged"
+        Ok(Replay::Erased(vec![1]))
+    );
+    let mut changed = record;
+    changed.rulings[1].permitted = true;
+    changed.rulings[2].permitted = true;
+    assert_eq!(
+        replay(&changed, &consents, &documents),
+        Ok(Replay::Diverged(vec![2])),
+        "what is erased does not diverge, and hides nothing"
     );
 }
 

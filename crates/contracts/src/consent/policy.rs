@@ -120,21 +120,20 @@ fn conditions(rule: &Provision) -> Vec<String> {
 
 /// Conditions of the rule itself, which its exceptions need not meet.
 fn own(kind: Kind, inside: &Around<'_>) -> Vec<String> {
-    match kind {
-        Kind::Permit => {
-            let labels = if inside.labels.is_empty() {
-                "resource.labels.isEmpty()".to_owned()
-            } else {
-                format!("{}.containsAll(resource.labels)", set(inside.labels))
-            };
-            let named_only = NAMED_ONLY.map(str::to_owned);
-            let purpose = format!("!{}.contains(context.purpose)", set(&named_only));
-            let purpose = (!inside.names_purposes).then_some(purpose);
-            [labels].into_iter().chain(purpose).collect()
+    // A member's patients are not let in with its staff, and a patient is not locked out of the own record.
+    let mut own = vec!["!(principal has patient)".to_owned()];
+    if kind == Kind::Permit {
+        own.push(if inside.labels.is_empty() {
+            "resource.labels.isEmpty()".to_owned()
+        } else {
+            format!("{}.containsAll(resource.labels)", set(inside.labels))
+        });
+        if !inside.names_purposes {
+            let named_only = set(&NAMED_ONLY.map(str::to_owned));
+            own.push(format!("!{named_only}.contains(context.purpose)"));
         }
-        // The patient cannot be locked out of the own record.
-        Kind::Deny => vec!["!(principal has patient)".to_owned()],
     }
+    own
 }
 
 fn actor(actor: &Actor) -> String {

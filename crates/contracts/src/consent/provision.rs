@@ -9,6 +9,10 @@ use super::{MEMBER_SYSTEM, Rejection};
 
 /// Depth of nesting that is read.
 const DEPTH_MAX: usize = 8;
+/// Rules in one consent.
+const PROVISIONS_MAX: usize = 256;
+/// Repetitions of one element of a rule.
+const REPETITIONS_MAX: usize = 256;
 
 /// Actions that opening a document is an instance of (R4 value set consent-action).
 const OPENING_ACTIONS: [&str; 3] = ["access", "use", "disclose"];
@@ -80,7 +84,17 @@ enum Named {
 impl Provision {
     /// Reads `Consent.provision`.
     pub(super) fn read(provision: &Value) -> Result<Self, Rejection> {
-        read_at("Consent.provision", provision, Named::Nobody, DEPTH_MAX)
+        let path = "Consent.provision";
+        let provision = read_at(path, provision, Named::Nobody, DEPTH_MAX)?;
+        if provision.rules() > PROVISIONS_MAX {
+            return Err(Rejection::CannotEnforce(format!("{path}.provision")));
+        }
+        Ok(provision)
+    }
+
+    fn rules(&self) -> usize {
+        let nested = self.nested.iter().map(Self::rules);
+        nested.fold(1, usize::saturating_add)
     }
 }
 
@@ -103,6 +117,12 @@ fn read_at(path: &str, value: &Value, named: Named, depth: usize) -> Result<Prov
         nested: Vec::new(),
     };
     for (element, value) in elements {
+        if value
+            .as_array()
+            .is_some_and(|all| all.len() > REPETITIONS_MAX)
+        {
+            return Err(cannot(element));
+        }
         match element.as_str() {
             "id" | "provision" => {}
             "type" => provision.kind = Some(kind(value).ok_or_else(|| malformed(element))?),
@@ -174,10 +194,12 @@ fn named_by(actors: &[Actor]) -> Named {
     }
 }
 
-/// Every repetition of an element; an empty list is none, and must not read as "any".
+/// Every repetition of an element, if they are within bounds; an empty list must not read as "any".
 fn each<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    let repetitions = value.as_array().filter(|all| !all.is_empty())?;
-    repetitions.iter().map(read).collect()
+    let repetitions = value.as_array()?;
+    let within = 1..=REPETITIONS_MAX;
+    let all = || repetitions.iter().map(read).collect();
+    within.contains(&repetitions.len()).then(all).flatten()
 }
 
 fn kind(value: &Value) -> Option<Kind> {

@@ -65,9 +65,9 @@ fn verdict(rule: &Provision, named: &Named, asked: &(Request, Document)) -> Opti
     } else if nested.contains(&Kind::Permit) {
         Some(Kind::Permit)
     } else {
-        rule.kind.filter(|kind| match kind {
-            Kind::Permit => all_named && (named.purposes || !named_only),
-            Kind::Deny => request.patient.is_none(),
+        rule.kind.filter(|kind| {
+            let named = all_named && (named.purposes || !named_only);
+            request.patient.is_none() && (*kind == Kind::Deny || named)
         })
     }
 }
@@ -82,7 +82,9 @@ fn permitted(consents: &[Consent], asked: &(Request, Document)) -> bool {
     let home = request.member == document.home;
     let own_care = ["TREAT", "ETREAT", "CAREMGT", "HPAYMT", "HOPERAT"];
     let network = match &request.patient {
-        Some(patient) => document.patient.as_ref() == Some(patient) && request.purpose == "PATRQT",
+        Some(patient) => {
+            home && document.patient.as_ref() == Some(patient) && request.purpose == "PATRQT"
+        }
         None => home && own_care.contains(&request.purpose.as_str()),
     };
     let directory = document.patient.is_none();
