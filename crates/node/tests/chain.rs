@@ -1,5 +1,12 @@
 //! The chain over the real engine: what members record becomes final, once, and can be proven.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests, and so are their helpers"
+)]
+
 use contracts::rejection::Rejection;
 use ledger::ids::Tag;
 use ledger::item::Item;

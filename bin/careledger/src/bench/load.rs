@@ -14,7 +14,7 @@ use ledger::statement::{StatementId, SubmittedStatement};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::broadcast::error::RecvError;
-use vault::keystore::{KeyStore, SecretName};
+use vault::keystore::SecretName;
 
 use crate::network::NodeFile;
 use crate::node::{node_config, open_keys};

@@ -79,11 +79,6 @@ impl Processes {
         Ok(())
     }
 
-    /// The process id of a member's node.
-    pub(crate) fn id(&self, member: &str) -> Option<u32> {
-        self.running.get(member).and_then(Child::id)
-    }
-
     fn spawn(&mut self, member: &str) -> anyhow::Result<()> {
         let of_member = self.layout.member(member);
         let log = OpenOptions::new()

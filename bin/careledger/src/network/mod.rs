@@ -12,8 +12,7 @@ use ledger::ids::MemberName;
 
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
-    AddressEntry, Credential, Layout, MemberEntry, NetworkFile, NodeFile, Passphrase, read_genesis,
-    read_json,
+    AddressEntry, Credential, Layout, NetworkFile, NodeFile, Passphrase, read_genesis, read_json,
 };
 
 /// Founds a network.

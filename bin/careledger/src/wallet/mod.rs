@@ -23,7 +23,7 @@ use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::Wish;
-pub(crate) use history::{Attempt, History};
+pub(crate) use history::Attempt;
 pub(crate) use store::WalletFolder;
 
 /// What a wallet knows of the network.

@@ -30,7 +30,6 @@ const STALE_CHANGES_KEPT: u64 = 64;
 const CACHE_BYTES: u64 = 48 * 1024 * 1024;
 /// Of one keyspace; eight of them fill the write buffer at worst.
 const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-const WRITE_BUFFER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// The last applied block.
@@ -103,7 +102,6 @@ impl Store {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         let database = Database::builder(directory)
             .cache_size(CACHE_BYTES)
-            .max_write_buffer_size(Some(WRITE_BUFFER_BYTES_MAX))
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);

@@ -12,6 +12,7 @@ use interop::fhir::{Issue, IssueType, ResourceType};
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
+use ledger::stream::StreamKey;
 
 use super::CustodyError;
 use super::keys::{EraseKey, Keys, random, random_tag};
@@ -137,7 +138,7 @@ impl Home {
         };
         let created = head.is_none_or(|head| head.deleted);
         let answer = written(next.version, next.recorded_at, created);
-        self.put_version(transaction, draft, next, disclosure)?;
+        self.put_version(transaction, draft, &next, disclosure)?;
         Ok(answer)
     }
 
@@ -169,7 +170,7 @@ impl Home {
         &self,
         transaction: &mut Transaction<'_>,
         draft: Draft,
-        head: Head,
+        head: &Head,
         disclosure: DisclosureFacts,
     ) -> Result<(), CustodyError> {
         let Draft {
@@ -186,24 +187,7 @@ impl Home {
             .document(&head.resource_type, &head.id);
         let entries = subject.key(head.branch)?.entries();
         let entry = self.take_position(transaction, &subject, head.branch)?;
-        let descriptor = Descriptor::Record(RecordDescriptor {
-            resource_type: head.resource_type.clone(),
-            id: head.id.clone(),
-            version,
-            deleted: content.is_none(),
-            content: content
-                .as_ref()
-                .map_or_else(|| Digest::of(&[]), |content| content.digest),
-            media_type: "application/fhir+json".to_owned(),
-            author,
-            recorded_at: head.recorded_at,
-            labels: content
-                .as_ref()
-                .map_or_else(Vec::new, |content| content.labels.clone()),
-            supersedes: (version > 1).then(|| versions.tag(version.saturating_sub(1))),
-            next: versions.tag(version.saturating_add(1)),
-        })
-        .encode();
+        let descriptor = descriptor_of(head, &versions, author, content.as_ref()).encode();
         let tags = [versions.tag(version), entries.tag(entry)];
         self.enqueue(transaction, tags, &erase.opening(), &descriptor);
         let named = EntryRow::Version { document, version };
@@ -355,4 +339,26 @@ fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
         }
         Precondition::Current(_) => Ok(()),
     }
+}
+
+fn descriptor_of(
+    head: &Head,
+    versions: &StreamKey,
+    author: String,
+    content: Option<&Content>,
+) -> Descriptor {
+    let version = head.version;
+    Descriptor::Record(RecordDescriptor {
+        resource_type: head.resource_type.clone(),
+        id: head.id.clone(),
+        version,
+        deleted: content.is_none(),
+        content: content.map_or_else(|| Digest::of(&[]), |content| content.digest),
+        media_type: "application/fhir+json".to_owned(),
+        author,
+        recorded_at: head.recorded_at,
+        labels: content.map_or_else(Vec::new, |content| content.labels.clone()),
+        supersedes: (version > 1).then(|| versions.tag(version.saturating_sub(1))),
+        next: versions.tag(version.saturating_add(1)),
+    })
 }

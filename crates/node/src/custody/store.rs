@@ -233,6 +233,7 @@ fn pair(guard: fjall::Guard) -> Result<(Vec<u8>, Vec<u8>), CustodyError> {
     Ok((key.to_vec(), value.to_vec()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 fn storage(error: fjall::Error) -> CustodyError {
     CustodyError::Storage(error.to_string())
 }

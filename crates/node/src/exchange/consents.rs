@@ -7,6 +7,7 @@ use ledger::ids::{MemberName, Tag};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Parts;
+use super::client::CallError;
 use super::message::{Sealed, Tags};
 use crate::custody::{CustodyError, SealedConsent};
 
@@ -66,36 +67,43 @@ fn is_complete(parts: &Parts, patient_id: &str) -> bool {
     missing.is_ok_and(|missing| missing.is_empty())
 }
 
+/// Says whether the consent is here now; why not goes to the log.
 async fn fetch(parts: &Parts, patient_id: &str, from: &MemberName, tag: Tag) -> bool {
+    let problem = match try_fetch(parts, patient_id, from, tag).await {
+        Ok(()) => return true,
+        Err(problem) => problem,
+    };
+    tracing::warn!(%from, %problem, "a consent is not taken; disclosure waits for it");
+    false
+}
+
+/// Why a consent of another member is not here.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the member has no consent where the ledger says so")]
+    NotThere,
+    #[error(transparent)]
+    Adopt(#[from] CustodyError),
+}
+
+async fn try_fetch(
+    parts: &Parts,
+    patient_id: &str,
+    from: &MemberName,
+    tag: Tag,
+) -> Result<(), FetchError> {
     let tags = Tags { tags: vec![tag] };
-    let answer: Sealed = match parts.client.call(from, "consents", &tags).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::warn!(%from, %error, "a consent cannot be fetched; disclosure waits for it");
-            return false;
-        }
-    };
-    let Some(entry) = answer.entries.into_iter().find(|entry| entry.tag == tag) else {
-        tracing::warn!(%from, "a member has no consent where the ledger says so");
-        return false;
-    };
+    let answer: Sealed = parts.client.call(from, "consents", &tags).await?;
+    let entry = answer.entries.into_iter().find(|entry| entry.tag == tag);
     let consent = SealedConsent {
         tag,
-        sealed: entry.sealed,
+        sealed: entry.ok_or(FetchError::NotThere)?.sealed,
     };
-    match parts
+    parts
         .custody
         .adopt_consent(patient_id, from, &consent)
-        .await
-    {
-        Ok(()) => true,
-        Err(error @ CustodyError::Invalid(_)) => {
-            tracing::error!(%from, %error, "a consent from another member is refused");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(%from, %error, "a consent from another member is not taken yet");
-            false
-        }
-    }
+        .await?;
+    Ok(())
 }

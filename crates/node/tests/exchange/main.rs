@@ -1,5 +1,11 @@
 //! Whole nodes that ask each other for records: real consensus, real TLS, real disks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are tests, and so are their helpers"
+)]
+
 mod founding;
 mod wallet;
 

@@ -58,10 +58,12 @@ impl MemberCa {
 
     /// The authority's own certificate, self-signed, valid ten years from `not_before` (seconds since 1970).
     pub fn certify_itself(&self, not_before: u64) -> Result<Certificate, CertificateError> {
-        let params = self.own_params(Validity::months(not_before, CA_MONTHS)?);
+        let params = self.own_params(&Validity::months(not_before, CA_MONTHS)?);
         let key = RemoteKey(&self.signer);
         let issued = params.self_signed(&key);
-        issued.map(Certificate::of).map_err(CertificateError::Issue)
+        issued
+            .map(|issued| Certificate::of(&issued))
+            .map_err(CertificateError::Issue)
     }
 
     /// A certificate for a node's TLS and statements, valid 13 months from `not_before` (seconds since 1970).
@@ -89,16 +91,18 @@ impl MemberCa {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::new(self.own_params(validity), RemoteKey(&self.signer));
+        let issuer = Issuer::new(self.own_params(&validity), RemoteKey(&self.signer));
         let issued = params.signed_by(&SubjectKey(public_key), &issuer);
-        issued.map(Certificate::of).map_err(CertificateError::Issue)
+        issued
+            .map(|issued| Certificate::of(&issued))
+            .map_err(CertificateError::Issue)
     }
 
-    fn own_params(&self, validity: Validity) -> CertificateParams {
+    fn own_params(&self, validity: &Validity) -> CertificateParams {
         let mut params = params(
             &self.member,
             &format!("{} member CA", self.member),
-            &validity,
+            validity,
         );
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -113,7 +117,7 @@ impl fmt::Debug for MemberCa {
 }
 
 impl Certificate {
-    fn of(issued: rcgen::Certificate) -> Self {
+    fn of(issued: &rcgen::Certificate) -> Self {
         Self {
             der: issued.der().to_vec(),
             pem: issued.pem(),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, POLL, Story};
@@ -16,6 +17,9 @@ const SURVIVOR: &str = "clinic";
 const BEFORE: Duration = Duration::from_secs(2);
 const WITHOUT: Duration = Duration::from_secs(3);
 const ALONE: usize = 5;
+/// Between two writes of one writer.
+const PAUSE: Duration = Duration::from_millis(10);
+const CHECKS_AT_ONCE: usize = 16;
 
 /// What a member acknowledged.
 #[derive(Debug, Default)]
@@ -110,15 +114,20 @@ impl Story {
     }
 
     async fn check_all(&self, member: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
-        let client = self.clinician(member)?;
-        for (_, reference) in &acknowledged.references {
-            let context = || format!("an acknowledged version at {member}");
-            client.get(reference).await?.ok().with_context(context)?;
-            fetch(&client, &format!("{reference}/_history/1"))
-                .await
-                .with_context(context)?;
-        }
-        Ok(())
+        let client = &self.clinician(member)?;
+        let check = |(_, reference): &(Instant, String)| {
+            let reference = reference.clone();
+            async move {
+                let context = || format!("an acknowledged version at {member}");
+                client.get(&reference).await?.ok().with_context(context)?;
+                let receipt = fetch(client, &format!("{reference}/_history/1")).await;
+                receipt.map(|_| ()).with_context(context)
+            }
+        };
+        stream::iter(acknowledged.references.iter().map(check))
+            .buffer_unordered(CHECKS_AT_ONCE)
+            .try_collect()
+            .await
     }
 }
 
@@ -127,7 +136,10 @@ async fn write_until(client: Client, patient: String, stop: Arc<AtomicBool>) -> 
     let deadline = Instant::now() + PATIENCE;
     while !stop.load(Ordering::Relaxed) && Instant::now() < deadline {
         match write(&client, &patient).await {
-            Ok(reference) => acknowledged.references.push((Instant::now(), reference)),
+            Ok(reference) => {
+                acknowledged.references.push((Instant::now(), reference));
+                tokio::time::sleep(PAUSE).await;
+            }
             // The node is down; what it did not acknowledge may be lost.
             Err(_) => tokio::time::sleep(POLL).await,
         }

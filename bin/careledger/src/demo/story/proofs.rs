@@ -25,7 +25,7 @@ impl Story {
         let folder = self.layout.scratch()?;
         let file = folder.join("record.export");
         fs::write(&file, &bytes)?;
-        self.accepted("export", &file)?;
+        self.accepted("export", &file, &["--latest"])?;
         let mut found = Vec::new();
         let export = Export::decode(&bytes)?;
         let mut other = export.clone();
@@ -40,7 +40,7 @@ impl Story {
         let log = folder.join("ledger.dump");
         dump(&self.layout.member("payer").config(), &log)?;
         self.processes.restart("payer").await?;
-        self.accepted("log", &log)?;
+        self.accepted("log", &log, &[])?;
         let mut bytes = fs::read(&log)?;
         let middle = bytes.len() / 2;
         flip(&mut bytes, middle)?;
@@ -91,8 +91,8 @@ impl Story {
         Ok(answer.problem())
     }
 
-    fn accepted(&self, what: &str, file: &Path) -> anyhow::Result<()> {
-        let (code, said) = self.verify(what, file)?;
+    fn accepted(&self, what: &str, file: &Path, options: &[&str]) -> anyhow::Result<()> {
+        let (code, said) = self.verify(what, file, options)?;
         anyhow::ensure!(
             code == Some(0),
             "careledger-verify {what} ended with {code:?}: {said}"
@@ -104,7 +104,7 @@ impl Story {
     fn refused(&self, what: &str, beside: &Path, bytes: &[u8]) -> anyhow::Result<String> {
         let file = beside.with_extension("changed");
         fs::write(&file, bytes)?;
-        let (code, said) = self.verify(what, &file)?;
+        let (code, said) = self.verify(what, &file, &[])?;
         anyhow::ensure!(
             code == Some(1),
             "careledger-verify {what} ended with {code:?} on a changed byte"
@@ -112,12 +112,18 @@ impl Story {
         Ok(said)
     }
 
-    fn verify(&self, what: &str, file: &Path) -> anyhow::Result<(Option<i32>, String)> {
+    fn verify(
+        &self,
+        what: &str,
+        file: &Path,
+        options: &[&str],
+    ) -> anyhow::Result<(Option<i32>, String)> {
         let output = Command::new(verifier()?)
             .arg(what)
             .arg(file)
             .arg("--genesis")
             .arg(self.layout.genesis_file())
+            .args(options)
             .output()?;
         let said = if output.stderr.is_empty() {
             &output.stdout

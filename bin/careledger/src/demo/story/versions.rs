@@ -90,7 +90,7 @@ impl Story {
         let Descriptor::Record(record) = Descriptor::decode(&export.descriptor)? else {
             anyhow::bail!("the descriptor is not of a record");
         };
-        Ok(Link::of(&export, record))
+        Ok(Link::of(&export, &record))
     }
 
     /// A member's node signs a statement with one item that uses `tag`, past its own software; status and broken rule.
@@ -147,7 +147,7 @@ struct Link {
 }
 
 impl Link {
-    fn of(export: &Export, record: RecordDescriptor) -> Self {
+    fn of(export: &Export, record: &RecordDescriptor) -> Self {
         Self {
             tags: Item::from_bytes(&export.receipt.item).tags,
             supersedes: record.supersedes,
