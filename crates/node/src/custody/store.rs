@@ -189,7 +189,8 @@ impl Store {
             .map(pair)
     }
 
-    /// Rewrites `table` and lets go of the journal, so that no removed row is left in a file.
+    /// Rewrites `table`, so that no removed row is left in it. The write-ahead journal holds what was written until it
+    /// turns over, at 64 MB.
     pub(crate) fn purge(&self, table: Table) -> Result<(), CustodyError> {
         for keyspace in self.tables.keyspaces.values() {
             keyspace.rotate_memtable_and_wait().map_err(storage)?;
