@@ -234,7 +234,7 @@ impl Validator {
     }
 }
 
-fn quantile(sorted: &[f64], percent: usize) -> f64 {
+pub(super) fn quantile(sorted: &[f64], percent: usize) -> f64 {
     let at = sorted.len().saturating_sub(1) * percent / 100;
     sorted.get(at).copied().unwrap_or_default()
 }
