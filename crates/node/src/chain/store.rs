@@ -7,13 +7,16 @@
 //! | `statements`   | index in the log             | height (8 bytes), statement             |
 //! | `hashes`       | index of C2SP `tlog-tiles`   | hash                                    |
 //! | `tags`         | state key                    | index in the log (8), item (2)          |
-//! | `nodes`        | node key                     | node of the state tree                  |
-//! | `stale`        | change (8), node key         | empty: the node is superseded since     |
+//! | `nodes`        | change (8), nibble path      | node of the state tree                  |
+//! | `stale`        | change (8)                   | keys of the nodes that it superseded    |
 //! | `tip`          | `tip`                        | [`Tip`]                                 |
 
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::config::CompressionPolicy;
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
 use ledger::block::Header;
 use ledger::codec;
 use ledger::finality::FinalityCertificate;
@@ -28,8 +31,9 @@ use super::execution::Executed;
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
 const STALE_CHANGES_KEPT: u64 = 64;
 const CACHE_BYTES: u64 = 48 * 1024 * 1024;
-/// Of one keyspace; eight of them fill the write buffer at worst.
 const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Nodes are most of what is written.
+const NODES_MEMTABLE_BYTES_MAX: u64 = 24 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// The last applied block.
@@ -103,16 +107,23 @@ impl Store {
         let database = Database::builder(directory)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
+            .worker_threads(1)
             .open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
-        let keyspace = |name| database.keyspace(name, options);
+        // Hashes, keys and signatures do not compress.
+        let plain = CompressionPolicy::all(CompressionType::None);
+        let sized = |bytes| {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(bytes)
+                .data_block_compression_policy(plain.clone())
+        };
+        let keyspace = |name| database.keyspace(name, || sized(MEMTABLE_BYTES_MAX));
         Ok(Self {
             blocks: keyspace("blocks")?,
             certificates: keyspace("certificates")?,
             statements: keyspace("statements")?,
             hashes: keyspace("hashes")?,
             tags: keyspace("tags")?,
-            nodes: keyspace("nodes")?,
+            nodes: database.keyspace("nodes", || sized(NODES_MEMTABLE_BYTES_MAX))?,
             stale: keyspace("stale")?,
             tip: keyspace("tip")?,
             database,
@@ -225,19 +236,23 @@ impl Store {
             return Ok(());
         };
         for (node_key, node) in update.node_batch.nodes() {
-            batch.insert(&self.nodes, to_row(node_key)?, to_row(node)?);
+            batch.insert(&self.nodes, node_row(node_key)?, to_row(node)?);
         }
-        for stale in &update.stale_node_index_batch {
-            let since = stale.stale_since_version.to_be_bytes();
-            let row = [since.as_slice(), &to_row(&stale.node_key)?].concat();
-            batch.insert(&self.stale, row, []);
-        }
+        let superseded = update.stale_node_index_batch.iter();
+        let superseded: Vec<Vec<u8>> = superseded
+            .map(|stale| node_row(&stale.node_key))
+            .collect::<Result<_, _>>()?;
+        batch.insert(&self.stale, key(block.changes), to_row(&superseded)?);
         let kept_from = key(block.changes.saturating_sub(STALE_CHANGES_KEPT));
         for row in self.stale.range(..kept_from) {
-            let row = row.key()?;
-            let node_key = row.get(8..).ok_or(StoreError::Damaged("stale node"))?;
-            batch.remove(&self.nodes, node_key);
-            batch.remove(&self.stale, row);
+            let (change, superseded) = row.into_inner()?;
+            let superseded: Vec<Vec<u8>> =
+                borsh::from_slice(&superseded).map_err(|_| StoreError::Damaged("stale nodes"))?;
+            // Each node was written once: its tombstone may go with it.
+            for node in superseded {
+                batch.remove_weak(&self.nodes, node);
+            }
+            batch.remove_weak(&self.stale, change);
         }
         Ok(())
     }
@@ -268,7 +283,7 @@ impl HashReader for Store {
 
 impl TreeReader for Store {
     fn get_node_option(&self, node_key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        let row = self.nodes.get(borsh::to_vec(node_key)?)?;
+        let row = self.nodes.get(node_row(node_key)?)?;
         Ok(row.map(|row| borsh::from_slice(&row)).transpose()?)
     }
 
@@ -312,6 +327,12 @@ fn certified(row: fjall::Guard) -> Result<(Height, FinalityCertificate), StoreEr
 
 fn key(number: u64) -> [u8; 8] {
     number.to_be_bytes()
+}
+
+/// The nodes of one change lie together, those of later changes behind them.
+fn node_row(node_key: &NodeKey) -> Result<Vec<u8>, StoreError> {
+    let path = to_row(node_key.nibble_path())?;
+    Ok([key(node_key.version()).as_slice(), &path].concat())
 }
 
 fn to_row<T: borsh::BorshSerialize>(value: &T) -> Result<Vec<u8>, StoreError> {
