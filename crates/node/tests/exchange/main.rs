@@ -75,7 +75,7 @@ async fn enrolled(nodes: &[Node], wallet: &Wallet) -> (String, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
+async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
     let founding = Founding::of(&NAMES);
     let nodes = founding.start_all().await;
     let [clinic, hospital] = nodes.as_slice() else {
@@ -148,7 +148,7 @@ async fn p6_another_member_opens_what_a_consent_permits_and_while_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p7_both_members_put_every_attempt_on_record() {
+async fn p2_both_members_put_every_attempt_on_record() {
     let founding = Founding::of(&NAMES);
     let nodes = founding.start_all().await;
     let [clinic, hospital] = nodes.as_slice() else {
