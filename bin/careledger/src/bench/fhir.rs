@@ -67,7 +67,10 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     let layout = Layout::at(folder);
     let founding = Founding {
         name: "bench".to_owned(),
-        members: MEMBERS.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        members: MEMBERS
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?,
         port_base: free_ports(PORT_BASE, u16::try_from(MEMBERS.len())?)?,
     };
     found(&layout, &founding)?;
@@ -189,7 +192,9 @@ async fn enrolled(layout: &Layout, view: &View) -> anyhow::Result<String> {
     folder.create(&["patient".to_owned()])?;
     let mut wallet = folder.wallet("patient")?;
     let credential: PathBuf = layout.member(MEMBER).credential("clerk");
-    wallet.enroll(view, MEMBER, &clerk(view, MEMBER, &credential)?).await?;
+    wallet
+        .enroll(view, MEMBER, &clerk(view, MEMBER, &credential)?)
+        .await?;
     Ok(wallet.patient_at(MEMBER)?.to_owned())
 }
 

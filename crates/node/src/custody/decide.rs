@@ -48,13 +48,20 @@ impl Decision {
     }
 }
 
+/// What decides on one subject's records.
+struct Rules {
+    evaluator: Evaluator,
+    /// Whether every consent that is stored here could be read.
+    complete: bool,
+}
+
 /// Policies that were prepared for subjects, until a consent changes.
 #[derive(Default)]
 pub(crate) struct Rulings(Mutex<Prepared>);
 
 #[derive(Default)]
 struct Prepared {
-    evaluators: BTreeMap<SubjectId, Arc<Evaluator>>,
+    rules: BTreeMap<SubjectId, Arc<Rules>>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
 }
@@ -63,25 +70,25 @@ impl Rulings {
     /// Some consent changed.
     pub(crate) fn forget(&self) {
         let mut prepared = self.prepared();
-        prepared.evaluators.clear();
+        prepared.rules.clear();
         prepared.changes = prepared.changes.wrapping_add(1);
     }
 
-    fn find(&self, subject: &SubjectId) -> (Option<Arc<Evaluator>>, u64) {
+    fn find(&self, subject: &SubjectId) -> (Option<Arc<Rules>>, u64) {
         let prepared = self.prepared();
-        let found = prepared.evaluators.get(subject).cloned();
+        let found = prepared.rules.get(subject).cloned();
         (found, prepared.changes)
     }
 
-    fn keep(&self, subject: SubjectId, evaluator: &Arc<Evaluator>, read_at: u64) {
+    fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();
         if prepared.changes != read_at {
             return;
         }
-        if prepared.evaluators.len() >= KEPT_MAX {
-            prepared.evaluators.clear();
+        if prepared.rules.len() >= KEPT_MAX {
+            prepared.rules.clear();
         }
-        prepared.evaluators.insert(subject, Arc::clone(evaluator));
+        prepared.rules.insert(subject, Arc::clone(rules));
     }
 
     fn prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
@@ -114,6 +121,8 @@ impl Custody {
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
         let height = self.0.anchor.tip().height;
+        let rules = self.rules(subject).await?;
+        let evaluator = &rules.evaluator;
         let request = Request {
             member: by.member.as_str().to_owned(),
             practitioner: by.practitioner.clone(),
@@ -121,15 +130,14 @@ impl Custody {
             patient: by.patient.clone(),
             purpose: by.purpose.clone(),
             now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
-            consents_known: self.missing(subject)?.is_empty(),
+            consents_known: rules.complete && self.missing(subject)?.is_empty(),
         };
-        let evaluator = self.evaluator(subject).await?;
         let home = self.0.home.member.as_str();
         let patient = subject.patient_id.as_deref();
         let decide =
             |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
         let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
-        let record = DecisionRecord::of(&evaluator, height, &request, &outcomes).encode();
+        let record = DecisionRecord::of(evaluator, height, &request, &outcomes).encode();
         let rulings = outcomes.into_iter().map(|outcome| Ruling {
             permitted: outcome.permitted,
             reason: outcome.reason.to_owned(),
@@ -141,45 +149,35 @@ impl Custody {
         })
     }
 
-    async fn evaluator(&self, subject: &Subject) -> Result<Arc<Evaluator>, CustodyError> {
+    async fn rules(&self, subject: &Subject) -> Result<Arc<Rules>, CustodyError> {
         let (found, read_at) = self.0.rulings.find(&subject.id);
         if let Some(found) = found {
             return Ok(found);
         }
-        let consents = self.consents_of(subject).await?;
-        let evaluator = Evaluator::new(&consents).map_err(|error| {
-            tracing::error!(%error, "a stored consent does not compile");
-            CustodyError::Storage("a stored consent does not compile".to_owned())
-        })?;
-        let evaluator = Arc::new(evaluator);
-        self.0.rulings.keep(subject.id, &evaluator, read_at);
-        Ok(evaluator)
-    }
-
-    /// The current version of every consent of the subject that is known here, in the order of their names.
-    async fn consents_of(&self, subject: &Subject) -> Result<Vec<Consent>, CustodyError> {
-        let mut current = BTreeMap::new();
-        for consent in self.filed_here(subject).await? {
-            current.insert(consent.id.clone(), consent);
-        }
+        let mut current = Current::default();
+        self.filed_here(subject, &mut current).await?;
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
-        Ok(current.into_values().collect())
+        let rules = Arc::new(current.rules()?);
+        self.0.rulings.keep(subject.id, &rules, read_at);
+        Ok(rules)
     }
 
-    async fn filed_here(&self, subject: &Subject) -> Result<Vec<Consent>, CustodyError> {
-        let mut consents = Vec::new();
+    async fn filed_here(
+        &self,
+        subject: &Subject,
+        current: &mut Current,
+    ) -> Result<(), CustodyError> {
         for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id)? {
             let Some(loaded) = self.load(&document, row.version)? else {
                 continue;
             };
             if let Some(resource) = self.open_content(&loaded).await? {
-                let id = named(&self.0.home.member, &row.id);
-                consents.push(read(&id, row.version, resource)?);
+                current.put(&self.0.home.member, &row.id, row.version, Some(resource));
             }
         }
-        Ok(consents)
+        Ok(())
     }
 
     /// The later of two entries of the same consent replaces the earlier one; a deletion removes it.
@@ -187,24 +185,23 @@ impl Custody {
         &self,
         subject: &Subject,
         from: &MemberName,
-        current: &mut BTreeMap<String, Consent>,
+        current: &mut Current,
     ) -> Result<(), CustodyError> {
         let keys = &self.0.home.keys;
         let prefix = adopted_key(&subject.id, from, None);
         for row in self.0.store.scan(Table::Adopted, &prefix) {
             let (key, sealed) = row?;
             let row: AdoptedRow = keys.open_row(Table::Adopted, &key, &sealed)?;
-            let Ok(Descriptor::Record(record)) = Descriptor::decode(&row.descriptor) else {
-                continue;
-            };
-            let id = named(from, &record.id);
-            if record.deleted {
-                current.remove(&id);
-                continue;
+            match Descriptor::decode(&row.descriptor) {
+                Ok(Descriptor::Record(record)) if record.deleted => {
+                    current.remove(from, &record.id)
+                }
+                Ok(Descriptor::Record(record)) => {
+                    let resource = Resource::parse(&row.content, &ParseLimits::default());
+                    current.put(from, &record.id, record.version, resource.ok());
+                }
+                _ => {}
             }
-            let resource = Resource::parse(&row.content, &ParseLimits::default());
-            let resource = resource.map_err(|_| unreadable())?;
-            current.insert(id.clone(), read(&id, record.version, resource)?);
         }
         Ok(())
     }
@@ -227,14 +224,47 @@ fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Docum
     }
 }
 
+/// The current version of every consent that is known here, by name.
+#[derive(Default)]
+struct Current {
+    consents: BTreeMap<String, Option<Consent>>,
+}
+
+impl Current {
+    /// What cannot be read, such as a form that this release refuses, is kept as a gap.
+    fn put(&mut self, member: &MemberName, id: &str, version: u64, resource: Option<Resource>) {
+        let name = named(member, id);
+        let consent = resource.and_then(|resource| {
+            let read = Consent::read(&name, version, &resource.into_value()).ok()?;
+            Evaluator::new(std::slice::from_ref(&read)).ok()?;
+            Some(read)
+        });
+        self.consents.insert(name, consent);
+    }
+
+    fn remove(&mut self, member: &MemberName, id: &str) {
+        self.consents.remove(&named(member, id));
+    }
+
+    /// A gap denies disclosure to others, and leaves the member's own care alone.
+    fn rules(self) -> Result<Rules, CustodyError> {
+        let complete = self.consents.values().all(Option::is_some);
+        if !complete {
+            tracing::error!(
+                "a stored consent cannot be read: the patient's records are not disclosed"
+            );
+        }
+        let readable: Vec<Consent> = self.consents.into_values().flatten().collect();
+        let evaluator = Evaluator::new(&readable).map_err(|error| {
+            CustodyError::Storage(format!("the policies do not compile: {error}"))
+        })?;
+        Ok(Rules {
+            evaluator,
+            complete,
+        })
+    }
+}
+
 fn named(member: &MemberName, id: &str) -> String {
     format!("{}/{id}", member.as_str())
-}
-
-fn read(id: &str, version: u64, resource: Resource) -> Result<Consent, CustodyError> {
-    Consent::read(id, version, &resource.into_value()).map_err(|_| unreadable())
-}
-
-fn unreadable() -> CustodyError {
-    CustodyError::Storage("a stored consent cannot be read".to_owned())
 }

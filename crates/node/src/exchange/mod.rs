@@ -145,6 +145,3 @@ impl Parts {
 fn unavailable(what: &'static str) -> CustodyError {
     CustodyError::Unavailable { what }
 }
-
-#[cfg(test)]
-mod tests;

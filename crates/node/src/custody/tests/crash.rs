@@ -1,1 +1,157 @@
 use super::*;
+use crate::custody::CustodyError;
+
+const BATCHES: i64 = 12;
+
+/// Writes until the disk fails; returns the texts that were acknowledged.
+async fn write_until_the_disk_fails(site: &Site, failing: Failing) -> Vec<String> {
+    let custody = site.open_on(failing);
+    let by = clinician("hospital");
+    let mut acknowledged = Vec::new();
+    if custody
+        .write(&by, vec![update(patient("p"), None)])
+        .await
+        .is_err()
+    {
+        return acknowledged;
+    }
+    for number in 1..=BATCHES {
+        let mut document = observation("p", &format!("text {number}"));
+        document["id"] = "one".into();
+        let mut other = observation("p", &format!("text {number}"));
+        other["id"] = "other".into();
+        let changes = vec![update(document, None), update(other, None)];
+        if custody.write(&by, changes).await.is_err() {
+            break;
+        }
+        acknowledged.push(format!("text {number}"));
+    }
+    acknowledged
+}
+
+async fn texts(custody: &Custody, id: &str) -> Vec<String> {
+    let by = clinician("hospital");
+    let observation = interop::fhir::ResourceType::parse("Observation").unwrap();
+    let history = match custody.history(&by, observation, id).await {
+        Err(CustodyError::NotFound) => return Vec::new(),
+        history => history.unwrap(),
+    };
+    let versions: Vec<u64> = history.iter().map(|entry| entry.version).rev().collect();
+    let expected: Vec<u64> = (1..).take(versions.len()).collect();
+    assert_eq!(versions, expected, "versions count from 1 without a gap");
+    let opened = history.into_iter().rev().filter_map(|entry| entry.opened);
+    let text = |opened: crate::custody::Opened| {
+        opened.presented()["code"]["text"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    opened.map(text).collect()
+}
+
+async fn nothing_is_lost(writes_first: bool) {
+    for batches in 0..BATCHES {
+        let ledger = Ledger::of(&["hospital"]);
+        ledger.reach(false);
+        let site = Site::at(&ledger, "hospital");
+        let failing = Failing::after(batches, writes_first);
+        let acknowledged = write_until_the_disk_fails(&site, failing).await;
+        let custody = site.open();
+        let (one, other) = (texts(&custody, "one").await, texts(&custody, "other").await);
+        assert_eq!(one, other, "a write is there whole or not at all");
+        assert!(
+            one.starts_with(&acknowledged),
+            "{acknowledged:?} in {one:?}"
+        );
+        assert!(
+            one.len() <= acknowledged.len() + 1,
+            "at most the unanswered one more"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_was_acknowledged_is_there_after_a_crash_before_the_sync() {
+    nothing_is_lost(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_was_acknowledged_is_there_after_a_crash_after_the_sync() {
+    nothing_is_lost(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_versions_go_on_after_a_crash_and_reach_the_ledger_once() {
+    let ledger = Ledger::of(&["hospital"]);
+    let site = Site::at(&ledger, "hospital");
+    write_until_the_disk_fails(&site, Failing::after(4, true)).await;
+    let custody = site.open();
+    let by = clinician("hospital");
+    let before = texts(&custody, "one").await.len();
+    let mut document = observation("p", "after");
+    document["id"] = "one".into();
+    let written = custody
+        .write(&by, vec![update(document, None)])
+        .await
+        .unwrap();
+    assert_eq!(usize::try_from(written[0].version).unwrap(), before + 1);
+    eventually("anchored", || custody.outbox().in_flight == 0).await;
+    let observation = interop::fhir::ResourceType::parse("Observation").unwrap();
+    for version in 1..=written[0].version {
+        let mut is_final = false;
+        for _ in 0..200 {
+            let state = custody
+                .receipt(&by, observation, "one", version)
+                .await
+                .unwrap();
+            is_final = matches!(state, crate::custody::ReceiptState::Final(_));
+            if is_final {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(is_final, "version {version} is on the ledger");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_payload_lies_in_the_blob_store_and_its_damage_is_named() {
+    let ledger = Ledger::of(&["hospital"]);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    let by = clinician("hospital");
+    let large = "large ".repeat(40_000);
+    let changes = vec![update(patient("p"), None), create(observation("p", &large))];
+    let written = custody.write(&by, changes).await.unwrap();
+    let blobs = site.folder.path().join("blobs");
+    let blob = files(&blobs).pop().unwrap();
+    let kind = written[1].resource_type;
+    let opened = custody.read(&by, kind, &written[1].id).await.unwrap();
+    assert!(opened.presented()["code"]["text"] == large.as_str());
+
+    let mut bytes = std::fs::read(&blob).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    let damaged = custody.read(&by, kind, &written[1].id).await;
+    let Err(CustodyError::DamagedBlob(id)) = damaged else {
+        panic!("a damaged blob was opened")
+    };
+    assert!(blob.ends_with(id.to_string()));
+
+    custody.erase(&by, kind, &written[1].id).await.unwrap();
+    assert!(files(&blobs).is_empty(), "erasing deletes the blob");
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}

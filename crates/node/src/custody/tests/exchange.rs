@@ -1,1 +1,193 @@
+use contracts::access::{DecisionRecord, Replay, replay};
+use contracts::consent::Consent;
+use contracts::consent::template::{DataClass, Grant, access};
+use contracts::descriptor::{AccessDescriptor, Descriptor};
+use interop::fhir::disclosure::DisclosureFacts;
+
 use super::*;
+use crate::custody::{RemoteRequest, Requester};
+
+const MEMBERS: [&str; 2] = ["clinic", "hospital"];
+
+/// A patient at the hospital with a laboratory result and a diagnosis, and the tags of both.
+struct Record {
+    custody: Custody,
+    ledger: Ledger,
+    wallet: Wallet,
+    patient: String,
+    tags: Vec<::ledger::ids::Tag>,
+    _site: Site,
+}
+
+impl Record {
+    async fn new() -> Self {
+        let ledger = Ledger::of(&MEMBERS);
+        let site = Site::at(&ledger, "hospital");
+        let custody = site.open();
+        let wallet = Wallet::new(5);
+        let by = clinician("hospital");
+        let network = Anchor::network(&ledger);
+        let enrolment = wallet.enrolment(network, "hospital", &["clinic"]);
+        let patient = custody.enroll(&by, enrolment).await.unwrap();
+        let result = create(observation(&patient, "result"));
+        let diagnosis = create(json!({"resourceType": "Condition",
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "38341003"}]},
+            "subject": {"reference": format!("Patient/{patient}")}}));
+        custody.write(&by, vec![result, diagnosis]).await.unwrap();
+        let index = wallet.branch(network, &Branch::Index("hospital".parse().unwrap()));
+        let tags = (1..=2)
+            .map(|position| index.entries().tag(position))
+            .collect();
+        Self {
+            custody,
+            ledger,
+            wallet,
+            patient,
+            tags,
+            _site: site,
+        }
+    }
+
+    fn consent(&self) -> Value {
+        access(&Grant {
+            patient: &format!("Patient/{}", self.patient),
+            grantee: "clinic",
+            data: &[DataClass::Laboratory],
+            purpose: "TREAT",
+            start: "2026-01-01T00:00:00Z",
+            end: "2036-01-01T00:00:00Z",
+        })
+    }
+
+    async fn file(&self, consent: &Value) -> String {
+        let signed = self.wallet.sign(consent);
+        let by = clinician("hospital");
+        let written = self
+            .custody
+            .write(&by, vec![Change::File(signed)])
+            .await
+            .unwrap();
+        written[0].id.clone()
+    }
+
+    async fn ask(&self) -> crate::custody::RemoteAnswer {
+        let request = RemoteRequest {
+            requester: clinician("clinic"),
+            interaction: "everything".to_owned(),
+            target: "Patient/there/$everything".to_owned(),
+            documents: self.tags.clone(),
+            request: ::ledger::ids::Digest([3; 32]),
+            recipient: vec![4; 32],
+        };
+        self.custody.answer(&request).await.unwrap()
+    }
+
+    fn accesses(&self) -> Vec<AccessDescriptor> {
+        let by = Requester {
+            patient: Some(self.patient.clone()),
+            practitioner: None,
+            purpose: "PATRQT".to_owned(),
+            ..clinician("hospital")
+        };
+        let entries = self.custody.access_history(&by).unwrap();
+        let access = |entry: crate::custody::AccessEntry| {
+            let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) else {
+                panic!("an access history holds accesses")
+            };
+            access
+        };
+        entries.into_iter().map(access).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_an_answer_grants_what_the_consent_permits_and_is_on_record() {
+    let record = Record::new().await;
+    let denied = record.ask().await;
+    assert!(denied.granted.is_empty());
+    assert_eq!(denied.withheld.len(), 2);
+    record.file(&record.consent()).await;
+    let answer = record.ask().await;
+    let granted: Vec<_> = answer.granted.iter().map(|one| one.tag).collect();
+    assert_eq!(granted, [record.tags[0]]);
+    assert_eq!(answer.withheld[0].tag, record.tags[1]);
+    assert!(!answer.withheld[0].reason.is_empty());
+
+    let accesses = record.accesses();
+    let decisions: Vec<_> = accesses
+        .iter()
+        .filter_map(|one| one.decision.as_ref())
+        .collect();
+    assert_eq!(decisions.len(), 2, "the denial and the grant");
+    assert_eq!(
+        (decisions[0].permitted.len(), decisions[0].withheld),
+        (0, 2)
+    );
+    assert_eq!(
+        (decisions[1].permitted.len(), decisions[1].withheld),
+        (1, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_the_recorded_decision_replays_from_what_custody_had() {
+    let record = Record::new().await;
+    let filed = record.consent();
+    let id = record.file(&filed).await;
+    record.ask().await;
+    let decision = record.accesses().pop().unwrap().decision.unwrap();
+    let decision = DecisionRecord::decode(&decision.record.unwrap()).unwrap();
+    let consent = Consent::read(&format!("hospital/{id}"), 1, &filed).unwrap();
+    let by = clinician("hospital");
+    let everything = record
+        .custody
+        .local_everything(&by, &record.patient)
+        .await
+        .unwrap();
+    let document = |kind: &str| {
+        let entries = &everything.entries;
+        let one = entries
+            .iter()
+            .find(|one| one.resource.resource_type().as_str() == kind);
+        let facts = DisclosureFacts::of(&one.unwrap().resource);
+        Some(contracts::access::Document {
+            home: "hospital".to_owned(),
+            patient: Some(record.patient.clone()),
+            resource_type: kind.to_owned(),
+            codes: facts.codes.union(&facts.categories).cloned().collect(),
+            labels: facts.labels,
+            period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+        })
+    };
+    let documents = [document("Observation"), document("Condition")];
+    let consents = [consent];
+    assert_eq!(replay(&decision, &consents, &documents), Ok(Replay::Same));
+    let swapped = [documents[1].clone(), documents[0].clone()];
+    assert_ne!(replay(&decision, &consents, &swapped), Ok(Replay::Same));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_nothing_is_disclosed_while_a_consent_on_the_ledger_is_not_known() {
+    let record = Record::new().await;
+    record.file(&record.consent()).await;
+    assert_eq!(record.ask().await.granted.len(), 1);
+    // The patient files another consent through the clinic; the ledger has it, the hospital does not.
+    let network = Anchor::network(&record.ledger);
+    let branch = Branch::Consent("clinic".parse().unwrap());
+    let tag = record.wallet.branch(network, &branch).entries().tag(1);
+    let item = ::ledger::item::Item {
+        tags: [tag, ::ledger::ids::Tag([9; 16])],
+        commitment: ::ledger::ids::Digest([9; 32]),
+    };
+    record.ledger.record("clinic", vec![item]);
+    let answer = record.ask().await;
+    assert!(answer.granted.is_empty());
+    assert_eq!(answer.withheld.len(), 2);
+    let by = clinician("hospital");
+    let own = record
+        .custody
+        .local_everything(&by, &record.patient)
+        .await
+        .unwrap();
+    assert!(!own.entries.is_empty(), "the hospital's own care goes on");
+}

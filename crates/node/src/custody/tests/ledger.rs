@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     pub(crate) fn signer(&self, member: &str) -> Signer {
-        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()].clone();
+        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()];
         Signer {
             certificate,
             sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
@@ -154,7 +154,7 @@ impl Ledger {
 
     /// Puts items on the ledger that did not come from an outbox.
     pub(super) fn record(&self, member: &str, items: Vec<Item>) {
-        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()].clone();
+        let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()];
         let frame = (
             self.0.genesis.network(),
             ledger::statement::StatementId(crate::custody::keys::random()),

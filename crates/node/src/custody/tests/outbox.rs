@@ -1,1 +1,105 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::outbox::SIZES;
+
+async fn write_some(custody: &Custody, count: usize) {
+    let by = clinician("hospital");
+    custody
+        .write(&by, vec![update(patient("p"), None)])
+        .await
+        .unwrap();
+    for number in 0..count {
+        let change = create(observation("p", &format!("text {number}")));
+        custody.write(&by, vec![change]).await.unwrap();
+    }
+}
+
+fn recorded_items(ledger: &Ledger) -> Vec<::ledger::item::Item> {
+    let statements = ledger.statements();
+    statements
+        .iter()
+        .flat_map(|one| one.items().to_vec())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_the_ledger_does_not_take_waits_and_is_recorded_once() {
+    let ledger = Ledger::of(&["hospital"]);
+    ledger.reach(false);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    write_some(&custody, 20).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(ledger.statements().is_empty());
+    ledger.reach(true);
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && recorded_items(&ledger).len() >= 21
+    })
+    .await;
+    let items = recorded_items(&ledger);
+    let tags: BTreeSet<_> = items.iter().flat_map(|item| item.tags).collect();
+    assert_eq!(tags.len(), items.len() * 2, "no tag is there twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_the_same_bytes_are_sent_again_after_a_restart_and_count_once() {
+    let ledger = Ledger::of(&["hospital"]);
+    ledger.live(false);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    write_some(&custody, 3).await;
+    eventually("submitted", || !ledger.submitted().is_empty()).await;
+    let first = ledger.submitted();
+    drop(custody);
+    ledger.forget_pool();
+    let custody = site.open();
+    eventually("submitted again", || ledger.submitted().len() > first.len()).await;
+    let again = ledger.submitted();
+    assert!(again[first.len()..].contains(&first[0]), "the same bytes");
+    ledger.live(true);
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && recorded_items(&ledger).len() >= 4
+    })
+    .await;
+    let statements = ledger.statements();
+    let distinct: BTreeSet<_> = statements.iter().map(|one| one.encode()).collect();
+    assert_eq!(distinct.len(), statements.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_statement_that_expired_is_signed_anew_and_its_items_count_once() {
+    let ledger = Ledger::of(&["hospital"]);
+    ledger.live(false);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    write_some(&custody, 3).await;
+    eventually("submitted", || !ledger.submitted().is_empty()).await;
+    ledger.forget_pool();
+    ledger.pass(200, 1);
+    ledger.live(true);
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && recorded_items(&ledger).len() >= 4
+    })
+    .await;
+    let items = recorded_items(&ledger);
+    let tags: BTreeSet<_> = items.iter().flat_map(|item| item.tags).collect();
+    assert_eq!(tags.len(), items.len() * 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_statements_have_the_sizes_that_everybody_has() {
+    let ledger = Ledger::of(&["hospital"]);
+    ledger.reach(false);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    write_some(&custody, 40).await;
+    ledger.reach(true);
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && recorded_items(&ledger).len() >= 41
+    })
+    .await;
+    for statement in ledger.statements() {
+        assert!(SIZES.contains(&statement.items().len()));
+    }
+}

@@ -49,7 +49,7 @@ async fn p1_neither_ledger_nor_disk_hold_what_was_planted_or_its_hash() {
         custody.outbox().in_flight == 0 && items(&ledger) >= 4
     })
     .await;
-    let content = |value: serde_json::Value, id: &str| resource(value).stored(id).unwrap();
+    let content = |value: Value, id: &str| resource(value).stored(id).unwrap();
     let planted = [
         b"Plantedfamily".to_vec(),
         b"PLANTEDMRN42".to_vec(),
