@@ -1,1 +1,176 @@
+use std::fs;
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use tempfile::TempDir;
+
+use super::*;
+
+const CHEAP: KdfCost = KdfCost {
+    memory_kib: 8,
+    iterations: 1,
+    lanes: 1,
+};
+
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("keys.bin")
+    }
+
+    fn create(&self) -> FileKeyStore {
+        FileKeyStore::create(&self.path(), b"words", CHEAP).unwrap()
+    }
+
+    fn open(&self, passphrase: &[u8]) -> Result<FileKeyStore, KeyStoreError> {
+        FileKeyStore::open(&self.path(), passphrase)
+    }
+}
+
+#[test]
+fn secrets_are_there_when_the_file_is_opened_again() {
+    let site = Site::new();
+    let store = site.create();
+    store
+        .generate(SecretName::node(), SecretKind::Signing)
+        .unwrap();
+    store.generate_wrapping_key(1).unwrap();
+    store.generate_wrapping_key(2).unwrap();
+    let public_key = store.public_key(&SecretName::node()).unwrap();
+    let again = site.open(b"words").unwrap();
+    assert_eq!(again.names(), store.names());
+    assert_eq!(again.public_key(&SecretName::node()).unwrap(), public_key);
+    let latest = again.latest_wrapping_key().unwrap().unwrap();
+    assert_eq!(latest.epoch(), 2);
+}
+
+#[test]
+fn a_signature_is_of_the_key_whose_name_was_given() {
+    let site = Site::new();
+    let store = site.create();
+    store
+        .generate(SecretName::node(), SecretKind::Signing)
+        .unwrap();
+    let signature = store.sign(&SecretName::node(), b"message").unwrap();
+    let public_key = store.public_key(&SecretName::node()).unwrap();
+    let public_key = UnparsedPublicKey::new(&ED25519, public_key);
+    assert!(public_key.verify(b"message", &signature).is_ok());
+    assert!(public_key.verify(b"other", &signature).is_err());
+    let pkcs8 = store.pkcs8(&SecretName::node()).unwrap();
+    let secret = Secret::from_pkcs8(&pkcs8).unwrap();
+    let seed = store.expose(&SecretName::node()).unwrap();
+    assert_eq!(*secret.ed25519().unwrap().0, *seed);
+}
+
+#[test]
+fn what_was_wrapped_to_an_agreement_key_unwraps_and_a_key_serves_one_use() {
+    let site = Site::new();
+    let store = site.create();
+    store
+        .generate(SecretName::exchange(), SecretKind::Agreement)
+        .unwrap();
+    let public_key = store.hpke_public_key(&SecretName::exchange()).unwrap();
+    let wrapped = crate::wrap::wrap_for(&public_key, b"info", b"data", &[5; 32]).unwrap();
+    let name = SecretName::exchange();
+    let opened = store.unwrap_for(&name, b"info", b"data", &wrapped).unwrap();
+    assert_eq!(*opened, [5; 32]);
+    let misused = store.sign(&name, b"message");
+    assert!(matches!(misused, Err(KeyStoreError::WrongKind(_))));
+    let missing = store.sign(&SecretName::node(), b"message");
+    assert!(matches!(missing, Err(KeyStoreError::NoSecret(_))));
+}
+
+#[test]
+fn a_wrong_passphrase_and_a_new_one_are_told_apart() {
+    let site = Site::new();
+    let store = site.create();
+    store.generate_wrapping_key(1).unwrap();
+    assert!(matches!(
+        site.open(b"other"),
+        Err(KeyStoreError::WrongPassphrase)
+    ));
+    store.change_passphrase(b"new words", CHEAP).unwrap();
+    assert!(matches!(
+        site.open(b"words"),
+        Err(KeyStoreError::WrongPassphrase)
+    ));
+    assert_eq!(site.open(b"new words").unwrap().names(), store.names());
+}
+
+#[test]
+fn one_changed_byte_or_a_cut_of_the_file_is_found() {
+    let site = Site::new();
+    site.create().generate_wrapping_key(1).unwrap();
+    let sound = fs::read(site.path()).unwrap();
+    for at in 0..sound.len() {
+        let mut changed = sound.clone();
+        changed[at] ^= 1;
+        fs::write(site.path(), changed).unwrap();
+        assert!(site.open(b"words").is_err(), "byte {at}");
+        fs::write(site.path(), &sound[..at]).unwrap();
+        assert!(site.open(b"words").is_err(), "{at} bytes");
+    }
+    fs::write(site.path(), sound).unwrap();
+    assert!(site.open(b"words").is_ok());
+}
+
+#[test]
+fn a_key_file_is_never_overwritten_and_its_absence_is_said() {
+    let site = Site::new();
+    assert!(matches!(
+        site.open(b"words"),
+        Err(KeyStoreError::NoKeyFile(_))
+    ));
+    let store = site.create();
+    store.generate_wrapping_key(1).unwrap();
+    let second = FileKeyStore::create(&site.path(), b"words", CHEAP);
+    assert!(matches!(second, Err(KeyStoreError::KeyFileExists(_))));
+    assert_eq!(site.open(b"words").unwrap().names(), store.names());
+}
+
+#[test]
+fn secrets_are_added_all_or_none_and_destroyed_for_good() {
+    let site = Site::new();
+    let store = site.create();
+    store.generate_wrapping_key(1).unwrap();
+    let secret = |byte| Secret::new(SecretKind::Symmetric, [byte; 32]);
+    let both = vec![
+        (SecretName::wrapping(2), secret(2)),
+        (SecretName::wrapping(1), secret(1)),
+    ];
+    assert!(matches!(
+        store.insert_all(both),
+        Err(KeyStoreError::SecretExists(_))
+    ));
+    assert!(!store.contains(&SecretName::wrapping(2)));
+    let before = store.expose(&SecretName::wrapping(1)).unwrap();
+    store.destroy(&SecretName::wrapping(1)).unwrap();
+    assert!(site.open(b"words").unwrap().names().is_empty());
+    let file = fs::read(site.path()).unwrap();
+    assert!(!file.windows(32).any(|window| window == *before));
+}
+
+#[test]
+fn two_handles_change_one_file_without_losing_what_the_other_did() {
+    let site = Site::new();
+    let one = site.create();
+    let other = site.open(b"words").unwrap();
+    one.generate_wrapping_key(1).unwrap();
+    other.generate_wrapping_key(2).unwrap();
+    assert_eq!(site.open(b"words").unwrap().names().len(), 2);
+}
+
+#[test]
+fn debug_output_shows_no_secret() {
+    let secret = Secret::new(SecretKind::Symmetric, [0xab; 32]);
+    let shown = format!("{secret:?}");
+    assert!(!shown.contains("171") && !shown.to_lowercase().contains("abab"));
+}
