@@ -1,4 +1,4 @@
-//! What a member's node does with the world: consensus, stores, and the exchange between members.
+#![doc = include_str!("../README.md")]
 
 pub mod chain;
 pub mod custody;
