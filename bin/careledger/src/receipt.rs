@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::client::{self, Client, ClientKey, User};
+use crate::client::{self, Client, User};
 use crate::network::{Credential, read_json};
 
 const ATTEMPTS: u32 = 60;
@@ -32,17 +32,12 @@ pub(crate) struct ReceiptArgs {
 
 pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
-    let base_url = credential
-        .token_url
-        .trim_end_matches("/oauth2/token")
-        .to_owned();
     let user = User {
         purpose: "TREAT".to_owned(),
         practitioner: None,
         role: None,
     };
-    let key = ClientKey::of_system(&credential, "system/*.rs")?;
-    let client = Client::new(&client::http()?, &base_url, key, user);
+    let client = Client::of_system(&client::http()?, &credential, user, "system/*.rs")?;
     let export = fetch(&client, &args.record).await?;
     fs::write(&args.out, export)
         .with_context(|| format!("{} cannot be written", args.out.display()))?;

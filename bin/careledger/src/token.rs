@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client::{self, Client, ClientKey, User};
+use crate::client::{self, Client, User};
 use crate::network::{Credential, read_json};
 
 /// Prints an access token of a client system, for `curl` and other tools.
@@ -34,17 +34,12 @@ pub(crate) struct TokenArgs {
 
 pub(crate) async fn run(args: TokenArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
-    let base_url = credential
-        .token_url
-        .trim_end_matches("/oauth2/token")
-        .to_owned();
     let user = User {
         purpose: args.purpose,
         practitioner: args.practitioner,
         role: args.role,
     };
-    let key = ClientKey::of_system(&credential, &args.scope)?;
-    let client = Client::new(&client::http()?, &base_url, key, user);
+    let client = Client::of_system(&client::http()?, &credential, user, &args.scope)?;
     writeln!(std::io::stdout(), "{}", client.token().await?)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::anchor::quantile;
-use crate::client::{self, Client, ClientKey, Request, User};
+use crate::client::{self, Client, Request, User};
 use crate::demo::{Processes, free_ports};
 use crate::network::{Founding, Layout, Passphrase, found, read_json};
 use crate::wallet::{View, WalletFolder, clerk};
@@ -193,7 +193,7 @@ async fn enrolled(layout: &Layout, view: &View) -> anyhow::Result<String> {
     let mut wallet = folder.wallet("patient")?;
     let credential: PathBuf = layout.member(MEMBER).credential("clerk");
     wallet
-        .enroll(view, MEMBER, &clerk(view, MEMBER, &credential)?)
+        .enroll(view, MEMBER, &clerk(view, &credential)?)
         .await?;
     Ok(wallet.patient_at(MEMBER)?.to_owned())
 }
@@ -205,8 +205,7 @@ fn clinician(layout: &Layout, view: &View) -> anyhow::Result<Client> {
         practitioner: None,
         role: Some("physician".to_owned()),
     };
-    let key = ClientKey::of_system(&credential, "system/*.cruds")?;
-    Ok(Client::new(&view.http, view.base_url(MEMBER)?, key, user))
+    Client::of_system(&view.http, &credential, user, "system/*.cruds")
 }
 
 fn observation(patient: &str) -> Value {

@@ -93,3 +93,39 @@ impl ClientKey {
         )?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_zebra::{Signature, SigningKey, VerificationKey};
+
+    use super::*;
+
+    #[test]
+    fn an_assertion_is_signed_by_the_client_and_names_user_purpose_and_audience() {
+        let seed = [7; 32];
+        let key = ClientKey::of_wallet("p1", Zeroizing::new(seed));
+        let user = User {
+            purpose: "TREAT".to_owned(),
+            practitioner: Some("Practitioner/1".to_owned()),
+            role: None,
+        };
+        let token_url = "http://127.0.0.1:1/oauth2/token";
+        let assertion = key.assertion(token_url, &user).unwrap();
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let signature = Signature::from_slice(&signature).unwrap();
+        let public = VerificationKey::from(&SigningKey::from_bytes(&seed));
+        assert!(public.verify(&signature, signed.as_bytes()).is_ok());
+
+        let claims = URL_SAFE_NO_PAD
+            .decode(signed.split('.').nth(1).unwrap())
+            .unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iss"], "wallet-p1");
+        assert_eq!(claims["aud"], token_url);
+        let b2b = &claims["extensions"]["hl7-b2b"];
+        assert_eq!(b2b["purpose_of_use"][0], "TREAT");
+        assert_eq!(b2b["subject_id"], "Practitioner/1");
+        assert!(b2b.get("subject_role").is_none());
+    }
+}

@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::network::Credential;
+
 pub(crate) use answer::Answer;
 pub(crate) use assertion::{ClientKey, User};
 
@@ -82,6 +84,20 @@ impl Client {
             user,
             token: Mutex::new(None),
         }
+    }
+
+    /// A client system of the member that its credential names.
+    pub(crate) fn of_system(
+        http: &reqwest::Client,
+        credential: &Credential,
+        user: User,
+        scope: &str,
+    ) -> anyhow::Result<Self> {
+        let base_url = credential.token_url.strip_suffix("/oauth2/token");
+        let base_url =
+            base_url.context("the credential's token URL does not end in /oauth2/token")?;
+        let key = ClientKey::of_system(credential, scope)?;
+        Ok(Self::new(http, base_url, key, user))
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {

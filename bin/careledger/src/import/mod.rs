@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::client::{Client, ClientKey, Request, User};
+use crate::client::{Client, Request, User};
 use crate::network::{Layout, read_json};
 use crate::wallet::{View, Wallet, WalletFolder, clerk};
 
@@ -147,16 +147,19 @@ impl<'a> Importer<'a> {
         let mut desks = BTreeMap::new();
         for entry in &view.network.members {
             let of_member = layout.member(&entry.member);
-            let ehr =
-                ClientKey::of_system(&read_json(&of_member.credential("ehr"))?, "system/*.cruds")?;
             let user = User {
                 purpose: "TREAT".to_owned(),
                 practitioner: None,
                 role: None,
             };
             let desk = Desk {
-                clerk: clerk(view, &entry.member, &of_member.credential("clerk"))?,
-                ehr: Client::new(&view.http, &entry.base_url, ehr, user),
+                clerk: clerk(view, &of_member.credential("clerk"))?,
+                ehr: Client::of_system(
+                    &view.http,
+                    &read_json(&of_member.credential("ehr"))?,
+                    user,
+                    "system/*.cruds",
+                )?,
             };
             desks.insert(entry.member.clone(), desk);
         }

@@ -11,7 +11,7 @@ use interop::fhir::timespan::format_instant;
 use serde_json::json;
 
 use super::{Attempt, View, WalletFolder, Wish};
-use crate::client::{self, Client, ClientKey, User};
+use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
 
 /// The patient's side: keys, enrolment, consents and the history of accesses.
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
 }
 
 async fn enroll(view: &View, folder: &WalletFolder, args: EnrollArgs) -> anyhow::Result<()> {
-    let clerk = clerk(view, &args.member, &args.credential)?;
+    let clerk = clerk(view, &args.credential)?;
     let mut wallet = folder.wallet(&args.name)?;
     wallet.enroll(view, &args.member, &clerk).await?;
     folder.save(&wallet)?;
@@ -126,14 +126,18 @@ async fn enroll(view: &View, folder: &WalletFolder, args: EnrollArgs) -> anyhow:
 }
 
 /// A client that enrols patients at a member.
-pub(crate) fn clerk(view: &View, member: &str, credential: &Path) -> anyhow::Result<Client> {
-    let key = ClientKey::of_system(&read_json(credential)?, "system/Patient.cruds")?;
+pub(crate) fn clerk(view: &View, credential: &Path) -> anyhow::Result<Client> {
     let user = User {
         purpose: "HOPERAT".to_owned(),
         practitioner: None,
         role: Some("clerk".to_owned()),
     };
-    Ok(Client::new(&view.http, view.base_url(member)?, key, user))
+    Client::of_system(
+        &view.http,
+        &read_json(credential)?,
+        user,
+        "system/Patient.cruds",
+    )
 }
 
 async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::Result<()> {

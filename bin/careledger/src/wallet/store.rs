@@ -87,3 +87,47 @@ fn secret_name(name: &str) -> anyhow::Result<SecretName> {
     let parsed = format!("wallet/{name}").parse();
     parsed.with_context(|| format!("`{name}` is no name of a wallet: use a-z, 0-9 and hyphens"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn open(folder: &TempDir, words: &str) -> anyhow::Result<WalletFolder> {
+        let file = folder.path().join("words");
+        fs::write(&file, words)?;
+        WalletFolder::open(
+            &folder.path().join("wallets"),
+            &Passphrase::find(Some(&file))?,
+        )
+    }
+
+    #[test]
+    fn a_wallet_is_there_again_with_its_root_and_what_it_remembers() {
+        let folder = TempDir::new().unwrap();
+        let wallets = open(&folder, "words").unwrap();
+        wallets.create(&["ada".to_owned()]).unwrap();
+        let mut wallet = wallets.wallet("ada").unwrap();
+        wallet
+            .state
+            .patients
+            .insert("clinic".to_owned(), "p1".to_owned());
+        wallets.save(&wallet).unwrap();
+        let again = open(&folder, "words\n").unwrap().wallet("ada").unwrap();
+        assert_eq!(again.patient_at("clinic").unwrap(), "p1");
+        assert_eq!(again.public_key(), wallet.public_key());
+    }
+
+    #[test]
+    fn a_wrong_passphrase_a_missing_wallet_and_an_unusable_name_are_said() {
+        let folder = TempDir::new().unwrap();
+        let wallets = open(&folder, "words").unwrap();
+        let missing = format!("{:#}", wallets.wallet("nobody").unwrap_err());
+        assert!(missing.contains("wallet new"), "{missing}");
+        let name = format!("{:#}", wallets.create(&["Ada!".to_owned()]).unwrap_err());
+        assert!(name.contains("no name of a wallet"), "{name}");
+        let wrong = format!("{:#}", open(&folder, "other").unwrap_err());
+        assert!(wrong.contains("passphrase is wrong"), "{wrong}");
+    }
+}

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::{Processes, open_wallets, say};
-use crate::client::{self, Client, ClientKey, User};
+use crate::client::{self, Client, User};
 use crate::import::{Record, Source};
 use crate::network::{Layout, read_json};
 use crate::status::{TipAnswer, tip};
@@ -143,13 +143,7 @@ impl Story {
             practitioner: role.map(|_| format!("Practitioner/{member}-1")),
             role: role.map(str::to_owned),
         };
-        let key = ClientKey::of_system(&credential, scope)?;
-        Ok(Client::new(
-            &self.view.http,
-            self.view.base_url(member)?,
-            key,
-            user,
-        ))
+        Client::of_system(&self.view.http, &credential, user, scope)
     }
 
     /// Waits until nothing is on its way to the ledger, and all ledgers stand at one block; returns where.
