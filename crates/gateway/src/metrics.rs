@@ -61,7 +61,7 @@ impl Metrics {
         registry.register("height", "The last block applied here", height.clone());
         registry.register(
             "outbox_depth",
-            "Items that are durable here and not yet final",
+            "Statements that are durable here and not yet final",
             outbox_depth.clone(),
         );
         Self {

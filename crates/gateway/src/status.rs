@@ -20,7 +20,7 @@ use crate::problem::Problem;
 pub struct NodeStatus {
     /// The last block applied here.
     pub height: u64,
-    /// Items that are durable here and not yet final.
+    /// Statements on their way to the ledger: durable here, not yet final.
     pub outbox_depth: u64,
     /// Whether requests can be answered.
     pub is_ready: bool,

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bundles;
 mod interactions;
+mod log;
 mod operations;
 mod support;
 mod tokens;

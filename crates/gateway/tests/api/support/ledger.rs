@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use contracts::machine;
+use contracts::machine::{self, Context, Signature};
 use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header, body_of};
@@ -169,6 +169,15 @@ impl Anchor for Ledger {
         if state.statements.contains(&statement) || state.pool.contains(&statement) {
             return Ok(());
         }
+        let context = Context {
+            network: self.0.genesis.network(),
+            height: state.header.height.next(),
+            time: BlockTime(state.header.time.0 + 1),
+            registry: &self.0.registry,
+        };
+        let keys = machine::plan(&statement);
+        let mut used = state.positions.keys().copied().collect();
+        machine::decide(&context, &statement, Signature::Unchecked, &keys, &mut used)?;
         if !state.is_live {
             state.pool.push(statement);
             return Ok(());
