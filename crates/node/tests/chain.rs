@@ -117,6 +117,37 @@ async fn p8_one_of_four_stops_and_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p3_receipts_are_made_while_large_blocks_are_applied() {
+    let founding = Founding::of(&["clinic"]);
+    let clinic = founding.start(0);
+    clinic
+        .chain
+        .submit(founding.statement(0, 1, &[[1, 2]]))
+        .unwrap();
+    let position = clinic.located(&founding.seats[0].name, Tag([1; 16])).await;
+    let mut last = Tag([0; 16]);
+    for number in 0..40 {
+        let statement = founding.numbered(0, number, 500);
+        last = statement.items()[0].tags[0];
+        clinic.chain.submit(statement).unwrap();
+    }
+    let unused = Tag([0xee; 16]);
+    while clinic
+        .chain
+        .locate(&founding.seats[0].name, last)
+        .unwrap()
+        .is_none()
+    {
+        let receipt = clinic.chain.receipt(position, &[unused]).unwrap();
+        if let Some(receipt) = receipt {
+            assert_eq!(receipt.absent.len(), 1);
+        }
+        tokio::task::yield_now().await;
+    }
+    clinic.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_of_one_works_and_continues_from_its_directory() {
     let founding = Founding::of(&["clinic"]);
     let clinic = &founding.seats[0].name;

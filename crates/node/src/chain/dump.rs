@@ -24,7 +24,9 @@ impl Chain {
     pub fn dump(&self, mut out: impl Write) -> Result<Height, DumpError> {
         let store = &self.0.store;
         out.write_all(&start(self.network()))?;
-        let last = store.certified_last()?.map_or(Height(0), |(last, _)| last);
+        let last = store
+            .certified_until(self.tip().height)?
+            .map_or(Height(0), |(last, _)| last);
         let mut log_size = 0;
         for height in (1..=last.0).map(Height) {
             let header = store

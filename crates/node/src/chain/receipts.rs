@@ -18,14 +18,18 @@ impl Chain {
         absent: &[Tag],
     ) -> Result<Option<Receipt>, StoreError> {
         let store = &self.0.store;
+        // The rows of a block that is being applied appear one by one: only what lies behind the tip is whole.
+        let applied = self.tip().height;
         let Some((height, bytes)) = store.statement(position.statement)? else {
             return Ok(None);
         };
         let certified = if absent.is_empty() {
-            store.certified_from(height)?
+            store
+                .certified_from(height)?
+                .filter(|(certified, _)| *certified <= applied)
         } else {
             store
-                .certified_last()?
+                .certified_until(applied)?
                 .filter(|(certified, _)| *certified >= height)
         };
         let Some((certified, finality)) = certified else {

@@ -170,12 +170,14 @@ impl Store {
             .transpose()
     }
 
-    /// The highest certified height.
-    pub(super) fn certified_last(
+    /// The highest certified height up to `height`.
+    pub(super) fn certified_until(
         &self,
+        height: Height,
     ) -> Result<Option<(Height, FinalityCertificate)>, StoreError> {
         self.certificates
-            .last_key_value()
+            .range(..=key(height.0))
+            .next_back()
             .map(certified)
             .transpose()
     }

@@ -126,6 +126,29 @@ impl Founding {
         .unwrap()
     }
 
+    /// A statement of `at` with `count` items that no other number has.
+    pub(crate) fn numbered(&self, at: usize, number: u64, count: u64) -> SubmittedStatement {
+        let seat = &self.seats[at];
+        let tag = |which: u8, item: u64| {
+            let named = [&[which][..], &number.to_be_bytes(), &item.to_be_bytes()].concat();
+            Tag(Digest::of(&named).0[..16].try_into().unwrap())
+        };
+        let item = |item| Item {
+            tags: [tag(0, item), tag(1, item)],
+            commitment: Digest([7; 32]),
+        };
+        let id = Digest::of(&number.to_be_bytes()).0[..16]
+            .try_into()
+            .unwrap();
+        SubmittedStatement::sign_items(
+            (&seat.name, seat.certificate),
+            (self.genesis.network(), StatementId(id), Height(9_000)),
+            (0..count).map(item).collect(),
+            |bytes| Ok::<_, ()>(seat.key.sign(bytes).to_bytes()),
+        )
+        .unwrap()
+    }
+
     /// What an outsider needs to check receipts.
     pub(crate) fn trust(
         &self,
