@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
+};
 use ledger::item::Item;
 use tokio::sync::{mpsc, oneshot};
 
@@ -169,7 +171,7 @@ impl Store {
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
         self.tables
             .keyspace(table)
-            .map(|keyspace| keyspace.prefix(prefix))
+            .map(|keyspace| self.tables.database.snapshot().prefix(keyspace, prefix))
             .into_iter()
             .flatten()
             .map(pair)
@@ -183,7 +185,10 @@ impl Store {
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
         self.tables
             .keyspace(table)
-            .map(|keyspace| keyspace.range(first.to_be_bytes()..))
+            .map(|keyspace| {
+                let snapshot = self.tables.database.snapshot();
+                snapshot.range(keyspace, first.to_be_bytes()..)
+            })
             .into_iter()
             .flatten()
             .map(pair)
@@ -210,7 +215,12 @@ impl Tables {
         let Some(keyspace) = self.keyspace(table) else {
             return Ok(None);
         };
-        let row = keyspace.get(key).map_err(storage)?;
+        // Outside a snapshot, rows of a batch that is being committed appear one by one.
+        let row = self
+            .database
+            .snapshot()
+            .get(keyspace, key)
+            .map_err(storage)?;
         Ok(row.map(|row| row.to_vec()))
     }
 
