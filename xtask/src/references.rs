@@ -1,4 +1,4 @@
-//! What documents name: files by links, tests of promises by their names.
+//! What documents name: files by links and by their paths, tests of promises by their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +28,8 @@ pub(crate) fn missing_in(name: &str, text: &str, repository: &Repository<'_>) ->
     let mut missing: Vec<String> = links
         .map(|target| format!("links to `{target}`, which is not there"))
         .collect();
+    let paths = paths(text).filter(|path| !is_there("", path, repository.names));
+    missing.extend(paths.map(|path| format!("names `{path}`, which is not there")));
     let named = words(text).filter(|word| is_promise(word));
     let unknown = named.filter(|word| !repository.functions.contains(*word));
     missing.extend(unknown.map(|word| format!("names the test `{word}`, which is not there")));
@@ -40,6 +42,18 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = after.filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
     let paths = targets.map(|target| target.split('#').next().unwrap_or_default());
     paths.filter(|path| !path.is_empty() && !path.contains("://") && !path.starts_with("mailto:"))
+}
+
+/// Paths from the repository's root, as code is written in documents: between backticks.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|quoted| {
+        let folders = ["bin/", "crates/", "docs/", "xtask/"];
+        let is_plain = |character: char| {
+            character.is_ascii_alphanumeric() || ['/', '.', '-', '_'].contains(&character)
+        };
+        folders.iter().any(|folder| quoted.starts_with(folder)) && quoted.chars().all(is_plain)
+    })
 }
 
 fn is_there(from: &str, target: &str, names: &BTreeSet<&str>) -> bool {
@@ -102,6 +116,16 @@ mod tests {
         assert_eq!(missing("docs/a.md", "[a](docs/a.md)").len(), 1);
         assert_eq!(missing("README.md", "[a](../README.md)").len(), 1);
         assert_eq!(missing("README.md", "[a](docs/ad)").len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_found() {
+        let there = "`docs/a.md`, `docs/adr`, `crates/…`, `careledger demo`";
+        assert_eq!(missing("docs/a.md", there), Vec::<String>::new());
+        assert_eq!(
+            missing("docs/a.md", "see `docs/b.md`"),
+            ["names `docs/b.md`, which is not there"]
+        );
     }
 
     #[test]

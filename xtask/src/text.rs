@@ -97,7 +97,8 @@ mod tests {
         let none = Vec::<String>::new();
         assert_eq!(in_code("let xxxl = fixtures; // a workaround"), none);
         assert_eq!(in_code("EMPTY = b\"MERKLE_PLACEHOLDER_HASH\""), none);
-        assert_eq!(faults_in("a.md", "the root is the placeholder\n"), none);
+        let [one, two] = EXCUSES[0];
+        assert_eq!(faults_in("a.md", &format!("the {one}{two}\n")), none);
         assert_eq!(faults_in("a.md", ""), none);
     }
 
@@ -116,7 +117,9 @@ mod tests {
         for [one, two] in EXCUSES {
             assert_eq!(in_code(&format!("// {one}{two}")).len(), 1, "{one}");
         }
-        assert_eq!(in_code("// A Placeholder").len(), 1);
+        let [one, two] = EXCUSES[0];
+        let capital = format!("// {one}{two}").replace("pl", "Pl");
+        assert_eq!(in_code(&capital).len(), 1, "{capital}");
     }
 
     #[test]

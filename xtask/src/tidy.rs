@@ -13,7 +13,16 @@ use crate::{Report, references};
 
 pub(crate) fn check() -> anyhow::Result<Report> {
     let root = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?.trim_end());
-    let listed = git(&["-C", &root.to_string_lossy(), "ls-files", "-z"])?;
+    // New files too: a check that waits for the commit comes too late.
+    let listing = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let folder = root.to_string_lossy();
+    let listed = git(&[["-C", &folder].as_slice(), &listing].concat())?;
     let names: BTreeSet<&str> = listed.split('\0').filter(|name| !name.is_empty()).collect();
     let mut files = BTreeMap::new();
     for name in names.iter().filter(|name| is_text(name)) {
