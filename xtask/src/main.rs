@@ -1,6 +1,8 @@
 //! The checks that the compiler cannot make: `cargo run -p xtask -- layers` and `tidy`.
 
 mod layers;
+mod references;
+mod text;
 mod tidy;
 
 use std::io::Write as _;
@@ -8,21 +10,42 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
-    let faults = match task.as_str() {
+    let report = match task.as_str() {
         "layers" => layers::check(),
         "tidy" => tidy::check(),
         _ => Err(anyhow::anyhow!("usage: xtask layers|tidy")),
     };
     let mut out = std::io::stderr().lock();
     // Nothing is left to do if standard error is closed.
-    let _written = match &faults {
-        Ok(faults) => faults
-            .iter()
-            .try_for_each(|fault| writeln!(out, "{task}: {fault}")),
+    let _written = match &report {
+        Ok(report) => report.write(&task, &mut out),
         Err(error) => writeln!(out, "{error:#}"),
     };
-    match faults {
-        Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
+    match report {
+        Ok(report) if report.faults.is_empty() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+struct Report {
+    /// What has to be mended.
+    faults: Vec<String>,
+    /// What may stay, and is said.
+    warnings: Vec<String>,
+    /// What was looked at, so that a check that saw nothing is noticed.
+    seen: String,
+}
+
+impl Report {
+    fn write(&self, task: &str, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        for fault in &self.faults {
+            writeln!(out, "{task}: {fault}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "{task}: warning: {warning}")?;
+        }
+        writeln!(out, "{task}: {}, {} faults", self.seen, self.faults.len())
     }
 }

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::load::{Load, Outcome};
 use crate::demo::free_ports;
 use crate::network::{Founding, Layout, found};
+use crate::progress;
 
 const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
@@ -113,6 +114,7 @@ async fn measure(args: &AnchorArgs, folder: &std::path::Path) -> anyhow::Result<
     ];
     let mut runs = Vec::new();
     let (mut items, mut height) = (0, 0);
+    let bar = progress::bar(loads.len(), "loads");
     for (name, statements, items_per_statement, window, pause_ms) in loads {
         let load = Load {
             statements,
@@ -124,7 +126,9 @@ async fn measure(args: &AnchorArgs, folder: &std::path::Path) -> anyhow::Result<
         items += u64::from(run.statements) * u64::from(items_per_statement);
         height = tip;
         runs.push(run);
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     for validator in validators {
         validator.stop().await?;
     }

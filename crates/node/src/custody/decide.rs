@@ -121,6 +121,8 @@ impl Custody {
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
         let height = self.0.anchor.tip().height;
+        // Looked up before the consents are read: one that arrives in between is known in vain, never missed.
+        let has_all = self.missing(subject)?.is_empty();
         let rules = self.rules(subject).await?;
         let evaluator = &rules.evaluator;
         let request = Request {
@@ -130,7 +132,7 @@ impl Custody {
             patient: by.patient.clone(),
             purpose: by.purpose.clone(),
             now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
-            consents_known: rules.complete && self.missing(subject)?.is_empty(),
+            consents_known: rules.complete && has_all,
         };
         let home = self.0.home.member.as_str();
         let patient = subject.patient_id.as_deref();

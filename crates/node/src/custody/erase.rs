@@ -24,6 +24,11 @@ impl Custody {
         }
         let head = self.known(by, resource_type, id)?;
         let subject = self.0.subjects.load(&head.subject)?;
+        let is_consent = resource_type == ResourceType::CONSENT;
+        if is_consent && subject.wallet_key.is_some() {
+            // To erase a consent is to revoke it.
+            return Err(CustodyError::ConsentNotSigned);
+        }
         let keys = &self.0.home.keys;
         let document = keys.document(resource_type.as_str(), id);
         let mut blobs = Vec::new();
@@ -60,6 +65,9 @@ impl Custody {
                 Ok(written)
             })
             .await?;
+        if is_consent {
+            self.0.rulings.forget();
+        }
         self.0.store.purge(Table::EraseKeys)?;
         for locator in blobs {
             self.0.payloads.delete(&locator).await?;

@@ -15,10 +15,10 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ledger::ids::{Digest, MemberName};
+use ledger::ids::{Digest, Height, MemberName};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -87,6 +87,20 @@ struct Parts {
     client: client::Client,
     signer: Signer,
     timeout: Duration,
+    answered: Answered,
+}
+
+/// Requests that were answered: each is answered once, until it expires.
+#[derive(Debug, Default)]
+struct Answered(Mutex<BTreeMap<Digest, Height>>);
+
+impl Answered {
+    /// Notes a request; says whether it is the first time. Those that have expired by `now` are let go of.
+    fn first(&self, request: Digest, expires_at: Height, now: Height) -> bool {
+        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.retain(|_, expires_at| *expires_at >= now);
+        answered.insert(request, expires_at).is_none()
+    }
 }
 
 impl std::fmt::Debug for Exchange {
@@ -118,6 +132,7 @@ impl Exchange {
             client,
             signer: config.signer,
             timeout: config.timeout,
+            answered: Answered::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::run(listener, acceptor, Arc::clone(&parts)));
@@ -144,4 +159,20 @@ impl Parts {
 
 fn unavailable(what: &'static str) -> CustodyError {
     CustodyError::Unavailable { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p2_a_request_is_answered_once() {
+        let answered = Answered::default();
+        let (one, other) = (Digest([1; 32]), Digest([2; 32]));
+        assert!(answered.first(one, Height(10), Height(1)));
+        assert!(!answered.first(one, Height(10), Height(10)));
+        assert!(answered.first(other, Height(30), Height(11)));
+        let kept = answered.0.lock().unwrap().len();
+        assert_eq!(kept, 1, "what has expired is let go of");
+    }
 }

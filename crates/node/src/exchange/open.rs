@@ -24,6 +24,8 @@ const CONSENTS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
 /// Heights after which a request is no longer answered.
 const LIFETIME: u64 = 600;
+/// The furthest ahead that a request may expire: it is remembered so long.
+const LIFETIME_MAX: u64 = 1_200;
 
 /// What is asked of another member.
 pub(super) struct Wish<'a> {
@@ -118,8 +120,12 @@ pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Resul
         return Err(Refusal::NotRecorded);
     }
     check_recorded(parts, from, ask).await?;
-    if parts.chain.tip().height > request.expires_at {
+    let now = parts.chain.tip().height;
+    if now > request.expires_at || request.expires_at.0 > now.0.saturating_add(LIFETIME_MAX) {
         return Err(Refusal::Expired);
+    }
+    if !parts.answered.first(digest, request.expires_at, now) {
+        return Err(Refusal::AnsweredBefore);
     }
     await_consents(parts, &request.documents).await?;
     let remote = RemoteRequest {

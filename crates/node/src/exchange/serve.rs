@@ -40,6 +40,7 @@ pub(super) enum Refusal {
     NotSigned,
     NotForThisMember,
     Expired,
+    AnsweredBefore,
     Failed,
 }
 
@@ -49,7 +50,7 @@ impl IntoResponse for Refusal {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotSigned | Self::NotForThisMember => StatusCode::FORBIDDEN,
             Self::NotRecorded => StatusCode::CONFLICT,
-            Self::Expired => StatusCode::GONE,
+            Self::Expired | Self::AnsweredBefore => StatusCode::GONE,
             Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
         };
         status.into_response()

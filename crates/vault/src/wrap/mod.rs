@@ -1,7 +1,7 @@
 //! Wraps keys: erase keys under the member's own wrapping key, any key for one recipient by HPKE.
 //!
 //! A wrapping key has an epoch. Rotation wraps the small key table again and touches no payload; once the old epoch's
-//! key is destroyed, every older copy of the table is noise (see [`crate::erase`]).
+//! key is destroyed, every older copy of the table is noise.
 
 mod hpke;
 

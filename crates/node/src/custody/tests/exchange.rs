@@ -191,3 +191,17 @@ async fn p2_nothing_is_disclosed_while_a_consent_on_the_ledger_is_not_known() {
         .unwrap();
     assert!(!own.entries.is_empty(), "the hospital's own care goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_with_a_wallet_behind_it_is_not_erased_without_the_wallet() {
+    let record = Record::new().await;
+    let id = record.file(&record.consent()).await;
+    let by = clinician("hospital");
+    let consent = interop::fhir::ResourceType::CONSENT;
+    let erased = record.custody.erase(&by, consent, &id).await;
+    assert!(matches!(
+        erased,
+        Err(crate::custody::CustodyError::ConsentNotSigned)
+    ));
+    assert_eq!(record.ask().await.granted.len(), 1);
+}
