@@ -42,7 +42,7 @@ impl Chain {
         }
     }
 
-    /// Adds a transaction that the next proposal of this node carries.
+    /// Adds a transaction that this node proposes, at each of its turns, until it is final.
     pub(crate) fn submit(&self, transaction: Bytes) {
         self.pending.lock().unwrap().push(transaction);
         self.arrived.notify_one();
@@ -74,20 +74,29 @@ impl Chain {
         self.height.send_replace(height);
     }
 
-    fn take(&self) -> Option<Bytes> {
-        let mut pending = self.pending.lock().unwrap();
+    /// Pending transactions as the body of a block that comes after blocks with those `carried`.
+    fn next_body(&self, carried: &[Bytes]) -> Option<Bytes> {
+        let pending = self.pending.lock().unwrap();
         let mut body = Vec::new();
-        let mut taken = 0;
-        for transaction in pending.iter() {
+        for transaction in pending.iter().filter(|one| !carried.contains(one)) {
             if body.len() + 4 + transaction.len() > self.max_body {
                 break;
             }
             body.extend_from_slice(&(transaction.len() as u32).to_be_bytes());
             body.extend_from_slice(transaction);
-            taken += 1;
         }
-        pending.drain(..taken);
-        (taken > 0).then(|| body.into())
+        (!body.is_empty()).then(|| body.into())
+    }
+
+    /// Transactions of blocks that are not final here yet, from `parent` down.
+    async fn carried(&self, parent: &Arc<Block>, mut ancestors: Ancestors) -> Vec<Bytes> {
+        let mut carried = Vec::new();
+        let mut next = Some(Arc::clone(parent));
+        while let Some(block) = next.filter(|block| block.height() > self.height()) {
+            carried.extend(transactions(&block));
+            next = ancestors.next().await;
+        }
+        carried
     }
 }
 
@@ -133,12 +142,13 @@ impl Application for Chain {
     async fn propose(
         &mut self,
         parent: Arc<Block>,
-        _: Ancestors,
+        ancestors: Ancestors,
         mut deadline: Deadline,
     ) -> Option<Block> {
+        let carried = self.carried(&parent, ancestors).await;
         let child = |body| block(parent.height() + 1, parent.digest(), body);
         loop {
-            if let Some(body) = self.take() {
+            if let Some(body) = self.next_body(&carried) {
                 return Some(child(body));
             }
             tokio::select! {
@@ -167,6 +177,11 @@ impl Application for Chain {
             if let Some(last) = finals.last() {
                 assert_eq!(last.block.digest(), block.parent());
             }
+            let settled = transactions(&block);
+            self.pending
+                .lock()
+                .unwrap()
+                .retain(|one| !settled.contains(one));
             finals.push(Final { block, certificate });
             self.height.send_replace(height as u64);
         }

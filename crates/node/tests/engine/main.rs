@@ -136,9 +136,11 @@ async fn four_validators_finalise_the_same_blocks_with_certificates() {
     network.chains[2].submit(Bytes::from_static(b"transaction"));
     for number in 0..4 {
         network.reached(number, 12).await;
-        // Until its gossip arrives, only the one that has the transaction proposes it, when its turn comes.
+        // A proposal that is given up before its peers listen comes again at the next turn.
         while carried(&network.chains[number]) == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            network
+                .reached(number, network.chains[number].height() + 1)
+                .await;
         }
     }
     network.stop_all().await;
