@@ -226,6 +226,7 @@ impl Forge {
                 header: newest.block.header.clone(),
                 finality: newest.finality.clone(),
                 absent: absent.iter().map(prove).collect::<Result<_, _>>()?,
+                cosigned: None,
             });
         }
         Err(ForgeError::NoSuch)
@@ -261,6 +262,7 @@ fn seat(name: &str, at: u8) -> Result<(Member, Seat), ForgeError> {
         authority: authority_certificate,
         node: certificate,
         validator: Some(public(&validator)),
+        cosigner: None,
     };
     Ok((member, seat))
 }

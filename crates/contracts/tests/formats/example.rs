@@ -191,6 +191,7 @@ impl Example {
             header: self.block().header,
             finality: self.finality(),
             absent: vec![Absence { tag: next, proof }],
+            cosigned: None,
         }
     }
 

@@ -9,7 +9,10 @@
 //! | `tags`         | state key                    | index in the log (8), item (2)          |
 //! | `nodes`        | change (8), nibble path      | node of the state tree                  |
 //! | `stale`        | change (8)                   | keys of the nodes that it superseded    |
+//! | `checkpoints`  | size of the log              | `StoredCheckpoint`                      |
 //! | `tip`          | `tip`                        | [`Tip`]                                 |
+//! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
+//! | `tip`          | `contradiction/MEMBER`       | what it signed against the final log    |
 
 use std::path::Path;
 
@@ -26,10 +29,14 @@ use ledger::state::storage::{LeafNode, Node, NodeKey, TreeReader};
 use ledger::state::{StateKey, StateRoot, TreeKey};
 use minicbor::{Decode, Encode};
 
+use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
+use ledger::checkpoint::Cosignature;
 
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
 const STALE_CHANGES_KEPT: u64 = 64;
+const PUBLISHED: &str = "checkpoint";
+const CONTRADICTION: &str = "contradiction/";
 const CACHE_BYTES: u64 = 48 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Nodes are most of what is written.
@@ -99,6 +106,7 @@ pub(super) struct Store {
     tags: Keyspace,
     nodes: Keyspace,
     stale: Keyspace,
+    checkpoints: Keyspace,
     tip: Keyspace,
 }
 
@@ -125,6 +133,7 @@ impl Store {
             tags: keyspace("tags")?,
             nodes: database.keyspace("nodes", || sized(NODES_MEMTABLE_BYTES_MAX))?,
             stale: keyspace("stale")?,
+            checkpoints: keyspace("checkpoints")?,
             tip: keyspace("tip")?,
             database,
         })
@@ -200,6 +209,7 @@ impl Store {
         &self,
         block: &Executed,
         certificate: Option<&FinalityCertificate>,
+        checkpoint: Option<&StoredCheckpoint>,
     ) -> Result<(), StoreError> {
         let mut batch = self
             .database
@@ -228,6 +238,10 @@ impl Store {
             batch.insert(&self.tags, tag.0, position_row(*position));
         }
         self.apply_state(block, &mut batch)?;
+        if let Some(checkpoint) = checkpoint {
+            let size = key(block.header.log_size);
+            batch.insert(&self.checkpoints, size, codec::encode(checkpoint));
+        }
         batch.insert(&self.tip, "tip", codec::encode(&block.tip()));
         batch.commit()?;
         Ok(())
@@ -268,6 +282,59 @@ impl Store {
         self.certificates
             .insert(key(height.0), codec::encode(certificate))?;
         Ok(())
+    }
+
+    /// The newest checkpoint, by its size.
+    pub(super) fn last_checkpoint(&self) -> Result<Option<(u64, StoredCheckpoint)>, StoreError> {
+        let last = self.checkpoints.iter().next_back();
+        last.map(checkpoint_row).transpose()
+    }
+
+    /// Checkpoints of at least `size`, from the smallest.
+    pub(super) fn checkpoints_from(
+        &self,
+        size: u64,
+    ) -> impl Iterator<Item = Result<(u64, StoredCheckpoint), StoreError>> {
+        self.checkpoints.range(key(size)..).map(checkpoint_row)
+    }
+
+    /// The checkpoint of `size`.
+    pub(super) fn checkpoint(&self, size: u64) -> Result<Option<StoredCheckpoint>, StoreError> {
+        let row = self.checkpoints.get(key(size))?;
+        row.map(|row| decode("checkpoint", &row)).transpose()
+    }
+
+    /// Keeps a quorum's signatures, and the note that publishes them.
+    pub(super) fn cosigned(
+        &self,
+        size: u64,
+        row: &StoredCheckpoint,
+        note: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.database.batch();
+        batch.insert(&self.checkpoints, key(size), codec::encode(row));
+        if let Some(note) = note {
+            batch.insert(&self.tip, PUBLISHED, note);
+        }
+        Ok(batch.commit()?)
+    }
+
+    /// The newest published checkpoint.
+    pub(super) fn published_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tip.get(PUBLISHED)?.map(|note| note.to_vec()))
+    }
+
+    /// Keeps what convicts a validator.
+    pub(super) fn keep_contradiction(&self, signed: &Cosignature) -> Result<(), StoreError> {
+        let name = format!("{CONTRADICTION}{}", signed.receipt.member);
+        Ok(self.tip.insert(name, codec::encode(signed))?)
+    }
+
+    /// What convicts validators.
+    pub(super) fn contradictions(&self) -> Result<Vec<Cosignature>, StoreError> {
+        let rows = self.tip.prefix(CONTRADICTION);
+        rows.map(|row| decode("contradiction", &row.into_inner()?.1))
+            .collect()
     }
 
     /// Bytes on disk.
@@ -325,6 +392,13 @@ fn certified(row: fjall::Guard) -> Result<(Height, FinalityCertificate), StoreEr
         Height(u64::from_be_bytes(height)),
         decode("certificate", &certificate)?,
     ))
+}
+
+fn checkpoint_row(row: fjall::Guard) -> Result<(u64, StoredCheckpoint), StoreError> {
+    let (size, row) = row.into_inner()?;
+    let damaged = |_| StoreError::Damaged("checkpoint");
+    let size = size.as_ref().try_into().map_err(damaged)?;
+    Ok((u64::from_be_bytes(size), decode("checkpoint", &row)?))
 }
 
 fn key(number: u64) -> [u8; 8] {

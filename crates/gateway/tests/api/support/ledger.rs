@@ -229,6 +229,7 @@ impl Anchor for Ledger {
             header: state.header.clone(),
             finality,
             absent: absent.iter().filter_map(absence).collect(),
+            cosigned: None,
         }))
     }
 }
@@ -266,6 +267,7 @@ fn member(name: &str, validator: PublicKey) -> (Member, SigningKey) {
         authority,
         node,
         validator: Some(validator),
+        cosigner: None,
     };
     (member, SigningKey::from_bytes(&seed))
 }
