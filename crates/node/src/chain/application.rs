@@ -288,8 +288,10 @@ impl Application for ChainApplication {
         deadline: Deadline,
     ) -> Option<engine::Block> {
         let base = self.base(parent, ancestors).await?;
+        // In a fixed order, for a random one would make simulations differ.
         tokio::select! {
-            () = self.something_to_order(&base) => tokio::time::sleep(GATHER).await,
+            biased;
+            () = self.something_to_order(&base) => (self.inner().timer)(GATHER).await,
             () = deadline => {}
         }
         let executed = self.build(&base)?;
@@ -309,7 +311,7 @@ impl Application for ChainApplication {
             return false;
         };
         while header.time.0 > (self.inner().clock)().saturating_add(CLOCK_AHEAD_MS_MAX) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            (self.inner().timer)(Duration::from_millis(50)).await;
         }
         if self.known(header.digest(), header.height).is_some() {
             return true;

@@ -4,19 +4,25 @@
 //! checkpoint with the signatures of a quorum is published; its signatures make the receipts of all that it covers.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ledger::block::Header;
 use ledger::checkpoint::{
     Checkpoint, Cosignature, CosignerKeys, KeyError, SignedCheckpoint, is_due,
 };
+use ledger::codec;
 use ledger::genesis::Genesis;
 use ledger::ids::{BlockTime, Digest, Height, MemberName, NetworkId};
 use ledger::scitt::RootSignature;
 use minicbor::{Decode, Encode};
 use tokio::sync::watch;
 
-use super::store::{Store, StoreError};
+use super::rows::{Keyspace, Row, RowsError};
+use super::store::{Store, StoreError, decode, key};
+
+const PUBLISHED: &[u8] = b"checkpoint";
+const CONTRADICTION: &str = "contradiction/";
 
 /// Checkpoints that still gather signatures.
 const OPEN_MAX: usize = 64;
@@ -222,4 +228,88 @@ pub(super) enum CheckpointsError {
     Store(#[from] StoreError),
     #[error("a validator's cosigning key: {0}")]
     Key(#[from] KeyError),
+}
+
+impl Store {
+    /// The newest checkpoint, by its size.
+    fn last_checkpoint(&self) -> Result<Option<(u64, StoredCheckpoint)>, StoreError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let last = self
+            .0
+            .range(Keyspace::Checkpoints, all.0, all.1)
+            .next_back();
+        last.map(checkpoint_row).transpose()
+    }
+
+    /// Checkpoints of at least `size`, from the smallest.
+    pub(super) fn checkpoints_from(
+        &self,
+        size: u64,
+    ) -> impl Iterator<Item = Result<(u64, StoredCheckpoint), StoreError>> {
+        let from = key(size);
+        let rows = self.0.range(
+            Keyspace::Checkpoints,
+            Bound::Included(&from),
+            Bound::Unbounded,
+        );
+        rows.map(checkpoint_row)
+    }
+
+    /// The checkpoint of `size`.
+    pub(super) fn checkpoint(&self, size: u64) -> Result<Option<StoredCheckpoint>, StoreError> {
+        let row = self.0.get(Keyspace::Checkpoints, &key(size))?;
+        row.map(|row| decode("checkpoint", &row)).transpose()
+    }
+
+    /// Keeps a quorum's signatures, and the note that publishes them.
+    fn cosigned(
+        &self,
+        size: u64,
+        row: &StoredCheckpoint,
+        note: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.0.batch();
+        batch.insert(Keyspace::Checkpoints, &key(size), &codec::encode(row));
+        if let Some(note) = note {
+            batch.insert(Keyspace::Tip, PUBLISHED, note);
+        }
+        Ok(batch.commit(false)?)
+    }
+
+    fn published_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let note = self.0.get(Keyspace::Tip, PUBLISHED)?;
+        Ok(note.map(|note| note.to_vec()))
+    }
+
+    /// Keeps what convicts a validator.
+    pub(super) fn keep_contradiction(&self, signed: &Cosignature) -> Result<(), StoreError> {
+        let name = format!("{CONTRADICTION}{}", signed.receipt.member);
+        let mut batch = self.0.batch();
+        batch.insert(Keyspace::Tip, name.as_bytes(), &codec::encode(signed));
+        Ok(batch.commit(true)?)
+    }
+
+    /// What convicts validators.
+    pub(super) fn contradictions(&self) -> Result<Vec<Cosignature>, StoreError> {
+        let from = CONTRADICTION.as_bytes();
+        let rows = self
+            .0
+            .range(Keyspace::Tip, Bound::Included(from), Bound::Unbounded);
+        rows.map(|row| Ok(row?))
+            .take_while(|row: &Result<(Row, Row), StoreError>| {
+                row.as_ref().is_ok_and(|(name, _)| name.starts_with(from)) || row.is_err()
+            })
+            .map(|row| decode("contradiction", &row?.1))
+            .collect()
+    }
+}
+
+fn checkpoint_row(
+    row: Result<(Row, Row), RowsError>,
+) -> Result<(u64, StoredCheckpoint), StoreError> {
+    let (size, row) = row?;
+    let size = size
+        .first_chunk()
+        .ok_or(StoreError::Damaged("checkpoint"))?;
+    Ok((u64::from_be_bytes(*size), decode("checkpoint", &row)?))
 }

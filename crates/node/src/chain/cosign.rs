@@ -57,10 +57,11 @@ pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
             return;
         }
         tokio::select! {
+            biased;
             changed = newest.changed() => if changed.is_err() {
                 return;
             },
-            () = tokio::time::sleep(REPEAT) => {}
+            () = (chain.timer)(REPEAT) => {}
         }
     }
 }

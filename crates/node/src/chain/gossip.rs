@@ -42,12 +42,14 @@ impl Frame {
 /// Sends what was admitted here, and from time to time all that waits, until the engine ends.
 pub(super) async fn run(chain: &Inner, gossip: Gossip) {
     loop {
+        // In a fixed order, for a random one would make simulations differ.
         let statements = tokio::select! {
+            biased;
             () = chain.gossip.notified() => {
-                tokio::time::sleep(LINGER).await;
+                (chain.timer)(LINGER).await;
                 std::mem::take(&mut *chain.fresh.lock().unwrap_or_else(PoisonError::into_inner))
             }
-            () = tokio::time::sleep(REPEAT) => {
+            () = (chain.timer)(REPEAT) => {
                 chain.mempool().first(FRAME_BYTES_MAX, &std::collections::BTreeSet::new())
             }
         };

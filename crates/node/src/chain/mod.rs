@@ -7,21 +7,25 @@
 mod application;
 mod checkpoints;
 mod cosign;
+mod disk;
 mod dump;
 mod execution;
 mod gossip;
 mod mempool;
 mod public_log;
 mod receipts;
+mod rows;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use contracts::machine::{self, Context, Signature};
 use contracts::membership::{MembershipError, Registry};
 use contracts::rejection::Rejection;
+use futures::future::BoxFuture;
 use ledger::block::Block;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
@@ -34,10 +38,12 @@ pub use application::ChainApplication;
 pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
 pub use public_log::{PublicLog, transparent_statement};
+pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
 pub use store::{Position, StoreError, Tip};
 
 use crate::engine::Gossip;
 use checkpoints::{Checkpoints, CheckpointsError};
+use disk::Disk;
 use execution::{Executed, View, child_of};
 use mempool::{Mempool, Pooled};
 use store::Store;
@@ -47,6 +53,26 @@ const ENTRIES_LAG_MAX: usize = 1_024;
 
 /// Milliseconds since 1970, as this node counts them.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Lets a time pass.
+pub type Timer = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What the chain needs of the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where it keeps its rows.
+    pub rows: Arc<dyn Rows>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Waits.
+    pub timer: Timer,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
 
 /// An item of a final block.
 #[derive(Debug, Clone)]
@@ -101,6 +127,7 @@ struct Inner {
     store: Store,
     checkpoints: Checkpoints,
     clock: Clock,
+    timer: Timer,
     /// The applied tip. Execution reads under it, applying writes: a view never changes under an execution.
     tip: RwLock<Tip>,
     tips: watch::Sender<Tip>,
@@ -123,8 +150,19 @@ impl std::fmt::Debug for Chain {
 impl Chain {
     /// Opens the chain of `genesis` in `directory`, which continues where it was left.
     pub fn open(genesis: Genesis, directory: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let disk = Disk::open(directory).map_err(StoreError::from)?;
+        let ports = Ports {
+            rows: Arc::new(disk),
+            clock,
+            timer: Arc::new(|time| Box::pin(tokio::time::sleep(time))),
+        };
+        Self::open_on(genesis, ports)
+    }
+
+    /// Opens the chain of `genesis` on rows, clock and timer of the caller's.
+    pub fn open_on(genesis: Genesis, ports: Ports) -> Result<Self, OpenError> {
         let registry = Registry::from_genesis(&genesis)?;
-        let store = Store::open(directory)?;
+        let store = Store::new(ports.rows);
         let block = Block::genesis(&genesis);
         let tip = match store.tip()? {
             Some(tip) => {
@@ -148,7 +186,8 @@ impl Chain {
             genesis,
             registry,
             store,
-            clock,
+            clock: ports.clock,
+            timer: ports.timer,
             tip: RwLock::new(tip),
             tips: watch::Sender::new(tip),
             entries: broadcast::Sender::new(ENTRIES_LAG_MAX),

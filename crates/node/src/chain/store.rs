@@ -14,12 +14,9 @@
 //! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
 //! | `tip`          | `contradiction/MEMBER`       | what it signed against the final log    |
 
-use std::path::Path;
+use std::ops::Bound;
+use std::sync::Arc;
 
-use fjall::config::CompressionPolicy;
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
-};
 use ledger::block::Header;
 use ledger::codec;
 use ledger::finality::FinalityCertificate;
@@ -31,17 +28,10 @@ use minicbor::{Decode, Encode};
 
 use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
-use ledger::checkpoint::Cosignature;
+use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
 
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
 const STALE_CHANGES_KEPT: u64 = 64;
-const PUBLISHED: &str = "checkpoint";
-const CONTRADICTION: &str = "contradiction/";
-const CACHE_BYTES: u64 = 48 * 1024 * 1024;
-const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Nodes are most of what is written.
-const NODES_MEMTABLE_BYTES_MAX: u64 = 24 * 1024 * 1024;
-const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// The last applied block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -89,73 +79,38 @@ pub struct Position {
 pub enum StoreError {
     /// The database failed.
     #[error("the chain's database failed")]
-    Database(#[from] fjall::Error),
+    Database(#[from] RowsError),
     /// A row does not decode, or is missing though another implies it.
     #[error("the chain's store is damaged: {0}")]
     Damaged(&'static str),
 }
 
-/// The chain's keyspaces.
+/// The chain's rows, and what they mean.
 #[derive(Clone)]
-pub(super) struct Store {
-    database: Database,
-    blocks: Keyspace,
-    certificates: Keyspace,
-    statements: Keyspace,
-    hashes: Keyspace,
-    tags: Keyspace,
-    nodes: Keyspace,
-    stale: Keyspace,
-    checkpoints: Keyspace,
-    tip: Keyspace,
-}
+pub(super) struct Store(pub(super) Arc<dyn Rows>);
 
 impl Store {
-    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder(directory)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES_MAX)
-            .worker_threads(1)
-            .open()?;
-        // Hashes, keys and signatures do not compress.
-        let plain = CompressionPolicy::all(CompressionType::None);
-        let sized = |bytes| {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(bytes)
-                .data_block_compression_policy(plain.clone())
-        };
-        let keyspace = |name| database.keyspace(name, || sized(MEMTABLE_BYTES_MAX));
-        Ok(Self {
-            blocks: keyspace("blocks")?,
-            certificates: keyspace("certificates")?,
-            statements: keyspace("statements")?,
-            hashes: keyspace("hashes")?,
-            tags: keyspace("tags")?,
-            nodes: database.keyspace("nodes", || sized(NODES_MEMTABLE_BYTES_MAX))?,
-            stale: keyspace("stale")?,
-            checkpoints: keyspace("checkpoints")?,
-            tip: keyspace("tip")?,
-            database,
-        })
+    pub(super) fn new(rows: Arc<dyn Rows>) -> Self {
+        Self(rows)
     }
 
     pub(super) fn tip(&self) -> Result<Option<Tip>, StoreError> {
-        self.tip
-            .get("tip")?
+        self.0
+            .get(Keyspace::Tip, b"tip")?
             .map(|row| decode("tip", &row))
             .transpose()
     }
 
     pub(super) fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
-        self.blocks
-            .get(key(height.0))?
+        self.0
+            .get(Keyspace::Blocks, &key(height.0))?
             .map(|row| decode("block", &row))
             .transpose()
     }
 
     /// The statement at `index` of the log, and the height of its block.
     pub(super) fn statement(&self, index: u64) -> Result<Option<(Height, Vec<u8>)>, StoreError> {
-        let Some(row) = self.statements.get(key(index))? else {
+        let Some(row) = self.0.get(Keyspace::Statements, &key(index))? else {
             return Ok(None);
         };
         let (height, statement) = row
@@ -172,8 +127,13 @@ impl Store {
         &self,
         height: Height,
     ) -> Result<Option<(Height, FinalityCertificate)>, StoreError> {
-        self.certificates
-            .range(key(height.0)..)
+        let from = key(height.0);
+        self.0
+            .range(
+                Keyspace::Certificates,
+                Bound::Included(&from),
+                Bound::Unbounded,
+            )
             .next()
             .map(certified)
             .transpose()
@@ -184,19 +144,24 @@ impl Store {
         &self,
         height: Height,
     ) -> Result<Option<(Height, FinalityCertificate)>, StoreError> {
-        self.certificates
-            .range(..=key(height.0))
+        let until = key(height.0);
+        self.0
+            .range(
+                Keyspace::Certificates,
+                Bound::Unbounded,
+                Bound::Included(&until),
+            )
             .next_back()
             .map(certified)
             .transpose()
     }
 
     pub(super) fn is_used(&self, key: StateKey) -> Result<bool, StoreError> {
-        Ok(self.tags.contains_key(key.0)?)
+        Ok(self.0.contains(Keyspace::Tags, &key.0)?)
     }
 
     pub(super) fn position(&self, key: StateKey) -> Result<Option<Position>, StoreError> {
-        let Some(row) = self.tags.get(key.0)? else {
+        let Some(row) = self.0.get(Keyspace::Tags, &key.0)? else {
             return Ok(None);
         };
         position_of(&row)
@@ -211,64 +176,58 @@ impl Store {
         certificate: Option<&FinalityCertificate>,
         checkpoint: Option<&StoredCheckpoint>,
     ) -> Result<(), StoreError> {
-        let mut batch = self
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
+        let mut batch = self.0.batch();
         let height = key(block.header.height.0);
         let stored = StoredBlock {
             header: block.header.clone(),
             changes: block.changes,
         };
-        batch.insert(&self.blocks, height, codec::encode(&stored));
+        batch.insert(Keyspace::Blocks, &height, &codec::encode(&stored));
         if let Some(certificate) = certificate {
-            batch.insert(&self.certificates, height, codec::encode(certificate));
+            batch.insert(Keyspace::Certificates, &height, &codec::encode(certificate));
         }
         for (index, statement) in (block.log_size_before..).zip(&block.statements) {
-            batch.insert(
-                &self.statements,
-                key(index),
-                [&height, statement.as_slice()].concat(),
-            );
+            let row = [&height, statement.as_slice()].concat();
+            batch.insert(Keyspace::Statements, &key(index), &row);
         }
         for (index, hash) in block.log.added() {
-            batch.insert(&self.hashes, key(*index), hash.0);
+            batch.insert(Keyspace::Hashes, &key(*index), &hash.0);
         }
         for (tag, position) in &block.tags {
-            batch.insert(&self.tags, tag.0, position_row(*position));
+            batch.insert(Keyspace::Tags, &tag.0, &position_row(*position));
         }
-        self.apply_state(block, &mut batch)?;
+        self.apply_state(block, &mut *batch)?;
         if let Some(checkpoint) = checkpoint {
             let size = key(block.header.log_size);
-            batch.insert(&self.checkpoints, size, codec::encode(checkpoint));
+            batch.insert(Keyspace::Checkpoints, &size, &codec::encode(checkpoint));
         }
-        batch.insert(&self.tip, "tip", codec::encode(&block.tip()));
-        batch.commit()?;
-        Ok(())
+        batch.insert(Keyspace::Tip, b"tip", &codec::encode(&block.tip()));
+        Ok(batch.commit(true)?)
     }
 
-    fn apply_state(&self, block: &Executed, batch: &mut OwnedWriteBatch) -> Result<(), StoreError> {
+    fn apply_state(&self, block: &Executed, batch: &mut dyn Batch) -> Result<(), StoreError> {
         let Some(update) = &block.state else {
             return Ok(());
         };
         for (node_key, node) in update.node_batch.nodes() {
-            batch.insert(&self.nodes, node_row(node_key)?, to_row(node)?);
+            batch.insert(Keyspace::Nodes, &node_row(node_key)?, &to_row(node)?);
         }
         let superseded = update.stale_node_index_batch.iter();
         let superseded: Vec<Vec<u8>> = superseded
             .map(|stale| node_row(&stale.node_key))
             .collect::<Result<_, _>>()?;
-        batch.insert(&self.stale, key(block.changes), to_row(&superseded)?);
+        let change = key(block.changes);
+        batch.insert(Keyspace::Stale, &change, &to_row(&superseded)?);
         let kept_from = key(block.changes.saturating_sub(STALE_CHANGES_KEPT));
-        for row in self.stale.range(..kept_from) {
-            let (change, superseded) = row.into_inner()?;
+        let (from, to) = (Bound::Unbounded, Bound::Excluded(kept_from.as_slice()));
+        for row in self.0.range(Keyspace::Stale, from, to) {
+            let (change, superseded) = row?;
             let superseded: Vec<Vec<u8>> =
                 borsh::from_slice(&superseded).map_err(|_| StoreError::Damaged("stale nodes"))?;
-            // Each node was written once: its tombstone may go with it.
             for node in superseded {
-                batch.remove_weak(&self.nodes, node);
+                batch.remove_once(Keyspace::Nodes, &node);
             }
-            batch.remove_weak(&self.stale, change);
+            batch.remove_once(Keyspace::Stale, &change);
         }
         Ok(())
     }
@@ -279,85 +238,33 @@ impl Store {
         certificate: &FinalityCertificate,
         height: Height,
     ) -> Result<(), StoreError> {
-        self.certificates
-            .insert(key(height.0), codec::encode(certificate))?;
-        Ok(())
-    }
-
-    /// The newest checkpoint, by its size.
-    pub(super) fn last_checkpoint(&self) -> Result<Option<(u64, StoredCheckpoint)>, StoreError> {
-        let last = self.checkpoints.iter().next_back();
-        last.map(checkpoint_row).transpose()
-    }
-
-    /// Checkpoints of at least `size`, from the smallest.
-    pub(super) fn checkpoints_from(
-        &self,
-        size: u64,
-    ) -> impl Iterator<Item = Result<(u64, StoredCheckpoint), StoreError>> {
-        self.checkpoints.range(key(size)..).map(checkpoint_row)
-    }
-
-    /// The checkpoint of `size`.
-    pub(super) fn checkpoint(&self, size: u64) -> Result<Option<StoredCheckpoint>, StoreError> {
-        let row = self.checkpoints.get(key(size))?;
-        row.map(|row| decode("checkpoint", &row)).transpose()
-    }
-
-    /// Keeps a quorum's signatures, and the note that publishes them.
-    pub(super) fn cosigned(
-        &self,
-        size: u64,
-        row: &StoredCheckpoint,
-        note: Option<&[u8]>,
-    ) -> Result<(), StoreError> {
-        let mut batch = self.database.batch();
-        batch.insert(&self.checkpoints, key(size), codec::encode(row));
-        if let Some(note) = note {
-            batch.insert(&self.tip, PUBLISHED, note);
-        }
-        Ok(batch.commit()?)
-    }
-
-    /// The newest published checkpoint.
-    pub(super) fn published_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.tip.get(PUBLISHED)?.map(|note| note.to_vec()))
-    }
-
-    /// Keeps what convicts a validator.
-    pub(super) fn keep_contradiction(&self, signed: &Cosignature) -> Result<(), StoreError> {
-        let name = format!("{CONTRADICTION}{}", signed.receipt.member);
-        Ok(self.tip.insert(name, codec::encode(signed))?)
-    }
-
-    /// What convicts validators.
-    pub(super) fn contradictions(&self) -> Result<Vec<Cosignature>, StoreError> {
-        let rows = self.tip.prefix(CONTRADICTION);
-        rows.map(|row| decode("contradiction", &row.into_inner()?.1))
-            .collect()
+        let mut batch = self.0.batch();
+        let row = codec::encode(certificate);
+        batch.insert(Keyspace::Certificates, &key(height.0), &row);
+        Ok(batch.commit(false)?)
     }
 
     /// Bytes on disk.
     pub(super) fn disk_bytes(&self) -> Result<u64, StoreError> {
-        Ok(self.database.disk_space()?)
+        Ok(self.0.disk_bytes()?)
     }
 }
 
 impl HashReader for Store {
     fn hash(&self, index: u64) -> Option<Digest> {
-        let row = self.hashes.get(key(index)).ok()??;
-        Some(Digest(row.as_ref().try_into().ok()?))
+        let row = self.0.get(Keyspace::Hashes, &key(index)).ok()??;
+        Some(Digest((*row).try_into().ok()?))
     }
 }
 
 impl TreeReader for Store {
     fn get_node_option(&self, node_key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        let row = self.nodes.get(node_row(node_key)?)?;
+        let row = self.0.get(Keyspace::Nodes, &node_row(node_key)?)?;
         Ok(row.map(|row| borsh::from_slice(&row)).transpose()?)
     }
 
     fn get_value_option(&self, _: u64, tag: TreeKey) -> anyhow::Result<Option<Vec<u8>>> {
-        Ok(self.tags.get(tag.0)?.map(|row| row.to_vec()))
+        Ok(self.0.get(Keyspace::Tags, &tag.0)?.map(|row| row.to_vec()))
     }
 
     fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
@@ -382,10 +289,11 @@ fn position_of(row: &[u8]) -> Option<Position> {
     })
 }
 
-fn certified(row: fjall::Guard) -> Result<(Height, FinalityCertificate), StoreError> {
-    let (height, certificate) = row.into_inner()?;
-    let height = height
-        .as_ref()
+fn certified(
+    row: Result<(Row, Row), RowsError>,
+) -> Result<(Height, FinalityCertificate), StoreError> {
+    let (height, certificate) = row?;
+    let height = (*height)
         .try_into()
         .map_err(|_| StoreError::Damaged("certificate"))?;
     Ok((
@@ -394,14 +302,7 @@ fn certified(row: fjall::Guard) -> Result<(Height, FinalityCertificate), StoreEr
     ))
 }
 
-fn checkpoint_row(row: fjall::Guard) -> Result<(u64, StoredCheckpoint), StoreError> {
-    let (size, row) = row.into_inner()?;
-    let damaged = |_| StoreError::Damaged("checkpoint");
-    let size = size.as_ref().try_into().map_err(damaged)?;
-    Ok((u64::from_be_bytes(size), decode("checkpoint", &row)?))
-}
-
-fn key(number: u64) -> [u8; 8] {
+pub(super) fn key(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
@@ -415,7 +316,7 @@ fn to_row<T: borsh::BorshSerialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     borsh::to_vec(value).map_err(|_| StoreError::Damaged("state node"))
 }
 
-fn decode<T>(what: &'static str, row: &[u8]) -> Result<T, StoreError>
+pub(super) fn decode<T>(what: &'static str, row: &[u8]) -> Result<T, StoreError>
 where
     T: for<'b> Decode<'b, ()>,
 {
