@@ -9,6 +9,7 @@ mod log;
 mod metrics;
 mod network;
 mod problem;
+mod scitt;
 mod status;
 
 pub use fhir::NoCursorKey;

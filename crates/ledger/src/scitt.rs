@@ -13,8 +13,10 @@
 //! The payload, which is detached, is the root: of the tree with that size, or of the newer tree.
 
 use coset::cbor::value::Value;
+use coset::iana::EnumI64 as _;
 use coset::{
-    CoseSign1, CoseSign1Builder, Header, HeaderBuilder, Label, TaggedCborSerializable, iana,
+    CborSerializable as _, CoseKey, CoseKeyBuilder, CoseKeySet, CoseSign1, CoseSign1Builder,
+    Header, HeaderBuilder, Label, TaggedCborSerializable as _, iana,
 };
 use ed25519_zebra::{Signature, VerificationKey};
 use minicbor::bytes::ByteArray;
@@ -23,10 +25,15 @@ use minicbor::{Decode, Encode};
 use crate::codec::{self, DecodeError};
 use crate::cose::{self, Signed};
 use crate::ids::{Digest, MemberName};
+use crate::item::Item;
+use crate::limits::STATEMENT_BYTES_MAX;
 use crate::log::{ConsistencyPath, InclusionPath};
+use crate::statement::{StatementError, SubmittedStatement};
 
-/// The media type of statements and receipts (RFC 9943 §10).
-pub const MEDIA_TYPE: &str = "application/cose";
+/// The media type of signed and transparent statements (RFC 9943).
+pub const STATEMENT_MEDIA_TYPE: &str = "application/scitt-statement+cose";
+/// The media type of receipts (RFC 9943).
+pub const RECEIPT_MEDIA_TYPE: &str = "application/scitt-receipt+cose";
 
 const SUBJECT: &str = "log";
 const RECEIPTS: i64 = 394;
@@ -35,6 +42,8 @@ const VERIFIABLE_DATA_PROOFS: i64 = 396;
 const RFC9162_SHA256: i64 = 1;
 const INCLUSION: i64 = -1;
 const CONSISTENCY: i64 = -2;
+/// For private use (RFC 9052 §2): the items that a statement's payload commits to, 64 bytes each.
+const ITEMS: i64 = -65_538;
 
 /// A member's signature under a root of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -161,6 +170,60 @@ pub fn take_apart(transparent: &[u8]) -> Result<(Vec<u8>, Vec<CoseReceipt>), Dec
         .collect::<Result<_, _>>()?;
     cose.unprotected = Header::default();
     Ok((bytes_of(cose), receipts))
+}
+
+/// A statement as it is registered: its items, if it has any, are in the unprotected header.
+pub fn registration(statement: &SubmittedStatement) -> Result<Vec<u8>, DecodeError> {
+    let mut cose = CoseSign1::from_tagged_slice(statement.envelope())
+        .map_err(|_| DecodeError::Malformed("statement"))?;
+    let items: Vec<u8> = statement.items().iter().flat_map(Item::to_bytes).collect();
+    if !items.is_empty() {
+        cose.unprotected = unprotected(ITEMS, Value::from(items));
+    }
+    Ok(bytes_of(cose))
+}
+
+/// Reads what [`registration`] gives; checks form and items, not the signature.
+pub fn registered(bytes: &[u8]) -> Result<SubmittedStatement, StatementError> {
+    let malformed = || DecodeError::Malformed("statement");
+    if bytes.len() > STATEMENT_BYTES_MAX {
+        return Err(DecodeError::TooLarge("statement").into());
+    }
+    let mut cose = CoseSign1::from_tagged_slice(bytes).map_err(|_| malformed())?;
+    let items = match cose::value(&cose.unprotected, ITEMS) {
+        Some(items) => items.as_bytes().ok_or_else(malformed)?.clone(),
+        None => Vec::new(),
+    };
+    cose.unprotected = Header::default();
+    SubmittedStatement::of_parts(bytes_of(cose), items)
+}
+
+/// A member's key as a COSE_Key (RFC 9052 §7); its id is the SHA-256 of the certificate.
+pub fn cose_key(certificate: Digest, key: [u8; 32]) -> Vec<u8> {
+    key_value(certificate, key)
+        .to_vec()
+        // INVARIANT: a built key has only values that CBOR can carry.
+        .unwrap_or_default()
+}
+
+/// Keys as a COSE_KeySet.
+pub fn cose_key_set(keys: impl IntoIterator<Item = (Digest, [u8; 32])>) -> Vec<u8> {
+    let keys = keys
+        .into_iter()
+        .map(|(certificate, key)| key_value(certificate, key));
+    CoseKeySet(keys.collect()).to_vec().unwrap_or_default()
+}
+
+fn key_value(certificate: Digest, key: [u8; 32]) -> CoseKey {
+    CoseKeyBuilder::new_okp_key()
+        .algorithm(iana::Algorithm::EdDSA)
+        .key_id(certificate.0.to_vec())
+        .param(
+            iana::OkpKeyParameter::Crv.to_i64(),
+            Value::from(iana::EllipticCurve::Ed25519.to_i64()),
+        )
+        .param(iana::OkpKeyParameter::X.to_i64(), Value::from(key.to_vec()))
+        .build()
 }
 
 fn read_receipt(bytes: &[u8]) -> Option<CoseReceipt> {
@@ -295,6 +358,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_registered_statement_is_the_submitted_one() {
+        let statement = crate::statement::tests::statement(3);
+        let registered_form = registration(&statement).unwrap();
+        let read = registered(&registered_form).unwrap();
+        assert_eq!(read.encode(), statement.encode());
+        let without_items = registered(statement.envelope());
+        assert_eq!(without_items, Err(StatementError::ItemsOutOfBounds));
+    }
+
     proptest! {
         #[test]
         fn p3_a_changed_byte_of_a_receipt_never_passes(at in any::<prop::sample::Index>(), flip in 1_u8..=255) {
@@ -316,6 +389,7 @@ mod tests {
         fn arbitrary_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(CoseReceipt::decode(&bytes).is_err());
             prop_assert!(take_apart(&bytes).is_err());
+            prop_assert!(registered(&bytes).is_err());
         }
     }
 }

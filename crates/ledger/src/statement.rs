@@ -182,7 +182,15 @@ impl SubmittedStatement {
         if bytes.len() > STATEMENT_BYTES_MAX {
             return Err(DecodeError::TooLarge("statement").into());
         }
-        let wire: Wire = codec::decode("statement", bytes)?;
+        Self::of_wire(codec::decode("statement", bytes)?)
+    }
+
+    /// Reads a statement from its envelope and the bytes of its items.
+    pub(crate) fn of_parts(cose: Vec<u8>, items: Vec<u8>) -> Result<Self, StatementError> {
+        Self::of_wire(Wire { cose, items })
+    }
+
+    fn of_wire(wire: Wire) -> Result<Self, StatementError> {
         let (cose, payload, member, certificate) = open_envelope(&wire.cose)?;
         let (items, rest) = wire.items.as_chunks::<ITEM_BYTES>();
         if !rest.is_empty() || items.len() > STATEMENT_ITEMS_MAX {

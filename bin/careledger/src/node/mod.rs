@@ -134,6 +134,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         },
         custody: node.custody.clone(),
         ledger: Arc::new(node.chain.clone()),
+        log: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || NodeStatus {
             height: chain.tip().height.0,

@@ -7,5 +7,6 @@ mod bundles;
 mod interactions;
 mod log;
 mod operations;
+mod scitt;
 mod support;
 mod tokens;

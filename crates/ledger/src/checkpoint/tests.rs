@@ -1,6 +1,7 @@
 use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use proptest::prelude::*;
+use signed_note::{StandardVerifier, VerifierList};
 
 use super::policy::{Policy, PolicyRule, PolicyViolation};
 use super::*;
@@ -149,6 +150,23 @@ fn p10_what_is_signed_is_what_the_specification_says() {
     assert_eq!(message, expected.concat());
     let id = Digest::of(&[name.as_bytes(), b"\n\x04", keys.ed25519.key()].concat());
     assert_eq!(keys.ed25519.id().to_be_bytes(), id.0[..4]);
+}
+
+#[test]
+fn p10_another_library_verifies_the_log_line_and_refuses_any_change() {
+    let (note, keys) = signed_by(1);
+    let note = note.signed_by_only(&[keys[0].log.clone()]);
+    let verifier = StandardVerifier::new(&keys[0].log.to_string()).unwrap();
+    let known = VerifierList::new(vec![Box::new(verifier)]);
+    let bytes = note.encode().unwrap();
+    let verifies =
+        |bytes: &[u8]| Note::from_bytes(bytes).is_ok_and(|note| note.verify(&known).is_ok());
+    assert!(verifies(&bytes));
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        assert!(!verifies(&changed), "byte {at}");
+    }
 }
 
 #[test]

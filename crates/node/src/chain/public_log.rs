@@ -19,6 +19,8 @@ pub trait PublicLog: Send + Sync {
     fn tile(&self, tile: &Tile) -> Result<Option<Vec<u8>>, StoreError>;
     /// The index of the statement that used `key` in the state.
     fn find(&self, key: StateKey) -> Result<Option<u64>, StoreError>;
+    /// Whether a statement that uses `key` waits to be ordered.
+    fn is_waiting(&self, key: StateKey) -> bool;
     /// The log's entry at `index`.
     fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
     /// The first checkpoint that holds the entry at `index` and that a quorum signed.
@@ -48,6 +50,10 @@ impl PublicLog for Chain {
         let position = self.0.store.position(key)?;
         let behind_tip = position.filter(|position| position.statement < self.tip().log_size);
         Ok(behind_tip.map(|position| position.statement))
+    }
+
+    fn is_waiting(&self, key: StateKey) -> bool {
+        self.0.mempool().has_key(key)
     }
 
     fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
