@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod codec;
 mod cose;
 pub mod dump;
+pub mod fault;
 pub mod finality;
 pub mod genesis;
 pub mod ids;

@@ -337,13 +337,13 @@ mod tests {
             prop_assert_eq!(path.verify(leaf, root), Ok(()));
             prop_assert_eq!(path.root(leaf), Ok(root));
             let longer = [path.siblings.as_slice(), &[root]].concat();
-            let longer = InclusionPath { siblings: longer, ..path.clone() };
+            let longer = InclusionPath { siblings: longer, ..path };
             prop_assert!(longer.root(leaf).is_err());
             prop_assert!(path.verify(leaf_hash(b"other"), root).is_err());
             prop_assert!(path.verify(leaf, Digest::of(b"other root")).is_err());
             if size > 1 {
                 let shorter = path.siblings[1..].to_vec();
-                let shorter = InclusionPath { siblings: shorter, ..path.clone() };
+                let shorter = InclusionPath { siblings: shorter, ..path };
                 prop_assert!(shorter.root(leaf).is_err());
                 let elsewhere = InclusionPath { index: (index + 1) % size, ..path };
                 prop_assert!(elsewhere.verify(leaf, root).is_err());

@@ -317,7 +317,7 @@ mod tests {
         );
         let other = RootSignature {
             member: "payer".parse().unwrap(),
-            ..signed.clone()
+            ..signed
         };
         assert!(verify(&other, root).is_err());
         let other = RootSignature {

@@ -257,7 +257,7 @@ impl ChainApplication {
                 .checkpoints
                 .gather(executed.header.log_size, checkpoint)
             {
-                cosign::take(inner, early);
+                cosign::take(inner, &early);
             }
         }
         Ok(())

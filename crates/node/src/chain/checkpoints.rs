@@ -171,7 +171,7 @@ impl Checkpoints {
     /// Takes verified signatures of a validator.
     pub(super) fn take(
         &self,
-        cosignature: Cosignature,
+        cosignature: &Cosignature,
         store: &Store,
     ) -> Result<Taken, StoreError> {
         let member = cosignature.receipt.member.clone();
@@ -179,7 +179,7 @@ impl Checkpoints {
         if state.last.is_none_or(|(size, _)| size < cosignature.size) {
             let known = state.early.get(&member);
             if known.is_none_or(|known| known.size < cosignature.size) {
-                state.early.insert(member, cosignature);
+                state.early.insert(member, cosignature.clone());
             }
             return Ok(Taken::Kept);
         }
@@ -190,7 +190,7 @@ impl Checkpoints {
         if open.row.root != cosignature.root {
             return Ok(Taken::Contradiction);
         }
-        if open.signed.insert(member, cosignature).is_some() {
+        if open.signed.insert(member, cosignature.clone()).is_some() {
             return Ok(Taken::Known);
         }
         if open.signed.len() < self.quorum {

@@ -74,11 +74,11 @@ fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
         Some(_) => return None,
         None => {
             let own = sign(chain, cosigner, at)?;
-            take(chain, own.clone());
+            take(chain, &own);
             own
         }
     };
-    Some(Frame::Cosignature(own).encode())
+    Some(Frame::Cosignature(Box::new(own)).encode())
 }
 
 fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
@@ -93,7 +93,7 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
 }
 
 /// Checks what a validator signed, and keeps it.
-pub(super) fn receive(chain: &Inner, cosignature: Cosignature) {
+pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
     let member = &cosignature.receipt.member;
     let certificate = chain
         .registry
@@ -109,13 +109,13 @@ pub(super) fn receive(chain: &Inner, cosignature: Cosignature) {
 }
 
 /// Keeps verified signatures.
-pub(super) fn take(chain: &Inner, cosignature: Cosignature) {
+pub(super) fn take(chain: &Inner, cosignature: &Cosignature) {
     let (member, size) = (cosignature.receipt.member.clone(), cosignature.size);
-    match chain.checkpoints.take(cosignature.clone(), &chain.store) {
+    match chain.checkpoints.take(cosignature, &chain.store) {
         Ok(Taken::Kept | Taken::Known) => {}
         Ok(Taken::Contradiction) => {
             tracing::error!(%member, size, "a validator signed another log than the final one");
-            if let Err(error) = chain.store.keep_contradiction(&cosignature) {
+            if let Err(error) = chain.store.keep_contradiction(cosignature) {
                 tracing::error!(%error, "the proof of a contradiction cannot be kept");
             }
         }

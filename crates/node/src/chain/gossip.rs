@@ -30,7 +30,7 @@ pub(super) enum Frame {
     Statements(#[n(0)] Vec<ByteVec>),
     /// The sender's signatures under a checkpoint.
     #[n(1)]
-    Cosignature(#[n(0)] Cosignature),
+    Cosignature(#[n(0)] Box<Cosignature>),
 }
 
 impl Frame {
@@ -88,7 +88,7 @@ pub(super) fn receive(chain: &Inner, frame: &[u8]) {
                 admit(chain, bytes.into());
             }
         }
-        Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, cosignature),
+        Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
         Err(error) => tracing::debug!(%error, "a peer sent a frame that is none"),
     }
 }
