@@ -177,6 +177,7 @@ fn oauth(server: Arc<AuthorizationServer>) -> Router {
 fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router {
     let published = Router::new()
         .route("/log/checkpoint", get(log::checkpoint))
+        .route("/log/witnessed", get(log::witnessed))
         .route("/log/tile/{*path}", get(log::tile))
         .with_state(published);
     Router::new()

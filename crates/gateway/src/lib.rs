@@ -11,6 +11,7 @@ mod network;
 mod problem;
 mod scitt;
 mod status;
+pub mod witness;
 
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::log::tile::Tile;
 use ledger::statement::SubmittedStatement;
-use node::chain::{PublicLog, SubmitError};
+use node::chain::{PublicLog, StoreError, SubmitError};
 use node::custody::Anchor;
 use serde_json::{Value, json};
 
@@ -32,15 +32,30 @@ pub(crate) async fn tip(State(ledger): State<Arc<dyn Anchor>>) -> Json<Value> {
 
 /// `GET /log/checkpoint`: the newest signed note (C2SP `tlog-tiles`).
 pub(crate) async fn checkpoint(State(log): State<Arc<dyn PublicLog>>) -> Response {
-    let Some(note) = log.checkpoint() else {
-        let message = "no checkpoint is signed by a quorum of validators yet";
-        return refusal(StatusCode::NOT_FOUND, 0, message);
-    };
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (header::CACHE_CONTROL, "max-age=1"),
-    ];
-    (headers, note).into_response()
+    let missing = "no checkpoint is signed by a quorum of validators yet";
+    note(Ok(log.checkpoint()), missing)
+}
+
+/// `GET /log/witnessed`: the newest signed note with the lines of witnesses outside the network.
+pub(crate) async fn witnessed(State(log): State<Arc<dyn PublicLog>>) -> Response {
+    note(log.witnessed(), "no witness has cosigned a checkpoint yet")
+}
+
+fn note(note: Result<Option<Vec<u8>>, StoreError>, missing: &str) -> Response {
+    match note {
+        Ok(Some(note)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (header::CACHE_CONTROL, "max-age=1"),
+            ];
+            (headers, note).into_response()
+        }
+        Ok(None) => refusal(StatusCode::NOT_FOUND, 0, missing),
+        Err(error) => {
+            tracing::error!(%error, "a checkpoint cannot be read");
+            unreadable()
+        }
+    }
 }
 
 /// `GET /log/tile/…`: hashes or entries (C2SP `tlog-tiles`); what is there never changes.
@@ -63,8 +78,7 @@ pub(crate) async fn tile(
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "the log has no such tile yet"),
         Err(error) => {
             tracing::error!(%error, "a tile cannot be read");
-            let message = "the log cannot be read now";
-            refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
+            unreadable()
         }
     }
 }
@@ -93,6 +107,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
             )
         }
     }
+}
+
+fn unreadable() -> Response {
+    let message = "the log cannot be read now";
+    refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
 }
 
 /// `rule` is the number of the broken rule (`contracts::rejection`), or 0.

@@ -14,6 +14,7 @@
 mod cosignature;
 mod key;
 pub mod policy;
+pub mod witness;
 
 use signed_note::{Note, Signature};
 use tlog_tiles::Hash;
@@ -148,6 +149,12 @@ impl SignedCheckpoint {
         let count = added.len();
         self.signatures.extend(added);
         Ok(count)
+    }
+
+    /// The signature lines alone.
+    pub fn lines(&self) -> String {
+        let lines = self.signatures.iter().map(Signature::to_bytes);
+        String::from_utf8(lines.flatten().collect()).unwrap_or_default()
     }
 
     /// Only the signatures of `keys`.

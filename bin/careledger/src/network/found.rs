@@ -229,5 +229,6 @@ fn node_file(
         data: PathBuf::from("data"),
         addresses: addresses.clone(),
         clients,
+        witnesses: Vec::new(),
     }
 }

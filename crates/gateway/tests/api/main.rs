@@ -10,3 +10,4 @@ mod operations;
 mod scitt;
 mod support;
 mod tokens;
+mod witness;

@@ -22,6 +22,7 @@ use super::rows::{Keyspace, Row, RowsError};
 use super::store::{Store, StoreError, decode, key};
 
 const PUBLISHED: &[u8] = b"checkpoint";
+const WITNESSED: &[u8] = b"witnessed";
 const CONTRADICTION: &str = "contradiction/";
 
 /// Checkpoints that still gather signatures.
@@ -279,6 +280,17 @@ impl Store {
     fn published_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let note = self.0.get(Keyspace::Tip, PUBLISHED)?;
         Ok(note.map(|note| note.to_vec()))
+    }
+
+    pub(super) fn witnessed_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let note = self.0.get(Keyspace::Tip, WITNESSED)?;
+        Ok(note.map(|note| note.to_vec()))
+    }
+
+    pub(super) fn keep_witnessed_checkpoint(&self, note: &[u8]) -> Result<(), StoreError> {
+        let mut batch = self.0.batch();
+        batch.insert(Keyspace::Tip, WITNESSED, note);
+        Ok(batch.commit(false)?)
     }
 
     /// Keeps what convicts a validator.

@@ -3,7 +3,7 @@
 use ledger::checkpoint::Cosignature;
 use ledger::ids::{Digest, MemberName};
 use ledger::log::tile::{self, Content, Tile};
-use ledger::log::{self, LogError};
+use ledger::log::{self, ConsistencyPath, LogError};
 use ledger::receipt::Cosigned;
 use ledger::scitt::{self, Proof};
 use ledger::state::StateKey;
@@ -27,6 +27,12 @@ pub trait PublicLog: Send + Sync {
     fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError>;
     /// Receipts that the newest signed checkpoint continues the log as it was at `size`; empty if there is none.
     fn consistency(&self, size: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// That the log of `newer` entries continues the one of `older`.
+    fn consistency_path(&self, older: u64, newer: u64) -> Result<ConsistencyPath, StoreError>;
+    /// The newest checkpoint that witnesses outside the network cosigned too.
+    fn witnessed(&self) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Keeps such a checkpoint, a signed note.
+    fn keep_witnessed(&self, note: &[u8]) -> Result<(), StoreError>;
     /// Members and the SHA-256 and Ed25519 key of their nodes' certificates.
     fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])>;
 }
@@ -90,6 +96,18 @@ impl PublicLog for Chain {
         let proof = Proof::Consistency(path);
         let signatures = row.signatures.iter();
         Ok(signatures.map(|one| one.receipt(&proof)).collect())
+    }
+
+    fn consistency_path(&self, older: u64, newer: u64) -> Result<ConsistencyPath, StoreError> {
+        log::prove_consistency(older, newer, &self.0.store).map_err(damaged)
+    }
+
+    fn witnessed(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.store.witnessed_checkpoint()
+    }
+
+    fn keep_witnessed(&self, note: &[u8]) -> Result<(), StoreError> {
+        self.0.store.keep_witnessed_checkpoint(note)
     }
 
     fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {

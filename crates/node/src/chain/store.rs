@@ -12,6 +12,7 @@
 //! | `checkpoints`  | size of the log              | `StoredCheckpoint`                      |
 //! | `tip`          | `tip`                        | [`Tip`]                                 |
 //! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
+//! | `tip`          | `witnessed`                  | the newest one with witnesses' lines    |
 //! | `tip`          | `contradiction/MEMBER`       | what it signed against the final log    |
 
 use std::ops::Bound;

@@ -13,7 +13,9 @@ use ledger::genesis::{Genesis, Member, PublicKey};
 use ledger::ids::{BlockTime, Digest, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::log::tile::{self, Content, Tile};
-use ledger::log::{Empty, LogAppend, leaf_hash, prove_consistency, prove_inclusion};
+use ledger::log::{
+    ConsistencyPath, Empty, LogAppend, leaf_hash, prove_consistency, prove_inclusion,
+};
 use ledger::receipt::{Absence, Cosigned, Receipt, Trust};
 use ledger::scitt::{Proof, RootSignature};
 use ledger::state::{MemoryState, StateKey, StateRoot};
@@ -49,6 +51,7 @@ struct State {
     positions: BTreeMap<StateKey, Position>,
     pool: Vec<SubmittedStatement>,
     is_live: bool,
+    witnessed: Option<Vec<u8>>,
 }
 
 impl Ledger {
@@ -82,9 +85,16 @@ impl Ledger {
                 positions: BTreeMap::new(),
                 pool: Vec::new(),
                 is_live: true,
+                witnessed: None,
             }),
             tips,
         }))
+    }
+
+    /// The network's only validator.
+    pub(crate) fn validator(&self) -> (MemberName, [u8; 32]) {
+        let seat = &self.0.genesis.members[0];
+        (seat.name.clone(), seat.validator.unwrap().0)
     }
 
     pub(crate) fn signer(&self) -> Signer {
@@ -298,6 +308,19 @@ impl PublicLog for Ledger {
         };
         let signature = self.root_signature(state.log.root(&Empty).unwrap());
         Ok(vec![signature.receipt(&Proof::Consistency(path))])
+    }
+
+    fn consistency_path(&self, older: u64, newer: u64) -> Result<ConsistencyPath, StoreError> {
+        Ok(prove_consistency(older, newer, &self.state().log).unwrap())
+    }
+
+    fn witnessed(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state().witnessed.clone())
+    }
+
+    fn keep_witnessed(&self, note: &[u8]) -> Result<(), StoreError> {
+        self.state().witnessed = Some(note.to_vec());
+        Ok(())
     }
 
     fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {
