@@ -6,6 +6,7 @@ pub mod anchor;
 pub mod consent;
 pub mod descriptor;
 pub mod export;
+pub mod governance;
 pub mod machine;
 pub mod membership;
 pub mod rejection;

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use ed25519_zebra::VerificationKey;
 use ledger::ids::{BlockTime, Height, NetworkId};
 use ledger::limits::STATEMENT_LIFETIME_HEIGHTS;
 use ledger::state::StateKey;
 use ledger::statement::{Body, SubmittedStatement};
 
 use crate::anchor;
+use crate::governance::{self, Command, Refusal};
 use crate::membership::Registry;
 use crate::rejection::Rejection;
 
@@ -36,24 +38,79 @@ pub enum Signature {
     Checked,
 }
 
-/// The places in the state that decide about `statement`: load which of them are used.
-pub fn plan(statement: &SubmittedStatement) -> Vec<StateKey> {
-    anchor::keys(statement.member(), statement.items()).collect()
+/// What the statements of a block have changed so far.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// Places of the state that are taken: those that were loaded, and those of accepted statements.
+    pub used: BTreeSet<StateKey>,
+    /// The registry, once a command has changed it.
+    pub registry: Option<Registry>,
 }
 
-/// Judges `statement`, whose places are `keys`; if it is accepted, its places join `used`.
+impl Draft {
+    /// The registry after the block: a block that changes it makes one revision.
+    pub fn finish(self, before: &Registry) -> Option<Registry> {
+        self.registry.map(|registry| registry.revised(before))
+    }
+}
+
+/// The places in the state that `statement` takes: load which of them are used.
+pub fn plan(statement: &SubmittedStatement) -> Vec<StateKey> {
+    let member = statement.member();
+    match &statement.payload().body {
+        Body::Items { .. } => anchor::keys(member, statement.items()).collect(),
+        Body::Command { .. } => vec![StateKey::of_command(member, statement.payload().id)],
+    }
+}
+
+/// What the state holds of a statement under its places `keys`, once it is at `index` of the log.
+pub fn entries(keys: &[StateKey], index: u64) -> impl Iterator<Item = (StateKey, Vec<u8>)> {
+    anchor::entries(keys, index)
+}
+
+/// Judges `statement`, whose places are `keys`; if it is accepted, what it changes joins `draft`.
 pub fn decide(
     context: &Context<'_>,
     statement: &SubmittedStatement,
     signature: Signature,
     keys: &[StateKey],
-    used: &mut BTreeSet<StateKey>,
+    draft: &mut Draft,
 ) -> Result<(), Rejection> {
     admit(context, statement, signature)?;
     match &statement.payload().body {
-        Body::Items { .. } => anchor::decide(keys, used),
-        Body::Command { contract, .. } => Err(Rejection::UnknownContract(*contract)),
+        Body::Items { .. } => anchor::decide(keys, &mut draft.used),
+        Body::Command { contract, command } => {
+            if *contract != governance::CONTRACT {
+                return Err(Rejection::UnknownContract(*contract));
+            }
+            if keys.iter().any(|key| draft.used.contains(key)) {
+                return Err(Rejection::CommandRepeated);
+            }
+            let registry = obey(context, statement, command, draft)?;
+            draft.registry = Some(registry);
+            draft.used.extend(keys);
+            Ok(())
+        }
     }
+}
+
+fn obey(
+    context: &Context<'_>,
+    statement: &SubmittedStatement,
+    command: &[u8],
+    draft: &Draft,
+) -> Result<Registry, Rejection> {
+    let registry = draft.registry.as_ref().unwrap_or(context.registry);
+    let context = governance::Context {
+        member: statement.member(),
+        certificate: statement.certificate(),
+        height: context.height,
+        time: context.time,
+    };
+    let command = Command::decode(command)?;
+    let events = governance::decide(registry, &context, command)?;
+    // INVARIANT: events follow from a decision on this registry, so they lead to another one.
+    governance::evolve(registry, &context, &events).map_err(|_| Refusal::Malformed.into())
 }
 
 fn admit(
@@ -71,14 +128,26 @@ fn admit(
     if payload.expires_at.0 > context.height.0.saturating_add(STATEMENT_LIFETIME_HEIGHTS) {
         return Err(Rejection::LivesTooLong);
     }
-    let member = statement.member();
-    let key = context
-        .registry
-        .key_at(member, statement.certificate(), context.time)?;
+    let key = key_of(context, statement)?;
     if signature == Signature::Unchecked {
-        statement.verify(key)?;
+        statement.verify(&key)?;
     }
     Ok(())
+}
+
+/// The registered key that signs; for a certificate that the statement registers, its own (G5).
+fn key_of(
+    context: &Context<'_>,
+    statement: &SubmittedStatement,
+) -> Result<VerificationKey, Rejection> {
+    let (member, thumbprint) = (statement.member(), statement.certificate());
+    let Some(certificate) = governance::registers(statement) else {
+        let registry = context.registry;
+        return registry.key_at(member, thumbprint, context.time).copied();
+    };
+    context
+        .registry
+        .key_of_new(member, &certificate, context.time)
 }
 
 #[cfg(test)]

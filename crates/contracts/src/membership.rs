@@ -1,86 +1,204 @@
-//! Membership: which members there are, and which keys speak for them at a time.
+//! Membership: which members there are, which keys speak for them at a time, and who validates in an epoch.
+//!
+//! The registry starts as the genesis says and changes by [`governance`](crate::governance) alone. Each change makes a
+//! new revision, whose digest is in the state under a key that follows from its number: so a revision can be proven,
+//! and that there was no later one.
 //!
 //! # Invariants
 //! - **M1** A key speaks for a member only through a certificate that the member's authority signed.
-//! - **M2** A certificate speaks only within its validity, on block time.
+//! - **M2** A certificate speaks only within its validity, on block time, and not once it is revoked.
+//! - **M3** Who is suspended or removed is not heard.
+//! - **M4** What was in the registry stays in it, so that what was once signed can be checked for ever.
+
+mod certificate;
+mod seat;
 
 use std::collections::BTreeMap;
 
-use ed25519_zebra::{Signature, VerificationKey};
-use ledger::genesis::{Genesis, Member};
-use ledger::ids::{BlockTime, Digest, MemberName};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use ed25519_zebra::VerificationKey;
+use ledger::codec;
+use ledger::genesis::{Genesis, PublicKey, Rules, ValidatorSet};
+use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName};
+use ledger::state::StateKey;
+use minicbor::{Decode, Encode};
 
+use crate::governance::{Proposal, Refusal};
 use crate::rejection::Rejection;
 
-/// The members of a network and their certificates.
+pub use certificate::{CertificateError, NodeCertificate};
+pub use seat::{Endpoints, Registered, Seat, Standing, ValidatorKeys};
+
+/// The members of a network, their certificates, the validators of each epoch, and what is being voted on.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    members: BTreeMap<MemberName, Vec<NodeCertificate>>,
+    contents: Contents,
+    nodes: BTreeMap<MemberName, Vec<NodeCertificate>>,
 }
 
-/// A node's certificate.
-#[derive(Debug, Clone)]
-pub struct NodeCertificate {
-    /// SHA-256 of the DER bytes.
-    pub thumbprint: Digest,
-    /// Its key.
-    pub key: VerificationKey,
-    /// First moment of its validity.
-    pub not_before: BlockTime,
-    /// Last moment of its validity.
-    pub not_after: BlockTime,
+/// A registry as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Contents {
+    #[n(0)]
+    pub(crate) revision: u64,
+    #[n(1)]
+    pub(crate) rules: Rules,
+    #[n(2)]
+    pub(crate) seats: Vec<Seat>,
+    #[n(3)]
+    pub(crate) schedule: Vec<Span>,
+    #[n(4)]
+    pub(crate) proposals: Vec<Proposal>,
+    #[n(5)]
+    pub(crate) proposed: u64,
+    #[n(6)]
+    pub(crate) policies: Vec<String>,
+    #[n(7)]
+    pub(crate) format: u16,
 }
 
-/// Why a genesis founds no network.
+/// Who validates from an epoch on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Span {
+    /// The first epoch.
+    #[n(0)]
+    pub from: Epoch,
+    /// The validators.
+    #[n(1)]
+    pub validators: ValidatorSet,
+}
+
+/// Why there is no such registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MembershipError {
     /// Two members have one name, or they are not in order.
     #[error("members are not in the order of their names, each once")]
     MembersNotInOrder,
-    /// A certificate cannot be read.
-    #[error("a certificate of `{0}` is not an X.509 certificate with an Ed25519 key")]
-    CertificateMalformed(MemberName),
-    /// The authority did not sign the node's certificate.
-    #[error("the node certificate of `{0}` is not signed by its authority")]
-    NotSignedByAuthority(MemberName),
+    /// A certificate does not speak for its member.
+    #[error("a certificate of `{0}`: {1}")]
+    Certificate(MemberName, CertificateError),
     /// Nobody validates.
     #[error("the genesis names no validator")]
     NoValidator,
+    /// Nobody could live by the rules.
+    #[error("an epoch has at least two blocks, and a threshold is a fraction below one")]
+    RulesUnsound,
+    /// The bytes are no registry.
+    #[error(transparent)]
+    Decode(#[from] codec::DecodeError),
 }
 
 impl Registry {
-    /// The members that `genesis` founds.
+    /// The registry that `genesis` founds.
     pub fn from_genesis(genesis: &Genesis) -> Result<Self, MembershipError> {
-        if !genesis
-            .members
+        if genesis.validators().keys.is_empty() {
+            return Err(MembershipError::NoValidator);
+        }
+        for member in &genesis.members {
+            NodeCertificate::issued(&member.node, &member.authority)
+                .map_err(|error| MembershipError::Certificate(member.name.clone(), error))?;
+        }
+        let seats = genesis.members.iter();
+        Self::of(Contents {
+            revision: 0,
+            rules: genesis.rules(),
+            seats: seats.map(|member| Seat::of(member, Height(0))).collect(),
+            schedule: vec![Span {
+                from: Epoch(0),
+                validators: genesis.validators(),
+            }],
+            proposals: Vec::new(),
+            proposed: 0,
+            policies: Vec::new(),
+            format: 1,
+        })
+    }
+
+    /// Reads a registry.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MembershipError> {
+        Self::of(codec::decode("registry", bytes)?)
+    }
+
+    fn of(contents: Contents) -> Result<Self, MembershipError> {
+        if !contents
+            .seats
             .is_sorted_by(|one, next| one.name < next.name)
         {
             return Err(MembershipError::MembersNotInOrder);
         }
-        if genesis.validators().keys.is_empty() {
-            return Err(MembershipError::NoValidator);
+        if !contents.rules.are_sound() {
+            return Err(MembershipError::RulesUnsound);
         }
-        let entry = |member: &Member| {
-            NodeCertificate::issued(member).map(|node| (member.name.clone(), vec![node]))
+        let mut registry = Self {
+            nodes: BTreeMap::new(),
+            contents,
         };
-        let members = genesis
-            .members
-            .iter()
-            .map(entry)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { members })
+        for seat in &registry.contents.seats {
+            let nodes = certificates_of(seat)
+                .map_err(|error| MembershipError::Certificate(seat.name.clone(), error))?;
+            registry.nodes.insert(seat.name.clone(), nodes);
+        }
+        Ok(registry)
     }
 
-    /// The members' names, in order.
+    /// The registry's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(&self.contents)
+    }
+
+    /// What the state holds of this revision: the digest of its bytes.
+    pub fn entry(&self) -> (StateKey, Vec<u8>) {
+        let digest = Digest::of(&self.encode());
+        (StateKey::of_registry(self.revision()), digest.0.to_vec())
+    }
+
+    /// How often it has changed.
+    pub fn revision(&self) -> u64 {
+        self.contents.revision
+    }
+
+    /// How the network is governed.
+    pub fn rules(&self) -> &Rules {
+        &self.contents.rules
+    }
+
+    /// All seats, in the order of their members' names.
+    pub fn seats(&self) -> &[Seat] {
+        &self.contents.seats
+    }
+
+    /// A member's seat.
+    pub fn seat(&self, member: &MemberName) -> Option<&Seat> {
+        let seats = &self.contents.seats;
+        let at = seats.binary_search_by(|seat| seat.name.cmp(member)).ok()?;
+        seats.get(at)
+    }
+
+    /// Proposals that can be voted on, or could be until the next change.
+    pub fn proposals(&self) -> &[Proposal] {
+        &self.contents.proposals
+    }
+
+    /// The network's own access policies, in Cedar, if it has some.
+    pub fn policies(&self) -> Option<&str> {
+        self.contents.policies.last().map(String::as_str)
+    }
+
+    /// The format that nodes have to understand.
+    pub fn format(&self) -> u16 {
+        self.contents.format
+    }
+
+    /// The names of the members that are heard, in order.
     pub fn members(&self) -> impl Iterator<Item = &MemberName> {
-        self.members.keys()
+        let seats = self.contents.seats.iter();
+        seats
+            .filter(|seat| seat.standing == Standing::Active)
+            .map(|seat| &seat.name)
     }
 
     /// All nodes' certificates, by member.
     pub fn node_certificates(&self) -> impl Iterator<Item = (&MemberName, &NodeCertificate)> {
-        self.members
+        self.nodes
             .iter()
             .flat_map(|(member, nodes)| nodes.iter().map(move |node| (member, node)))
     }
@@ -92,23 +210,44 @@ impl Registry {
         thumbprint: Digest,
         time: BlockTime,
     ) -> Result<&VerificationKey, Rejection> {
+        self.check_standing(member)?;
         let certificate = self.certificate(member, thumbprint)?;
-        if time < certificate.not_before {
-            return Err(Rejection::CertificateNotYetValid(member.clone()));
+        if certificate.revoked.is_some() {
+            return Err(Rejection::CertificateRevoked(member.clone()));
         }
-        if time > certificate.not_after {
-            return Err(Rejection::CertificateExpired(member.clone()));
-        }
+        certificate.check_time(member, time)?;
         Ok(&certificate.key)
     }
 
-    /// The certificate of `member` with `thumbprint`.
+    /// The key of a certificate that is not registered yet, if the authority of `member` issued it and it is valid.
+    pub(crate) fn key_of_new(
+        &self,
+        member: &MemberName,
+        certificate: &[u8],
+        time: BlockTime,
+    ) -> Result<VerificationKey, Rejection> {
+        self.check_standing(member)?;
+        let seat = self.seat(member);
+        let seat = seat.ok_or_else(|| Rejection::UnknownMember(member.clone()))?;
+        let issued =
+            NodeCertificate::issued(certificate, &seat.authority).map_err(Refusal::Certificate)?;
+        issued.check_time(member, time)?;
+        Ok(issued.key)
+    }
+
+    /// This registry as the revision after `before`.
+    pub(crate) fn revised(mut self, before: &Self) -> Self {
+        self.contents.revision = before.contents.revision.saturating_add(1);
+        self
+    }
+
+    /// The certificate of `member` with `thumbprint`, whatever became of it.
     pub fn certificate(
         &self,
         member: &MemberName,
         thumbprint: Digest,
     ) -> Result<&NodeCertificate, Rejection> {
-        self.members
+        self.nodes
             .get(member)
             .ok_or_else(|| Rejection::UnknownMember(member.clone()))?
             .iter()
@@ -116,50 +255,75 @@ impl Registry {
             .ok_or_else(|| Rejection::UnknownCertificate(member.clone()))
     }
 
-    /// The member whose certificate has `thumbprint`, if it is valid at `time`.
+    /// The member whose certificate has `thumbprint`, if it speaks at `time`.
     pub fn holder(&self, thumbprint: Digest, time: BlockTime) -> Option<&MemberName> {
-        self.members
+        self.nodes
             .keys()
             .find(|member| self.key_at(member, thumbprint, time).is_ok())
     }
-}
 
-impl NodeCertificate {
-    fn issued(member: &Member) -> Result<Self, MembershipError> {
-        let malformed = || MembershipError::CertificateMalformed(member.name.clone());
-        let parse = |der| X509Certificate::from_der(der).map_err(|_| malformed());
-        let (_, authority) = parse(&member.authority)?;
-        let (_, node) = parse(&member.node)?;
-        let signature =
-            Signature::from_slice(&node.signature_value.data).map_err(|_| malformed())?;
-        ed25519_key(&authority)
-            .ok_or_else(malformed)?
-            .verify(&signature, node.tbs_certificate.as_ref())
-            .map_err(|_| MembershipError::NotSignedByAuthority(member.name.clone()))?;
-        let validity = node.validity();
-        Ok(Self {
-            thumbprint: Digest::of(&member.node),
-            key: ed25519_key(&node).ok_or_else(malformed)?,
-            not_before: time_of(validity.not_before),
-            not_after: time_of(validity.not_after),
+    /// Who validates in `epoch`, as far as it is decided.
+    pub fn validators(&self, epoch: Epoch) -> &ValidatorSet {
+        const NOBODY: &ValidatorSet = &ValidatorSet { keys: Vec::new() };
+        let spans = self.contents.schedule.iter().rev();
+        let mut before = spans.skip_while(|span| span.from > epoch);
+        before.next().map_or(NOBODY, |span| &span.validators)
+    }
+
+    /// When validators changed, and to whom.
+    pub fn schedule(&self) -> &[Span] {
+        &self.contents.schedule
+    }
+
+    /// What the header at `height` says of its own and of the next epoch's validators.
+    pub fn validators_digest(&self, height: Height) -> Digest {
+        let epoch = self.rules().epoch_of(height);
+        self.validators(epoch).digest(self.validators(epoch.next()))
+    }
+
+    /// The member that validates, or once did, with `vote`, and all that it signs with as such.
+    pub fn validator_keys(&self, vote: PublicKey) -> Option<(&MemberName, &ValidatorKeys)> {
+        self.contents.seats.iter().find_map(|seat| {
+            let keys = seat.validators.iter().find(|keys| keys.vote == vote)?;
+            Some((&seat.name, keys))
         })
     }
-}
 
-fn ed25519_key(certificate: &X509Certificate<'_>) -> Option<VerificationKey> {
-    let key = certificate.public_key();
-    let is_ed25519 = key.algorithm.algorithm == x509_parser::oid_registry::OID_SIG_ED25519;
-    let bytes: [u8; 32] = key.subject_public_key.data.as_ref().try_into().ok()?;
-    if is_ed25519 {
-        VerificationKey::try_from(bytes).ok()
-    } else {
-        None
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Changes what is written down; what follows from it is derived again.
+    pub(crate) fn change(
+        &self,
+        change: impl FnOnce(&mut Contents),
+    ) -> Result<Self, MembershipError> {
+        let mut contents = self.contents.clone();
+        change(&mut contents);
+        Self::of(contents)
+    }
+
+    pub(crate) fn check_standing(&self, member: &MemberName) -> Result<(), Rejection> {
+        match self.seat(member).map(|seat| seat.standing) {
+            Some(Standing::Active) => Ok(()),
+            Some(Standing::Suspended) => Err(Rejection::MemberSuspended(member.clone())),
+            Some(Standing::Removed) => Err(Rejection::MemberRemoved(member.clone())),
+            None => Err(Rejection::UnknownMember(member.clone())),
+        }
     }
 }
 
-fn time_of(time: x509_parser::time::ASN1Time) -> BlockTime {
-    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
-    BlockTime(seconds.saturating_mul(1_000))
+/// The certificates were checked against the member's authority of the time when they were registered.
+fn certificates_of(seat: &Seat) -> Result<Vec<NodeCertificate>, CertificateError> {
+    let registered = seat.certificates.iter();
+    registered
+        .map(|one| {
+            Ok(NodeCertificate {
+                revoked: one.revoked,
+                ..NodeCertificate::registered(&one.certificate)?
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use ledger::ids::MemberName;
 use ledger::statement::StatementError;
 
+use crate::governance;
+
 /// Why a statement is not accepted. Numbers are stable: they are part of the interface.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -30,6 +32,15 @@ pub enum Rejection {
     /// The certificate has expired at the block's time.
     #[error("the certificate of `{0}` has expired")]
     CertificateExpired(MemberName),
+    /// The certificate was revoked.
+    #[error("the certificate of `{0}` was revoked")]
+    CertificateRevoked(MemberName),
+    /// The member is suspended.
+    #[error("`{0}` is suspended")]
+    MemberSuspended(MemberName),
+    /// The member was removed.
+    #[error("`{0}` was removed from the network")]
+    MemberRemoved(MemberName),
     /// Items carry tags that the member used before, or twice.
     #[error("the member has used the tags of items {items:?} before")]
     TagUsed {
@@ -39,6 +50,12 @@ pub enum Rejection {
     /// The command is for no contract of this network.
     #[error("no contract has the number {0}")]
     UnknownContract(u16),
+    /// The member gave the command before.
+    #[error("the command was given before")]
+    CommandRepeated,
+    /// The contract of governance refuses the command.
+    #[error(transparent)]
+    Governance(#[from] governance::Refusal),
 }
 
 impl Rejection {
@@ -53,8 +70,13 @@ impl Rejection {
             Self::UnknownCertificate(_) => 11,
             Self::CertificateNotYetValid(_) => 12,
             Self::CertificateExpired(_) => 13,
+            Self::CertificateRevoked(_) => 14,
+            Self::MemberSuspended(_) => 15,
+            Self::MemberRemoved(_) => 16,
             Self::TagUsed { .. } => 20,
             Self::UnknownContract(_) => 30,
+            Self::CommandRepeated => 31,
+            Self::Governance(refusal) => refusal.code(),
         }
     }
 }

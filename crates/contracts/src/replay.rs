@@ -5,19 +5,16 @@
 //!   but for the time, which only has to grow.
 //! - **R2** What follows the last certified block is not final, and a replay does not end with it.
 
-use std::collections::BTreeSet;
-
 use ledger::block::{Block, Header, body_of};
 use ledger::finality::{FinalityCertificate, FinalityError};
-use ledger::genesis::{Genesis, ValidatorSet};
-use ledger::ids::{BlockTime, Digest, Epoch, Height, NetworkId};
+use ledger::genesis::Genesis;
+use ledger::ids::{BlockTime, Digest, Height, NetworkId};
 use ledger::limits::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX};
 use ledger::log::{Empty, LogAppend, leaf_hash};
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::{StatementError, SubmittedStatement};
 
-use crate::anchor;
-use crate::machine::{self, Context, Signature};
+use crate::machine::{self, Context, Draft, Signature};
 use crate::membership::{MembershipError, Registry};
 use crate::rejection::Rejection;
 
@@ -26,7 +23,6 @@ use crate::rejection::Rejection;
 pub struct Replay {
     network: NetworkId,
     registry: Registry,
-    validators: ValidatorSet,
     tip: Header,
     certified: Height,
     log: LogAppend,
@@ -69,7 +65,7 @@ pub enum FaultKind {
     #[error("its time is not after its parent's")]
     TimeNotGreater,
     /// It names another validator set.
-    #[error("its validators are not those of the genesis")]
+    #[error("its validators are not those that the members decided on")]
     OtherValidators,
     /// Its statements are not those of the header.
     #[error("its statements are not those that the header commits to")]
@@ -103,7 +99,6 @@ impl Replay {
         Ok(Self {
             network: genesis.network(),
             registry: Registry::from_genesis(genesis)?,
-            validators: genesis.validators(),
             tip: Block::genesis(genesis).header,
             certified: Height(0),
             log: LogAppend::after(0),
@@ -160,6 +155,9 @@ impl Replay {
             return Err(FaultKind::TooLarge);
         }
         let entries = self.judge(&statements, (header.height, header.time))?;
+        if header.validators != self.registry.validators_digest(header.height) {
+            return Err(FaultKind::OtherValidators);
+        }
         if header.log_size != self.log.size() || self.log.root(&Empty) != Ok(header.log_root) {
             return Err(FaultKind::LogRootDiffers);
         }
@@ -168,7 +166,11 @@ impl Replay {
         }
         if let Some(finality) = finality {
             finality
-                .verify(self.network, &self.validators, header.digest())
+                .verify(
+                    self.network,
+                    self.registry.validators(header.epoch),
+                    header.digest(),
+                )
                 .map_err(FaultKind::NotFinal)?;
             self.certified = header.height;
         }
@@ -189,8 +191,7 @@ impl Replay {
             (header.parent != self.tip.digest(), FaultKind::OtherParent),
             (header.time <= self.tip.time, FaultKind::TimeNotGreater),
             (
-                header.epoch != Epoch(0)
-                    || header.validators != self.validators.digest(&self.validators),
+                header.epoch != self.registry.rules().epoch_of(header.height),
                 FaultKind::OtherValidators,
             ),
         ];
@@ -210,18 +211,23 @@ impl Replay {
             time,
             registry: &self.registry,
         };
-        let mut used = BTreeSet::new();
+        let mut draft = Draft::default();
         let mut entries = Vec::new();
         for (at, statement) in statements.iter().enumerate() {
             let keys = machine::plan(statement);
-            used.extend(keys.iter().filter(|key| self.state.contains(**key)));
-            machine::decide(&context, statement, Signature::Unchecked, &keys, &mut used)
+            let used = keys.iter().filter(|key| self.state.contains(**key));
+            draft.used.extend(used);
+            machine::decide(&context, statement, Signature::Unchecked, &keys, &mut draft)
                 .map_err(|rejection| FaultKind::StatementRejected(at, rejection))?;
             let index = self
                 .log
                 .push(leaf_hash(statement.envelope()), &Empty)
                 .map_err(|_| FaultKind::LogRootDiffers)?;
-            entries.extend(anchor::entries(&keys, index));
+            entries.extend(machine::entries(&keys, index));
+        }
+        if let Some(registry) = draft.finish(&self.registry) {
+            entries.push(registry.entry());
+            self.registry = registry;
         }
         Ok(entries)
     }

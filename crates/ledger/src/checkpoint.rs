@@ -24,7 +24,7 @@ use crate::ids::{BlockTime, Digest, NetworkId};
 use crate::limits::CHECKPOINT_INTERVAL_MS;
 
 pub use cosignature::{Cosignature, CosignatureError, CosignerKeys, CosignerSigner};
-pub use key::{KeyError, KeyKind, VerifierKey};
+pub use key::{KeyError, KeyKind, ML_DSA_44_PUBLIC_KEY_BYTES, VerifierKey};
 
 /// A size of a log, and its root.
 #[derive(Debug, Clone, PartialEq, Eq)]

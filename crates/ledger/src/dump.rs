@@ -141,6 +141,7 @@ mod tests {
             name: "test".to_owned(),
             time: BlockTime(1),
             members: vec![],
+            rules: None,
         };
         let mut block = Block::genesis(&genesis);
         block.statements = vec![vec![1, 2, 3], vec![]];

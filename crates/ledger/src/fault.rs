@@ -200,6 +200,7 @@ mod tests {
             name: "test".to_owned(),
             time: BlockTime(1),
             members: [("clinic", 1), ("payer", 2)].map(member).to_vec(),
+            rules: None,
         }
     }
 

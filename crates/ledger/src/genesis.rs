@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
-use crate::ids::{BlockTime, Digest, MemberName, NetworkId};
+use crate::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId};
 
 /// An Ed25519 verification key, as its 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -67,6 +67,87 @@ pub struct Genesis {
     /// The founding members.
     #[n(2)]
     pub members: Vec<Member>,
+    /// How the network is governed; the default if absent.
+    #[n(3)]
+    pub rules: Option<Rules>,
+}
+
+/// How a network is governed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Rules {
+    /// Blocks of an epoch: the validator set changes between two of them. For the life of the network.
+    #[n(0)]
+    pub epoch_blocks: u64,
+    /// Blocks for which a proposal can be voted on.
+    #[n(1)]
+    pub proposal_blocks: u64,
+    /// What admits, suspends and removes members, and replaces their authorities.
+    #[n(2)]
+    pub members: Threshold,
+    /// What changes the validators.
+    #[n(3)]
+    pub validators: Threshold,
+    /// What changes policies, these rules and the format of the software.
+    #[n(4)]
+    pub settings: Threshold,
+}
+
+/// The part of the active members that has to be exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Threshold {
+    /// Of the fraction.
+    #[n(0)]
+    pub numerator: u16,
+    /// Of the fraction.
+    #[n(1)]
+    pub denominator: u16,
+}
+
+impl Threshold {
+    /// Whether `approvals` of `members` are more than this part.
+    pub fn is_exceeded(self, approvals: usize, members: usize) -> bool {
+        approvals.saturating_mul(self.denominator.into())
+            > members.saturating_mul(self.numerator.into())
+    }
+
+    /// Whether it is a fraction below one.
+    pub fn is_sound(self) -> bool {
+        self.numerator < self.denominator
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let two_thirds = Threshold {
+            numerator: 2,
+            denominator: 3,
+        };
+        Self {
+            epoch_blocks: 1_000,
+            proposal_blocks: 100_000,
+            members: two_thirds,
+            validators: two_thirds,
+            settings: two_thirds,
+        }
+    }
+}
+
+impl Rules {
+    /// The epoch of a height: each has the same number of blocks, and genesis belongs to the first.
+    pub fn epoch_of(&self, height: Height) -> Epoch {
+        Epoch(height.0.checked_div(self.epoch_blocks).unwrap_or(0))
+    }
+
+    /// Whether the block at `height` is the last of its epoch.
+    pub fn is_last_of_epoch(&self, height: Height) -> bool {
+        self.epoch_of(height) != self.epoch_of(height.next())
+    }
+
+    /// Whether a network can live by them.
+    pub fn are_sound(&self) -> bool {
+        let thresholds = [self.members, self.validators, self.settings];
+        self.epoch_blocks > 1 && thresholds.into_iter().all(Threshold::is_sound)
+    }
 }
 
 impl Genesis {
@@ -83,6 +164,11 @@ impl Genesis {
     /// The network that this genesis founds.
     pub fn network(&self) -> NetworkId {
         NetworkId(Digest::of(&self.encode()))
+    }
+
+    /// How the network is governed at first.
+    pub fn rules(&self) -> Rules {
+        self.rules.unwrap_or_default()
     }
 
     /// The founding validators.

@@ -79,6 +79,19 @@ impl fmt::Display for Height {
 #[cbor(transparent)]
 pub struct Epoch(#[n(0)] pub u64);
 
+impl Epoch {
+    /// The epoch after it.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Milliseconds since 1970-01-01T00:00:00Z, as the ledger counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]

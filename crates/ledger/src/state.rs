@@ -1,4 +1,5 @@
-//! The state: an authenticated map (a Jellyfish Merkle tree over SHA-256) of every tag that was ever used.
+//! The state: an authenticated map (a Jellyfish Merkle tree over SHA-256) of every tag that was ever used, of every
+//! command that was obeyed, and of the revisions of the registry.
 //!
 //! Its root is in each block header, so that "this tag was not used at height H" can be proven: which is how
 //! "no later version was final at H" is shown.
@@ -12,6 +13,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::{Digest, MemberName, Tag};
+use crate::statement::StatementId;
 
 pub use jmt::{KeyHash as TreeKey, storage};
 
@@ -34,6 +36,22 @@ impl StateKey {
     pub fn of_tag(member: &MemberName, tag: Tag) -> Self {
         Self(Digest::with_domain("careledger/tag/v1", &[member.as_str().as_bytes(), &tag.0]).0)
     }
+
+    /// The place of a command of `member`: it is obeyed once.
+    pub fn of_command(member: &MemberName, id: StatementId) -> Self {
+        Self(
+            Digest::with_domain(
+                "careledger/command/v1",
+                &[member.as_str().as_bytes(), &id.0],
+            )
+            .0,
+        )
+    }
+
+    /// The place of a revision of the registry of members; the next one is absent until there is one.
+    pub fn of_registry(revision: u64) -> Self {
+        Self(Digest::with_domain("careledger/registry/v1", &[&revision.to_be_bytes()]).0)
+    }
 }
 
 /// Why the state cannot be read or a proof about it is refused.
@@ -48,6 +66,9 @@ pub enum StateError {
     /// The proof does not show what it should.
     #[error("the state proof does not show that the entry was absent")]
     NotShownAbsent,
+    /// The proof does not show what it should.
+    #[error("the state proof does not show that the entry had this value")]
+    NotShownPresent,
 }
 
 /// SHA-256 for the tree.
@@ -89,21 +110,30 @@ pub fn prove_absent<R: TreeReader>(
     changes: u64,
     key: StateKey,
 ) -> Result<StateProof, StateError> {
+    let (value, proof) = prove(reader, changes, key)?;
+    match value {
+        Some(_) => Err(StateError::NotShownAbsent),
+        None => Ok(proof),
+    }
+}
+
+/// Proves what `key` was mapped to, or that it was absent, after the state had been changed `changes` times.
+pub fn prove<R: TreeReader>(
+    reader: &R,
+    changes: u64,
+    key: StateKey,
+) -> Result<(Option<Vec<u8>>, StateProof), StateError> {
     let Some(version) = changes.checked_sub(1) else {
-        return Ok(StateProof { proof: Vec::new() });
+        return Ok((None, StateProof { proof: Vec::new() }));
     };
     let (value, proof) = JellyfishMerkleTree::<R, TreeHasher>::new(reader)
         .get_with_proof(KeyHash(key.0), version)
         .map_err(|_| StateError::NodeMissing)?;
-    if value.is_some() {
-        return Err(StateError::NotShownAbsent);
-    }
-    borsh::to_vec(&proof)
-        .map(|proof| StateProof { proof })
-        .map_err(|_| StateError::Malformed)
+    let proof = borsh::to_vec(&proof).map_err(|_| StateError::Malformed)?;
+    Ok((value, StateProof { proof }))
 }
 
-/// A proof that an entry was absent from the state.
+/// A proof of what the state held, or did not hold, under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct StateProof {
     #[n(0)]
@@ -122,6 +152,20 @@ impl StateProof {
         proof
             .verify_nonexistence(RootHash(root.0.0), KeyHash(key.0))
             .map_err(|_| StateError::NotShownAbsent)
+    }
+
+    /// Whether `key` was mapped to `value` under `root`.
+    pub fn verify_present(
+        &self,
+        root: StateRoot,
+        key: StateKey,
+        value: &[u8],
+    ) -> Result<(), StateError> {
+        let proof: SparseMerkleProof<TreeHasher> =
+            borsh::from_slice(&self.proof).map_err(|_| StateError::Malformed)?;
+        proof
+            .verify_existence(RootHash(root.0.0), KeyHash(key.0), value)
+            .map_err(|_| StateError::NotShownPresent)
     }
 }
 
@@ -158,6 +202,11 @@ impl MemoryState {
     /// Whether `key` has an entry.
     pub fn contains(&self, key: StateKey) -> bool {
         self.values.contains_key(&KeyHash(key.0))
+    }
+
+    /// Proves what `key` is mapped to, or that it has no entry.
+    pub fn prove(&self, key: StateKey) -> Result<(Option<Vec<u8>>, StateProof), StateError> {
+        prove(self, self.changes, key)
     }
 
     /// Proves that `key` has no entry.

@@ -99,6 +99,7 @@ impl Forge {
             name: "forged".to_owned(),
             time: FOUNDED,
             members,
+            rules: None,
         };
         Ok(Self {
             genesis,

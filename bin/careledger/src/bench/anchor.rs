@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledger::genesis::Rules;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -95,6 +96,7 @@ async fn measure(args: &AnchorArgs, folder: &std::path::Path) -> anyhow::Result<
                 .map(|name| name.parse())
                 .collect::<Result<_, _>>()?,
             port_base: free_ports(9_101, count)?,
+            rules: Rules::default(),
         },
     )?;
     let limits = Limits::measure(folder)?;

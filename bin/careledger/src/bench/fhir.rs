@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use clap::Args;
 use futures::stream::{self, StreamExt as _};
+use ledger::genesis::Rules;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -72,6 +73,7 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
             .map(|name| name.parse())
             .collect::<Result<_, _>>()?,
         port_base: free_ports(PORT_BASE, u16::try_from(MEMBERS.len())?)?,
+        rules: Rules::default(),
     };
     found(&layout, &founding)?;
     let view = View::read(&layout, client::http()?)?;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledger::genesis::Rules;
 
 use crate::client;
 use crate::import::{Importer, Source, pace};
@@ -125,6 +126,11 @@ fn found_members(layout: &Layout) -> anyhow::Result<()> {
         name: "demo".to_owned(),
         port_base: free_ports(PORT_BASE, u16::try_from(members.len())?)?,
         members,
+        // Short, so that a change of the validators can be watched.
+        rules: Rules {
+            epoch_blocks: 50,
+            ..Rules::default()
+        },
     };
     found(layout, &founding)?;
     Ok(())

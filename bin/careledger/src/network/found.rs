@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::auth::ClientConfig;
-use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules};
 use ledger::ids::{BlockTime, MemberName};
 use serde_json::{Value, json};
 use vault::certificate::MemberCa;
@@ -28,6 +28,7 @@ pub(crate) struct Founding {
     pub(crate) name: String,
     pub(crate) members: Vec<MemberName>,
     pub(crate) port_base: u16,
+    pub(crate) rules: Rules,
 }
 
 /// A client system that every member starts with.
@@ -93,6 +94,7 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
         name: founding.name.clone(),
         time: BlockTime(u64::try_from(now.as_millis())?),
         members: seats,
+        rules: Some(founding.rules),
     };
     fs::write(layout.genesis_file(), genesis.encode())?;
     let mut entries = Vec::new();

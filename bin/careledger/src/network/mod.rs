@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use ledger::genesis::Rules;
 use ledger::ids::MemberName;
 
 pub(crate) use found::{Founding, found};
@@ -50,6 +51,9 @@ struct InitArgs {
     /// The first of the ports: gateways from here, exchanges 100 above, validators 200 above.
     #[arg(long, default_value_t = 8_101)]
     port_base: u16,
+    /// Blocks of an epoch: changes of the validators wait for its end. Stays for the network's life.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(2..))]
+    epoch_blocks: u64,
     /// Prints what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -64,6 +68,10 @@ pub(crate) fn run(args: NetworkArgs) -> anyhow::Result<()> {
             name: args.name,
             members: args.members,
             port_base: args.port_base,
+            rules: Rules {
+                epoch_blocks: args.epoch_blocks,
+                ..Rules::default()
+            },
         },
     )
     .with_context(|| format!("the network cannot be made in {}", args.dir.display()))?;

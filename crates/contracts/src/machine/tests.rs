@@ -19,6 +19,7 @@ fn network() -> Network {
         name: "test".to_owned(),
         time: BlockTime(0),
         members: vec![clinic],
+        rules: None,
     };
     let registry = Registry::from_genesis(&genesis).unwrap();
     // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
@@ -50,11 +51,7 @@ impl Network {
             .unwrap()
     }
 
-    fn judge(
-        &self,
-        statement: &SubmittedStatement,
-        used: &mut BTreeSet<StateKey>,
-    ) -> Result<(), Rejection> {
+    fn judge(&self, statement: &SubmittedStatement, draft: &mut Draft) -> Result<(), Rejection> {
         let context = Context {
             network: self.genesis.network(),
             height: Height(5),
@@ -66,7 +63,7 @@ impl Network {
             statement,
             Signature::Unchecked,
             &plan(statement),
-            used,
+            draft,
         )
     }
 }
@@ -78,7 +75,7 @@ fn p9_a_statement_is_accepted_from_a_member_for_this_network_in_time() {
     let judge = |member: &str, key: &SigningKey, network, expires_at| {
         net.judge(
             &net.statement(member, key, network, expires_at),
-            &mut BTreeSet::new(),
+            &mut Draft::default(),
         )
     };
     let stranger = SigningKey::from_bytes(&[8; 32]);
@@ -109,10 +106,10 @@ fn p9_a_statement_is_accepted_from_a_member_for_this_network_in_time() {
 fn a_statement_applies_once() {
     let net = network();
     let statement = net.statement("clinic", &net.key, net.genesis.network(), 5);
-    let mut used = BTreeSet::new();
-    assert_eq!(net.judge(&statement, &mut used), Ok(()));
+    let mut draft = Draft::default();
+    assert_eq!(net.judge(&statement, &mut draft), Ok(()));
     assert_eq!(
-        net.judge(&statement, &mut used),
+        net.judge(&statement, &mut draft),
         Err(Rejection::TagUsed { items: vec![0] })
     );
 }
@@ -134,7 +131,7 @@ fn a_command_to_no_contract_is_refused() {
     let signer = (&"clinic".parse().unwrap(), certificate);
     let command = SubmittedStatement::sign(signer, payload, vec![], sign).unwrap();
     assert_eq!(
-        net.judge(&command, &mut BTreeSet::new()),
+        net.judge(&command, &mut Draft::default()),
         Err(Rejection::UnknownContract(77))
     );
 }

@@ -1,4 +1,4 @@
-use ledger::genesis::PublicKey;
+use ledger::genesis::{Member, PublicKey};
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
 };
@@ -32,6 +32,34 @@ pub(crate) fn member(name: &str, signed_by_another: bool) -> (Member, KeyPair) {
     )
 }
 
+/// A member's certification authority.
+pub(crate) struct Authority(Issuer<'static, KeyPair>);
+
+impl Authority {
+    /// A certificate of a fresh key, valid for the year.
+    pub(crate) fn certify(&self, name: &str, year: i32) -> Vec<u8> {
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(year, 1, 1);
+        params.not_after = date_time_ymd(year + 1, 1, 1);
+        params.signed_by(&key, &self.0).unwrap().der().to_vec()
+    }
+}
+
+/// A member, and what its certificates are issued with.
+pub(crate) fn member_with_authority(name: &str) -> (Member, Authority) {
+    let (certificate, issuer) = authority();
+    let authority = Authority(issuer);
+    let member = Member {
+        name: name.parse().unwrap(),
+        authority: certificate,
+        node: authority.certify(name, 2026),
+        validator: Some(PublicKey([7; 32])),
+        cosigner: None,
+    };
+    (member, authority)
+}
+
 fn authority() -> (Vec<u8>, Issuer<'static, KeyPair>) {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -45,6 +73,7 @@ fn genesis(members: Vec<Member>) -> Genesis {
         name: "test".to_owned(),
         time: BlockTime(0),
         members,
+        rules: None,
     }
 }
 
@@ -86,7 +115,7 @@ fn m1_a_certificate_of_another_authority_is_refused() {
     let clinic = "clinic".parse().unwrap();
     assert_eq!(
         refused.unwrap_err(),
-        MembershipError::NotSignedByAuthority(clinic)
+        MembershipError::Certificate(clinic, CertificateError::NotSignedByAuthority)
     );
 }
 
@@ -107,6 +136,6 @@ fn members_are_in_order_and_somebody_validates() {
     let clinic = "clinic".parse().unwrap();
     assert_eq!(
         refusal(vec![garbage]),
-        MembershipError::CertificateMalformed(clinic)
+        MembershipError::Certificate(clinic, CertificateError::Malformed)
     );
 }

@@ -46,6 +46,7 @@ impl Example {
             name: "example".to_owned(),
             time: BlockTime(1_780_272_000_000),
             members: vec![],
+            rules: None,
         };
         let network = genesis.network();
         let member: MemberName = "clinic".parse().unwrap();

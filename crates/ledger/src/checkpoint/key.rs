@@ -12,7 +12,7 @@ use signed_note::Signature;
 use super::{Checkpoint, CheckpointError};
 
 /// Bytes of an ML-DSA-44 public key (FIPS 204).
-const ML_DSA_44_PUBLIC_KEY_BYTES: usize = 1_312;
+pub const ML_DSA_44_PUBLIC_KEY_BYTES: usize = 1_312;
 const TIMESTAMP_BYTES: usize = 8;
 
 /// What a key signs, and how.

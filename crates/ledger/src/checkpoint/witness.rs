@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(rolled_back, Err(Refusal::Malformed));
         let other_past = Checkpoint {
             root: Digest([9; 32]),
-            ..last.clone()
+            ..last
         };
         assert_eq!(
             request(3, 9).judge(&keys, Some(&other_past)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contracts::machine::Signature;
+use contracts::membership::Registry;
 use ledger::block::Block;
 use ledger::finality::{FinalityCertificate, Vote};
 use ledger::ids::{Digest, Height};
@@ -13,11 +14,14 @@ use ledger::limits::{BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX};
 
 use super::execution::{Executed, ExecutionError, View, child_of};
 use super::mempool::Pooled;
-use super::{Chain, FinalItem, Inner, Position, StoreError, Tip, cosign, gossip};
+use super::{Applied, Chain, FinalItem, Inner, Position, StoreError, Tip, cosign, gossip};
 use crate::engine::{self, Ancestors, Application, Deadline};
 
 /// How long a proposer lets statements gather once the first has arrived.
 const GATHER: Duration = Duration::from_millis(3);
+
+/// The newest format that this node understands.
+pub(super) const FORMAT_MAX: u16 = 1;
 
 /// Why a final block was not applied; each of these stops the node.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,11 @@ pub enum ApplyError {
     /// A quorum finalised what this node finds invalid.
     #[error("the final block at height {0} is invalid here: {1}")]
     Invalid(Height, String),
+    /// The members decided on a format that this node does not know.
+    #[error(
+        "from block {0} on the network speaks format {1}: install a newer version of this node"
+    )]
+    FormatUnknown(Height, u16),
     /// The engine skipped a height.
     #[error("block {next} came after block {applied}")]
     Gap {
@@ -48,10 +57,23 @@ impl std::fmt::Debug for ChainApplication {
     }
 }
 
-/// Pending ancestors up to a block, the newest first, and that block's tip.
+/// Pending ancestors up to a block, the newest first, and what that block leads to.
 struct Base {
     pending: Vec<Arc<Executed>>,
     tip: Tip,
+    registry: Arc<Registry>,
+}
+
+impl Base {
+    fn view<'a>(&'a self, inner: &'a Inner) -> View<'a> {
+        View {
+            network: inner.network,
+            store: &inner.store,
+            pending: &self.pending,
+            tip: self.tip,
+            registry: &self.registry,
+        }
+    }
 }
 
 impl ChainApplication {
@@ -94,11 +116,15 @@ impl ChainApplication {
 
     /// The base whose newest block is the one with `digest`, if it is applied or all of it is executed.
     fn known(&self, digest: Digest, height: Height) -> Option<Base> {
-        let applied = self.0.tip();
+        let Applied {
+            tip: applied,
+            registry,
+        } = self.inner().applied().clone();
         if height <= applied.height {
             return (digest == applied.digest).then_some(Base {
                 pending: Vec::new(),
                 tip: applied,
+                registry,
             });
         }
         let all = self.inner().pending();
@@ -112,8 +138,13 @@ impl ChainApplication {
             at = executed.header.parent;
             pending.push(Arc::clone(executed));
         }
-        let tip = pending.first()?.tip();
-        Some(Base { pending, tip })
+        let newest = pending.first()?;
+        let (tip, registry) = (newest.tip(), Arc::clone(&newest.registry));
+        Some(Base {
+            pending,
+            tip,
+            registry,
+        })
     }
 
     /// Executes `block` on `base`, remembers it, and gives the base with it on top.
@@ -136,14 +167,10 @@ impl ChainApplication {
                 }
             });
         }
-        let context = inner.context(decoded.header.height, decoded.header.time);
-        let applied = inner.tip.read().unwrap_or_else(PoisonError::into_inner);
-        let view = View {
-            store: &inner.store,
-            pending: &base.pending,
-            tip: base.tip,
-        };
-        let executed = view.execute(&context, &inner.genesis, &statements)?;
+        let applied = inner.applied();
+        let view = base.view(inner);
+        let context = view.context(decoded.header.height, decoded.header.time);
+        let executed = view.execute(&context, &statements)?;
         drop(applied);
         if executed.header != decoded.header {
             return Err(ExecutionError::HeaderDiffers);
@@ -164,6 +191,7 @@ impl ChainApplication {
             Base {
                 pending,
                 tip: executed.tip(),
+                registry: Arc::clone(&executed.registry),
             },
             executed,
         )
@@ -188,19 +216,15 @@ impl ChainApplication {
     fn build(&self, base: &Base) -> Option<Arc<Executed>> {
         let inner = self.inner();
         let (height, time) = child_of(&base.tip, (inner.clock)());
-        let context = inner.context(height, time);
         let included: BTreeSet<Digest> = base
             .pending
             .iter()
             .flat_map(|block| block.digests.iter().copied())
             .collect();
         let candidates = inner.mempool().first(BLOCK_BYTES_MAX, &included);
-        let applied = inner.tip.read().unwrap_or_else(PoisonError::into_inner);
-        let view = View {
-            store: &inner.store,
-            pending: &base.pending,
-            tip: base.tip,
-        };
+        let applied = inner.applied();
+        let view = base.view(inner);
+        let context = view.context(height, time);
         // A body is the statements and a few bytes for each.
         let selected = view.select(
             &context,
@@ -213,7 +237,7 @@ impl ChainApplication {
                 .into_iter()
                 .map(|one| (one, Signature::Checked))
                 .collect();
-            match view.execute(&context, &inner.genesis, &chosen) {
+            match view.execute(&context, &chosen) {
                 Ok(executed) => Ok(executed),
                 Err(ExecutionError::Store(error)) => Err(error),
                 Err(_) => Err(StoreError::Damaged("block of admitted statements")),
@@ -235,17 +259,27 @@ impl ChainApplication {
         certificate: Option<&FinalityCertificate>,
     ) -> Result<(), ApplyError> {
         let inner = self.inner();
-        let mut tip = inner.tip.write().unwrap_or_else(PoisonError::into_inner);
+        let format = executed.registry.format();
+        if format > FORMAT_MAX {
+            return Err(ApplyError::FormatUnknown(executed.header.height, format));
+        }
+        let mut applied = inner
+            .applied
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let checkpoint = inner.checkpoints.due(&executed.header);
         inner
             .store
             .apply(executed, certificate, checkpoint.as_ref())?;
-        *tip = executed.tip();
+        *applied = Applied {
+            tip: executed.tip(),
+            registry: Arc::clone(&executed.registry),
+        };
         inner.mempool().remove(&executed.digests);
         inner
             .pending()
             .retain(|_, block| block.header.height > executed.header.height);
-        drop(tip);
+        drop(applied);
         let entries = final_items(executed);
         if !entries.is_empty() {
             // Nobody may be listening.
@@ -253,9 +287,10 @@ impl ChainApplication {
         }
         inner.tips.send_replace(executed.tip());
         if let Some(checkpoint) = checkpoint {
-            for early in inner
-                .checkpoints
-                .gather(executed.header.log_size, checkpoint)
+            for early in
+                inner
+                    .checkpoints
+                    .gather(executed.header.log_size, checkpoint, &executed.registry)
             {
                 cosign::take(inner, &early);
             }
@@ -357,6 +392,7 @@ impl Application for ChainApplication {
                 let base = Base {
                     pending: Vec::new(),
                     tip: applied,
+                    registry: self.0.registry(),
                 };
                 self.execute_on(&block, &base)
                     .map_err(|error| ApplyError::Invalid(next, error.to_string()))?
@@ -373,7 +409,7 @@ impl Application for ChainApplication {
 
 impl Executed {
     /// Genesis: nothing follows from it.
-    pub(super) fn genesis(block: &Block) -> Self {
+    pub(super) fn genesis(block: &Block, registry: Arc<Registry>) -> Self {
         Self {
             digest: block.header.digest(),
             header: block.header.clone(),
@@ -384,6 +420,8 @@ impl Executed {
             tags: std::collections::BTreeMap::new(),
             state: None,
             changes: 0,
+            registry,
+            has_revised: false,
         }
     }
 }

@@ -5,21 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use contracts::membership::Registry;
 use ledger::block::Header;
 use ledger::checkpoint::{
     Checkpoint, Cosignature, CosignerKeys, KeyError, SignedCheckpoint, is_due,
 };
 use ledger::codec;
-use ledger::genesis::Genesis;
+use ledger::genesis::ValidatorSet;
 use ledger::ids::{BlockTime, Digest, Height, MemberName, NetworkId};
 use ledger::scitt::RootSignature;
 use minicbor::{Decode, Encode};
 use tokio::sync::watch;
 
 use super::rows::{Keyspace, Row, RowsError};
-use super::store::{Store, StoreError, decode, key};
+use super::store::{Store, StoreError, Tip, decode, key};
 
 const PUBLISHED: &[u8] = b"checkpoint";
 const WITNESSED: &[u8] = b"witnessed";
@@ -52,13 +53,18 @@ pub(super) struct Newest {
 /// What gathers signatures.
 pub(super) struct Checkpoints {
     network: NetworkId,
-    cosigners: BTreeMap<MemberName, CosignerKeys>,
-    quorum: usize,
     state: Mutex<State>,
     newest: watch::Sender<Option<Newest>>,
 }
 
+/// The validators of an epoch, and what they sign checkpoints with.
+struct Cosigners {
+    validators: ValidatorSet,
+    keys: BTreeMap<MemberName, CosignerKeys>,
+}
+
 struct State {
+    cosigners: Arc<Cosigners>,
     last: Option<(u64, BlockTime)>,
     open: BTreeMap<u64, Open>,
     /// The newest of each validator that is ahead of this node.
@@ -68,6 +74,7 @@ struct State {
 
 struct Open {
     row: StoredCheckpoint,
+    cosigners: Arc<Cosigners>,
     signed: BTreeMap<MemberName, Cosignature>,
 }
 
@@ -83,18 +90,15 @@ pub(super) enum Taken {
 }
 
 impl Checkpoints {
-    pub(super) fn open(genesis: &Genesis, store: &Store) -> Result<Self, CheckpointsError> {
-        let network = genesis.network();
-        let mut cosigners = BTreeMap::new();
-        for member in &genesis.members {
-            if let Some(validator) = member.validator {
-                let post_quantum = member.cosigner.as_ref();
-                let keys = CosignerKeys::of(network, &member.name, validator, post_quantum)?;
-                cosigners.insert(member.name.clone(), keys);
-            }
-        }
+    pub(super) fn open(
+        network: NetworkId,
+        registry: &Registry,
+        tip: &Tip,
+        store: &Store,
+    ) -> Result<Self, CheckpointsError> {
         let last = store.last_checkpoint()?;
         let state = State {
+            cosigners: Arc::new(Cosigners::at(network, registry, tip.height)?),
             last: last.as_ref().map(|(size, row)| (*size, row.time)),
             published: store.published_checkpoint()?,
             open: BTreeMap::new(),
@@ -102,13 +106,11 @@ impl Checkpoints {
         };
         let checkpoints = Self {
             network,
-            cosigners,
-            quorum: genesis.validators().quorum(),
             state: Mutex::new(state),
             newest: watch::Sender::new(None),
         };
         if let Some((size, row)) = last.filter(|(_, row)| row.signatures.is_empty()) {
-            checkpoints.gather(size, row);
+            checkpoints.gather(size, row, registry);
         }
         Ok(checkpoints)
     }
@@ -124,15 +126,25 @@ impl Checkpoints {
     }
 
     /// Starts to gather signatures; gives those that came before this node had the block.
-    pub(super) fn gather(&self, size: u64, row: StoredCheckpoint) -> Vec<Cosignature> {
+    pub(super) fn gather(
+        &self,
+        size: u64,
+        row: StoredCheckpoint,
+        registry: &Registry,
+    ) -> Vec<Cosignature> {
         let newest = Newest {
             size,
             root: row.root,
         };
         let mut state = self.state();
+        state.follow(self.network, registry, row.height);
         state.last = Some((size, row.time));
-        let signed = BTreeMap::new();
-        state.open.insert(size, Open { row, signed });
+        let open = Open {
+            row,
+            cosigners: Arc::clone(&state.cosigners),
+            signed: BTreeMap::new(),
+        };
+        state.open.insert(size, open);
         while state.open.len() > OPEN_MAX {
             state.open.pop_first();
         }
@@ -155,13 +167,17 @@ impl Checkpoints {
     pub(super) fn signed_by(&self, member: &MemberName, size: u64) -> (Option<Cosignature>, bool) {
         let state = self.state();
         state.open.get(&size).map_or((None, true), |open| {
-            let is_complete = open.signed.len() == self.cosigners.len();
+            let is_complete = open.signed.len() == open.cosigners.keys.len();
             (open.signed.get(member).cloned(), is_complete)
         })
     }
 
-    pub(super) fn keys(&self, member: &MemberName) -> Option<&CosignerKeys> {
-        self.cosigners.get(member)
+    /// What `member` signs the checkpoint of `size` with, if it validates.
+    pub(super) fn keys(&self, member: &MemberName, size: u64) -> Option<CosignerKeys> {
+        let state = self.state();
+        let open = state.open.get(&size);
+        let cosigners = open.map_or(&state.cosigners, |open| &open.cosigners);
+        cosigners.keys.get(member).cloned()
     }
 
     /// The newest checkpoint with a quorum's signatures, as a signed note.
@@ -194,7 +210,7 @@ impl Checkpoints {
         if open.signed.insert(member, cosignature.clone()).is_some() {
             return Ok(Taken::Known);
         }
-        if open.signed.len() < self.quorum {
+        if open.signed.len() < open.cosigners.validators.quorum() {
             return Ok(Taken::Kept);
         }
         let signatures = open.signed.values().map(|one| one.receipt.clone());
@@ -212,13 +228,48 @@ impl Checkpoints {
         let checkpoint = Checkpoint::of(self.network, size, open.row.root);
         let mut note = SignedCheckpoint::unsigned(checkpoint);
         for (member, cosignature) in &open.signed {
-            cosignature.add_to(&mut note, self.cosigners.get(member)?);
+            cosignature.add_to(&mut note, open.cosigners.keys.get(member)?);
         }
         note.encode().ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cosigners {
+    /// The validators of the epoch of `height`.
+    fn at(network: NetworkId, registry: &Registry, height: Height) -> Result<Self, KeyError> {
+        let validators = registry.validators(registry.rules().epoch_of(height));
+        let seats = validators
+            .keys
+            .iter()
+            .filter_map(|key| registry.validator_keys(*key));
+        let keys = seats.map(|(member, keys)| {
+            let post_quantum = keys.cosigner.as_ref();
+            let keys = CosignerKeys::of(network, member, keys.vote, post_quantum)?;
+            Ok((member.clone(), keys))
+        });
+        Ok(Self {
+            validators: validators.clone(),
+            keys: keys.collect::<Result<_, KeyError>>()?,
+        })
+    }
+}
+
+impl State {
+    /// Has the validators of the epoch of `height` sign from now on.
+    fn follow(&mut self, network: NetworkId, registry: &Registry, height: Height) {
+        let epoch = registry.rules().epoch_of(height);
+        if *registry.validators(epoch) == self.cosigners.validators {
+            return;
+        }
+        match Cosigners::at(network, registry, height) {
+            Ok(cosigners) => self.cosigners = Arc::new(cosigners),
+            // The contract of governance has refused such keys.
+            Err(error) => tracing::error!(%error, "a validator's cosigning key cannot be used"),
+        }
     }
 }
 

@@ -82,11 +82,11 @@ fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
 }
 
 fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
-    let keys = chain.checkpoints.keys(&cosigner.member)?;
+    let keys = chain.checkpoints.keys(&cosigner.member, at.size)?;
     let checkpoint = Checkpoint::of(chain.network, at.size, at.root);
     let signer = (&cosigner.member, cosigner.certificate);
     let seconds = (chain.clock)() / 1_000;
-    let signed = Cosignature::sign(signer, keys, &checkpoint, seconds, &*cosigner.signer);
+    let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.signer);
     signed
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
         .ok()
@@ -95,14 +95,14 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
 /// Checks what a validator signed, and keeps it.
 pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
     let member = &cosignature.receipt.member;
-    let certificate = chain
-        .registry
-        .certificate(member, cosignature.receipt.certificate);
-    let (Some(keys), Ok(certificate)) = (chain.checkpoints.keys(member), certificate) else {
+    let registry = Arc::clone(&chain.applied().registry);
+    let certificate = registry.certificate(member, cosignature.receipt.certificate);
+    let keys = chain.checkpoints.keys(member, cosignature.size);
+    let (Some(keys), Ok(certificate)) = (keys, certificate) else {
         tracing::debug!(%member, "a checkpoint is signed by no validator of the network");
         return;
     };
-    match cosignature.verify(chain.network, keys, &certificate.key) {
+    match cosignature.verify(chain.network, &keys, &certificate.key) {
         Ok(()) => take(chain, cosignature),
         Err(error) => tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong"),
     }

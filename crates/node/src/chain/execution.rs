@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use contracts::machine::{self, Context, Signature};
+use contracts::machine::{self, Context, Draft, Signature};
+use contracts::membership::Registry;
 use contracts::rejection::Rejection;
 use ledger::block::{Header, body_of};
-use ledger::genesis::Genesis;
-use ledger::ids::{BlockTime, Digest, Height};
+use ledger::ids::{BlockTime, Digest, Height, NetworkId};
 use ledger::limits::BLOCK_ITEMS_MAX;
 use ledger::log::{self, HashReader, LogAppend};
 use ledger::state::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
@@ -29,6 +29,10 @@ pub(super) struct Executed {
     pub(super) state: Option<TreeUpdateBatch>,
     pub(super) changes: u64,
     pub(super) digest: Digest,
+    /// After the block.
+    pub(super) registry: Arc<Registry>,
+    /// Whether the block has made a revision of the registry.
+    pub(super) has_revised: bool,
 }
 
 impl Executed {
@@ -59,12 +63,24 @@ pub(super) enum ExecutionError {
 
 /// The state after a block: applied rows below, pending blocks above, the newest first.
 pub(super) struct View<'a> {
+    pub(super) network: NetworkId,
     pub(super) store: &'a Store,
     pub(super) pending: &'a [Arc<Executed>],
     pub(super) tip: Tip,
+    pub(super) registry: &'a Arc<Registry>,
 }
 
 impl View<'_> {
+    /// Where and when the statements of a child are judged.
+    pub(super) fn context(&self, height: Height, time: BlockTime) -> Context<'_> {
+        Context {
+            network: self.network,
+            height,
+            time,
+            registry: self.registry,
+        }
+    }
+
     pub(super) fn is_used(&self, key: StateKey) -> Result<bool, StoreError> {
         if self
             .pending
@@ -91,7 +107,7 @@ impl View<'_> {
     ) -> Result<(Vec<Arc<Pooled>>, Vec<Digest>), StoreError> {
         let (mut chosen, mut useless) = (Vec::new(), Vec::new());
         let (mut bytes, mut items) = (0, 0);
-        let mut used = BTreeSet::new();
+        let mut draft = Draft::default();
         for candidate in candidates {
             if self.includes(candidate.digest) {
                 continue;
@@ -101,19 +117,20 @@ impl View<'_> {
             if bytes > bytes_max || items > BLOCK_ITEMS_MAX {
                 break;
             }
-            self.load(&candidate.keys, &mut used)?;
+            self.load(&candidate.keys, &mut draft.used)?;
             let decision = machine::decide(
                 context,
                 &candidate.statement,
                 Signature::Checked,
                 &candidate.keys,
-                &mut used,
+                &mut draft,
             );
             match decision {
                 Ok(()) => chosen.push(Arc::clone(candidate)),
-                // It may be another pending block's turn that used the tags, and that block may yet be dropped.
-                Err(Rejection::TagUsed { .. }) if !self.is_applied(&candidate.keys)? => {}
-                Err(_) => useless.push(candidate.digest),
+                Err(rejection) if self.is_final(&rejection, candidate)? => {
+                    useless.push(candidate.digest);
+                }
+                Err(_) => {}
             }
         }
         Ok((chosen, useless))
@@ -123,7 +140,6 @@ impl View<'_> {
     pub(super) fn execute(
         &self,
         context: &Context<'_>,
-        genesis: &Genesis,
         statements: &[(Arc<Pooled>, Signature)],
     ) -> Result<Executed, ExecutionError> {
         let items = statements
@@ -132,30 +148,33 @@ impl View<'_> {
         if items.sum::<usize>() > BLOCK_ITEMS_MAX {
             return Err(ExecutionError::TooManyItems);
         }
-        let mut used = BTreeSet::new();
+        let mut draft = Draft::default();
         for (at, (statement, signature)) in statements.iter().enumerate() {
-            self.load(&statement.keys, &mut used)?;
+            self.load(&statement.keys, &mut draft.used)?;
             machine::decide(
                 context,
                 &statement.statement,
                 *signature,
                 &statement.keys,
-                &mut used,
+                &mut draft,
             )
             .map_err(|rejection| ExecutionError::Rejected(at, rejection))?;
         }
+        let revised = draft.finish(self.registry).map(Arc::new);
+        let has_revised = revised.is_some();
+        let registry = revised.unwrap_or_else(|| Arc::clone(self.registry));
         let statements: Vec<_> = statements.iter().map(|(statement, _)| statement).collect();
         let (log, log_root, tags) = self.append(&statements)?;
-        let (state_root, state) = self.insert(&tags)?;
+        let revision = has_revised.then(|| registry.entry());
+        let (state_root, state) = self.insert(&tags, revision)?;
         let bytes: Vec<Vec<u8>> = statements.iter().map(|one| one.bytes.clone()).collect();
-        let validators = genesis.validators();
         let header = Header {
             network: context.network,
-            epoch: ledger::ids::Epoch(0),
+            epoch: registry.rules().epoch_of(context.height),
             height: context.height,
             time: context.time,
             parent: self.tip.digest,
-            validators: validators.digest(&validators),
+            validators: registry.validators_digest(context.height),
             body: Digest::of(&body_of(&bytes)),
             log_root,
             log_size: log.size(),
@@ -171,6 +190,8 @@ impl View<'_> {
             tags,
             changes: self.tip.changes + u64::from(state.is_some()),
             state,
+            registry,
+            has_revised,
         })
     }
 
@@ -181,6 +202,15 @@ impl View<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a rejection holds whatever becomes of the pending blocks, which may yet be dropped.
+    fn is_final(&self, rejection: &Rejection, of: &Pooled) -> Result<bool, StoreError> {
+        match rejection {
+            Rejection::TagUsed { .. } | Rejection::CommandRepeated => self.is_applied(&of.keys),
+            Rejection::Governance(_) => Ok(self.pending.is_empty()),
+            _ => Ok(true),
+        }
     }
 
     fn is_applied(&self, keys: &[StateKey]) -> Result<bool, StoreError> {
@@ -221,13 +251,15 @@ impl View<'_> {
     fn insert(
         &self,
         tags: &BTreeMap<StateKey, Position>,
+        revision: Option<(StateKey, Vec<u8>)>,
     ) -> Result<(StateRoot, Option<TreeUpdateBatch>), StoreError> {
-        if tags.is_empty() {
+        if tags.is_empty() && revision.is_none() {
             return Ok((self.tip.state_root, None));
         }
         let entries = tags
             .iter()
-            .map(|(key, position)| (*key, position_row(*position)));
+            .map(|(key, position)| (*key, position_row(*position)))
+            .chain(revision);
         let (root, update) = state::insert(self, self.tip.changes, entries)
             .map_err(|_| StoreError::Damaged("state node"))?;
         Ok((root, Some(update)))

@@ -17,12 +17,12 @@ mod receipts;
 mod rows;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use contracts::machine::{self, Context, Signature};
+use contracts::machine::{self, Draft, Signature};
 use contracts::membership::{MembershipError, Registry};
 use contracts::rejection::Rejection;
 use futures::future::BoxFuture;
@@ -123,13 +123,12 @@ pub struct Chain(Arc<Inner>);
 struct Inner {
     genesis: Genesis,
     network: NetworkId,
-    registry: Registry,
     store: Store,
     checkpoints: Checkpoints,
     clock: Clock,
     timer: Timer,
-    /// The applied tip. Execution reads under it, applying writes: a view never changes under an execution.
-    tip: RwLock<Tip>,
+    /// What is applied. Execution reads under it, applying writes: a view never changes under an execution.
+    applied: RwLock<Applied>,
     tips: watch::Sender<Tip>,
     entries: broadcast::Sender<Arc<Vec<FinalItem>>>,
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
@@ -137,6 +136,13 @@ struct Inner {
     arrival: Notify,
     fresh: Mutex<Vec<Arc<Pooled>>>,
     gossip: Notify,
+}
+
+/// The last applied block, and the registry after it.
+#[derive(Clone)]
+struct Applied {
+    tip: Tip,
+    registry: Arc<Registry>,
 }
 
 impl std::fmt::Debug for Chain {
@@ -161,10 +167,10 @@ impl Chain {
 
     /// Opens the chain of `genesis` on rows, clock and timer of the caller's.
     pub fn open_on(genesis: Genesis, ports: Ports) -> Result<Self, OpenError> {
-        let registry = Registry::from_genesis(&genesis)?;
+        let founding = Arc::new(Registry::from_genesis(&genesis)?);
         let store = Store::new(ports.rows);
         let block = Block::genesis(&genesis);
-        let tip = match store.tip()? {
+        let applied = match store.tip()? {
             Some(tip) => {
                 let first = store
                     .block(Height(0))?
@@ -172,23 +178,28 @@ impl Chain {
                 if first.header != block.header {
                     return Err(OpenError::OtherNetwork);
                 }
-                tip
+                let registry = store.registry()?.map_or(founding, Arc::new);
+                Applied { tip, registry }
             }
             None => {
-                let executed = Executed::genesis(&block);
+                let executed = Executed::genesis(&block, founding);
                 store.apply(&executed, None, None)?;
-                executed.tip()
+                Applied {
+                    tip: executed.tip(),
+                    registry: executed.registry,
+                }
             }
         };
+        let Applied { tip, registry } = applied.clone();
+        let network = genesis.network();
         Ok(Self(Arc::new(Inner {
-            network: genesis.network(),
-            checkpoints: Checkpoints::open(&genesis, &store)?,
+            network,
+            checkpoints: Checkpoints::open(network, &registry, &tip, &store)?,
             genesis,
-            registry,
             store,
             clock: ports.clock,
             timer: ports.timer,
-            tip: RwLock::new(tip),
+            applied: RwLock::new(applied),
             tips: watch::Sender::new(tip),
             entries: broadcast::Sender::new(ENTRIES_LAG_MAX),
             pending: Mutex::default(),
@@ -224,14 +235,14 @@ impl Chain {
         &self.0.genesis
     }
 
-    /// The members.
-    pub fn registry(&self) -> &Registry {
-        &self.0.registry
+    /// The members, as of the last applied block.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.0.applied().registry)
     }
 
     /// The last applied block.
     pub fn tip(&self) -> Tip {
-        *self.0.tip.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.applied().tip
     }
 
     /// Follows the last applied block.
@@ -308,18 +319,20 @@ impl Inner {
         if self.mempool().get(statement.digest).is_some() {
             return Ok(false);
         }
-        let tip = self.tip.read().unwrap_or_else(PoisonError::into_inner);
-        let (height, time) = child_of(&tip, (self.clock)());
-        let context = self.context(height, time);
+        let applied = self.applied();
+        let (height, time) = child_of(&applied.tip, (self.clock)());
         let view = View {
+            network: self.network,
             store: &self.store,
             pending: &[],
-            tip: *tip,
+            tip: applied.tip,
+            registry: &applied.registry,
         };
-        let mut used = BTreeSet::new();
+        let context = view.context(height, time);
+        let mut draft = Draft::default();
         for key in &statement.keys {
             if view.is_used(*key)? {
-                used.insert(*key);
+                draft.used.insert(*key);
             }
         }
         let keys = &statement.keys;
@@ -328,10 +341,14 @@ impl Inner {
             &statement.statement,
             Signature::Unchecked,
             keys,
-            &mut used,
+            &mut draft,
         );
         match decision {
-            Err(Rejection::TagUsed { .. }) if self.is_logged(statement)? => return Ok(false),
+            Err(Rejection::TagUsed { .. } | Rejection::CommandRepeated)
+                if self.is_logged(statement)? =>
+            {
+                return Ok(false);
+            }
             decision => decision?,
         }
         if !self.mempool().add(Arc::clone(statement)) {
@@ -353,13 +370,8 @@ impl Inner {
         Ok(logged.is_some_and(|(_, bytes)| bytes == statement.bytes))
     }
 
-    fn context(&self, height: Height, time: ledger::ids::BlockTime) -> Context<'_> {
-        Context {
-            network: self.network,
-            height,
-            time,
-            registry: &self.registry,
-        }
+    fn applied(&self) -> RwLockReadGuard<'_, Applied> {
+        self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mempool(&self) -> MutexGuard<'_, Mempool> {

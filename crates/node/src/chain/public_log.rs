@@ -111,7 +111,8 @@ impl PublicLog for Chain {
     }
 
     fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {
-        let members = self.registry().node_certificates();
+        let registry = self.registry();
+        let members = registry.node_certificates();
         members
             .map(|(member, node)| (member.clone(), node.thumbprint, node.key.into()))
             .collect()

@@ -19,6 +19,8 @@ pub enum Keyspace {
     Hashes,
     /// Nodes of the state tree.
     Nodes,
+    /// Revisions of the registry of members.
+    Registry,
     /// Keys of the nodes that a change superseded.
     Stale,
     /// Statements by index in the log.

@@ -6,9 +6,10 @@
 //! | `certificates` | height                       | finality certificate                    |
 //! | `statements`   | index in the log             | height (8 bytes), statement             |
 //! | `hashes`       | index of C2SP `tlog-tiles`   | hash                                    |
-//! | `tags`         | state key                    | index in the log (8), item (2)          |
+//! | `tags`         | state key                    | index in the log (8), item (2); or the digest of a registry |
 //! | `nodes`        | change (8), nibble path      | node of the state tree                  |
 //! | `stale`        | change (8)                   | keys of the nodes that it superseded    |
+//! | `registry`     | revision (8)                 | the registry of members                 |
 //! | `checkpoints`  | size of the log              | `StoredCheckpoint`                      |
 //! | `tip`          | `tip`                        | [`Tip`]                                 |
 //! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
@@ -18,6 +19,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use contracts::membership::Registry;
 use ledger::block::Header;
 use ledger::codec;
 use ledger::finality::FinalityCertificate;
@@ -170,6 +172,15 @@ impl Store {
             .ok_or(StoreError::Damaged("tag"))
     }
 
+    /// The newest revision of the registry; `None` before the first change.
+    pub(super) fn registry(&self) -> Result<Option<Registry>, StoreError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let newest = self.0.range(Keyspace::Registry, all.0, all.1).next_back();
+        newest
+            .map(|row| Registry::decode(&row?.1).map_err(|_| StoreError::Damaged("registry")))
+            .transpose()
+    }
+
     /// Writes a final block and everything that follows from it, durably and at once.
     pub(super) fn apply(
         &self,
@@ -196,6 +207,12 @@ impl Store {
         }
         for (tag, position) in &block.tags {
             batch.insert(Keyspace::Tags, &tag.0, &position_row(*position));
+        }
+        if block.has_revised {
+            let (place, digest) = block.registry.entry();
+            batch.insert(Keyspace::Tags, &place.0, &digest);
+            let revision = key(block.registry.revision());
+            batch.insert(Keyspace::Registry, &revision, &block.registry.encode());
         }
         self.apply_state(block, &mut *batch)?;
         if let Some(checkpoint) = checkpoint {

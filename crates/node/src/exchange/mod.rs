@@ -152,8 +152,8 @@ impl Parts {
         certificate: Digest,
     ) -> Option<ed25519_zebra::VerificationKey> {
         let time = self.chain.tip().time;
-        let key = self.chain.registry().key_at(member, certificate, time);
-        key.ok().copied()
+        let registry = self.chain.registry();
+        registry.key_at(member, certificate, time).ok().copied()
     }
 }
 

@@ -97,16 +97,21 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, rout
         return;
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let Some(member) = certificates
-        .and_then(<[_]>::first)
-        .and_then(|one| peers.member(one))
-    else {
+    let Some(certificate) = certificates.and_then(<[_]>::first).cloned() else {
         return;
     };
-    let service = TowerToHyperService::new(router.layer(Extension(Peer(member))));
+    let Some(member) = peers.member(&certificate) else {
+        return;
+    };
+    let service = TowerToHyperService::new(router.layer(Extension(Peer(member.clone()))));
     let server = auto::Builder::new(TokioExecutor::new());
-    // The peer closes when it likes.
-    let _closed = server.serve_connection(TokioIo::new(stream), service).await;
+    tokio::select! {
+        // The peer closes when it likes.
+        _closed = server.serve_connection(TokioIo::new(stream), service) => {}
+        () = peers.until_unknown(&certificate) => {
+            tracing::warn!(target: "security", %member, "a connection ends: its certificate speaks no more");
+        }
+    }
 }
 
 async fn descriptors(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {

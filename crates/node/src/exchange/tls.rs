@@ -70,8 +70,18 @@ impl Peers {
     /// The member that holds this certificate now.
     pub(super) fn member(&self, certificate: &[u8]) -> Option<MemberName> {
         let time = self.chain.tip().time;
-        let holder = self.chain.registry().holder(Digest::of(certificate), time);
-        holder.cloned()
+        let registry = self.chain.registry();
+        registry.holder(Digest::of(certificate), time).cloned()
+    }
+
+    /// Waits until the certificate is nobody's any more: expired, revoked, or of a member that is not heard.
+    pub(super) async fn until_unknown(&self, certificate: &[u8]) {
+        let mut tips = self.chain.subscribe();
+        while self.member(certificate).is_some() {
+            if tips.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     fn admit(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {

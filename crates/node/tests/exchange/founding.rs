@@ -60,6 +60,7 @@ impl Founding {
             name: "test".to_owned(),
             time: BlockTime(now()),
             members,
+            rules: None,
         };
         Self {
             genesis,

@@ -98,6 +98,7 @@ impl Founding {
             name: "test".to_owned(),
             time: BlockTime(1_000),
             members,
+            rules: None,
         };
         Self {
             genesis,

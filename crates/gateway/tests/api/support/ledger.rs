@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use contracts::machine::{self, Context, Signature};
+use contracts::machine::{self, Context, Draft, Signature};
 use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header, body_of};
@@ -68,6 +68,7 @@ impl Ledger {
             name: "test".to_owned(),
             time: BlockTime(JUNE_MS),
             members: vec![member],
+            rules: None,
         };
         let header = Block::genesis(&genesis).header;
         let tips = watch::Sender::new(tip_of(&header, 0));
@@ -189,8 +190,17 @@ impl Anchor for Ledger {
             registry: &self.0.registry,
         };
         let keys = machine::plan(&statement);
-        let mut used = state.positions.keys().copied().collect();
-        machine::decide(&context, &statement, Signature::Unchecked, &keys, &mut used)?;
+        let mut draft = Draft {
+            used: state.positions.keys().copied().collect(),
+            registry: None,
+        };
+        machine::decide(
+            &context,
+            &statement,
+            Signature::Unchecked,
+            &keys,
+            &mut draft,
+        )?;
         if !state.is_live {
             state.pool.push(statement);
             return Ok(());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use contracts::machine::{self, Context, Signature};
+use contracts::machine::{self, Context, Draft, Signature};
 use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header, body_of};
@@ -70,6 +70,7 @@ impl Ledger {
             name: "test".to_owned(),
             time: BlockTime(JUNE),
             members,
+            rules: None,
         };
         let header = Block::genesis(&genesis).header;
         let tip = tip_of(&header, 0);
@@ -184,8 +185,12 @@ impl Ledger {
             registry: &self.0.registry,
         };
         let keys = machine::plan(statement);
-        let mut used = state.used.clone();
-        let decision = machine::decide(&context, statement, Signature::Unchecked, &keys, &mut used);
+        let mut draft = Draft {
+            used: state.used.clone(),
+            registry: None,
+        };
+        let decision =
+            machine::decide(&context, statement, Signature::Unchecked, &keys, &mut draft);
         if decision.is_err() && state.statements.contains(statement) {
             return Ok(());
         }

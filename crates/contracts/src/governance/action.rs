@@ -1,0 +1,162 @@
+//! Actions: what takes the members' votes.
+
+use ledger::genesis::{Member, Rules, Threshold};
+use ledger::ids::MemberName;
+use minicbor::{Decode, Encode};
+
+use super::{Refusal, limits};
+use crate::membership::{NodeCertificate, Registry, Standing, ValidatorKeys};
+
+/// What can be proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Action {
+    /// Admit a member, which does not validate yet.
+    #[n(0)]
+    Admit(#[n(0)] Box<Member>),
+    /// Stop hearing a member.
+    #[n(1)]
+    Suspend(#[n(0)] MemberName),
+    /// Hear a suspended member again.
+    #[n(2)]
+    Reinstate(#[n(0)] MemberName),
+    /// Stop hearing a member for ever.
+    #[n(3)]
+    Remove(#[n(0)] MemberName),
+    /// Give a member another certification authority, DER. Certificates of the old one stay until they are revoked.
+    #[n(4)]
+    ReplaceAuthority {
+        /// The member.
+        #[n(0)]
+        member: MemberName,
+        /// The authority's certificate, DER.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        authority: Vec<u8>,
+    },
+    /// Have a member validate from the next epoch on.
+    #[n(5)]
+    AddValidator {
+        /// The member.
+        #[n(0)]
+        member: MemberName,
+        /// What it validates with.
+        #[n(1)]
+        keys: ValidatorKeys,
+    },
+    /// Have a member validate no more, from the next epoch on.
+    #[n(6)]
+    RemoveValidator(#[n(0)] MemberName),
+    /// Replace the network's access policies, in Cedar.
+    #[n(7)]
+    SetPolicies(#[n(0)] String),
+    /// Replace the rules of governance.
+    #[n(8)]
+    SetRules(#[n(0)] Rules),
+    /// Have nodes understand a format; those that do not stop.
+    #[n(9)]
+    SetFormat(#[n(0)] u16),
+}
+
+impl Action {
+    /// The part of the members that has to be exceeded.
+    pub(super) fn threshold(&self, rules: &Rules) -> Threshold {
+        match self {
+            Self::Admit(_)
+            | Self::Suspend(_)
+            | Self::Reinstate(_)
+            | Self::Remove(_)
+            | Self::ReplaceAuthority { .. } => rules.members,
+            Self::AddValidator { .. } | Self::RemoveValidator(_) => rules.validators,
+            Self::SetPolicies(_) | Self::SetRules(_) | Self::SetFormat(_) => rules.settings,
+        }
+    }
+
+    /// Whether it can happen as things are.
+    pub(super) fn check(&self, registry: &Registry) -> Result<(), Refusal> {
+        match self {
+            Self::Admit(member) => check_admission(registry, member),
+            Self::Suspend(member) => leaves(registry, member, &[Standing::Active]),
+            Self::Reinstate(member) => stands(registry, member, &[Standing::Suspended]),
+            Self::Remove(member) => {
+                leaves(registry, member, &[Standing::Active, Standing::Suspended])
+            }
+            Self::ReplaceAuthority { member, authority } => {
+                stands(registry, member, &[Standing::Active, Standing::Suspended])?;
+                if authority.len() > limits::CERTIFICATE_BYTES_MAX {
+                    return Err(Refusal::OutOfBounds("certificates"));
+                }
+                Ok(NodeCertificate::check_authority(authority)?)
+            }
+            Self::AddValidator { member, keys } => {
+                stands(registry, member, &[Standing::Active])?;
+                check_keys(registry, keys)
+            }
+            Self::RemoveValidator(member) => {
+                let seat = registry.seat(member);
+                seat.and_then(|seat| seat.validator())
+                    .ok_or(Refusal::NoValidator)?;
+                leaves(registry, member, &[Standing::Active])
+            }
+            Self::SetPolicies(policies) if policies.len() > limits::POLICIES_BYTES_MAX => {
+                Err(Refusal::OutOfBounds("policies"))
+            }
+            Self::SetPolicies(_) => Ok(()),
+            Self::SetRules(rules) => {
+                let keeps_epochs = rules.epoch_blocks == registry.rules().epoch_blocks;
+                let is_sound = rules.are_sound() && keeps_epochs;
+                is_sound.then_some(()).ok_or(Refusal::RulesUnsound)
+            }
+            Self::SetFormat(format) => {
+                let is_above = *format > registry.format();
+                is_above.then_some(()).ok_or(Refusal::FormatNotAbove)
+            }
+        }
+    }
+}
+
+/// Whether a validator could sign with `keys` from now on (G4).
+pub(super) fn check_keys(registry: &Registry, keys: &ValidatorKeys) -> Result<(), Refusal> {
+    if !keys.are_keys() {
+        return Err(Refusal::NotKeys);
+    }
+    if registry.validator_keys(keys.vote).is_some() {
+        return Err(Refusal::ValidatorKeyUsed);
+    }
+    Ok(())
+}
+
+fn check_admission(registry: &Registry, member: &Member) -> Result<(), Refusal> {
+    if registry.seat(&member.name).is_some() {
+        return Err(Refusal::NameTaken(member.name.clone()));
+    }
+    if registry.seats().len() >= limits::SEATS_MAX {
+        return Err(Refusal::OutOfBounds("members"));
+    }
+    if member.validator.is_some() || member.cosigner.is_some() {
+        return Err(Refusal::AdmittedAsValidator);
+    }
+    let largest = member.node.len().max(member.authority.len());
+    if largest > limits::CERTIFICATE_BYTES_MAX {
+        return Err(Refusal::OutOfBounds("certificates"));
+    }
+    NodeCertificate::issued(&member.node, &member.authority)?;
+    Ok(())
+}
+
+fn stands(registry: &Registry, member: &MemberName, allowed: &[Standing]) -> Result<(), Refusal> {
+    match registry.seat(member) {
+        Some(seat) if allowed.contains(&seat.standing) => Ok(()),
+        _ => Err(Refusal::NoSuchMember(member.clone())),
+    }
+}
+
+/// Whether the member may go: somebody else still validates (G3).
+fn leaves(registry: &Registry, member: &MemberName, allowed: &[Standing]) -> Result<(), Refusal> {
+    stands(registry, member, allowed)?;
+    let mut others = registry.seats().iter().filter(|seat| seat.name != *member);
+    if others.any(|seat| seat.validator().is_some()) {
+        Ok(())
+    } else {
+        Err(Refusal::NoValidatorLeft)
+    }
+}
