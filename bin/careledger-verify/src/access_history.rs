@@ -4,15 +4,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use contracts::descriptor::{AccessDescriptor, Descriptor};
 use interop::fhir::timespan::format_instant;
-use ledger::genesis::Genesis;
-use ledger::ids::{Digest, MemberName, Tag};
+use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
 use ledger::receipt::{Receipt, Recorded};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
-use crate::trust;
+use crate::trust::Pinned;
 
 struct Entry {
     position: u64,
@@ -28,10 +27,14 @@ struct Checked {
 }
 
 /// Checks a member's answer to `$access-history`. Entries that are not final yet are counted, and prove nothing.
-pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
+pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
     let entries = read(bytes)
         .ok_or_else(|| Failure::new("answer", "the file is not an answer to $access-history"))?;
-    let trust = trust::of(genesis)?;
+    let newest = entries
+        .iter()
+        .rev()
+        .find_map(|entry| entry.receipt.as_ref());
+    let trust = pinned.trust(newest.and_then(|receipt| receipt.succession.as_ref()))?;
     let mut checked: Vec<Checked> = Vec::new();
     let mut pending = 0_u64;
     for (expected, entry) in (1_u64..).zip(&entries) {
@@ -51,7 +54,7 @@ pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
         let recorded = receipt
             .verify(&trust)
             .map_err(|error| Failure::from(error).at(&place))?;
-        let one = opened(entry, &recorded, genesis).map_err(|failure| failure.at(&place))?;
+        let one = opened(entry, &recorded, trust.network).map_err(|failure| failure.at(&place))?;
         if let Some(before) = checked.last()
             && (before.access.next != one.tag || before.member != one.member)
         {
@@ -70,8 +73,8 @@ pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
     ])
 }
 
-fn opened(entry: &Entry, recorded: &Recorded, genesis: &Genesis) -> Result<Checked, Failure> {
-    let (network, member) = (genesis.network(), &recorded.member);
+fn opened(entry: &Entry, recorded: &Recorded, network: NetworkId) -> Result<Checked, Failure> {
+    let member = &recorded.member;
     let digest = Digest::of(&entry.descriptor);
     if !recorded
         .item

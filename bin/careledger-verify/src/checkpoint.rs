@@ -2,20 +2,19 @@
 
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::checkpoint::policy::{Policy, PolicyViolation};
-use ledger::fault::Claims;
-use ledger::genesis::Genesis;
 use ledger::scitt::{CoseReceipt, Proof};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::fault::accusations;
 use crate::outcome::Facts;
+use crate::trust::Pinned;
 
-/// The policy in `text`, or that of the genesis: a quorum of its validators.
-pub(crate) fn policy(text: Option<&str>, genesis: &Genesis) -> Result<Policy, Failure> {
+/// The policy in `text`, or that of the network: a quorum of its validators.
+pub(crate) fn policy(text: Option<&str>, pinned: &Pinned) -> Result<Policy, Failure> {
     match text {
         Some(text) => Policy::parse(text).map_err(|error| Failure::new("policy", error)),
-        None => Policy::of_genesis(genesis).map_err(|error| Failure::new("genesis", error)),
+        None => pinned.policy(),
     }
 }
 
@@ -43,7 +42,7 @@ pub(crate) fn check(note: &[u8], policy: &Policy) -> Result<Facts, Failure> {
 pub(crate) fn consistency(
     (older, newer): (&[u8], &[u8]),
     receipt: Option<&[u8]>,
-    (policy, genesis): (&Policy, &Genesis),
+    (policy, pinned): (&Policy, &Pinned),
 ) -> Result<Facts, Failure> {
     let (older, newer) = (accepted(older, policy)?, accepted(newer, policy)?);
     let (before, after) = (&older.checkpoint, &newer.checkpoint);
@@ -51,7 +50,7 @@ pub(crate) fn consistency(
         return Err(Failure::new("origin", "the checkpoints are of two logs"));
     }
     if before.size == after.size && before.root != after.root {
-        return Err(split(genesis, &older, &newer));
+        return Err(split(pinned, &older, &newer));
     }
     if before.size != after.size {
         let receipt = receipt.ok_or_else(|| {
@@ -79,9 +78,12 @@ pub(crate) fn consistency(
     ])
 }
 
-fn split(genesis: &Genesis, one: &SignedCheckpoint, other: &SignedCheckpoint) -> Failure {
-    let mut claims = Claims::default();
-    let added = [one, other].map(|signed| claims.add_checkpoint(genesis, signed));
+fn split(pinned: &Pinned, one: &SignedCheckpoint, other: &SignedCheckpoint) -> Failure {
+    let mut claims = match pinned.claims() {
+        Ok(claims) => claims,
+        Err(failure) => return failure,
+    };
+    let added = [one, other].map(|signed| claims.add_checkpoint(signed));
     if let Some(Err(error)) = added.into_iter().find(Result::is_err) {
         return Failure::new("checkpoint-signature", error);
     }

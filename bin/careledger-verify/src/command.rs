@@ -4,12 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use ledger::genesis::Genesis;
-
 use crate::failure::Failure;
 use crate::outcome::{Facts, Outcome, Unreadable};
+use crate::trust::Pinned;
 use crate::{access_history, checkpoint, export, fault, log, receipt};
+use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +41,9 @@ pub(crate) struct Arguments {
         default_value = "genesis.cbor"
     )]
     genesis: PathBuf,
+    /// What changed since the genesis, as `/network/succession` answers it: validators and certificates.
+    #[arg(long, global = true, value_name = "FILE")]
+    succession: Option<PathBuf>,
     /// Print the outcome as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
 enum Task {
     #[command(flatten)]
     Check(Check),
-    /// Prints the policy that follows from the genesis, to which witnesses of your own can be added.
+    /// Prints the policy that follows from the genesis and its succession, to which witnesses of your own can be added.
     Policy,
 }
 
@@ -84,7 +86,7 @@ enum Check {
     Checkpoint {
         /// The signed note, as `/log/checkpoint` answers it.
         file: PathBuf,
-        /// Which signatures it needs (C2SP tlog-policy); without it, a quorum of the genesis's validators.
+        /// Which signatures it needs (C2SP tlog-policy); without it, a quorum of the network's validators.
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
     },
@@ -97,7 +99,7 @@ enum Check {
         /// A receipt of consistency, as `/scitt/consistency/SIZE` answers it.
         #[arg(long, value_name = "FILE")]
         receipt: Option<PathBuf>,
-        /// Which signatures both need (C2SP tlog-policy); without it, a quorum of the genesis's validators.
+        /// Which signatures both need (C2SP tlog-policy); without it, a quorum of the network's validators.
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
     },
@@ -107,6 +109,12 @@ enum Check {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+}
+
+impl Arguments {
+    fn pinned(&self) -> Result<Pinned, Unreadable> {
+        Pinned::read(&self.genesis, self.succession.as_deref())
+    }
 }
 
 /// Runs the check and says what came out.
@@ -125,20 +133,20 @@ fn finish(outcome: &Outcome, as_json: bool) -> ExitCode {
 }
 
 fn check(task: &Check, arguments: &Arguments) -> Outcome {
-    let genesis = match read_genesis(&arguments.genesis) {
-        Ok(genesis) => genesis,
+    let pinned = match arguments.pinned() {
+        Ok(pinned) => pinned,
         Err(unreadable) => return Outcome::Unreadable(unreadable),
     };
     let checked = match task {
         Check::Export { file, latest } => {
-            read(file).map(|bytes| export::check(&bytes, &genesis, *latest))
+            read(file).map(|bytes| export::check(&bytes, &pinned, *latest))
         }
-        Check::Log { path } => log::read(path).map(|bytes| log::check(&bytes, &genesis)),
+        Check::Log { path } => log::read(path).map(|bytes| log::check(&bytes, &pinned.genesis)),
         Check::AccessHistory { file } => {
-            read(file).map(|bytes| access_history::check(&bytes, &genesis))
+            read(file).map(|bytes| access_history::check(&bytes, &pinned))
         }
-        Check::Receipt { file } => read(file).map(|bytes| receipt::check(&bytes, &genesis)),
-        Check::Checkpoint { file, policy } => check_checkpoint(file, policy.as_deref(), &genesis),
+        Check::Receipt { file } => read(file).map(|bytes| receipt::check(&bytes, &pinned)),
+        Check::Checkpoint { file, policy } => check_checkpoint(file, policy.as_deref(), &pinned),
         Check::Consistency {
             older,
             newer,
@@ -148,12 +156,12 @@ fn check(task: &Check, arguments: &Arguments) -> Outcome {
             (older, newer),
             receipt.as_deref(),
             policy.as_deref(),
-            &genesis,
+            &pinned,
         ),
         Check::Fault { files } => {
             let named = |file: &PathBuf| Ok((file.display().to_string(), read(file)?));
             let evidence = files.iter().map(named).collect::<Result<Vec<_>, _>>();
-            evidence.map(|evidence| fault::check(&evidence, &genesis))
+            evidence.map(|evidence| fault::check(&evidence, &pinned))
         }
     };
     match checked {
@@ -165,10 +173,10 @@ fn check(task: &Check, arguments: &Arguments) -> Outcome {
 
 type Checked = Result<Result<Facts, Failure>, Unreadable>;
 
-fn check_checkpoint(file: &Path, policy: Option<&Path>, genesis: &Genesis) -> Checked {
+fn check_checkpoint(file: &Path, policy: Option<&Path>, pinned: &Pinned) -> Checked {
     let note = read(file)?;
     let text = policy.map(read_text).transpose()?;
-    let policy = checkpoint::policy(text.as_deref(), genesis);
+    let policy = checkpoint::policy(text.as_deref(), pinned);
     Ok(policy.and_then(|policy| checkpoint::check(&note, &policy)))
 }
 
@@ -176,24 +184,24 @@ fn check_consistency(
     (older, newer): (&Path, &Path),
     receipt: Option<&Path>,
     policy: Option<&Path>,
-    genesis: &Genesis,
+    pinned: &Pinned,
 ) -> Checked {
     let (older, newer) = (read(older)?, read(newer)?);
     let receipt = receipt.map(read).transpose()?;
     let text = policy.map(read_text).transpose()?;
-    let policy = checkpoint::policy(text.as_deref(), genesis);
+    let policy = checkpoint::policy(text.as_deref(), pinned);
     Ok(policy.and_then(|policy| {
         let notes = (older.as_slice(), newer.as_slice());
-        checkpoint::consistency(notes, receipt.as_deref(), (&policy, genesis))
+        checkpoint::consistency(notes, receipt.as_deref(), (&policy, pinned))
     }))
 }
 
 fn print_policy(arguments: &Arguments) -> ExitCode {
-    let genesis = match read_genesis(&arguments.genesis) {
-        Ok(genesis) => genesis,
+    let pinned = match arguments.pinned() {
+        Ok(pinned) => pinned,
         Err(unreadable) => return finish(&Outcome::Unreadable(unreadable), arguments.json),
     };
-    match checkpoint::policy(None, &genesis) {
+    match checkpoint::policy(None, &pinned) {
         Ok(policy) => match write!(std::io::stdout(), "{policy}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(2),
@@ -204,11 +212,6 @@ fn print_policy(arguments: &Arguments) -> ExitCode {
 
 fn read_text(path: &Path) -> Result<String, Unreadable> {
     String::from_utf8(read(path)?).map_err(|error| Unreadable::new(path, &error))
-}
-
-fn read_genesis(path: &Path) -> Result<Genesis, Unreadable> {
-    let genesis = Genesis::decode(&read(path)?);
-    genesis.map_err(|error| Unreadable::new(path, &error))
 }
 
 /// Reads a file whole.

@@ -2,17 +2,16 @@
 
 use contracts::export::{self, Export, Verified};
 use interop::fhir::timespan::format_instant;
-use ledger::genesis::Genesis;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
-use crate::trust;
+use crate::trust::Pinned;
 
 /// Checks the bytes of an export; `latest` asks for the proof that no later version was final.
-pub(crate) fn check(bytes: &[u8], genesis: &Genesis, latest: bool) -> Result<Facts, Failure> {
+pub(crate) fn check(bytes: &[u8], pinned: &Pinned, latest: bool) -> Result<Facts, Failure> {
     let export = Export::decode(bytes).map_err(|error| Failure::new("export", error))?;
-    let verified = export::verify(&export, &trust::of(genesis)?)?;
+    let verified = export::verify(&export, &pinned.trust(export.receipt.succession.as_ref())?)?;
     if latest && !verified.latest {
         let message = "the export does not show that no later version was final";
         return Err(Failure::new("absence-proof-missing", message));

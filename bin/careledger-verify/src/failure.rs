@@ -88,6 +88,7 @@ fn receipt_part(error: &ReceiptError) -> &'static str {
 fn finality_part(error: &FinalityError) -> &'static str {
     match error {
         FinalityError::OtherBlock => "block-header",
+        FinalityError::OtherEpoch => "finality-epoch",
         FinalityError::NoQuorum => "finality-quorum",
         FinalityError::VoteOfNoValidator | FinalityError::VoteInvalid(_) => "finality-votes",
     }

@@ -3,23 +3,22 @@
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::dump::Dump;
 use ledger::fault::{Claims, Conflict, EvidenceError};
-use ledger::genesis::Genesis;
 use ledger::receipt::ReceiptError;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
-use crate::trust;
+use crate::trust::Pinned;
 
 const TAGGED_COSE_SIGN1: u8 = 0xd2;
 const SIGNED_NOTE: &[u8] = b"careledger/";
 
 /// Checks that at least one signer contradicts itself in `evidence`: files by name, each a signed checkpoint, a
 /// transparent statement or a dump.
-pub(crate) fn check(evidence: &[(String, Vec<u8>)], genesis: &Genesis) -> Result<Facts, Failure> {
-    let mut claims = Claims::default();
+pub(crate) fn check(evidence: &[(String, Vec<u8>)], pinned: &Pinned) -> Result<Facts, Failure> {
+    let mut claims = pinned.claims()?;
     for (name, bytes) in evidence {
-        add(&mut claims, bytes, genesis).map_err(|failure| failure.at(name))?;
+        add(&mut claims, bytes, pinned).map_err(|failure| failure.at(name))?;
     }
     if claims.conflicts().is_empty() {
         let message = format!("{} signatures, and none contradicts another", claims.len());
@@ -52,14 +51,14 @@ pub(crate) fn accusations(claims: &Claims) -> Vec<String> {
     claims.conflicts().iter().map(accusation).collect()
 }
 
-fn add(claims: &mut Claims, bytes: &[u8], genesis: &Genesis) -> Result<(), Failure> {
+fn add(claims: &mut Claims, bytes: &[u8], pinned: &Pinned) -> Result<(), Failure> {
     if bytes.starts_with(SIGNED_NOTE) {
         let signed =
             SignedCheckpoint::decode(bytes).map_err(|error| Failure::new("checkpoint", error))?;
-        return Ok(claims.add_checkpoint(genesis, &signed)?);
+        return Ok(claims.add_checkpoint(&signed)?);
     }
     if bytes.first() == Some(&TAGGED_COSE_SIGN1) {
-        return Ok(claims.add_transparent(bytes, &trust::of(genesis)?)?);
+        return Ok(claims.add_transparent(bytes, &pinned.trust(None)?)?);
     }
     let dump = Dump::read(bytes).map_err(|_| {
         let message = "neither a signed checkpoint, nor a transparent statement, nor a dump";
@@ -68,7 +67,7 @@ fn add(claims: &mut Claims, bytes: &[u8], genesis: &Genesis) -> Result<(), Failu
     for dumped in dump {
         let dumped = dumped.map_err(|error| Failure::new("dump", error))?;
         if let Some(finality) = &dumped.finality {
-            claims.add_finality(genesis, finality);
+            claims.add_finality(finality);
         }
     }
     Ok(())

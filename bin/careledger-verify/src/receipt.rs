@@ -1,24 +1,24 @@
 //! `receipt`: that a statement, or an item, is in the log.
 
 use interop::fhir::timespan::format_instant;
-use ledger::genesis::Genesis;
+use ledger::genesis::{Signatory, quorum};
 use ledger::receipt::{self, Receipt, Transparent};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
-use crate::trust;
+use crate::trust::Pinned;
 
 /// The head of a COSE_Sign1 with its tag: a transparent statement. A receipt of an item begins otherwise.
 const TAGGED_COSE_SIGN1: u8 = 0xd2;
 
 /// Checks a transparent statement (RFC 9943) or the receipt of an item.
-pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
+pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
     if bytes.first() == Some(&TAGGED_COSE_SIGN1) {
-        return transparent(bytes, genesis);
+        return transparent(bytes, pinned);
     }
     let receipt = Receipt::decode(bytes).map_err(|error| Failure::new("receipt", error))?;
-    let recorded = receipt.verify(&trust::of(genesis)?)?;
+    let recorded = receipt.verify(&pinned.trust(receipt.succession.as_ref())?)?;
     let time = format_instant(i64::try_from(recorded.time.0).unwrap_or(i64::MAX));
     Ok(vec![
         ("member", json!(recorded.member.as_str())),
@@ -29,10 +29,11 @@ pub(crate) fn check(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
     ])
 }
 
-fn transparent(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
-    let shown = receipt::verify_transparent(bytes, &trust::of(genesis)?)?;
-    let validators = validators_among(&shown, genesis);
-    let quorum = genesis.validators().quorum();
+fn transparent(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
+    let shown = receipt::verify_transparent(bytes, &pinned.trust(None)?)?;
+    let signatories = pinned.signatories()?;
+    let validators = validators_among(&shown, &signatories);
+    let quorum = quorum(signatories.len());
     if validators < quorum {
         let message = format!("{validators} validators gave receipts; {quorum} are a quorum");
         return Err(Failure::new("receipt-quorum", message));
@@ -49,18 +50,12 @@ fn transparent(bytes: &[u8], genesis: &Genesis) -> Result<Facts, Failure> {
     ])
 }
 
-fn validators_among(shown: &Transparent, genesis: &Genesis) -> usize {
-    let with_receipt = |name: &&ledger::genesis::Member| {
-        shown
-            .receipts
-            .iter()
-            .any(|(member, _)| *member == name.name)
+fn validators_among(shown: &Transparent, signatories: &[Signatory]) -> usize {
+    let with_receipt = |one: &&Signatory| {
+        let mut receipts = shown.receipts.iter();
+        receipts.any(|(member, _)| *member == one.member)
     };
-    let validators = genesis.members.iter();
-    validators
-        .filter(|member| member.validator.is_some())
-        .filter(with_receipt)
-        .count()
+    signatories.iter().filter(with_receipt).count()
 }
 
 fn names(members: &[ledger::ids::MemberName]) -> Vec<&str> {

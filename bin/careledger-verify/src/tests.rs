@@ -7,12 +7,23 @@ mod logs;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use contracts::export::Export;
+use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName, Tag};
 use ledger::item::{Item, Opening};
 use sim::forge::Forge;
 
+use crate::trust::Pinned;
+
 const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 const CONTENT: &[u8] = br#"{"resourceType":"Observation","id":"17"}"#;
+
+/// A genesis that nothing has followed.
+fn pinned(genesis: &Genesis) -> Pinned {
+    Pinned {
+        genesis: genesis.clone(),
+        succession: None,
+    }
+}
 
 fn tag(n: u8) -> Tag {
     Tag([n; 16])

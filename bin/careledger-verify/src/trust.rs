@@ -1,29 +1,85 @@
 //! What is trusted: the genesis, and what follows from it.
 
+use std::path::Path;
+
 use contracts::membership::Registry;
+use contracts::trust::{TrustError, registry, trust};
 use ed25519_zebra::VerificationKey;
-use ledger::genesis::Genesis;
+use ledger::checkpoint::policy::Policy;
+use ledger::fault::Claims;
+use ledger::genesis::{Genesis, Signatory};
 use ledger::ids::{Digest, MemberName};
 use ledger::receipt::Trust;
+use ledger::succession::{Succession, SuccessionError, Validators};
 
 use crate::failure::Failure;
+use crate::outcome::Unreadable;
 
-/// Pins the network, its validators and its members' keys.
-pub(crate) fn of(
-    genesis: &Genesis,
-) -> Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey>>, Failure> {
-    let registry = registry(genesis)?;
-    Ok(Trust {
-        network: genesis.network(),
-        validators: genesis.validators(),
-        // Whether the certificate was valid then, the validators have judged when they took the statement.
-        key_of: move |member: &MemberName, thumbprint| {
-            let certificate = registry.certificate(member, thumbprint);
-            certificate.ok().map(|certificate| certificate.key)
-        },
-    })
+/// The genesis, and what changed since, if a file proves it.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    pub(crate) genesis: Genesis,
+    pub(crate) succession: Option<Succession>,
 }
 
-fn registry(genesis: &Genesis) -> Result<Registry, Failure> {
-    Registry::from_genesis(genesis).map_err(|error| Failure::new("genesis", error))
+impl Pinned {
+    pub(crate) fn read(genesis: &Path, succession: Option<&Path>) -> Result<Self, Unreadable> {
+        let read = |path: &Path| crate::command::read(path);
+        let decoded = Genesis::decode(&read(genesis)?);
+        let followed = succession.map(|path| {
+            let decoded = Succession::decode(&read(path)?);
+            decoded.map_err(|error| Unreadable::new(path, &error))
+        });
+        Ok(Self {
+            genesis: decoded.map_err(|error| Unreadable::new(genesis, &error))?,
+            succession: followed.transpose()?,
+        })
+    }
+
+    /// Pins the network, its validators and its members' keys; `brought` comes with what is checked.
+    pub(crate) fn trust(
+        &self,
+        brought: Option<&Succession>,
+    ) -> Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>, Failure>
+    {
+        Ok(trust(&self.genesis, self.succession.as_ref().or(brought))?)
+    }
+
+    /// Who signs checkpoints: the newest validators that are known.
+    pub(crate) fn signatories(&self) -> Result<Vec<Signatory>, Failure> {
+        let registry = self.registry()?;
+        let newest = registry.schedule().last();
+        Ok(newest.map_or_else(Vec::new, |span| registry.signatories(span.from)))
+    }
+
+    /// The policy that a quorum of the validators cosigns.
+    pub(crate) fn policy(&self) -> Result<Policy, Failure> {
+        let policy = Policy::of_validators(self.genesis.network(), &self.signatories()?);
+        policy.map_err(|error| Failure::new("genesis", error))
+    }
+
+    /// No claims yet, of anybody who ever validated.
+    pub(crate) fn claims(&self) -> Result<Claims, Failure> {
+        let validators = match &self.succession {
+            Some(succession) => succession.verify(&self.genesis).map_err(TrustError::from)?,
+            None => Validators::founding(&self.genesis),
+        };
+        let signatories = self.registry()?.all_signatories();
+        Ok(Claims::of(self.genesis.network(), signatories, validators))
+    }
+
+    fn registry(&self) -> Result<Registry, Failure> {
+        Ok(registry(&self.genesis, self.succession.as_ref())?)
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        let name = match &error {
+            TrustError::Membership(_) => "genesis",
+            TrustError::Succession(SuccessionError::Registry(_)) => "registry-proof",
+            TrustError::Succession(_) => "succession",
+        };
+        Self::new(name, error)
+    }
 }

@@ -123,11 +123,9 @@ async fn serve(folder: &Path, genesis: &[PathBuf], listen: SocketAddr) -> anyhow
 /// The keys by which any of a network's validators signs its log.
 fn log_keys(genesis: &Genesis) -> anyhow::Result<Vec<VerifierKey>> {
     let network = genesis.network();
-    let validators = genesis.members.iter().filter_map(|member| {
-        let keys = CosignerKeys::of(network, &member.name, member.validator?, None);
-        Some(keys.map(|keys| keys.log))
-    });
-    Ok(validators.collect::<Result<_, _>>()?)
+    let validators = genesis.signatories().into_iter();
+    let keys = validators.map(|one| Ok(CosignerKeys::of(network, &one)?.log));
+    keys.collect()
 }
 
 fn keys(folder: &Path) -> anyhow::Result<Vec<WitnessKey>> {

@@ -11,3 +11,4 @@ pub mod machine;
 pub mod membership;
 pub mod rejection;
 pub mod replay;
+pub mod trust;

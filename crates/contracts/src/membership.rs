@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use ed25519_zebra::VerificationKey;
 use ledger::codec;
-use ledger::genesis::{Genesis, PublicKey, Rules, ValidatorSet};
+use ledger::genesis::{Genesis, PublicKey, Rules, Signatory, ValidatorSet};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName};
 use ledger::state::StateKey;
 use minicbor::{Decode, Encode};
@@ -287,6 +287,29 @@ impl Registry {
             let keys = seat.validators.iter().find(|keys| keys.vote == vote)?;
             Some((&seat.name, keys))
         })
+    }
+
+    /// Who validates in `epoch`, by name.
+    pub fn signatories(&self, epoch: Epoch) -> Vec<Signatory> {
+        let keys = self.validators(epoch).keys.iter();
+        let all = self.all_signatories();
+        let of_key = |key: &PublicKey| all.iter().find(|one| one.vote == *key).cloned();
+        keys.filter_map(of_key).collect()
+    }
+
+    /// Whoever validates, or once did, with each of its keys.
+    pub fn all_signatories(&self) -> Vec<Signatory> {
+        let seats = self.contents.seats.iter();
+        let of_seat = |seat: &Seat| {
+            let keys = seat.validators.iter();
+            let signatory = |keys: &ValidatorKeys| Signatory {
+                member: seat.name.clone(),
+                vote: keys.vote,
+                cosigner: keys.cosigner.clone(),
+            };
+            keys.map(signatory).collect::<Vec<_>>()
+        };
+        seats.flat_map(of_seat).collect()
     }
 
     pub(crate) fn contents(&self) -> &Contents {

@@ -11,11 +11,12 @@ use ed25519_zebra::VerificationKey;
 
 use crate::checkpoint::{CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use crate::finality::FinalityCertificate;
-use crate::genesis::Genesis;
-use crate::ids::{Digest, MemberName};
+use crate::genesis::Signatory;
+use crate::ids::{Digest, Epoch, MemberName, NetworkId};
 use crate::log::leaf_hash;
 use crate::receipt::{ReceiptError, Trust, verify_transparent};
 use crate::scitt::{self, Proof};
+use crate::succession::Validators;
 
 /// What a signature is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +44,11 @@ pub struct Conflict {
 }
 
 /// Everything that was signed, by signer and subject.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Claims {
+    network: NetworkId,
+    signatories: Vec<Signatory>,
+    validators: Validators,
     claims: BTreeMap<(MemberName, Subject), Digest>,
     conflicts: Vec<Conflict>,
 }
@@ -73,6 +77,17 @@ impl std::fmt::Display for Subject {
 }
 
 impl Claims {
+    /// No claims yet, of any of `signatories`, who are `validators` in their epochs.
+    pub fn of(network: NetworkId, signatories: Vec<Signatory>, validators: Validators) -> Self {
+        Self {
+            network,
+            signatories,
+            validators,
+            claims: BTreeMap::new(),
+            conflicts: Vec::new(),
+        }
+    }
+
     /// What contradicts itself in all that was added.
     pub fn conflicts(&self) -> &[Conflict] {
         &self.conflicts
@@ -89,25 +104,17 @@ impl Claims {
     }
 
     /// Adds the validators' signatures under a checkpoint.
-    pub fn add_checkpoint(
-        &mut self,
-        genesis: &Genesis,
-        signed: &SignedCheckpoint,
-    ) -> Result<(), EvidenceError> {
+    pub fn add_checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), EvidenceError> {
         let subject = Subject::LogOfSize(signed.checkpoint.size);
-        for member in &genesis.members {
-            let Some(validator) = member.validator else {
-                continue;
-            };
-            let cosigner = member.cosigner.as_ref();
-            let keys = CosignerKeys::of(genesis.network(), &member.name, validator, cosigner)?;
+        for signatory in self.signatories.clone() {
+            let keys = CosignerKeys::of(self.network, &signatory)?;
             for key in [&keys.log, &keys.ed25519]
                 .into_iter()
                 .chain(&keys.ml_dsa_44)
             {
                 let is_of_this_log = keys.log.name() == signed.checkpoint.origin;
                 if is_of_this_log && signed.signed_by(key)?.is_some() {
-                    self.add(&member.name, subject, signed.checkpoint.root);
+                    self.add(&signatory.member, subject, signed.checkpoint.root);
                 }
             }
         }
@@ -137,20 +144,19 @@ impl Claims {
     }
 
     /// Adds the votes of a certificate that verify; the others are nobody's.
-    pub fn add_finality(&mut self, genesis: &Genesis, finality: &FinalityCertificate) {
-        let validators = genesis.validators();
-        let message = finality.signed_bytes(genesis.network());
+    pub fn add_finality(&mut self, finality: &FinalityCertificate) {
+        let validators = self.validators.of(Epoch(finality.epoch)).clone();
+        let message = finality.signed_bytes(self.network);
         for vote in &finality.votes {
             let key = validators.keys.get(usize::from(vote.validator));
-            let voter = genesis
-                .members
-                .iter()
-                .find(|member| member.validator.is_some() && member.validator.as_ref() == key);
+            let mut signatories = self.signatories.iter();
+            let voter = signatories.find(|signatory| Some(&signatory.vote) == key);
             let (Some(voter), Ok(())) = (voter, vote.verify(&validators, &message)) else {
                 continue;
             };
             let (epoch, view) = (finality.epoch, finality.view);
-            self.add(&voter.name, Subject::View { epoch, view }, finality.block);
+            let member = voter.member.clone();
+            self.add(&member, Subject::View { epoch, view }, finality.block);
         }
     }
 
@@ -179,7 +185,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::finality::Vote;
-    use crate::genesis::{Member, PublicKey};
+    use crate::genesis::{Genesis, Member, PublicKey};
     use crate::ids::BlockTime;
     use crate::log::InclusionPath;
     use crate::scitt::RootSignature;
@@ -204,11 +210,16 @@ mod tests {
         }
     }
 
+    fn claims() -> Claims {
+        let genesis = genesis();
+        let validators = Validators::founding(&genesis);
+        Claims::of(genesis.network(), genesis.signatories(), validators)
+    }
+
     fn note(genesis: &Genesis, seed: u8, size: u64, root: u8) -> SignedCheckpoint {
-        let member = &genesis.members[usize::from(seed) - 1];
         let network = genesis.network();
         let keys =
-            CosignerKeys::of(network, &member.name, member.validator.unwrap(), None).unwrap();
+            CosignerKeys::of(network, &genesis.signatories()[usize::from(seed) - 1]).unwrap();
         let checkpoint = Checkpoint::of(network, size, Digest([root; 32]));
         let mut note = SignedCheckpoint::unsigned(checkpoint);
         let message = keys.ed25519.message(&note.checkpoint, 5).unwrap();
@@ -240,20 +251,12 @@ mod tests {
     #[test]
     fn p3_two_logs_of_one_size_convict_whoever_signed_both() {
         let genesis = genesis();
-        let mut claims = Claims::default();
-        claims
-            .add_checkpoint(&genesis, &note(&genesis, 1, 7, 1))
-            .unwrap();
-        claims
-            .add_checkpoint(&genesis, &note(&genesis, 1, 8, 2))
-            .unwrap();
-        claims
-            .add_checkpoint(&genesis, &note(&genesis, 2, 7, 3))
-            .unwrap();
+        let mut claims = claims();
+        claims.add_checkpoint(&note(&genesis, 1, 7, 1)).unwrap();
+        claims.add_checkpoint(&note(&genesis, 1, 8, 2)).unwrap();
+        claims.add_checkpoint(&note(&genesis, 2, 7, 3)).unwrap();
         assert_eq!((claims.conflicts(), claims.len()), ([].as_slice(), 3));
-        claims
-            .add_checkpoint(&genesis, &note(&genesis, 1, 7, 4))
-            .unwrap();
+        claims.add_checkpoint(&note(&genesis, 1, 7, 4)).unwrap();
         let [conflict] = claims.conflicts() else {
             panic!("one conflict")
         };
@@ -279,25 +282,23 @@ mod tests {
         let bytes = scitt::transparent(statement.envelope(), &[receipt]).unwrap();
         let trust = Trust {
             network: statement.payload().network,
-            validators: genesis.validators(),
+            validators: Validators::founding(&genesis),
             key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1))),
         };
-        let mut claims = Claims::default();
+        let mut claims = claims();
         claims.add_transparent(&bytes, &trust).unwrap();
-        claims
-            .add_checkpoint(&genesis, &note(&genesis, 1, 1, 9))
-            .unwrap();
+        claims.add_checkpoint(&note(&genesis, 1, 1, 9)).unwrap();
         assert_eq!(claims.conflicts()[0].subject, Subject::LogOfSize(1));
     }
 
     #[test]
     fn p8_two_votes_in_one_view_convict_and_votes_in_two_views_do_not() {
         let genesis = genesis();
-        let mut claims = Claims::default();
-        claims.add_finality(&genesis, &certificate(&genesis, 4, 1));
-        claims.add_finality(&genesis, &certificate(&genesis, 5, 2));
+        let mut claims = claims();
+        claims.add_finality(&certificate(&genesis, 4, 1));
+        claims.add_finality(&certificate(&genesis, 5, 2));
         assert!(claims.conflicts().is_empty());
-        claims.add_finality(&genesis, &certificate(&genesis, 4, 3));
+        claims.add_finality(&certificate(&genesis, 4, 3));
         let signers: Vec<_> = claims
             .conflicts()
             .iter()
@@ -310,13 +311,13 @@ mod tests {
     #[test]
     fn a_forged_vote_convicts_nobody() {
         let genesis = genesis();
-        let mut claims = Claims::default();
-        claims.add_finality(&genesis, &certificate(&genesis, 4, 1));
+        let mut claims = claims();
+        claims.add_finality(&certificate(&genesis, 4, 1));
         let forged = FinalityCertificate {
             block: Digest([2; 32]),
             ..certificate(&genesis, 4, 1)
         };
-        claims.add_finality(&genesis, &forged);
+        claims.add_finality(&forged);
         assert!(claims.conflicts().is_empty());
     }
 }

@@ -54,6 +54,9 @@ pub enum FinalityError {
     /// It is for another block.
     #[error("the finality certificate is for another block")]
     OtherBlock,
+    /// It is of another epoch than the block.
+    #[error("the finality certificate is of another epoch than the block")]
+    OtherEpoch,
     /// Fewer validators than a quorum signed.
     #[error("the finality certificate has fewer votes than a quorum")]
     NoQuorum,

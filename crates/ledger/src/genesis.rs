@@ -55,6 +55,17 @@ pub struct Member {
     pub cosigner: Option<MlDsa44Key>,
 }
 
+/// Who signs as a validator, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatory {
+    /// The member.
+    pub member: MemberName,
+    /// The key of its votes.
+    pub vote: PublicKey,
+    /// The key of its cosignatures besides.
+    pub cosigner: Option<MlDsa44Key>,
+}
+
 /// What a network starts from. Members are in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Genesis {
@@ -171,6 +182,19 @@ impl Genesis {
         self.rules.unwrap_or_default()
     }
 
+    /// The founding validators, by name.
+    pub fn signatories(&self) -> Vec<Signatory> {
+        let members = self.members.iter();
+        let signatory = |member: &Member| {
+            Some(Signatory {
+                member: member.name.clone(),
+                vote: member.validator?,
+                cosigner: member.cosigner.clone(),
+            })
+        };
+        members.filter_map(signatory).collect()
+    }
+
     /// The founding validators.
     pub fn validators(&self) -> ValidatorSet {
         let mut keys: Vec<_> = self
@@ -183,6 +207,12 @@ impl Genesis {
     }
 }
 
+/// How many of `validators` finalise a block: n − ⌊(n − 1) / 3⌋.
+pub fn quorum(validators: usize) -> usize {
+    let faults = validators.saturating_sub(1) / 3;
+    validators.saturating_sub(faults)
+}
+
 /// Validators in their canonical order: by key.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ValidatorSet {
@@ -192,10 +222,9 @@ pub struct ValidatorSet {
 }
 
 impl ValidatorSet {
-    /// Validators whose agreement finalises a block: n − ⌊(n − 1) / 3⌋.
+    /// Validators whose agreement finalises a block.
     pub fn quorum(&self) -> usize {
-        let faults = self.keys.len().saturating_sub(1) / 3;
-        self.keys.len().saturating_sub(faults)
+        quorum(self.keys.len())
     }
 
     /// What a block header says of its own and of the next validator set.

@@ -21,6 +21,7 @@ pub mod scitt;
 pub mod state;
 pub mod statement;
 pub mod stream;
+pub mod succession;
 
 /// Bounds of everything that arrives from outside.
 pub mod limits {

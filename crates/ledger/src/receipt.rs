@@ -14,13 +14,13 @@ use minicbor::{Decode, Encode};
 use crate::block::Header;
 use crate::codec::{self, DecodeError};
 use crate::finality::{FinalityCertificate, FinalityError};
-use crate::genesis::ValidatorSet;
 use crate::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
 use crate::item::{ITEM_BYTES, Item};
 use crate::log::{InclusionPath, LogError, leaf_hash};
 use crate::scitt::{self, Proof, RootSignature, RootSignatureInvalid};
 use crate::state::{StateError, StateKey, StateProof};
 use crate::statement::{Body, Envelope, StatementError};
+use crate::succession::{Succession, Validators};
 
 /// A receipt for one item.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -51,6 +51,9 @@ pub struct Receipt {
     /// What members say of the statement in the form of RFC 9942; absent while too few have signed.
     #[n(7)]
     pub cosigned: Option<Cosigned>,
+    /// What a verifier needs beside the genesis, once validators or certificates have changed.
+    #[n(8)]
+    pub succession: Option<Succession>,
 }
 
 /// A checkpoint that holds the statement, and who signed its root.
@@ -139,7 +142,7 @@ pub struct Trust<F> {
     /// The network.
     pub network: NetworkId,
     /// Its validators.
-    pub validators: ValidatorSet,
+    pub validators: Validators,
     /// The key of a member's certificate, by the certificate's SHA-256.
     pub key_of: F,
 }
@@ -170,8 +173,7 @@ impl Receipt {
         envelope.verify(&key)?;
         self.verify_item(&envelope)?;
         self.verify_inclusion()?;
-        self.finality
-            .verify(trust.network, &trust.validators, self.header.digest())?;
+        trust.validators.verify(&self.header, &self.finality)?;
         for absence in &self.absent {
             absence
                 .proof

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::Genesis;
-use ledger::ids::{Digest, MemberName};
+use ledger::ids::MemberName;
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
@@ -19,7 +19,8 @@ use crate::engine::{
     Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError, Validator,
 };
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
-use crate::outbox::{CannotSign, OutboxConfig, Signer};
+use crate::identity::{Identity, IdentityError};
+use crate::outbox::OutboxConfig;
 
 /// The epoch of the wrapping key that is the root of the records' keys.
 const ROOT_EPOCH: u32 = 1;
@@ -73,6 +74,9 @@ pub enum NodeError {
     /// Consensus does not start.
     #[error(transparent)]
     Engine(#[from] StartError),
+    /// The node cannot speak for its member.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The exchange does not start.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -86,9 +90,10 @@ pub struct Node {
     pub custody: Custody,
     /// The other members.
     pub exchange: Exchange,
+    /// With what this node speaks.
+    pub identity: Identity,
     engine: EngineHandle,
-    gossip: JoinHandle<()>,
-    cosigning: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// A validator's keys in its key store.
@@ -115,21 +120,22 @@ impl std::fmt::Debug for Node {
 impl Node {
     /// Starts a node, which continues where its folder was left.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let certificate = certificate(&config)?;
-        let signer = signer(&config, &certificate);
         let chain = Chain::open(
             config.genesis.clone(),
             &config.directory.join("chain"),
             Arc::clone(&config.clock),
         )?;
+        let now = (&*chain.registry(), chain.tip().time);
+        let identity = Identity::open(config.member.clone(), Arc::clone(&config.keys), now)?;
+        let renewing = tokio::spawn(identity.clone().follow(chain.clone()));
         let engine = Engine::start(engine_config(&config)?, chain.application())?;
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
         let (cosigning, signatures) = (chain.clone(), engine.gossip());
         let cosigner = Cosigner {
             member: config.member.clone(),
-            certificate: signer.certificate,
-            signer: Arc::new(KeyStoreCosigner(Arc::clone(&config.keys))),
+            node: identity.signer(),
+            validator: Arc::new(KeyStoreCosigner(Arc::clone(&config.keys))),
         };
         let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         let custody = Custody::open(
@@ -138,14 +144,14 @@ impl Node {
                 blobs: config.directory.join("blobs"),
                 member: config.member.clone(),
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
-                signer: signer.clone(),
+                signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),
         )?;
         let exchange = Exchange::start(
-            exchange_config(&config, certificate, signer)?,
+            exchange_config(&config, identity.clone())?,
             chain.clone(),
             custody.clone(),
         )
@@ -155,8 +161,8 @@ impl Node {
             custody,
             exchange,
             engine,
-            gossip,
-            cosigning,
+            identity,
+            tasks: [gossip, cosigning, renewing],
         })
     }
 
@@ -172,8 +178,9 @@ impl Node {
 
     /// Stops the node; its folder is free when this returns.
     pub async fn stop(self) -> Result<(), EngineError> {
-        self.gossip.abort();
-        self.cosigning.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
         drop(self.exchange);
         drop(self.custody);
         self.engine.stop().await
@@ -182,10 +189,6 @@ impl Node {
 
 impl CosignerSigner for KeyStoreCosigner {
     type Error = CannotCosign;
-
-    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
-        Ok(self.0.sign(&SecretName::node(), bytes)?)
-    }
 
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
         Ok(self.0.sign(&SecretName::validator(), bytes)?)
@@ -199,26 +202,6 @@ impl CosignerSigner for KeyStoreCosigner {
 impl From<KeyStoreError> for CannotCosign {
     fn from(error: KeyStoreError) -> Self {
         Self::Key(error.to_string())
-    }
-}
-
-fn certificate(config: &NodeConfig) -> Result<Vec<u8>, NodeError> {
-    let members = &config.genesis.members;
-    let own = members.iter().find(|member| member.name == config.member);
-    let own = own.ok_or_else(|| {
-        NodeError::Settings(format!("the genesis has no member `{}`", config.member))
-    })?;
-    Ok(own.node.clone())
-}
-
-fn signer(config: &NodeConfig, certificate: &[u8]) -> Signer {
-    let keys = Arc::clone(&config.keys);
-    Signer {
-        certificate: Digest::of(certificate),
-        sign: Arc::new(move |bytes| {
-            let signature = keys.sign(&SecretName::node(), bytes);
-            signature.map_err(|error| CannotSign(error.to_string()))
-        }),
     }
 }
 
@@ -245,24 +228,16 @@ fn engine_config(config: &NodeConfig) -> Result<EngineConfig, NodeError> {
     Ok(engine)
 }
 
-fn exchange_config(
-    config: &NodeConfig,
-    certificate: Vec<u8>,
-    signer: Signer,
-) -> Result<ExchangeConfig, NodeError> {
-    let mut peers = BTreeMap::new();
-    for member in &config.genesis.members {
-        if member.name != config.member {
-            peers.insert(member.name.clone(), address(config, &member.name)?.exchange);
-        }
-    }
+fn exchange_config(config: &NodeConfig, identity: Identity) -> Result<ExchangeConfig, NodeError> {
+    let others = config.addresses.iter();
+    let others = others.filter(|(member, _)| **member != config.member);
     Ok(ExchangeConfig {
         member: config.member.clone(),
         listen: address(config, &config.member)?.exchange,
-        peers,
-        certificate,
-        private_key: config.keys.pkcs8(&SecretName::node())?,
-        signer,
+        peers: others
+            .map(|(member, address)| (member.clone(), address.exchange))
+            .collect(),
+        identity,
         timeout: config.exchange_timeout,
     })
 }

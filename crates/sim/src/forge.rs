@@ -8,7 +8,7 @@ use ledger::block::{Block, Header, body_of};
 use ledger::checkpoint::{Checkpoint, CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::genesis::{Genesis, Member, PublicKey, Signatory};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
@@ -223,7 +223,12 @@ impl Forge {
         let mut note = SignedCheckpoint::unsigned(Checkpoint::of(network, self.log.size(), root));
         let mut signatures = Vec::new();
         for seat in self.seats.iter().take(signers) {
-            let keys = CosignerKeys::of(network, &seat.name, public(&seat.validator), None)?;
+            let signatory = Signatory {
+                member: seat.name.clone(),
+                vote: public(&seat.validator),
+                cosigner: None,
+            };
+            let keys = CosignerKeys::of(network, &signatory)?;
             for (key, seconds) in [(&keys.log, 0), (&keys.ed25519, SIGNED_AT)] {
                 let message = key.message(&note.checkpoint, seconds)?;
                 note.add(key, seconds, &seat.validator.sign(&message).to_bytes());
@@ -267,6 +272,7 @@ impl Forge {
                 header: newest.block.header.clone(),
                 finality: newest.finality.clone(),
                 absent: absent.iter().map(prove).collect::<Result<_, _>>()?,
+                succession: None,
                 cosigned: None,
             });
         }

@@ -33,49 +33,49 @@ fn statement(forge: &Forge, item: &Item, signers: usize) -> Vec<u8> {
 #[test]
 fn p10_a_transparent_statement_needs_receipts_of_a_quorum() {
     let (forge, items) = ledger(1);
-    let genesis = forge.genesis();
-    assert!(receipt::check(&statement(&forge, &items[0], 3), genesis).is_ok());
-    let few = receipt::check(&statement(&forge, &items[0], 2), genesis);
+    let pinned = &pinned(forge.genesis());
+    assert!(receipt::check(&statement(&forge, &items[0], 3), pinned).is_ok());
+    let few = receipt::check(&statement(&forge, &items[0], 2), pinned);
     assert_eq!(few.unwrap_err().name, "receipt-quorum");
-    let none = receipt::check(&statement(&forge, &items[0], 0), genesis);
+    let none = receipt::check(&statement(&forge, &items[0], 0), pinned);
     assert_eq!(none.unwrap_err().name, "receipt-missing");
     let item_receipt = forge.receipt(&items[0], &[]).unwrap().encode();
-    assert!(receipt::check(&item_receipt, genesis).is_ok());
+    assert!(receipt::check(&item_receipt, pinned).is_ok());
     let bytes = statement(&forge, &items[0], 3);
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        assert!(receipt::check(&changed, genesis).is_err(), "byte {at}");
+        assert!(receipt::check(&changed, pinned).is_err(), "byte {at}");
     }
 }
 
 #[test]
 fn p8_a_checkpoint_needs_what_its_policy_asks() {
     let (forge, _) = ledger(1);
-    let quorum = policy(None, forge.genesis()).unwrap();
+    let quorum = policy(None, &pinned(forge.genesis())).unwrap();
     assert!(check(&note(&forge, 3), &quorum).is_ok());
     let name = |note: &[u8], policy| check(note, policy).unwrap_err().name;
     assert_eq!(name(&note(&forge, 2), &quorum), "checkpoint-quorum");
     assert_eq!(name(&note(&forge, 0), &quorum), "checkpoint");
     let all = quorum.to_string().replace("Validators 3", "Validators all");
-    let all = policy(Some(&all), forge.genesis()).unwrap();
+    let all = policy(Some(&all), &pinned(forge.genesis())).unwrap();
     assert_eq!(name(&note(&forge, 3), &all), "checkpoint-quorum");
     assert!(check(&note(&forge, 4), &all).is_ok());
-    let wrong = policy(Some("quorum some\n"), forge.genesis());
+    let wrong = policy(Some("quorum some\n"), &pinned(forge.genesis()));
     assert_eq!(wrong.unwrap_err().name, "policy");
 }
 
 #[test]
 fn p3_a_log_continues_its_past_or_its_signers_are_named() {
     let (forge, _) = ledger(3);
-    let genesis = forge.genesis();
-    let quorum = policy(None, genesis).unwrap();
+    let pinned = &pinned(forge.genesis());
+    let quorum = policy(None, pinned).unwrap();
     let (older, newer) = (note(&ledger(2).0, 4), note(&forge, 4));
     let (_, signatures) = forge.checkpoint(1, None).unwrap();
     let path = prove_consistency(4, 6, forge.log()).unwrap();
     let receipt = signatures[0].receipt(&Proof::Consistency(path));
     let compare = |older: &[u8], newer: &[u8], receipt: Option<&[u8]>| {
-        consistency((older, newer), receipt, (&quorum, genesis))
+        consistency((older, newer), receipt, (&quorum, pinned))
     };
     assert!(compare(&older, &newer, Some(&receipt)).is_ok());
     assert!(
@@ -108,12 +108,12 @@ fn p3_a_log_continues_its_past_or_its_signers_are_named() {
 #[test]
 fn p3_two_signatures_that_contradict_each_other_convict_their_signer() {
     let (forge, items) = ledger(1);
-    let genesis = forge.genesis();
+    let pinned = &pinned(forge.genesis());
     let file = |name: &str, bytes| (name.to_owned(), bytes);
     let other: SignedCheckpoint = forge.checkpoint(1, Some(Digest([9; 32]))).unwrap().0;
     let other = other.encode().unwrap();
     let convicted = |evidence: &[(String, Vec<u8>)]| {
-        let facts = fault::check(evidence, genesis).map_err(|failure| failure.name)?;
+        let facts = fault::check(evidence, pinned).map_err(|failure| failure.name)?;
         let convicted = facts.into_iter().find(|(name, _)| *name == "convicted");
         Ok::<_, &str>(convicted.unwrap().1)
     };

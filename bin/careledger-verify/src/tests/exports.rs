@@ -1,7 +1,6 @@
 use std::sync::LazyLock;
 
 use contracts::descriptor::Descriptor;
-use ledger::genesis::Genesis;
 use ledger::ids::{BlockTime, Height};
 use ledger::log::InclusionPath;
 use ledger::statement::SubmittedStatement;
@@ -9,12 +8,17 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::export::check;
+use crate::failure::Failure;
+use crate::outcome::Facts;
 
 struct Fixture {
     genesis: Genesis,
     forge: Forge,
     export: Export,
+}
+
+fn check(bytes: &[u8], genesis: &Genesis, latest: bool) -> Result<Facts, Failure> {
+    crate::export::check(bytes, &pinned(genesis), latest)
 }
 
 /// An export of the second and latest of two versions.

@@ -1,7 +1,6 @@
 use std::sync::LazyLock;
 
 use ledger::dump;
-use ledger::genesis::Genesis;
 use ledger::ids::{BlockTime, Digest};
 use ledger::state::StateRoot;
 use proptest::prelude::*;

@@ -13,7 +13,7 @@ use gateway::auth::{SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
 use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
-use ledger::ids::{Digest, MemberName};
+use ledger::ids::MemberName;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
@@ -123,14 +123,6 @@ fn milliseconds() -> Clock {
 }
 
 fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Result<Gateway> {
-    let certificate = node
-        .chain
-        .genesis()
-        .members
-        .iter()
-        .find(|member| member.name.as_str() == file.member)
-        .map(|member| Digest::of(&member.node))
-        .context("the genesis does not name this member")?;
     let (chain, custody) = (node.chain.clone(), node.custody.clone());
     Ok(Gateway::new(GatewayParts {
         base_url: file.base_url.clone(),
@@ -138,7 +130,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
             member: member(&file.member)?,
             network: node.chain.network(),
             hpke_key: keys.hpke_public_key(&SecretName::exchange())?.0,
-            certificate,
+            certificate: node.identity.certificate(),
             has_test_clock: false,
         },
         custody: node.custody.clone(),

@@ -92,7 +92,8 @@ fn checked(
     let receipt = match part(entry, "receipt") {
         None => None,
         Some(bytes) => {
-            let recorded = Receipt::decode(&bytes)?.verify(&view.trust()?)?;
+            let receipt = Receipt::decode(&bytes)?;
+            let recorded = receipt.verify(&view.trust(receipt.succession.as_ref())?)?;
             let digest = Digest::of(&descriptor);
             anyhow::ensure!(
                 recorded.member.as_str() == member

@@ -9,12 +9,12 @@ mod store;
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName, NetworkId};
 use ledger::receipt::Trust;
 use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
+use ledger::succession::Succession;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -94,17 +94,10 @@ impl View {
     /// What receipts are checked against.
     pub(crate) fn trust(
         &self,
+        succession: Option<&Succession>,
     ) -> anyhow::Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>>
     {
-        let registry = Registry::from_genesis(&self.genesis)?;
-        Ok(Trust {
-            network: self.genesis.network(),
-            validators: self.genesis.validators(),
-            key_of: move |member: &MemberName, thumbprint| {
-                let certificate = registry.certificate(member, thumbprint).ok()?;
-                Some(certificate.key)
-            },
-        })
+        Ok(contracts::trust::trust(&self.genesis, succession)?)
     }
 }
 

@@ -12,7 +12,7 @@ use ledger::checkpoint::{Checkpoint, CosignerKeys, SignedCheckpoint};
 use ledger::codec;
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, PublicKey, ValidatorSet};
+use ledger::genesis::{Genesis, PublicKey, Signatory, ValidatorSet};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::log::{self, Empty, LogAppend};
@@ -198,6 +198,7 @@ impl Example {
             finality: self.finality(),
             absent: vec![Absence { tag: next, proof }],
             cosigned: Some(self.cosigned()),
+            succession: None,
         }
     }
 
@@ -214,8 +215,12 @@ impl Example {
 
     /// The log's checkpoint, signed by the validator as the log and as a cosigner.
     fn checkpoint(&self) -> (SignedCheckpoint, CosignerKeys) {
-        let validator = PublicKey(VerificationKey::from(&self.validator).into());
-        let keys = CosignerKeys::of(self.network, &self.member, validator, None).unwrap();
+        let signatory = Signatory {
+            member: self.member.clone(),
+            vote: PublicKey(VerificationKey::from(&self.validator).into()),
+            cosigner: None,
+        };
+        let keys = CosignerKeys::of(self.network, &signatory).unwrap();
         let checkpoint = Checkpoint::of(self.network, 1, self.log().root(&Empty).unwrap());
         let mut note = SignedCheckpoint::unsigned(checkpoint);
         for (key, seconds) in [(&keys.log, 0), (&keys.ed25519, SIGNED_AT)] {

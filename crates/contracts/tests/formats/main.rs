@@ -69,7 +69,7 @@ fn the_documented_export_verifies() {
     let example = Example::new();
     let trust = Trust {
         network: example.network,
-        validators: example.validators.clone(),
+        validators: example.validators.clone().into(),
         key_of: |member: &ledger::ids::MemberName, certificate| {
             (*member == example.member && certificate == example.certificate)
                 .then(|| ed25519_zebra::VerificationKey::from(&example.node))

@@ -22,7 +22,8 @@ pub(crate) fn statement(site: &Site, member: &str, id: u8, items: Vec<Item>) -> 
     let member: MemberName = member.parse().unwrap();
     let height = Height(Anchor::tip(&site.ledger).height.0 + 10);
     let frame = (site.network(), StatementId([id; 16]), height);
-    SubmittedStatement::sign_items((&member, signer.certificate), frame, items, &*signer.sign)
+    let speaker = signer.speaker();
+    SubmittedStatement::sign_items((&member, speaker.certificate), frame, items, &*speaker.sign)
         .unwrap()
 }
 

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use super::{
     Checkpoint, CheckpointError, KeyError, KeyKind, SignedCheckpoint, VerifierKey, origin,
 };
-use crate::genesis::{MlDsa44Key, PublicKey};
+use crate::genesis::Signatory;
 use crate::ids::{Digest, MemberName, NetworkId};
 use crate::scitt::RootSignature;
 
@@ -51,8 +51,6 @@ pub struct CosignerKeys {
 pub trait CosignerSigner {
     /// Why a key cannot sign.
     type Error;
-    /// By the key of the node's certificate.
-    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], Self::Error>;
     /// By the validator's Ed25519 key.
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], Self::Error>;
     /// By the validator's ML-DSA-44 key.
@@ -71,15 +69,11 @@ pub enum CosignatureError {
 }
 
 impl CosignerKeys {
-    /// The keys of `member`'s validator.
-    pub fn of(
-        network: NetworkId,
-        member: &MemberName,
-        validator: PublicKey,
-        ml_dsa_44: Option<&MlDsa44Key>,
-    ) -> Result<Self, KeyError> {
-        let origin = origin(network);
-        let name = format!("{origin}/{member}");
+    /// The keys of a validator.
+    pub fn of(network: NetworkId, signatory: &Signatory) -> Result<Self, KeyError> {
+        let (origin, validator) = (origin(network), signatory.vote);
+        let name = format!("{origin}/{}", signatory.member);
+        let ml_dsa_44 = signatory.cosigner.as_ref();
         let ml_dsa_44 =
             ml_dsa_44.map(|key| VerifierKey::new(&name, KeyKind::MlDsa44, key.as_bytes()));
         Ok(Self {
@@ -92,8 +86,14 @@ impl CosignerKeys {
 
 impl Cosignature {
     /// Signs a checkpoint of the log; `timestamp` is in seconds since 1970.
+    ///
+    /// The node signs the root for receipts, by the key of its certificate; the validator signs the checkpoint.
     pub fn sign<S>(
-        (member, certificate): (&MemberName, Digest),
+        (member, certificate, sign_receipt): (
+            &MemberName,
+            Digest,
+            impl FnOnce(&[u8]) -> Result<[u8; 64], S::Error>,
+        ),
         keys: &CosignerKeys,
         checkpoint: &Checkpoint,
         timestamp: u64,
@@ -110,9 +110,7 @@ impl Cosignature {
         Ok(Self {
             size: checkpoint.size,
             root: checkpoint.root,
-            receipt: RootSignature::sign((member, certificate), checkpoint.root, |bytes| {
-                signer.sign_receipt(bytes)
-            })?,
+            receipt: RootSignature::sign((member, certificate), checkpoint.root, sign_receipt)?,
             timestamp,
             log: signer
                 .sign_ed25519(&keys.log.message(checkpoint, 0)?)?

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{CheckpointError, CosignerKeys, KeyError, KeyKind, SignedCheckpoint, VerifierKey};
-use crate::genesis::Genesis;
+use crate::genesis::{Signatory, ValidatorSet};
+use crate::ids::NetworkId;
 
 /// Names and groups that a policy may define.
 const DEFINITIONS_MAX: usize = 1_024;
@@ -103,24 +104,24 @@ pub enum PolicyViolation {
 
 impl Policy {
     /// What a network's own validators amount to: any of them as the log, a quorum of them as witnesses.
-    pub fn of_genesis(genesis: &Genesis) -> Result<Self, KeyError> {
+    pub fn of_validators(network: NetworkId, signatories: &[Signatory]) -> Result<Self, KeyError> {
         let mut logs = Vec::new();
         let mut witnesses = BTreeMap::new();
-        for member in &genesis.members {
-            let Some(validator) = member.validator else {
-                continue;
-            };
-            let cosigner = member.cosigner.as_ref();
-            let keys = CosignerKeys::of(genesis.network(), &member.name, validator, cosigner)?;
+        for signatory in signatories {
+            let keys = CosignerKeys::of(network, signatory)?;
             logs.push(keys.log);
             let strongest = keys.ml_dsa_44.unwrap_or(keys.ed25519);
-            witnesses.insert(member.name.to_string(), strongest);
+            witnesses.insert(signatory.member.to_string(), strongest);
         }
+        let keys = signatories.iter().map(|signatory| signatory.vote);
+        let validators = ValidatorSet {
+            keys: keys.collect(),
+        };
         Ok(Self {
             logs,
             groups: vec![Group {
                 name: VALIDATORS.to_owned(),
-                threshold: genesis.validators().quorum(),
+                threshold: validators.quorum(),
                 members: witnesses.keys().cloned().collect(),
             }],
             witnesses,

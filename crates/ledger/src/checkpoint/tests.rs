@@ -5,7 +5,7 @@ use signed_note::{StandardVerifier, VerifierList};
 
 use super::policy::{Policy, PolicyRule, PolicyViolation};
 use super::*;
-use crate::genesis::{MlDsa44Key, PublicKey};
+use crate::genesis::{MlDsa44Key, PublicKey, Signatory};
 
 const NETWORK: NetworkId = NetworkId(Digest([1; 32]));
 
@@ -27,24 +27,18 @@ impl Keys {
     }
 
     fn cosigner(&self, member: &str) -> CosignerKeys {
-        let ml_dsa_44 = MlDsa44Key::from_bytes(self.ml_dsa_44.public_key().as_ref().to_vec());
-        let validator = PublicKey(self.public().into());
-        CosignerKeys::of(
-            NETWORK,
-            &member.parse().unwrap(),
-            validator,
-            Some(&ml_dsa_44),
-        )
-        .unwrap()
+        let ml_dsa_44 = self.ml_dsa_44.public_key().as_ref().to_vec();
+        let signatory = Signatory {
+            member: member.parse().unwrap(),
+            vote: PublicKey(self.public().into()),
+            cosigner: Some(MlDsa44Key::from_bytes(ml_dsa_44)),
+        };
+        CosignerKeys::of(NETWORK, &signatory).unwrap()
     }
 }
 
 impl CosignerSigner for Keys {
     type Error = CheckpointError;
-
-    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CheckpointError> {
-        Ok(self.ed25519.sign(bytes).to_bytes())
-    }
 
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CheckpointError> {
         Ok(self.ed25519.sign(bytes).to_bytes())
@@ -65,6 +59,8 @@ fn cosignature(member: &str, seed: u8, size: u64) -> (Cosignature, CosignerKeys)
     let keys = Keys::of(seed);
     let cosigner = keys.cosigner(member);
     let signer = (&member.parse().unwrap(), Digest([seed; 32]));
+    let sign = |bytes: &[u8]| Ok(keys.ed25519.sign(bytes).to_bytes());
+    let signer = (signer.0, signer.1, sign);
     let signed = Cosignature::sign(signer, &cosigner, &checkpoint(size), 1_700_000_000, &keys);
     (signed.unwrap(), cosigner)
 }

@@ -241,16 +241,12 @@ impl Checkpoints {
 impl Cosigners {
     /// The validators of the epoch of `height`.
     fn at(network: NetworkId, registry: &Registry, height: Height) -> Result<Self, KeyError> {
-        let validators = registry.validators(registry.rules().epoch_of(height));
-        let seats = validators
-            .keys
-            .iter()
-            .filter_map(|key| registry.validator_keys(*key));
-        let keys = seats.map(|(member, keys)| {
-            let post_quantum = keys.cosigner.as_ref();
-            let keys = CosignerKeys::of(network, member, keys.vote, post_quantum)?;
-            Ok((member.clone(), keys))
-        });
+        let epoch = registry.rules().epoch_of(height);
+        let validators = registry.validators(epoch);
+        let signatories = registry.signatories(epoch);
+        let keys = signatories
+            .into_iter()
+            .map(|one| Ok((one.member.clone(), CosignerKeys::of(network, &one)?)));
         Ok(Self {
             validators: validators.clone(),
             keys: keys.collect::<Result<_, KeyError>>()?,

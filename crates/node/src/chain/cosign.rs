@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ledger::checkpoint::{Checkpoint, CheckpointError, Cosignature, CosignerSigner};
-use ledger::ids::{Digest, MemberName};
+use ledger::ids::MemberName;
 
 use super::Inner;
 use super::checkpoints::{Newest, Taken};
 use super::gossip::Frame;
 use crate::engine::{Gossip, GossipError};
+use crate::outbox::Signer;
 
 /// How often signatures go out again while some validator's are missing: frames may be lost.
 const REPEAT: Duration = Duration::from_secs(2);
@@ -31,10 +32,10 @@ pub enum CannotCosign {
 pub struct Cosigner {
     /// The member.
     pub member: MemberName,
-    /// SHA-256 of the node's certificate.
-    pub certificate: Digest,
-    /// Signs with its keys.
-    pub signer: Arc<dyn CosignerSigner<Error = CannotCosign> + Send + Sync>,
+    /// Signs receipts, as the member's node.
+    pub node: Signer,
+    /// Signs checkpoints, as its validator.
+    pub validator: Arc<dyn CosignerSigner<Error = CannotCosign> + Send + Sync>,
 }
 
 impl std::fmt::Debug for Cosigner {
@@ -84,9 +85,14 @@ fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
 fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
     let keys = chain.checkpoints.keys(&cosigner.member, at.size)?;
     let checkpoint = Checkpoint::of(chain.network, at.size, at.root);
-    let signer = (&cosigner.member, cosigner.certificate);
+    let node = cosigner.node.speaker();
+    let sign_receipt = |bytes: &[u8]| {
+        let signature = (node.sign)(bytes);
+        signature.map_err(|error| CannotCosign::Key(error.to_string()))
+    };
+    let node = (&cosigner.member, node.certificate, sign_receipt);
     let seconds = (chain.clock)() / 1_000;
-    let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.signer);
+    let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator);
     signed
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
         .ok()

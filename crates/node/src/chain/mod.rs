@@ -16,6 +16,7 @@ mod public_log;
 mod receipts;
 mod rows;
 mod store;
+mod succession;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -40,6 +40,10 @@ impl Chain {
             .ok_or(StoreError::Damaged("block"))?;
         let statement = ledger::statement::SubmittedStatement::decode(&bytes)
             .map_err(|_| StoreError::Damaged("statement"))?;
+        let cosigned = self.cosigned(position.statement)?;
+        let cosigners = cosigned.iter().flat_map(|one| &one.signatures);
+        let mut signers = vec![(statement.member(), statement.certificate())];
+        signers.extend(cosigners.map(|one| (&one.member, one.certificate)));
         let item = statement.items().get(usize::from(position.item));
         let absence = |tag: &Tag| {
             let key = StateKey::of_tag(statement.member(), *tag);
@@ -61,9 +65,10 @@ impl Chain {
                 .iter()
                 .filter_map(absence)
                 .collect::<Result<_, _>>()?,
-            header: block.header,
             finality,
-            cosigned: self.cosigned(position.statement)?,
+            succession: self.succession_for(&block.header, &signers)?,
+            cosigned,
+            header: block.header,
         }))
     }
 }

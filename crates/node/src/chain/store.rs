@@ -59,13 +59,16 @@ pub struct Tip {
     pub state_root: StateRoot,
 }
 
-/// A block's header, and how often the state had changed with it.
+/// A block's header, and how often state and registry had changed with it.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(super) struct StoredBlock {
     #[n(0)]
     pub(super) header: Header,
     #[n(1)]
     pub(super) changes: u64,
+    /// Of the registry, after the block.
+    #[n(2)]
+    pub(super) revision: u64,
 }
 
 /// Where a statement's item stands.
@@ -181,6 +184,12 @@ impl Store {
             .transpose()
     }
 
+    /// A revision of the registry and its bytes; `None` for the first, which the genesis says.
+    pub(super) fn registry_at(&self, revision: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let row = self.0.get(Keyspace::Registry, &key(revision))?;
+        Ok(row.map(|row| (revision, row.to_vec())))
+    }
+
     /// Writes a final block and everything that follows from it, durably and at once.
     pub(super) fn apply(
         &self,
@@ -193,6 +202,7 @@ impl Store {
         let stored = StoredBlock {
             header: block.header.clone(),
             changes: block.changes,
+            revision: block.registry.revision(),
         };
         batch.insert(Keyspace::Blocks, &height, &codec::encode(&stored));
         if let Some(certificate) = certificate {

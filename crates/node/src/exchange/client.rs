@@ -1,6 +1,9 @@
 //! Calling another member.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ledger::codec;
 use ledger::ids::MemberName;
@@ -8,12 +11,26 @@ use minicbor::{Decode, Encode};
 use reqwest::Url;
 
 use super::message::MESSAGE_BYTES_MAX;
-use super::tls::{self, Identity, Peers};
+use super::tls::{self, Peers};
 use super::{ExchangeConfig, ExchangeError};
+use crate::identity::Identity;
 
 /// Connections to the other members, each of which talks to that member alone.
 pub(super) struct Client {
-    peers: BTreeMap<MemberName, (Url, reqwest::Client)>,
+    own: MemberName,
+    identity: Identity,
+    peers: Peers,
+    addresses: BTreeMap<MemberName, SocketAddr>,
+    timeout: Duration,
+    opened: Mutex<BTreeMap<MemberName, Line>>,
+}
+
+/// The way to one member.
+#[derive(Clone)]
+struct Line {
+    address: SocketAddr,
+    url: Url,
+    client: reqwest::Client,
 }
 
 /// Why another member's answer is not there. Never holds what was asked or answered.
@@ -27,33 +44,30 @@ pub(super) enum CallError {
     Refused(u16),
     #[error("the answer is malformed")]
     Malformed,
+    #[error(transparent)]
+    NoLine(#[from] ExchangeError),
 }
 
 impl Client {
-    pub(super) fn new(
-        identity: &Identity,
-        peers: &Peers,
-        config: &ExchangeConfig,
-    ) -> Result<Self, ExchangeError> {
-        let mut clients = BTreeMap::new();
-        for (member, address) in &config.peers {
-            let client = reqwest::Client::builder()
-                .tls_backend_preconfigured(tls::client(identity, peers, member)?)
-                .https_only(true)
-                .no_proxy()
-                .connect_timeout(config.timeout)
-                .timeout(config.timeout)
-                .build()?;
-            let Ok(url) = Url::parse(&format!("https://{address}/exchange/")) else {
-                continue;
-            };
-            clients.insert(member.clone(), (url, client));
+    pub(super) fn new(peers: Peers, config: &ExchangeConfig) -> Self {
+        Self {
+            own: config.member.clone(),
+            identity: config.identity.clone(),
+            peers,
+            addresses: config.peers.clone(),
+            timeout: config.timeout,
+            opened: Mutex::default(),
         }
-        Ok(Self { peers: clients })
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = &MemberName> {
-        self.peers.keys()
+    /// The other members that are heard and whose exchange is known.
+    pub(super) fn members(&self) -> Vec<MemberName> {
+        let registry = self.peers.registry();
+        let others = registry.members().filter(|member| **member != self.own);
+        others
+            .filter(|member| self.address(member).is_some())
+            .cloned()
+            .collect()
     }
 
     /// Sends a message and reads the answer.
@@ -67,15 +81,54 @@ impl Client {
         Q: Encode<()> + Sync,
         A: for<'b> Decode<'b, ()> + Encode<()>,
     {
-        let (url, client) = self.peers.get(member).ok_or(CallError::NoSuchPeer)?;
-        let url = url.join(path).map_err(|_| CallError::NoSuchPeer)?;
-        let request = client.post(url).body(codec::encode(message));
+        let line = self.line(member)?;
+        let url = line.url.join(path).map_err(|_| CallError::NoSuchPeer)?;
+        let request = line.client.post(url).body(codec::encode(message));
         let answer = request.send().await.map_err(|_| CallError::Unreachable)?;
         if !answer.status().is_success() {
             return Err(CallError::Refused(answer.status().as_u16()));
         }
         let bytes = limited(answer).await?;
         codec::decode("answer", &bytes).map_err(|_| CallError::Malformed)
+    }
+
+    /// The way to `member`, opened anew if it has moved.
+    fn line(&self, member: &MemberName) -> Result<Line, CallError> {
+        let address = self.address(member).ok_or(CallError::NoSuchPeer)?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = opened.get(member).filter(|line| line.address == address) {
+            return Ok(line.clone());
+        }
+        let url = Url::parse(&format!("https://{address}/exchange/"));
+        let line = Line {
+            address,
+            url: url.map_err(|_| CallError::NoSuchPeer)?,
+            client: self.connect(member)?,
+        };
+        opened.insert(member.clone(), line.clone());
+        Ok(line)
+    }
+
+    fn connect(&self, member: &MemberName) -> Result<reqwest::Client, ExchangeError> {
+        let tls = tls::client(&self.identity, &self.peers, member)?;
+        Ok(reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .no_proxy()
+            .connect_timeout(self.timeout)
+            .timeout(self.timeout)
+            .build()?)
+    }
+
+    /// What the member has said on the ledger, or else what this node was started with; nothing if it is not heard.
+    fn address(&self, member: &MemberName) -> Option<SocketAddr> {
+        let registry = self.peers.registry();
+        if !registry.members().any(|heard| heard == member) {
+            return None;
+        }
+        let said = registry.seat(member)?.endpoints.as_ref();
+        let said = said.and_then(|endpoints| endpoints.exchange.parse().ok());
+        said.or_else(|| self.addresses.get(member).copied())
     }
 }
 

@@ -126,7 +126,7 @@ fn indexes(
         let (Branch::Index(member) | Branch::Restricted(member)) = branch else {
             continue;
         };
-        if parts.client.members().any(|peer| *peer == member) {
+        if parts.client.members().contains(&member) {
             indexes.entry(member).or_default().push(key);
         }
     }

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::Chain;
 use crate::custody::{Custody, CustodyError};
+use crate::identity::Identity;
 use crate::outbox::Signer;
 
 pub use collect::Elsewhere;
@@ -34,14 +35,10 @@ pub struct ExchangeConfig {
     pub member: MemberName,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where the other members' exchanges listen.
+    /// Where other members' exchanges listen, unless they have said otherwise on the ledger.
     pub peers: BTreeMap<MemberName, SocketAddr>,
-    /// The node's certificate, DER.
-    pub certificate: Vec<u8>,
-    /// The certificate's private key, PKCS #8.
-    pub private_key: zeroize::Zeroizing<Vec<u8>>,
-    /// Signs requests, with the same key.
-    pub signer: Signer,
+    /// The node's certificate and key: for connections, and to sign requests.
+    pub identity: Identity,
     /// How long another member may take to answer.
     pub timeout: Duration,
 }
@@ -119,9 +116,8 @@ impl Exchange {
         custody: Custody,
     ) -> Result<Self, ExchangeError> {
         let peers = tls::Peers::new(chain.clone());
-        let identity = tls::Identity::new(&config.certificate, &config.private_key);
-        let acceptor = tls::server(&identity, &peers)?;
-        let client = client::Client::new(&identity, &peers, &config)?;
+        let acceptor = tls::server(&config.identity, &peers)?;
+        let client = client::Client::new(peers, &config);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|error| ExchangeError::Listen(config.listen, error))?;
@@ -130,7 +126,7 @@ impl Exchange {
             chain,
             custody,
             client,
-            signer: config.signer,
+            signer: config.identity.signer(),
             timeout: config.timeout,
             answered: Answered::default(),
         });

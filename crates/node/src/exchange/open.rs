@@ -204,10 +204,11 @@ async fn await_consents(parts: &Parts, documents: &[Tag]) -> Result<(), Refusal>
 
 fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError> {
     let request = codec::encode(request);
-    let signature = (parts.signer.sign)(&SignedRequest::input(&request));
+    let speaker = parts.signer.speaker();
+    let signature = (speaker.sign)(&SignedRequest::input(&request));
     let signature = signature.map_err(|_| unavailable("the key store"))?;
     Ok(SignedRequest {
-        certificate: parts.signer.certificate,
+        certificate: speaker.certificate,
         request,
         signature,
     })

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use contracts::membership::Registry;
 use ledger::ids::{Digest, MemberName};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
@@ -14,6 +15,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::chain::Chain;
+use crate::identity::Identity;
 
 /// Who is known: the members whose certificates the ledger holds, at the time of its last block.
 #[derive(Clone)]
@@ -32,25 +34,6 @@ impl std::fmt::Debug for Peers {
     }
 }
 
-/// This node's certificate and its key.
-pub(super) struct Identity {
-    certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-}
-
-impl Identity {
-    pub(super) fn new(certificate: &[u8], private_key: &[u8]) -> Self {
-        Self {
-            certificate: CertificateDer::from(certificate.to_vec()),
-            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key.to_vec())),
-        }
-    }
-
-    fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.certificate.clone()]
-    }
-}
-
 impl Peers {
     pub(super) fn new(chain: Chain) -> Self {
         Self {
@@ -65,6 +48,10 @@ impl Peers {
             expected: Some(member.clone()),
             ..self.clone()
         }
+    }
+
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        self.chain.registry()
     }
 
     /// The member that holds this certificate now.
@@ -166,7 +153,7 @@ pub(super) fn server(identity: &Identity, peers: &Peers) -> Result<TlsAcceptor, 
     let config = ServerConfig::builder_with_provider(Arc::clone(&peers.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(peers.clone()))
-        .with_single_cert(identity.chain(), identity.key.clone_key())?;
+        .with_cert_resolver(Arc::new(identity.clone()));
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -176,9 +163,10 @@ pub(super) fn client(
     peers: &Peers,
     member: &MemberName,
 ) -> Result<ClientConfig, Error> {
-    ClientConfig::builder_with_provider(Arc::clone(&peers.provider))
+    let config = ClientConfig::builder_with_provider(Arc::clone(&peers.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(peers.only(member)))
-        .with_client_auth_cert(identity.chain(), identity.key.clone_key())
+        .with_client_cert_resolver(Arc::new(identity.clone()));
+    Ok(config)
 }

@@ -166,11 +166,12 @@ impl Delivery {
         let id = StatementId(rand::rng().random());
         let height = self.anchor.tip().height.0;
         let expires_at = Height(height.saturating_add(self.config.lifetime_heights));
+        let speaker = self.signer.speaker();
         SubmittedStatement::sign_items(
-            (&self.member, self.signer.certificate),
+            (&self.member, speaker.certificate),
             (self.anchor.network(), id, expires_at),
             items,
-            |bytes| (self.signer.sign)(bytes),
+            |bytes| (speaker.sign)(bytes),
         )
     }
 

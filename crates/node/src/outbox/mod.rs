@@ -48,12 +48,16 @@ pub struct OutboxStatus {
     pub stopped: usize,
 }
 
-/// What signs this member's statements.
+/// What signs this member's statements: asked each time, for certificates are renewed.
 #[derive(Clone)]
-pub struct Signer {
+pub struct Signer(Arc<dyn Fn() -> Speaker + Send + Sync>);
+
+/// A certificate, and the key that it names.
+#[derive(Clone)]
+pub struct Speaker {
     /// SHA-256 of the node's certificate.
     pub certificate: Digest,
-    /// The Ed25519 signature of the bytes, by the node's key.
+    /// The Ed25519 signature of the bytes, by the certificate's key.
     pub sign: SignBytes,
 }
 
@@ -65,9 +69,34 @@ pub type SignBytes = Arc<dyn Fn(&[u8]) -> Result<[u8; 64], CannotSign> + Send + 
 #[error("the key store does not sign: {0}")]
 pub struct CannotSign(pub String);
 
+impl Signer {
+    /// A signer that asks who speaks.
+    pub fn following(speaker: impl Fn() -> Speaker + Send + Sync + 'static) -> Self {
+        Self(Arc::new(speaker))
+    }
+
+    /// Who speaks now.
+    pub fn speaker(&self) -> Speaker {
+        (self.0)()
+    }
+}
+
+impl From<Speaker> for Signer {
+    /// Always the same.
+    fn from(speaker: Speaker) -> Self {
+        Self::following(move || speaker.clone())
+    }
+}
+
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer")
+        f.debug_tuple("Signer").field(&self.speaker()).finish()
+    }
+}
+
+impl std::fmt::Debug for Speaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Speaker")
             .field("certificate", &self.certificate)
             .finish_non_exhaustive()
     }

@@ -137,6 +137,13 @@ impl KeyStore for FileKeyStore {
         })
     }
 
+    fn refresh(&self) -> Result<(), KeyStoreError> {
+        let secrets = self.key().decode(&read(&self.0.path)?)?;
+        let entries = self.0.entries.write();
+        *entries.unwrap_or_else(PoisonError::into_inner) = ready(secrets);
+        Ok(())
+    }
+
     fn names(&self) -> Vec<SecretName> {
         self.entries().keys().cloned().collect()
     }

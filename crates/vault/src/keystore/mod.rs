@@ -32,6 +32,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// Destroys a secret, durably before it returns.
     fn destroy(&self, name: &SecretName) -> Result<(), KeyStoreError>;
 
+    /// Sees what other processes have changed since the store was opened.
+    fn refresh(&self) -> Result<(), KeyStoreError>;
+
     /// The names of the secrets, in order.
     fn names(&self) -> Vec<SecretName>;
 

@@ -22,6 +22,26 @@ impl SecretName {
         Self("node".to_owned())
     }
 
+    /// A later key of the node: the first is [`Self::node`], the second has the number 2.
+    pub fn later_node(number: u32) -> Self {
+        Self(format!("node/{number}"))
+    }
+
+    /// Whether it is a key of the node, the first or a later one.
+    pub fn is_of_node(&self) -> bool {
+        *self == Self::node() || self.0.starts_with("node/")
+    }
+
+    /// A later key of the validator: the first is [`Self::validator`], the second has the number 2.
+    pub fn later_validator(number: u32) -> Self {
+        Self(format!("validator/{number}"))
+    }
+
+    /// Its cosigning key.
+    pub fn later_cosigner(number: u32) -> Self {
+        Self(format!("cosigner/{number}"))
+    }
+
     /// The Ed25519 key of the member's certificate authority.
     pub fn member_ca() -> Self {
         Self("member-ca".to_owned())

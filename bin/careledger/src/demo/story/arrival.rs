@@ -65,7 +65,11 @@ impl Story {
                 let bytes = fetch(client, &format!("{}/_history/1", record.reference)).await;
                 let context = || format!("the receipt of a {} at {}", record.kind(), record.member);
                 let export = Export::decode(&bytes.with_context(context)?)?;
-                let verified = verify(&export, &self.view.trust()?).with_context(context)?;
+                let verified = verify(
+                    &export,
+                    &self.view.trust(export.receipt.succession.as_ref())?,
+                )
+                .with_context(context)?;
                 anyhow::ensure!(
                     verified.member.as_str() == record.member
                         && format!("{}/{}", verified.resource_type, verified.id)

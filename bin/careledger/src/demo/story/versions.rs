@@ -82,7 +82,10 @@ impl Story {
     ) -> anyhow::Result<Link> {
         let bytes = fetch(client, &format!("{reference}/_history/{version}")).await?;
         let export = Export::decode(&bytes)?;
-        let verified = verify(&export, &self.view.trust()?)?;
+        let verified = verify(
+            &export,
+            &self.view.trust(export.receipt.succession.as_ref())?,
+        )?;
         anyhow::ensure!(
             verified.version == version,
             "the receipt is of another version"

@@ -22,7 +22,7 @@ use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::SubmittedStatement;
 use node::chain::{Position, PublicLog, StoreError, SubmitError, Tip};
 use node::custody::Anchor;
-use node::outbox::Signer;
+use node::outbox::{Signer, Speaker};
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
 };
@@ -60,10 +60,10 @@ impl Ledger {
         let validator = SigningKey::from_bytes(&[7; 32]);
         let key = PublicKey(VerificationKey::from(&validator).into());
         let (member, signing) = member(name, key);
-        let signer = Signer {
+        let signer = Signer::from(Speaker {
             certificate: Digest::of(&member.node),
             sign: Arc::new(move |bytes| Ok(signing.sign(bytes).to_bytes())),
-        };
+        });
         let genesis = Genesis {
             name: "test".to_owned(),
             time: BlockTime(JUNE_MS),
@@ -105,15 +105,7 @@ impl Ledger {
     pub(crate) fn trust(
         &self,
     ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
-        let registry = self.0.registry.clone();
-        Trust {
-            network: self.0.genesis.network(),
-            validators: self.0.genesis.validators(),
-            key_of: move |member: &MemberName, thumbprint| {
-                let found = registry.certificate(member, thumbprint);
-                found.ok().map(|certificate| certificate.key)
-            },
-        }
+        contracts::trust::trust(&self.0.genesis, None).unwrap()
     }
 
     /// Whether what was taken becomes final at once.
@@ -254,6 +246,7 @@ impl Anchor for Ledger {
             finality,
             absent: absent.iter().filter_map(absence).collect(),
             cosigned,
+            succession: None,
         }))
     }
 }
@@ -261,8 +254,7 @@ impl Anchor for Ledger {
 impl PublicLog for Ledger {
     fn checkpoint(&self) -> Option<Vec<u8>> {
         let network = self.0.genesis.network();
-        let seat = &self.0.genesis.members[0];
-        let keys = CosignerKeys::of(network, &seat.name, seat.validator.unwrap(), None).unwrap();
+        let keys = CosignerKeys::of(network, &self.0.genesis.signatories()[0]).unwrap();
         let root = self.state().log.root(&Empty).unwrap();
         let checkpoint = Checkpoint::of(network, self.state().log.size(), root);
         let message = keys.log.message(&checkpoint, 0).unwrap();
@@ -345,7 +337,8 @@ impl Ledger {
     fn root_signature(&self, root: Digest) -> RootSignature {
         let signer = &self.0.signer;
         let member = &self.0.genesis.members[0].name;
-        RootSignature::sign((member, signer.certificate), root, &*signer.sign).unwrap()
+        let speaker = signer.speaker();
+        RootSignature::sign((member, speaker.certificate), root, &*speaker.sign).unwrap()
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::chain::{Position, StoreError, SubmitError, Tip};
 use crate::custody::Anchor;
-use crate::outbox::Signer;
+use crate::outbox::{Signer, Speaker};
 
 /// 2026-06-01, within the certificates' validity.
 pub(super) const JUNE: u64 = 1_780_272_000_000;
@@ -99,24 +99,16 @@ impl Ledger {
 
     pub(crate) fn signer(&self, member: &str) -> Signer {
         let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()];
-        Signer {
+        Signer::from(Speaker {
             certificate,
             sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
-        }
+        })
     }
 
     pub(crate) fn trust(
         &self,
     ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
-        let registry = self.0.registry.clone();
-        Trust {
-            network: self.0.genesis.network(),
-            validators: self.0.genesis.validators(),
-            key_of: move |member: &MemberName, thumbprint| {
-                let found = registry.certificate(member, thumbprint);
-                found.ok().map(|certificate| certificate.key)
-            },
-        }
+        contracts::trust::trust(&self.0.genesis, None).unwrap()
     }
 
     /// Whether statements are taken at all.
@@ -320,6 +312,7 @@ impl Anchor for Ledger {
             finality,
             absent: absent.iter().filter_map(absence).collect(),
             cosigned: None,
+            succession: None,
         }))
     }
 }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
+use contracts::governance::{self, Command};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::checkpoint::CosignerSigner;
 use ledger::checkpoint::policy::Policy;
 use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey};
-use ledger::ids::{BlockTime, Digest, Height, MemberName, Tag};
+use ledger::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::receipt::Trust;
-use ledger::statement::{StatementId, SubmittedStatement};
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use node::chain::{CannotCosign, Chain, Cosigner, Position};
 use node::engine::{Engine, EngineConfig, EngineHandle, Validator};
+use node::outbox::Speaker;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -28,6 +30,7 @@ pub(crate) struct Seat {
     key: SigningKey,
     validator: [u8; 32],
     address: SocketAddr,
+    authority: Arc<Issuer<'static, KeyPair>>,
 }
 
 /// The founding of a network.
@@ -46,17 +49,12 @@ pub(crate) struct Running {
 
 /// Keys made of a seat's seeds.
 struct SeatKeys {
-    node: SigningKey,
     validator: SigningKey,
     ml_dsa_44: PqdsaKeyPair,
 }
 
 impl CosignerSigner for SeatKeys {
     type Error = CannotCosign;
-
-    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
-        Ok(self.node.sign(bytes).to_bytes())
-    }
 
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
         Ok(self.validator.sign(bytes).to_bytes())
@@ -75,15 +73,50 @@ impl Seat {
     }
 
     fn cosigner(&self) -> Cosigner {
+        let key = self.key;
+        let node = Speaker {
+            certificate: self.certificate,
+            sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
+        };
         Cosigner {
             member: self.name.clone(),
-            certificate: self.certificate,
-            signer: Arc::new(SeatKeys {
-                node: self.key,
+            node: node.into(),
+            validator: Arc::new(SeatKeys {
                 validator: SigningKey::from_bytes(&self.validator),
                 ml_dsa_44: self.ml_dsa_44(),
             }),
         }
+    }
+}
+
+impl Seat {
+    /// The same member with a fresh certificate and its key.
+    pub(crate) fn renewed(&self) -> (Vec<u8>, Self) {
+        let (certificate, key) = certify(&self.authority, self.name.as_str());
+        let seat = Self {
+            name: self.name.clone(),
+            certificate: Digest::of(&certificate),
+            key,
+            validator: self.validator,
+            address: self.address,
+            authority: Arc::clone(&self.authority),
+        };
+        (certificate, seat)
+    }
+
+    /// A command to the contract of governance.
+    pub(crate) fn command(&self, network: NetworkId, command: &Command) -> SubmittedStatement {
+        let payload = Payload {
+            network,
+            id: StatementId(rand::random()),
+            expires_at: Height(9_000),
+            body: Body::Command {
+                contract: governance::CONTRACT,
+                command: command.encode(),
+            },
+        };
+        let sign = |bytes: &[u8]| Ok::<_, ()>(self.key.sign(bytes).to_bytes());
+        SubmittedStatement::sign((&self.name, self.certificate), payload, vec![], sign).unwrap()
     }
 }
 
@@ -201,24 +234,14 @@ impl Founding {
 
     /// A quorum of the members' validators.
     pub(crate) fn policy(&self) -> Policy {
-        Policy::of_genesis(&self.genesis).unwrap()
+        Policy::of_validators(self.genesis.network(), &self.genesis.signatories()).unwrap()
     }
 
     /// What an outsider needs to check receipts.
     pub(crate) fn trust(
         &self,
     ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
-        let registry = contracts::membership::Registry::from_genesis(&self.genesis).unwrap();
-        Trust {
-            network: self.genesis.network(),
-            validators: self.genesis.validators(),
-            key_of: move |member: &MemberName, thumbprint| {
-                registry
-                    .certificate(member, thumbprint)
-                    .ok()
-                    .map(|certificate| certificate.key)
-            },
-        }
+        contracts::trust::trust(&self.genesis, None).unwrap()
     }
 }
 
@@ -232,6 +255,19 @@ impl Running {
             // It may have ended with the engine.
             let _ended = task.await;
         }
+    }
+
+    /// Waits until the registry has that many revisions here.
+    pub(crate) async fn revised(&self, revision: u64) {
+        let mut tips = self.chain.subscribe();
+        let revised = async {
+            while self.chain.registry().revision() < revision {
+                tips.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), revised)
+            .await
+            .expect("final in time");
     }
 
     /// Waits until `member` has used `tag` in a final block here.
@@ -261,18 +297,14 @@ fn seat(name: &str, at: u8) -> (Member, Seat) {
         .der()
         .to_vec();
     let issuer = Issuer::new(authority_params, authority_key);
-    let node_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    let node = params.signed_by(&node_key, &issuer).unwrap().der().to_vec();
-    let validator = [at; 32];
-    // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
-    let seed: [u8; 32] = node_key.serialize_der()[16..48].try_into().unwrap();
+    let (node, key) = certify(&issuer, name);
     let seat = Seat {
         name: name.parse().unwrap(),
         certificate: Digest::of(&node),
-        key: SigningKey::from_bytes(&seed),
-        validator,
+        key,
+        validator: [at; 32],
         address: free_address(),
+        authority: Arc::new(issuer),
     };
     let ml_dsa_44 = seat.ml_dsa_44().public_key().as_ref().to_vec();
     (
@@ -280,11 +312,21 @@ fn seat(name: &str, at: u8) -> (Member, Seat) {
             name: name.parse().unwrap(),
             authority,
             node,
-            validator: Some(public(&validator)),
+            validator: Some(public(&seat.validator)),
             cosigner: Some(MlDsa44Key::from_bytes(ml_dsa_44)),
         },
         seat,
     )
+}
+
+/// A certificate of a fresh key, and the key.
+fn certify(issuer: &Issuer<'static, KeyPair>, name: &str) -> (Vec<u8>, SigningKey) {
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, issuer).unwrap().der().to_vec();
+    // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
+    let seed: [u8; 32] = key.serialize_der()[16..48].try_into().unwrap();
+    (certificate, SigningKey::from_bytes(&seed))
 }
 
 fn public(seed: &[u8; 32]) -> PublicKey {

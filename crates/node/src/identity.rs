@@ -1,0 +1,188 @@
+//! With which certificate and key this node speaks: the newest that the ledger has registered and whose key is here.
+//!
+//! A renewal needs no restart. Once the ledger holds a new certificate of this member, the key store is read again; if
+//! the key is in it, statements, requests and connections use it from then on.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use contracts::membership::Registry;
+use ledger::ids::{BlockTime, Digest, MemberName};
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{SignatureScheme, crypto};
+use vault::keystore::{KeyStore, KeyStoreError, SecretName};
+
+use crate::chain::Chain;
+use crate::outbox::{CannotSign, Signer, Speaker};
+
+/// A node's certificate and key, as they are now; clones share them.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    member: MemberName,
+    keys: Arc<dyn KeyStore>,
+    current: RwLock<Arc<Current>>,
+}
+
+struct Current {
+    thumbprint: Digest,
+    key: SecretName,
+    certified: Arc<CertifiedKey>,
+}
+
+/// Why a node cannot speak for its member.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// No certificate fits a key.
+    #[error("the ledger has no certificate of `{0}` whose key is in the key store")]
+    NoCertificate(MemberName),
+    /// The key store fails.
+    #[error("the key store: {0}")]
+    Keys(#[from] KeyStoreError),
+    /// The key cannot be used for TLS.
+    #[error("the node's certificate cannot be used for TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity")
+            .field("member", &self.0.member)
+            .field("certificate", &self.certificate())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// The identity of `member` by `registry` at `time`.
+    pub fn open(
+        member: MemberName,
+        keys: Arc<dyn KeyStore>,
+        (registry, time): (&Registry, BlockTime),
+    ) -> Result<Self, IdentityError> {
+        let current = choose(&member, &*keys, registry, time)?;
+        Ok(Self(Arc::new(Inner {
+            member,
+            keys,
+            current: RwLock::new(Arc::new(current)),
+        })))
+    }
+
+    /// SHA-256 of the certificate.
+    pub fn certificate(&self) -> Digest {
+        self.current().thumbprint
+    }
+
+    /// Signs statements and requests.
+    pub fn signer(&self) -> Signer {
+        let identity = self.clone();
+        Signer::following(move || {
+            let (current, keys) = (identity.current(), Arc::clone(&identity.0.keys));
+            Speaker {
+                certificate: current.thumbprint,
+                sign: Arc::new(move |bytes| {
+                    let signature = keys.sign(&current.key, bytes);
+                    signature.map_err(|error| CannotSign(error.to_string()))
+                }),
+            }
+        })
+    }
+
+    /// Takes a newer certificate whenever the ledger registers one, until the chain ends.
+    pub async fn follow(self, chain: Chain) {
+        let mut tips = chain.subscribe();
+        let mut seen = chain.registry().revision();
+        while tips.changed().await.is_ok() {
+            let (registry, time) = (chain.registry(), tips.borrow().time);
+            if registry.revision() == seen {
+                continue;
+            }
+            seen = registry.revision();
+            if let Err(error) = self.renew(&registry, time) {
+                tracing::warn!(%error, "this node's certificate is as it was");
+            }
+        }
+    }
+
+    fn renew(&self, registry: &Registry, time: BlockTime) -> Result<(), IdentityError> {
+        self.0.keys.refresh()?;
+        let newest = choose(&self.0.member, &*self.0.keys, registry, time)?;
+        if newest.thumbprint != self.certificate() {
+            tracing::info!(certificate = %newest.thumbprint, "this node speaks with a new certificate");
+            let mut current = self
+                .0
+                .current
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *current = Arc::new(newest);
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Current> {
+        let current = self.0.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The newest certificate that speaks now; or else, so that the node can be asked, the newest one.
+fn choose(
+    member: &MemberName,
+    keys: &dyn KeyStore,
+    registry: &Registry,
+    time: BlockTime,
+) -> Result<Current, IdentityError> {
+    let names: Vec<SecretName> = keys
+        .names()
+        .into_iter()
+        .filter(SecretName::is_of_node)
+        .collect();
+    let seat = registry.seat(member);
+    let registered = seat.map_or(&[][..], |seat| &seat.certificates);
+    let mut fitting = Vec::new();
+    for der in registered.iter().rev().map(|one| &one.certificate) {
+        let Ok(certificate) = registry.certificate(member, Digest::of(der)) else {
+            continue;
+        };
+        for name in &names {
+            if keys.public_key(name)? == <[u8; 32]>::from(certificate.key) {
+                fitting.push((certificate, der, name));
+            }
+        }
+    }
+    let speaking = fitting.iter().find(|(one, ..)| one.is_valid_at(time));
+    let (certificate, der, name) = speaking
+        .or_else(|| fitting.first())
+        .ok_or_else(|| IdentityError::NoCertificate(member.clone()))?;
+    let private_key = keys.pkcs8(name)?;
+    let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key.as_slice()));
+    let provider = crypto::aws_lc_rs::default_provider();
+    let key = provider
+        .key_provider
+        .load_private_key(private_key.clone_key())?;
+    let chain = vec![CertificateDer::from((*der).clone())];
+    Ok(Current {
+        thumbprint: certificate.thumbprint,
+        key: (*name).clone(),
+        certified: Arc::new(CertifiedKey::new(chain, key)),
+    })
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current().certified))
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current().certified))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
