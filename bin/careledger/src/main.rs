@@ -4,6 +4,7 @@ mod bench;
 mod client;
 mod demo;
 mod dump;
+mod governance;
 mod import;
 mod network;
 mod node;
@@ -38,6 +39,7 @@ enum Command {
     Status(status::StatusArgs),
     Token(token::TokenArgs),
     Witness(witness::WitnessArgs),
+    Governance(governance::GovernanceArgs),
     Dump(dump::DumpArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -59,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Witness(args) => witness::run(args).await,
+        Command::Governance(args) => governance::run(args).await,
         Command::Dump(args) => dump::run(&args),
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,

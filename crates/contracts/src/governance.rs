@@ -12,7 +12,7 @@
 //! - **G1** A member has one vote on a proposal; only members that are heard count, on both sides of the threshold.
 //! - **G2** What was proposed happens once, and only if it is still possible when it is approved.
 //! - **G3** Validators change with the next epoch, never within one, and there is always at least one.
-//! - **G4** A validator's key is used by one member and in one span of its life: a key once given up never votes again.
+//! - **G4** A validator's key is one member's, and votes in one span of its life: a key once given up never votes again.
 //! - **G5** A certificate is registered by whoever holds its key, if the member's authority issued it. No older
 //!   certificate is needed, so a network whose certificates have all expired recovers.
 //! - **G6** A command is obeyed once.
@@ -82,7 +82,7 @@ pub enum Command {
     /// Say where the own node is.
     #[n(5)]
     Announce(#[n(0)] Endpoints),
-    /// Validate with other keys from the next epoch on.
+    /// Connect and, if the member validates, vote with other keys from the next epoch on.
     #[n(6)]
     RotateValidator(#[n(0)] ValidatorKeys),
 }
@@ -225,9 +225,6 @@ pub fn decide(
             Ok(vec![Event::Announced(endpoints)])
         }
         Command::RotateValidator(keys) => {
-            let seat = registry.seat(context.member);
-            seat.and_then(|seat| seat.validator())
-                .ok_or(Refusal::NoValidator)?;
             action::check_keys(registry, &keys)?;
             Ok(vec![Event::ValidatorRotated(keys)])
         }

@@ -23,6 +23,7 @@ use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::observe;
 use crate::log;
+use crate::members;
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::problem::{self, Problem};
@@ -179,6 +180,8 @@ fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router 
         .route("/log/checkpoint", get(log::checkpoint))
         .route("/log/witnessed", get(log::witnessed))
         .route("/log/tile/{*path}", get(log::tile))
+        .route("/network/members", get(members::members))
+        .route("/network/succession", get(members::succession))
         .with_state(published);
     Router::new()
         .route("/log/tip", get(log::tip))

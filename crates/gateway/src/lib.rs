@@ -6,6 +6,7 @@ mod fhir;
 mod gateway;
 mod http;
 mod log;
+mod members;
 mod metrics;
 mod network;
 mod problem;

@@ -109,7 +109,7 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
     }
 }
 
-fn unreadable() -> Response {
+pub(crate) fn unreadable() -> Response {
     let message = "the log cannot be read now";
     refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
 }

@@ -34,17 +34,19 @@ pub(crate) struct Scitt {
 
 /// `GET /.well-known/scitt-keys`: all members' keys, as a COSE_KeySet.
 pub(crate) async fn keys(State(scitt): State<Scitt>) -> Response {
-    let keys = scitt.log.signers().into_iter();
-    let set = scitt::cose_key_set(keys.map(|(_, certificate, key)| (certificate, key)));
+    let registry = scitt.log.registry();
+    let keys = registry.node_certificates();
+    let set = scitt::cose_key_set(keys.map(|(_, one)| (one.thumbprint, one.key.into())));
     ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], set).into_response()
 }
 
 /// `GET /.well-known/scitt-keys/{kid}`: one key, by the SHA-256 of its certificate.
 pub(crate) async fn key(State(scitt): State<Scitt>, Path(kid): Path<String>) -> Response {
-    let mut signers = scitt.log.signers().into_iter();
-    match signers.find(|(_, certificate, _)| certificate.to_string() == kid) {
-        Some((_, certificate, key)) => {
-            let key = scitt::cose_key(certificate, key);
+    let registry = scitt.log.registry();
+    let mut certificates = registry.node_certificates();
+    match certificates.find(|(_, one)| one.thumbprint.to_string() == kid) {
+        Some((_, one)) => {
+            let key = scitt::cose_key(one.thumbprint, one.key.into());
             ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], key).into_response()
         }
         None => problem(

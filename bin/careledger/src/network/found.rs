@@ -121,7 +121,7 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
     Ok(network)
 }
 
-fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<Member> {
+pub(super) fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<Member> {
     layout.make()?;
     let passphrase = hex::encode(rand::random::<[u8; 32]>());
     write_secret(&layout.passphrase(), passphrase.as_bytes())?;
@@ -157,20 +157,24 @@ fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<
 
 fn addresses(members: &[MemberName], base: u16) -> BTreeMap<String, AddressEntry> {
     let ports = members.iter().zip(base..);
-    let entry = |port: u16| AddressEntry {
-        exchange: local(port.saturating_add(100)),
-        consensus: local(port.saturating_add(200)),
-    };
     ports
         .map(|(member, port)| (member.as_str().to_owned(), entry(port)))
         .collect()
 }
 
-fn local(port: u16) -> SocketAddr {
+/// The addresses of the member whose gateway has this port.
+pub(super) fn entry(port: u16) -> AddressEntry {
+    AddressEntry {
+        exchange: local(port.saturating_add(100)),
+        consensus: local(port.saturating_add(200)),
+    }
+}
+
+pub(super) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn clients(layout: &MemberLayout, base_url: &str) -> anyhow::Result<Vec<ClientConfig>> {
+pub(super) fn clients(layout: &MemberLayout, base_url: &str) -> anyhow::Result<Vec<ClientConfig>> {
     CLIENTS
         .iter()
         .map(|kind| {
@@ -214,7 +218,7 @@ fn public_part(mut key: Value) -> Value {
     key
 }
 
-fn node_file(
+pub(super) fn node_file(
     member: &MemberName,
     base_url: &str,
     port: u16,

@@ -162,6 +162,11 @@ impl MemberLayout {
         self.folder.join("node.toml")
     }
 
+    /// By which the others admit this member.
+    pub(super) fn admission(&self) -> PathBuf {
+        self.folder.join("admission.cbor")
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.join("node.log")
     }

@@ -1,6 +1,7 @@
 //! `careledger network`: founding a network whose members all start on this machine.
 
 mod found;
+mod join;
 mod layout;
 
 use std::io::Write as _;
@@ -31,6 +32,24 @@ enum NetworkCommand {
         --members hospital,clinic,laboratory,payer\n  \
         careledger node --config net/hospital/node.toml")]
     Init(InitArgs),
+    /// Makes the folder of a member that joins, and the file by which the others admit it.
+    #[command(
+        after_help = "Example:\n  careledger network add-member --dir net --member regulator\n  \
+        careledger governance propose --config net/hospital/node.toml admit net/regulator/admission.cbor\n  \
+        careledger governance vote --config net/clinic/node.toml 1 approve\n  \
+        careledger node --config net/regulator/node.toml"
+    )]
+    AddMember(AddMemberArgs),
+}
+
+#[derive(Debug, Args)]
+struct AddMemberArgs {
+    /// The network's folder.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The new member's name.
+    #[arg(long)]
+    member: MemberName,
 }
 
 #[derive(Debug, Args)]
@@ -60,7 +79,26 @@ struct InitArgs {
 }
 
 pub(crate) fn run(args: NetworkArgs) -> anyhow::Result<()> {
-    let NetworkCommand::Init(args) = args.command;
+    match args.command {
+        NetworkCommand::Init(args) => init(args),
+        NetworkCommand::AddMember(args) => add_member(&args),
+    }
+}
+
+fn add_member(args: &AddMemberArgs) -> anyhow::Result<()> {
+    let joining = join::join(&Layout::at(&args.dir), &args.member)?;
+    let mut out = std::io::stdout().lock();
+    let (admission, config) = (joining.admission.display(), joining.config.display());
+    writeln!(out, "Member {} ({})", args.member, joining.base_url)?;
+    writeln!(
+        out,
+        "  for the others   careledger governance propose --config … admit {admission}"
+    )?;
+    writeln!(out, "  once admitted    careledger node --config {config}")?;
+    Ok(())
+}
+
+fn init(args: InitArgs) -> anyhow::Result<()> {
     let layout = Layout::at(&args.dir);
     let network = found(
         &layout,

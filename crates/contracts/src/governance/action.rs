@@ -5,14 +5,21 @@ use ledger::ids::MemberName;
 use minicbor::{Decode, Encode};
 
 use super::{Refusal, limits};
-use crate::membership::{NodeCertificate, Registry, Standing, ValidatorKeys};
+use crate::membership::{Endpoints, NodeCertificate, Registry, Standing, ValidatorKeys};
 
 /// What can be proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Action {
-    /// Admit a member, which does not validate yet.
+    /// Admit a member, which does not validate yet: its validator's key is that of its connections.
     #[n(0)]
-    Admit(#[n(0)] Box<Member>),
+    Admit {
+        /// The member.
+        #[n(0)]
+        member: Box<Member>,
+        /// Where its node is.
+        #[n(1)]
+        endpoints: Option<Endpoints>,
+    },
     /// Stop hearing a member.
     #[n(1)]
     Suspend(#[n(0)] MemberName),
@@ -33,16 +40,9 @@ pub enum Action {
         #[cbor(with = "minicbor::bytes")]
         authority: Vec<u8>,
     },
-    /// Have a member validate from the next epoch on.
+    /// Have a member validate from the next epoch on, with the keys that it has.
     #[n(5)]
-    AddValidator {
-        /// The member.
-        #[n(0)]
-        member: MemberName,
-        /// What it validates with.
-        #[n(1)]
-        keys: ValidatorKeys,
-    },
+    AddValidator(#[n(0)] MemberName),
     /// Have a member validate no more, from the next epoch on.
     #[n(6)]
     RemoveValidator(#[n(0)] MemberName),
@@ -61,12 +61,12 @@ impl Action {
     /// The part of the members that has to be exceeded.
     pub(super) fn threshold(&self, rules: &Rules) -> Threshold {
         match self {
-            Self::Admit(_)
+            Self::Admit { .. }
             | Self::Suspend(_)
             | Self::Reinstate(_)
             | Self::Remove(_)
             | Self::ReplaceAuthority { .. } => rules.members,
-            Self::AddValidator { .. } | Self::RemoveValidator(_) => rules.validators,
+            Self::AddValidator(_) | Self::RemoveValidator(_) => rules.validators,
             Self::SetPolicies(_) | Self::SetRules(_) | Self::SetFormat(_) => rules.settings,
         }
     }
@@ -74,7 +74,11 @@ impl Action {
     /// Whether it can happen as things are.
     pub(super) fn check(&self, registry: &Registry) -> Result<(), Refusal> {
         match self {
-            Self::Admit(member) => check_admission(registry, member),
+            Self::Admit { member, endpoints } => {
+                check_admission(registry, member)?;
+                let is_addressed = endpoints.as_ref().is_none_or(Endpoints::are_addresses);
+                is_addressed.then_some(()).ok_or(Refusal::NotAnAddress)
+            }
             Self::Suspend(member) => leaves(registry, member, &[Standing::Active]),
             Self::Reinstate(member) => stands(registry, member, &[Standing::Suspended]),
             Self::Remove(member) => {
@@ -87,9 +91,16 @@ impl Action {
                 }
                 Ok(NodeCertificate::check_authority(authority)?)
             }
-            Self::AddValidator { member, keys } => {
+            Self::AddValidator(member) => {
                 stands(registry, member, &[Standing::Active])?;
-                check_keys(registry, keys)
+                let seat = registry.seat(member);
+                let keys = seat.and_then(|seat| seat.validators.last());
+                let vote = keys.ok_or(Refusal::NoValidator)?.vote;
+                let mut spans = registry.schedule().iter();
+                if spans.any(|span| span.validators.keys.contains(&vote)) {
+                    return Err(Refusal::ValidatorKeyUsed);
+                }
+                Ok(())
             }
             Self::RemoveValidator(member) => {
                 let seat = registry.seat(member);
@@ -114,7 +125,7 @@ impl Action {
     }
 }
 
-/// Whether a validator could sign with `keys` from now on (G4).
+/// Whether a member could take these keys (G4).
 pub(super) fn check_keys(registry: &Registry, keys: &ValidatorKeys) -> Result<(), Refusal> {
     if !keys.are_keys() {
         return Err(Refusal::NotKeys);
@@ -132,8 +143,8 @@ fn check_admission(registry: &Registry, member: &Member) -> Result<(), Refusal> 
     if registry.seats().len() >= limits::SEATS_MAX {
         return Err(Refusal::OutOfBounds("members"));
     }
-    if member.validator.is_some() || member.cosigner.is_some() {
-        return Err(Refusal::AdmittedAsValidator);
+    if let Some(keys) = ValidatorKeys::of(member) {
+        check_keys(registry, &keys)?;
     }
     let largest = member.node.len().max(member.authority.len());
     if largest > limits::CERTIFICATE_BYTES_MAX {

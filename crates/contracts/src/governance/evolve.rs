@@ -4,9 +4,7 @@ use ledger::genesis::ValidatorSet;
 use ledger::ids::{Digest, MemberName};
 
 use super::{Action, Context, Event};
-use crate::membership::{
-    Contents, MembershipError, Registered, Registry, Seat, Span, Standing, ValidatorKeys,
-};
+use crate::membership::{Contents, MembershipError, Registered, Registry, Seat, Span, Standing};
 
 /// Folds events of one command into the registry. An error means that an event was not decided on this registry.
 pub fn evolve(
@@ -66,17 +64,22 @@ fn fold(contents: &mut Contents, context: &Context<'_>, event: &Event) {
             seat.endpoints = Some(endpoints.clone());
         }),
         Event::ValidatorRotated(keys) => {
-            with_seat(contents, context.member, |seat| validate(seat, keys));
+            with_seat(contents, context.member, |seat| {
+                seat.validators.push(keys.clone());
+            });
         }
     }
 }
 
 fn enact(contents: &mut Contents, context: &Context<'_>, action: &Action) {
     match action {
-        Action::Admit(member) => {
+        Action::Admit { member, endpoints } => {
             let seats = &mut contents.seats;
             let at = seats.partition_point(|seat| seat.name < member.name);
-            seats.insert(at, Seat::of(member, context.height));
+            let mut seat = Seat::of(member, context.height);
+            seat.validates = false;
+            seat.endpoints.clone_from(endpoints);
+            seats.insert(at, seat);
         }
         Action::Suspend(member) => stand(contents, member, Standing::Suspended),
         Action::Reinstate(member) => stand(contents, member, Standing::Active),
@@ -84,9 +87,7 @@ fn enact(contents: &mut Contents, context: &Context<'_>, action: &Action) {
         Action::ReplaceAuthority { member, authority } => with_seat(contents, member, |seat| {
             seat.authority.clone_from(authority);
         }),
-        Action::AddValidator { member, keys } => {
-            with_seat(contents, member, |seat| validate(seat, keys));
-        }
+        Action::AddValidator(member) => with_seat(contents, member, |seat| seat.validates = true),
         Action::RemoveValidator(member) => {
             with_seat(contents, member, |seat| seat.validates = false);
         }
@@ -102,11 +103,6 @@ fn stand(contents: &mut Contents, member: &MemberName, standing: Standing) {
         // Who comes back validates with other keys, by another vote (G4).
         seat.validates = false;
     });
-}
-
-fn validate(seat: &mut Seat, keys: &ValidatorKeys) {
-    seat.validators.push(keys.clone());
-    seat.validates = true;
 }
 
 fn with_seat(contents: &mut Contents, member: &MemberName, change: impl FnOnce(&mut Seat)) {

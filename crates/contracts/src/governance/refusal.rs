@@ -37,8 +37,8 @@ pub enum Refusal {
     /// There is no such certificate that could be revoked.
     #[error("the member has no such certificate, or it was revoked before")]
     NothingToRevoke,
-    /// The member does not validate.
-    #[error("the member does not validate")]
+    /// The member does not validate, or has no keys for it.
+    #[error("the member does not validate, or has no keys for it")]
     NoValidator,
     /// The key votes, or has voted.
     #[error("the validator's key was used before")]
@@ -55,9 +55,6 @@ pub enum Refusal {
     /// A member has or had the name.
     #[error("the name `{0}` is taken")]
     NameTaken(MemberName),
-    /// New members start without a validator.
-    #[error("a member is admitted first, and validates by another vote")]
-    AdmittedAsValidator,
     /// An endpoint is no address.
     #[error("an endpoint is an IP address and a port")]
     NotAnAddress,
@@ -91,7 +88,6 @@ impl Refusal {
             Self::NoValidatorLeft => 113,
             Self::NoSuchMember(_) => 114,
             Self::NameTaken(_) => 115,
-            Self::AdmittedAsValidator => 116,
             Self::NotAnAddress => 117,
             Self::RulesUnsound => 118,
             Self::OutOfBounds(_) => 119,

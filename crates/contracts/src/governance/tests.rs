@@ -202,7 +202,7 @@ fn a_proposal_ends_refused_withdrawn_or_too_late() {
 #[test]
 fn g2_what_became_impossible_is_not_enacted() {
     let mut story = Story::begin();
-    let admit = Action::Admit(Box::new(newcomer("regulator")));
+    let admit = admit(newcomer("regulator"));
     story
         .says("clinic", Command::Propose(admit.clone()))
         .unwrap();
@@ -230,7 +230,7 @@ fn p9_a_member_is_admitted_and_heard_and_a_removed_one_is_not() {
         key_of(&story),
         Err(Rejection::UnknownMember(name("regulator")))
     );
-    story.decides(Action::Admit(Box::new(regulator))).unwrap();
+    story.decides(admit(regulator)).unwrap();
     assert_eq!(key_of(&story), Ok(()));
     story.decides(Action::Suspend(name("regulator"))).unwrap();
     assert_eq!(
@@ -317,11 +317,11 @@ fn m2_a_revoked_certificate_is_silent_and_cannot_come_back() {
 #[test]
 fn g3_validators_change_with_the_next_epoch() {
     let mut story = Story::begin();
-    let add = |byte| Action::AddValidator {
-        member: name("payer"),
-        keys: keys(byte),
-    };
-    story.decides(add(9)).unwrap();
+    story
+        .says("payer", Command::RotateValidator(keys(9)))
+        .unwrap();
+    assert_eq!(story.validators(1), [1, 2, 3], "keys alone do not validate");
+    story.decides(Action::AddValidator(name("payer"))).unwrap();
     assert_eq!(
         (story.validators(0), story.validators(1)),
         (vec![1, 2, 3], vec![1, 2, 3, 9])
@@ -369,8 +369,11 @@ fn g4_a_key_that_was_given_up_never_votes_again() {
     };
     let short = story.says("clinic", Command::RotateValidator(short));
     assert_eq!(short, Err(Refusal::NotKeys));
-    let payer = story.says("payer", Command::RotateValidator(keys(8)));
-    assert_eq!(payer, Err(Refusal::NoValidator));
+    let keyless = story.says(
+        "payer",
+        Command::Propose(Action::AddValidator(name("payer"))),
+    );
+    assert_eq!(keyless, Err(Refusal::NoValidator));
     story.decides(Action::Suspend(name("hospital"))).unwrap();
     story
         .says(
@@ -387,6 +390,14 @@ fn g4_a_key_that_was_given_up_never_votes_again() {
         [3, 7],
         "who comes back validates by another vote"
     );
+    let back = Action::AddValidator(name("hospital"));
+    let with_the_old = story.says("hospital", Command::Propose(back.clone()));
+    assert_eq!(with_the_old, Err(Refusal::ValidatorKeyUsed));
+    story
+        .says("hospital", Command::RotateValidator(keys(8)))
+        .unwrap();
+    story.decides(back).unwrap();
+    assert_eq!(story.validators(1), [3, 7, 8]);
 }
 
 #[test]
@@ -454,13 +465,18 @@ fn endpoints_are_addresses() {
 #[test]
 fn a_registry_is_read_as_it_was_written() {
     let mut story = Story::begin();
-    story
-        .decides(Action::Admit(Box::new(newcomer("regulator"))))
-        .unwrap();
+    story.decides(admit(newcomer("regulator"))).unwrap();
     story.says("clinic", suspend("payer")).unwrap();
     let read = Registry::decode(&story.registry.encode()).unwrap();
     assert_eq!(read.contents(), story.registry.contents());
     assert_eq!(read.entry(), story.registry.entry());
+}
+
+fn admit(member: Member) -> Action {
+    Action::Admit {
+        member: Box::new(member),
+        endpoints: None,
+    }
 }
 
 fn newcomer(name: &str) -> Member {

@@ -22,7 +22,7 @@ pub struct Seat {
     /// Whether it is heard.
     #[n(3)]
     pub standing: Standing,
-    /// Keys with which it validates or has validated, the newest last.
+    /// Keys with which its node connects to validators, and votes if it is one: the newest last.
     #[n(4)]
     pub validators: Vec<ValidatorKeys>,
     /// Whether it validates from the next epoch on.
@@ -88,10 +88,7 @@ pub struct Endpoints {
 impl Seat {
     /// The seat of a member that joins at `height`.
     pub fn of(member: &Member, height: Height) -> Self {
-        let keys = member.validator.map(|vote| ValidatorKeys {
-            vote,
-            cosigner: member.cosigner.clone(),
-        });
+        let keys = ValidatorKeys::of(member);
         Self {
             name: member.name.clone(),
             authority: member.authority.clone(),
@@ -117,6 +114,12 @@ impl Seat {
 }
 
 impl ValidatorKeys {
+    /// The keys of a member that names some.
+    pub fn of(member: &Member) -> Option<Self> {
+        let cosigner = member.cosigner.clone();
+        member.validator.map(|vote| Self { vote, cosigner })
+    }
+
     /// Whether both are keys that something can be verified with.
     pub fn are_keys(&self) -> bool {
         let cosigner = self.cosigner.as_ref();

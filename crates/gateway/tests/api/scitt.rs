@@ -31,7 +31,8 @@ fn id_of(tag: u8) -> String {
 }
 
 fn own_key(site: &Site) -> VerificationKey {
-    let (_, _, key) = site.ledger.signers()[0];
+    let registry = site.ledger.registry();
+    let key: [u8; 32] = registry.node_certificates().next().unwrap().1.key.into();
     VerificationKey::try_from(key).unwrap()
 }
 
@@ -121,7 +122,9 @@ async fn p9_a_statement_that_breaks_a_rule_is_not_registered() {
 #[tokio::test]
 async fn keys_are_found_by_the_certificate_that_receipts_name() {
     let site = Site::new();
-    let (_, certificate, key) = site.ledger.signers()[0].clone();
+    let registry = site.ledger.registry();
+    let node = registry.node_certificates().next().unwrap().1;
+    let (certificate, key) = (node.thumbprint, node.key.into());
     let one = get(&site, &format!("/.well-known/scitt-keys/{certificate}")).await;
     assert_eq!(
         (one.status, one.bytes),

@@ -1,13 +1,16 @@
 //! The log as strangers read it: checkpoint, tiles, entries, receipts in published formats.
 
+use std::sync::Arc;
+
+use contracts::membership::Registry;
 use ledger::checkpoint::Cosignature;
-use ledger::ids::{Digest, MemberName};
 use ledger::log::tile::{self, Content, Tile};
 use ledger::log::{self, ConsistencyPath, LogError};
 use ledger::receipt::Cosigned;
 use ledger::scitt::{self, Proof};
 use ledger::state::StateKey;
 use ledger::statement::SubmittedStatement;
+use ledger::succession::Succession;
 
 use super::{Chain, StoreError};
 
@@ -33,8 +36,10 @@ pub trait PublicLog: Send + Sync {
     fn witnessed(&self) -> Result<Option<Vec<u8>>, StoreError>;
     /// Keeps such a checkpoint, a signed note.
     fn keep_witnessed(&self, note: &[u8]) -> Result<(), StoreError>;
-    /// Members and the SHA-256 and Ed25519 key of their nodes' certificates.
-    fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])>;
+    /// The members, as of the last applied block.
+    fn registry(&self) -> Arc<Registry>;
+    /// What a verifier needs beside the genesis; `None` while nothing has changed.
+    fn succession(&self) -> Result<Option<Succession>, StoreError>;
 }
 
 impl PublicLog for Chain {
@@ -110,12 +115,12 @@ impl PublicLog for Chain {
         self.0.store.keep_witnessed_checkpoint(note)
     }
 
-    fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {
-        let registry = self.registry();
-        let members = registry.node_certificates();
-        members
-            .map(|(member, node)| (member.clone(), node.thumbprint, node.key.into()))
-            .collect()
+    fn registry(&self) -> Arc<Registry> {
+        Self::registry(self)
+    }
+
+    fn succession(&self) -> Result<Option<Succession>, StoreError> {
+        Self::succession(self)
     }
 }
 

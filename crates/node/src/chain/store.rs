@@ -33,6 +33,9 @@ use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
 use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
 
+/// What the state holds of a revision of the registry.
+const DIGEST_BYTES: usize = 32;
+
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
 const STALE_CHANGES_KEPT: u64 = 64;
 
@@ -170,6 +173,9 @@ impl Store {
         let Some(row) = self.0.get(Keyspace::Tags, &key.0)? else {
             return Ok(None);
         };
+        if row.len() == DIGEST_BYTES {
+            return Ok(None);
+        }
         position_of(&row)
             .map(Some)
             .ok_or(StoreError::Damaged("tag"))

@@ -20,6 +20,7 @@ use ledger::receipt::{Absence, Cosigned, Receipt, Trust};
 use ledger::scitt::{Proof, RootSignature};
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::SubmittedStatement;
+use ledger::succession::Succession;
 use node::chain::{Position, PublicLog, StoreError, SubmitError, Tip};
 use node::custody::Anchor;
 use node::outbox::{Signer, Speaker};
@@ -325,11 +326,12 @@ impl PublicLog for Ledger {
         Ok(())
     }
 
-    fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {
-        let certificates = self.0.registry.node_certificates();
-        certificates
-            .map(|(member, node)| (member.clone(), node.thumbprint, node.key.into()))
-            .collect()
+    fn registry(&self) -> Arc<Registry> {
+        Arc::new(self.0.registry.clone())
+    }
+
+    fn succession(&self) -> Result<Option<Succession>, StoreError> {
+        Ok(None)
     }
 }
 

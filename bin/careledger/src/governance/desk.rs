@@ -1,0 +1,212 @@
+//! Where a member's statements to the contract of governance are signed, sent, and waited for.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use contracts::governance::{self, Command};
+use contracts::membership::{Registry, ValidatorKeys};
+use contracts::trust;
+use ledger::genesis::{Genesis, MlDsa44Key, PublicKey};
+use ledger::ids::{BlockTime, Digest, Height, MemberName};
+use ledger::state::StateKey;
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
+use ledger::succession::Succession;
+use node::identity::Identity;
+use node::outbox::Speaker;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use vault::certificate::MemberCa;
+use vault::keystore::{KeyStore, SecretKind, SecretName, Signer};
+
+use super::By;
+use crate::client;
+use crate::network::{NodeFile, read_genesis};
+use crate::node::open_keys;
+use crate::status;
+
+/// Blocks within which a command becomes final, or not at all.
+const LIFETIME_HEIGHTS: u64 = 1_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+
+/// A member's keys, and the node that takes its statements.
+pub(super) struct Desk {
+    member: MemberName,
+    keys: Arc<dyn KeyStore>,
+    genesis: Genesis,
+    node: String,
+    http: reqwest::Client,
+    folder: PathBuf,
+}
+
+impl Desk {
+    pub(super) fn open(config: &Path, through: Option<&str>) -> anyhow::Result<Self> {
+        let file = NodeFile::read(config)?;
+        let folder = config.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self {
+            member: file.member.parse().context("the member's name")?,
+            keys: open_keys(&file, &folder)?,
+            genesis: read_genesis(&folder.join(&file.genesis))?,
+            node: through.unwrap_or(&file.base_url).to_owned(),
+            http: client::http()?,
+            folder,
+        })
+    }
+
+    /// The registry as the node proves it.
+    pub(super) async fn registry(&self) -> anyhow::Result<Registry> {
+        registry(&self.http, &self.node, &self.genesis).await
+    }
+
+    /// Signs a command, and returns once it is final.
+    pub(super) async fn give(&self, by: &By, command: &Command) -> anyhow::Result<()> {
+        let registry = self.registry().await?;
+        let keys = Arc::clone(&self.keys);
+        let identity = Identity::open(self.member.clone(), keys, (&registry, now()?))?;
+        self.send(by, command, &identity.signer().speaker()).await
+    }
+
+    /// A new key and certificate for the node. The member's authority must be in the key store.
+    pub(super) async fn renew(&self, by: &By) -> anyhow::Result<()> {
+        let name = self.next(SecretName::later_node);
+        let authority = Signer::new(Arc::clone(&self.keys), SecretName::member_ca())
+            .context("the member's certification authority")?;
+        self.keys.generate(name.clone(), SecretKind::Signing)?;
+        let public_key = self.keys.public_key(&name)?;
+        let since = now()?.0 / 1_000;
+        let ca = MemberCa::new(self.member.as_str(), authority);
+        // A clock somewhat behind this one must not find it too early.
+        let issued =
+            ca.certify_node(&public_key, self.member.as_str(), since.saturating_sub(60))?;
+        let file = self
+            .folder
+            .join("certificates")
+            .join(name.as_str().replace('/', "-"));
+        std::fs::write(file.with_extension("pem"), issued.pem())?;
+        let keys = Arc::clone(&self.keys);
+        let speaker = Speaker {
+            certificate: Digest::of(issued.der()),
+            sign: Arc::new(move |bytes| {
+                let signature = keys.sign(&name, bytes);
+                signature.map_err(|error| node::outbox::CannotSign(error.to_string()))
+            }),
+        };
+        let command = Command::RegisterCertificate(issued.der().to_vec());
+        self.send(by, &command, &speaker).await
+    }
+
+    /// New keys for the validator.
+    pub(super) async fn rotate_validator(&self, by: &By) -> anyhow::Result<()> {
+        let (vote, cosigner) = (
+            self.next(SecretName::later_validator),
+            self.next(SecretName::later_cosigner),
+        );
+        self.keys.generate(vote.clone(), SecretKind::Signing)?;
+        self.keys
+            .generate(cosigner.clone(), SecretKind::Cosigning)?;
+        let post_quantum = self.keys.ml_dsa_44_public_key(&cosigner)?;
+        let keys = ValidatorKeys {
+            vote: PublicKey(self.keys.public_key(&vote)?),
+            cosigner: Some(MlDsa44Key::from_bytes(post_quantum)),
+        };
+        self.give(by, &Command::RotateValidator(keys)).await
+    }
+
+    /// The first name, counted from 2, that is free.
+    fn next(&self, name: impl Fn(u32) -> SecretName) -> SecretName {
+        let free = |name: &SecretName| !self.keys.contains(name);
+        let mut names = (2..=u32::MAX).map(name);
+        names.find(free).unwrap_or_else(SecretName::node)
+    }
+
+    async fn send(&self, by: &By, command: &Command, speaker: &Speaker) -> anyhow::Result<()> {
+        let tip = status::tip(&self.http, &self.node).await;
+        let tip = tip.with_context(|| format!("{} does not answer", self.node))?;
+        let payload = Payload {
+            network: self.genesis.network(),
+            id: StatementId(rand::random()),
+            expires_at: Height(tip.height.saturating_add(LIFETIME_HEIGHTS)),
+            body: Body::Command {
+                contract: governance::CONTRACT,
+                command: command.encode(),
+            },
+        };
+        let place = StateKey::of_command(&self.member, payload.id);
+        let signer = (&self.member, speaker.certificate);
+        let statement =
+            SubmittedStatement::sign(signer, payload, Vec::new(), |bytes| (speaker.sign)(bytes))?;
+        let url = format!("{}/log/statements", self.node);
+        let answer = self.http.post(url).body(statement.encode()).send().await?;
+        if !answer.status().is_success() {
+            let said: Value = answer.json().await.unwrap_or_default();
+            let error = said.get("error").and_then(Value::as_str);
+            anyhow::bail!("the ledger refuses: {}", error.unwrap_or("no reason given"));
+        }
+        self.until_final(place).await?;
+        self.say(by, place).await
+    }
+
+    async fn until_final(&self, place: StateKey) -> anyhow::Result<()> {
+        let id = hex::encode(place.0);
+        let url = format!("{}/scitt/signed-statements/{id}", self.node);
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < until {
+            if self.http.get(&url).send().await?.status() == StatusCode::OK {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        anyhow::bail!(
+            "it is not final after {} s: see `careledger governance show` before you repeat it",
+            PATIENCE.as_secs()
+        )
+    }
+
+    async fn say(&self, by: &By, place: StateKey) -> anyhow::Result<()> {
+        let registry = self.registry().await?;
+        let statement = hex::encode(place.0);
+        let mut out = std::io::stdout().lock();
+        if by.json {
+            let said = json!({ "statement": statement, "revision": registry.revision() });
+            writeln!(out, "{said}")?;
+        } else {
+            let revision = registry.revision();
+            writeln!(
+                out,
+                "Final, in revision {revision} of the registry ({statement})."
+            )?;
+            for open in registry.proposals() {
+                let (number, votes) = (open.number, open.approvals.len());
+                writeln!(out, "  proposal {number} is open: {votes} for it")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The registry of the network of `genesis`, as a node proves it.
+pub(super) async fn registry(
+    http: &reqwest::Client,
+    node: &str,
+    genesis: &Genesis,
+) -> anyhow::Result<Registry> {
+    let answer = http
+        .get(format!("{node}/network/succession"))
+        .send()
+        .await?;
+    let succession = if answer.status() == StatusCode::NOT_FOUND {
+        None
+    } else {
+        let bytes = answer.error_for_status()?.bytes().await?;
+        Some(Succession::decode(&bytes)?)
+    };
+    Ok(trust::registry(genesis, succession.as_ref())?)
+}
+
+fn now() -> anyhow::Result<BlockTime> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(BlockTime(u64::try_from(since.as_millis())?))
+}

@@ -1,0 +1,107 @@
+//! What the registry says, in a table.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use crate::client;
+use crate::network::Layout;
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The network's folder.
+    #[arg(long)]
+    network: PathBuf,
+    /// Asks this member's node instead of the first that answers.
+    #[arg(long)]
+    member: Option<String>,
+    /// Prints what the node says as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: ShowArgs) -> anyhow::Result<()> {
+    let network = Layout::at(&args.network).read()?;
+    let http = client::http()?;
+    let asked = network.members.iter();
+    let asked = asked.filter(|entry| {
+        args.member
+            .as_ref()
+            .is_none_or(|name| *name == entry.member)
+    });
+    let mut said = None;
+    for entry in asked {
+        let url = format!("{}/network/members", entry.base_url);
+        if let Ok(answer) = http.get(url).send().await {
+            said = Some(answer.error_for_status()?.json::<Value>().await?);
+            break;
+        }
+    }
+    let said = said.context("no node answers: start one with `careledger node`")?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&said)?)?;
+        return Ok(());
+    }
+    print(&mut out, &said)
+}
+
+fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "Revision {}, format {}, {} blocks an epoch",
+        said["revision"], said["format"], said["rules"]["epochBlocks"]
+    )?;
+    for member in list(&said["members"]) {
+        let validates = if member["validates"] == Value::Bool(true) {
+            "validates"
+        } else {
+            ""
+        };
+        let standing = text(&member["standing"]);
+        writeln!(
+            out,
+            "  {:<14} {standing:<10} {validates}",
+            text(&member["member"])
+        )?;
+        for certificate in list(&member["certificates"]) {
+            let until = match certificate["revoked"].as_str() {
+                Some(revoked) => format!("revoked {revoked}"),
+                None => format!("until {}", text(&certificate["notAfter"])),
+            };
+            writeln!(out, "      {} {until}", text(&certificate["thumbprint"]))?;
+        }
+    }
+    for span in list(&said["validators"]) {
+        let members: Vec<&str> = list(&span["members"]).iter().map(text).collect();
+        writeln!(
+            out,
+            "From epoch {}: {}",
+            span["fromEpoch"],
+            members.join(", ")
+        )?;
+    }
+    for proposal in list(&said["proposals"]) {
+        let approvals: Vec<&str> = list(&proposal["approvals"]).iter().map(text).collect();
+        writeln!(
+            out,
+            "Proposal {}: {} (until block {}; for it: {})",
+            proposal["number"],
+            text(&proposal["action"]),
+            proposal["closesAt"],
+            approvals.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
