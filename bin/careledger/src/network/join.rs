@@ -10,7 +10,7 @@ use contracts::membership::Endpoints;
 use ledger::codec;
 use ledger::ids::MemberName;
 
-use super::found::{clients, entry, local, node_file, seat};
+use super::found::{clients, entry, node_file, seat};
 use super::layout::{AddressEntry, Layout, MemberEntry, NodeFile};
 
 /// What was made for a new member.
