@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::client;
 use crate::network::{Layout, NetworkFile};
 
-/// Shows whether the members' nodes answer, and where their ledgers stand.
+/// Shows how the members' nodes are: ledger, validators, outbox, certificates, disk.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  careledger status --network net --json")]
 pub(crate) struct StatusArgs {
@@ -30,11 +30,32 @@ pub(crate) struct TipAnswer {
     pub(crate) block: String,
 }
 
+/// How a node is, as `/ready` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReadyAnswer {
+    pub(crate) ready: bool,
+    pub(crate) height: u64,
+    pub(crate) final_height: u64,
+    pub(crate) epoch: u64,
+    pub(crate) validates: bool,
+    pub(crate) age_ms: u64,
+    pub(crate) peers: usize,
+    pub(crate) outbox_depth: u64,
+    pub(crate) outbox_stopped: u64,
+    pub(crate) certificate_expires: String,
+    pub(crate) certificate_expires_soon: bool,
+    pub(crate) ledger_bytes: u64,
+    pub(crate) contradictions: u64,
+    pub(crate) open_proposals: u64,
+}
+
 /// A member's node; `None` where it does not answer.
 #[derive(Debug, Serialize)]
 struct MemberStatus {
     member: String,
     base_url: String,
+    node: Option<ReadyAnswer>,
     ledger: Option<TipAnswer>,
 }
 
@@ -47,13 +68,88 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     for status in &statuses {
-        let said = status.ledger.as_ref().map_or_else(
+        let said = status.node.as_ref().map_or_else(
             || "does not answer".to_owned(),
-            |tip| format!("height {}, {} statements", tip.height, tip.log_size),
+            |node| described(node, status.ledger.as_ref()),
         );
         writeln!(out, "{:<12} {:<24} {said}", status.member, status.base_url)?;
+        for warning in status.node.iter().flat_map(warnings) {
+            writeln!(out, "{:<12} {warning}", "")?;
+        }
     }
     Ok(())
+}
+
+fn described(node: &ReadyAnswer, ledger: Option<&TipAnswer>) -> String {
+    let statements = ledger.map_or(0, |tip| tip.log_size);
+    format!(
+        "block {} of {}, epoch {}, {statements} statements, {} peers, outbox {}, {:.1} MB, {} until {}",
+        node.height,
+        node.final_height,
+        node.epoch,
+        node.peers,
+        node.outbox_depth,
+        megabytes(node.ledger_bytes),
+        if node.validates {
+            "validates,"
+        } else {
+            "follows,"
+        },
+        node.certificate_expires,
+    )
+}
+
+/// What an operator has to do something about.
+fn warnings(node: &ReadyAnswer) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, text: String| {
+        if holds {
+            warnings.push(format!("! {text}"));
+        }
+    };
+    let expires = &node.certificate_expires;
+    warn(
+        node.certificate_expires_soon,
+        format!("the certificate expires {expires}: run `careledger governance renew`"),
+    );
+    warn(
+        node.outbox_stopped > 0,
+        format!(
+            "{} statements broke a rule of the ledger and wait: see the log",
+            node.outbox_stopped
+        ),
+    );
+    warn(
+        !node.ready,
+        format!(
+            "{} blocks behind",
+            node.final_height.saturating_sub(node.height)
+        ),
+    );
+    warn(
+        node.age_ms > 10_000,
+        format!(
+            "the last block is {} s old: is a quorum of validators up?",
+            node.age_ms / 1_000
+        ),
+    );
+    warn(
+        node.contradictions > 0,
+        "a validator contradicted itself: see the log".to_owned(),
+    );
+    warn(
+        node.open_proposals > 0,
+        format!(
+            "{} proposals are open: see `careledger governance show`",
+            node.open_proposals
+        ),
+    );
+    warnings
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    let kilobytes = u32::try_from(bytes / 1_000).unwrap_or(u32::MAX);
+    f64::from(kilobytes) / 1_000.0
 }
 
 async fn statuses(network: &NetworkFile) -> anyhow::Result<Vec<MemberStatus>> {
@@ -63,10 +159,17 @@ async fn statuses(network: &NetworkFile) -> anyhow::Result<Vec<MemberStatus>> {
         statuses.push(MemberStatus {
             member: entry.member.clone(),
             base_url: entry.base_url.clone(),
+            node: ready(&http, &entry.base_url).await.ok(),
             ledger: tip(&http, &entry.base_url).await.ok(),
         });
     }
     Ok(statuses)
+}
+
+/// How the node at `base_url` is; one that is not ready says so too.
+async fn ready(http: &reqwest::Client, base_url: &str) -> anyhow::Result<ReadyAnswer> {
+    let answer = http.get(format!("{base_url}/ready")).send().await?;
+    Ok(answer.json().await?)
 }
 
 /// Where the ledger of the node at `base_url` stands.

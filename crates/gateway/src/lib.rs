@@ -18,4 +18,4 @@ pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};
 pub use node::exchange::Elsewhere;
-pub use status::{NodeIdentity, NodeStatus, StatusSource};
+pub use status::{NodeIdentity, StatusSource};

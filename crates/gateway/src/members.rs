@@ -127,6 +127,6 @@ fn threshold(threshold: Threshold) -> String {
     )
 }
 
-fn instant(time: BlockTime) -> String {
+pub(crate) fn instant(time: BlockTime) -> String {
     format_instant(i64::try_from(time.0).unwrap_or(i64::MAX))
 }

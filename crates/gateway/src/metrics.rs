@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use node::health::Health;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,8 +12,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
-use crate::status::NodeStatus;
 
 /// Upper bounds of the histogram, in seconds: from a read in memory to an import.
 const BOUNDS: [f64; 12] = [
@@ -27,8 +26,77 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Outcome, Counter>,
     durations: Family<Interaction, Histogram>,
-    height: Gauge,
-    outbox_depth: Gauge,
+    gauges: Vec<(Reading, Gauge)>,
+}
+
+/// Reads a number out of a node's health.
+type Reading = fn(&Health) -> u64;
+
+/// What is read at each scrape: name, help, where from.
+const GAUGES: [(&str, &str, Reading); 13] = [
+    ("height", "The last block applied here", |health| {
+        health.height.0
+    }),
+    (
+        "final_height",
+        "The last block known to be final",
+        |health| health.final_height.0,
+    ),
+    ("epoch", "The epoch of the last applied block", |health| {
+        health.epoch.0
+    }),
+    (
+        "validates",
+        "Whether this member validates in that epoch",
+        |health| health.validates.into(),
+    ),
+    (
+        "ledger_age_milliseconds",
+        "Since the last applied block's time",
+        |health| health.age_ms,
+    ),
+    (
+        "peers",
+        "Nodes connected to this one's validator",
+        |health| count(health.peers),
+    ),
+    (
+        "outbox_depth",
+        "Statements that are durable here and not yet final",
+        |health| count(health.outbox.in_flight),
+    ),
+    (
+        "outbox_stopped",
+        "Statements that broke a rule of the ledger and wait for somebody to look",
+        |health| count(health.outbox.stopped),
+    ),
+    (
+        "certificate_expires_timestamp_seconds",
+        "When the node's certificate expires",
+        |health| health.certificate_expires.0 / 1_000,
+    ),
+    (
+        "certificate_expires_soon",
+        "Whether it expires within four weeks",
+        |health| health.expires_soon().into(),
+    ),
+    ("ledger_bytes", "Bytes of the ledger on disk", |health| {
+        health.ledger_bytes
+    }),
+    (
+        "contradictions",
+        "Times that a validator was seen to contradict itself",
+        |health| health.contradictions,
+    ),
+    (
+        "open_proposals",
+        "Proposals that can be voted on",
+        |health| count(health.open_proposals),
+    ),
+];
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,7 +115,6 @@ impl Metrics {
         let mut registry = Registry::with_prefix("careledger");
         let requests = Family::default();
         let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
-        let (height, outbox_depth) = (Gauge::default(), Gauge::default());
         registry.register(
             "http_requests",
             "Requests answered, by interaction and class of status",
@@ -58,18 +125,16 @@ impl Metrics {
             "Seconds from a request's head to its answer's, by interaction",
             durations.clone(),
         );
-        registry.register("height", "The last block applied here", height.clone());
-        registry.register(
-            "outbox_depth",
-            "Statements that are durable here and not yet final",
-            outbox_depth.clone(),
-        );
+        let gauges = GAUGES.map(|(name, help, reading)| {
+            let gauge: Gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            (reading, gauge)
+        });
         Self {
             registry,
             requests,
             durations,
-            height,
-            outbox_depth,
+            gauges: gauges.to_vec(),
         }
     }
 
@@ -86,11 +151,10 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads.
-    pub(crate) fn text(&self, status: &NodeStatus) -> Result<String, fmt::Error> {
-        self.height
-            .set(i64::try_from(status.height).unwrap_or(i64::MAX));
-        self.outbox_depth
-            .set(i64::try_from(status.outbox_depth).unwrap_or(i64::MAX));
+    pub(crate) fn text(&self, health: &Health) -> Result<String, fmt::Error> {
+        for (reading, gauge) in &self.gauges {
+            gauge.set(i64::try_from(reading(health)).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -151,11 +215,7 @@ mod tests {
         for status in [StatusCode::OK, StatusCode::OK, StatusCode::FORBIDDEN] {
             metrics.count(&Method::GET, route, status, Duration::from_millis(3));
         }
-        let status = NodeStatus {
-            height: 7,
-            outbox_depth: 2,
-            is_ready: true,
-        };
+        let status = crate::status::tests::health();
         let text = metrics.text(&status).unwrap();
         for line in [
             r#"careledger_http_requests_total{interaction="read",status="2xx"} 2"#,
@@ -163,6 +223,8 @@ mod tests {
             r#"careledger_http_request_seconds_count{interaction="read"} 3"#,
             "careledger_height 7",
             "careledger_outbox_depth 2",
+            "careledger_certificate_expires_timestamp_seconds 1800000000",
+            "careledger_certificate_expires_soon 1",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -10,25 +10,16 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::ids::{Digest, MemberName, NetworkId};
+use node::health::Health;
 use serde_json::{Value, json};
 
+use crate::members::instant;
 use crate::metrics::{Metrics, OPEN_METRICS};
 use crate::problem::Problem;
 
-/// How the node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeStatus {
-    /// The last block applied here.
-    pub height: u64,
-    /// Statements on their way to the ledger: durable here, not yet final.
-    pub outbox_depth: u64,
-    /// Whether requests can be answered.
-    pub is_ready: bool,
-}
-
 /// Tells how the node is.
 #[derive(Clone)]
-pub struct StatusSource(Arc<dyn Fn() -> NodeStatus + Send + Sync>);
+pub struct StatusSource(Arc<dyn Fn() -> Health + Send + Sync>);
 
 /// Who the node is.
 #[derive(Debug, Clone)]
@@ -46,12 +37,12 @@ pub struct NodeIdentity {
 }
 
 impl StatusSource {
-    /// A source that asks `status`.
-    pub fn new(status: impl Fn() -> NodeStatus + Send + Sync + 'static) -> Self {
-        Self(Arc::new(status))
+    /// A source that asks `health`.
+    pub fn new(health: impl Fn() -> Health + Send + Sync + 'static) -> Self {
+        Self(Arc::new(health))
     }
 
-    fn now(&self) -> NodeStatus {
+    fn now(&self) -> Health {
         (self.0)()
     }
 }
@@ -75,20 +66,36 @@ pub(crate) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// The node can take requests.
+/// The node can take requests: it has applied what is known to be final. Whether the ledger moves, `ageMs` tells; a node
+/// serves its own records without it.
 pub(crate) async fn ready(State(routes): State<StatusRoutes>) -> Response {
-    let status = routes.source.now();
-    let code = if status.is_ready {
+    let health = routes.source.now();
+    let code = if health.is_caught_up() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({
-        "ready": status.is_ready,
-        "height": status.height,
-        "outboxDepth": status.outbox_depth,
-    });
-    (code, Json(body)).into_response()
+    (code, Json(described(&routes.identity.member, &health))).into_response()
+}
+
+fn described(member: &MemberName, health: &Health) -> Value {
+    json!({
+        "member": member.as_str(),
+        "ready": health.is_caught_up(),
+        "height": health.height.0,
+        "finalHeight": health.final_height.0,
+        "epoch": health.epoch.0,
+        "validates": health.validates,
+        "ageMs": health.age_ms,
+        "peers": health.peers,
+        "outboxDepth": health.outbox.in_flight,
+        "outboxStopped": health.outbox.stopped,
+        "certificateExpires": instant(health.certificate_expires),
+        "certificateExpiresSoon": health.expires_soon(),
+        "ledgerBytes": health.ledger_bytes,
+        "contradictions": health.contradictions,
+        "openProposals": health.open_proposals,
+    })
 }
 
 pub(crate) async fn careledger(State(routes): State<StatusRoutes>) -> Json<Value> {
@@ -105,5 +112,43 @@ pub(crate) async fn metrics(State(routes): State<StatusRoutes>) -> Response {
     match routes.metrics.text(&routes.source.now()) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => Problem::internal("metrics could not be written").into_response(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ledger::ids::{BlockTime, Epoch, Height};
+    use node::outbox::OutboxStatus;
+
+    use super::*;
+
+    pub(crate) fn health() -> Health {
+        Health {
+            height: Height(7),
+            final_height: Height(9),
+            epoch: Epoch(0),
+            validates: true,
+            age_ms: 250,
+            peers: 3,
+            outbox: OutboxStatus {
+                in_flight: 2,
+                stopped: 0,
+            },
+            certificate_expires: BlockTime(1_800_000_000_000),
+            certificate_left_ms: 86_400_000,
+            ledger_bytes: 1,
+            contradictions: 0,
+            open_proposals: 0,
+        }
+    }
+
+    #[test]
+    fn a_node_far_behind_is_not_ready() {
+        let member = "clinic".parse().unwrap();
+        let mut health = health();
+        assert_eq!(described(&member, &health)["ready"], true);
+        health.final_height = Height(40);
+        assert_eq!(described(&member, &health)["ready"], false);
+        assert_eq!(described(&member, &health)["certificateExpiresSoon"], true);
     }
 }

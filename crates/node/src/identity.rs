@@ -71,6 +71,11 @@ impl Identity {
         })))
     }
 
+    /// Whose node this is.
+    pub fn member(&self) -> &MemberName {
+        &self.0.member
+    }
+
     /// SHA-256 of the certificate.
     pub fn certificate(&self) -> Digest {
         self.current().thumbprint

@@ -4,6 +4,7 @@ pub mod chain;
 pub mod custody;
 pub mod engine;
 pub mod exchange;
+pub mod health;
 pub mod identity;
 mod node;
 pub mod outbox;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::Genesis;
-use ledger::ids::MemberName;
+use ledger::ids::{Digest, MemberName};
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
@@ -19,6 +19,7 @@ use crate::engine::{
     Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError, Validator,
 };
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
+use crate::health::Vitals;
 use crate::identity::{Identity, IdentityError};
 use crate::outbox::OutboxConfig;
 
@@ -90,8 +91,8 @@ pub struct Node {
     pub custody: Custody,
     /// The other members.
     pub exchange: Exchange,
-    /// With what this node speaks.
-    pub identity: Identity,
+    identity: Identity,
+    clock: Clock,
     engine: EngineHandle,
     tasks: [JoinHandle<()>; 3],
 }
@@ -162,8 +163,25 @@ impl Node {
             exchange,
             engine,
             identity,
+            clock: config.clock,
             tasks: [gossip, cosigning, renewing],
         })
+    }
+
+    /// SHA-256 of the certificate that this node speaks with.
+    pub fn certificate(&self) -> Digest {
+        self.identity.certificate()
+    }
+
+    /// Where this node's health is read from.
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            chain: self.chain.clone(),
+            custody: self.custody.clone(),
+            identity: self.identity.clone(),
+            engine: self.engine.shared_status(),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// What consensus is doing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::node::chain::Clock;
+use ::node::health::Vitals;
 use ::node::outbox::OutboxConfig;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
@@ -12,7 +13,7 @@ use clap::Args;
 use gateway::auth::{SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
-use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
 use ledger::ids::MemberName;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use crate::network::{NodeFile, Passphrase, WitnessEntry, read_genesis};
 const TOKEN_SECONDS: u64 = 15 * 60;
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+const EXPIRY_CHECK: Duration = Duration::from_hours(24);
 
 /// Runs a node.
 #[derive(Debug, Args)]
@@ -53,6 +55,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
             follow(log, witnesses).await;
         }
     });
+    let warning = tokio::spawn(warn_of_expiry(node.vitals()));
     let ended = node.ended();
     let stop = stop_signal(args.until_stdin_ends);
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
@@ -67,10 +70,27 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     };
     tracing::info!(member = %file.member, "the node is stopping");
     witnessing.abort();
+    warning.abort();
     drop(asked);
     serving.await??;
     node.stop().await?;
     outcome
+}
+
+/// Says in the log, each day, that the certificate expires within weeks.
+async fn warn_of_expiry(vitals: Vitals) {
+    let mut days = tokio::time::interval(EXPIRY_CHECK);
+    loop {
+        days.tick().await;
+        let health = vitals.read();
+        if health.expires_soon() {
+            let days_left = health.certificate_left_ms / 86_400_000;
+            tracing::warn!(
+                days_left,
+                "the node's certificate expires: run `careledger governance renew`"
+            );
+        }
+    }
 }
 
 pub(crate) fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
@@ -123,25 +143,21 @@ fn milliseconds() -> Clock {
 }
 
 fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Result<Gateway> {
-    let (chain, custody) = (node.chain.clone(), node.custody.clone());
+    let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
         base_url: file.base_url.clone(),
         identity: NodeIdentity {
             member: member(&file.member)?,
             network: node.chain.network(),
             hpke_key: keys.hpke_public_key(&SecretName::exchange())?.0,
-            certificate: node.identity.certificate(),
+            certificate: node.certificate(),
             has_test_clock: false,
         },
         custody: node.custody.clone(),
         ledger: Arc::new(node.chain.clone()),
         log: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
-        status: StatusSource::new(move || NodeStatus {
-            height: chain.tip().height.0,
-            outbox_depth: u64::try_from(custody.outbox().in_flight).unwrap_or(u64::MAX),
-            is_ready: true,
-        }),
+        status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),
         signer: token_signer(keys)?,
         token_seconds: TOKEN_SECONDS,

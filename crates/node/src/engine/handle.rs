@@ -76,6 +76,11 @@ impl EngineHandle {
         self.status.read()
     }
 
+    /// The status as it changes.
+    pub(crate) fn shared_status(&self) -> Status {
+        self.status.clone()
+    }
+
     /// A sender of gossip frames.
     pub fn gossip(&self) -> Gossip {
         self.gossip.clone()

@@ -24,4 +24,4 @@ pub use certificate::FinalityCertificate;
 pub use config::{ConfigError, EngineConfig, MAX_BLOCK_BYTES, Validator};
 pub use gossip::{Gossip, GossipError};
 pub use handle::{Engine, EngineError, EngineHandle, StartError};
-pub use status::EngineStatus;
+pub use status::{EngineStatus, Status};

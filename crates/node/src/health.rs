@@ -1,0 +1,100 @@
+//! How a node is, for operators: what `/ready`, `/metrics` and `careledger status` show.
+
+use ledger::ids::{BlockTime, Epoch, Height};
+
+use crate::chain::{Chain, Clock};
+use crate::custody::Custody;
+use crate::engine::Status;
+use crate::identity::Identity;
+use crate::outbox::OutboxStatus;
+
+/// Blocks that a node may be behind and still count as caught up.
+const BEHIND_MAX: u64 = 32;
+
+/// Before its certificate expires by this much, a node warns: four weeks.
+pub const EXPIRY_WARNING_MS: u64 = 28 * 86_400_000;
+
+/// How a node is at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The last block applied here.
+    pub height: Height,
+    /// The last block known to be final.
+    pub final_height: Height,
+    /// The epoch of the last applied block.
+    pub epoch: Epoch,
+    /// Whether this member validates in it.
+    pub validates: bool,
+    /// Milliseconds since the last applied block's time.
+    pub age_ms: u64,
+    /// Nodes that are connected to this one's validator.
+    pub peers: usize,
+    /// Statements on their way to the ledger.
+    pub outbox: OutboxStatus,
+    /// When the certificate that this node speaks with expires.
+    pub certificate_expires: BlockTime,
+    /// Milliseconds until then; nothing is left once it has.
+    pub certificate_left_ms: u64,
+    /// Bytes of the ledger on disk.
+    pub ledger_bytes: u64,
+    /// Times that a validator was seen to contradict itself.
+    pub contradictions: u64,
+    /// Proposals that can be voted on.
+    pub open_proposals: usize,
+}
+
+/// Where a node's health is read from.
+#[derive(Clone)]
+pub struct Vitals {
+    pub(crate) chain: Chain,
+    pub(crate) custody: Custody,
+    pub(crate) identity: Identity,
+    pub(crate) engine: Status,
+    pub(crate) clock: Clock,
+}
+
+impl std::fmt::Debug for Vitals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vitals").finish_non_exhaustive()
+    }
+}
+
+impl Health {
+    /// Whether the node has applied what is known to be final, nearly.
+    pub fn is_caught_up(&self) -> bool {
+        self.final_height.0.saturating_sub(self.height.0) <= BEHIND_MAX
+    }
+
+    /// Whether it is time to renew the certificate.
+    pub fn expires_soon(&self) -> bool {
+        self.certificate_left_ms < EXPIRY_WARNING_MS
+    }
+}
+
+impl Vitals {
+    /// The node's health now.
+    pub fn read(&self) -> Health {
+        let (tip, registry) = (self.chain.tip(), self.chain.registry());
+        let (engine, now) = (self.engine.read(), (self.clock)());
+        let epoch = registry.rules().epoch_of(tip.height);
+        let validators = registry.signatories(epoch);
+        let member = self.identity.member();
+        let certificate = registry.certificate(member, self.identity.certificate());
+        let certificate_expires = certificate.map_or(BlockTime(0), |one| one.not_after);
+        let open = registry.proposals().iter();
+        Health {
+            height: tip.height,
+            final_height: Height(engine.finalized_height.max(tip.height.0)),
+            epoch,
+            validates: validators.iter().any(|one| one.member == *member),
+            age_ms: now.saturating_sub(tip.time.0),
+            peers: engine.connected.len(),
+            outbox: self.custody.outbox(),
+            certificate_expires,
+            certificate_left_ms: certificate_expires.0.saturating_sub(now),
+            ledger_bytes: self.chain.disk_bytes().unwrap_or(0),
+            contradictions: engine.contradictions,
+            open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
+        }
+    }
+}
