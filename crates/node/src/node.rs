@@ -15,9 +15,7 @@ use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
-use crate::engine::{
-    Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError, Validator,
-};
+use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
 use crate::outbox::{CannotSign, OutboxConfig, Signer};
 
@@ -122,7 +120,10 @@ impl Node {
             &config.directory.join("chain"),
             Arc::clone(&config.clock),
         )?;
-        let engine = Engine::start(engine_config(&config)?, chain.application())?;
+        let engine = Engine::start(
+            engine_config(&config)?,
+            chain.application(validators(&config)?),
+        )?;
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
         let (cosigning, signatures) = (chain.clone(), engine.gossip());
@@ -223,26 +224,26 @@ fn signer(config: &NodeConfig, certificate: &[u8]) -> Signer {
 }
 
 fn engine_config(config: &NodeConfig) -> Result<EngineConfig, NodeError> {
-    let mut validators = Vec::new();
-    for member in &config.genesis.members {
-        let Some(key) = member.validator else {
-            continue;
-        };
-        validators.push(Validator {
-            public_key: key.0,
-            address: address(config, &member.name)?.consensus,
-        });
-    }
-    validators.sort_unstable_by_key(|validator| validator.public_key);
     let mut engine = EngineConfig::new(
         *config.keys.expose(&SecretName::validator())?,
-        validators,
         address(config, &config.member)?.consensus,
         config.directory.join("engine"),
         config.genesis.network().0.0.to_vec(),
     );
     engine.block_interval = config.block_interval;
+    engine.max_peers = engine.max_peers.max(config.genesis.members.len());
     Ok(engine)
+}
+
+fn validators(config: &NodeConfig) -> Result<BTreeMap<MemberName, SocketAddr>, NodeError> {
+    let members = config.genesis.members.iter();
+    members
+        .filter(|member| member.validator.is_some())
+        .map(|member| {
+            let address = address(config, &member.name)?;
+            Ok((member.name.clone(), address.consensus))
+        })
+        .collect()
 }
 
 fn exchange_config(

@@ -1,6 +1,7 @@
 //! The chain as the consensus engine calls it: build, judge and apply blocks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use bytes::Bytes;
 use contracts::machine::Signature;
 use ledger::block::Block;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::ids::{Digest, Height};
+use ledger::ids::{Digest, Height, MemberName};
 use ledger::limits::{BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX};
 
 use super::execution::{Executed, ExecutionError, View, child_of};
 use super::mempool::Pooled;
 use super::{Chain, FinalItem, Inner, Position, StoreError, Tip, cosign, gossip};
-use crate::engine::{self, Ancestors, Application, Deadline};
+use crate::engine::{self, Ancestors, Application, Committee, Deadline};
 
 /// How long a proposer lets statements gather once the first has arrived.
 const GATHER: Duration = Duration::from_millis(3);
@@ -40,7 +41,7 @@ pub enum ApplyError {
 
 /// The chain's side of the engine's interface.
 #[derive(Clone)]
-pub struct ChainApplication(Chain);
+pub struct ChainApplication(Chain, Arc<BTreeMap<MemberName, SocketAddr>>);
 
 impl std::fmt::Debug for ChainApplication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,8 +56,8 @@ struct Base {
 }
 
 impl ChainApplication {
-    pub(super) fn new(chain: Chain) -> Self {
-        Self(chain)
+    pub(super) fn new(chain: Chain, addresses: BTreeMap<MemberName, SocketAddr>) -> Self {
+        Self(chain, Arc::new(addresses))
     }
 
     fn inner(&self) -> &Inner {
@@ -281,6 +282,10 @@ impl Application for ChainApplication {
         self.0.tip().height.0
     }
 
+    fn committee(&self, _: u64) -> Option<Committee> {
+        self.0.committee(&self.1)
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<engine::Block>,
@@ -381,7 +386,7 @@ impl Executed {
             digests: BTreeSet::new(),
             log_size_before: 0,
             log: ledger::log::LogAppend::after(0),
-            tags: std::collections::BTreeMap::new(),
+            tags: BTreeMap::new(),
             state: None,
             changes: 0,
         }

@@ -18,6 +18,7 @@ mod rows;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub use public_log::{PublicLog, transparent_statement};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
 pub use store::{Position, StoreError, Tip};
 
-use crate::engine::Gossip;
+use crate::engine::{Committee, Gossip, Validator};
 use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
 use execution::{Executed, View, child_of};
@@ -199,9 +200,27 @@ impl Chain {
         })))
     }
 
-    /// The chain as the consensus engine calls it.
-    pub fn application(&self) -> ChainApplication {
-        ChainApplication::new(self.clone())
+    /// The chain as the consensus engine calls it, with validators at these addresses.
+    pub fn application(&self, addresses: BTreeMap<MemberName, SocketAddr>) -> ChainApplication {
+        ChainApplication::new(self.clone(), addresses)
+    }
+
+    /// Who validates in each epoch: those of the genesis. `None` if an address is missing.
+    fn committee(&self, addresses: &BTreeMap<MemberName, SocketAddr>) -> Option<Committee> {
+        let mut validators = Vec::new();
+        for member in &self.0.genesis.members {
+            if let Some(key) = member.validator {
+                validators.push(Validator {
+                    public_key: key.0,
+                    address: *addresses.get(&member.name)?,
+                });
+            }
+        }
+        validators.sort_unstable_by_key(|validator| validator.public_key);
+        Some(Committee {
+            validators,
+            followers: Vec::new(),
+        })
     }
 
     /// Sends admitted statements to the other validators until the engine ends.

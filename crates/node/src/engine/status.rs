@@ -2,18 +2,20 @@
 
 use commonware_actor::Feedback;
 use commonware_consensus::{
-    Reporter, Viewable as _,
+    Epochable as _, Reporter, Viewable as _,
     simplex::{scheme::ed25519::Scheme, types::Activity},
 };
 use commonware_cryptography::sha256::Digest as Sha256Digest;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Progress of one validator.
+/// Progress of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStatus {
-    /// Highest view whose outcome is known; consensus works on the next one.
+    /// The epoch that runs; views are counted from one in each.
+    pub epoch: u64,
+    /// Highest view of the epoch whose outcome is known; consensus works on the next one.
     pub view: u64,
-    /// Highest view with a finality certificate.
+    /// Highest view of the epoch with a finality certificate.
     pub finalized_view: u64,
     /// Height of the highest block known to be final.
     pub finalized_height: u64,
@@ -21,7 +23,7 @@ pub struct EngineStatus {
     pub applied_height: u64,
     /// Views given up since the start, mostly for silent leaders.
     pub skipped_views: u64,
-    /// Pairs of votes seen with which a validator contradicted itself.
+    /// Pairs of votes seen since the start with which a validator contradicted itself.
     pub contradictions: u64,
     /// Public keys of the connected peers, refreshed every second.
     pub connected: Vec<[u8; 32]>,
@@ -38,6 +40,14 @@ impl Status {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(super) fn entered(&self, epoch: u64) {
+        self.update(|status| {
+            status.epoch = epoch;
+            status.view = 0;
+            status.finalized_view = 0;
+        });
     }
 
     pub(super) fn finalized(&self, height: u64) {
@@ -62,28 +72,42 @@ impl Reporter for Status {
     type Activity = Activity<Scheme, Sha256Digest>;
 
     fn report(&mut self, activity: Self::Activity) -> Feedback {
-        match activity {
-            Activity::Notarization(certificate) => {
-                self.update(|status| status.view = status.view.max(certificate.view().get()));
-            }
-            Activity::Nullification(certificate) => self.update(|status| {
-                status.view = status.view.max(certificate.view().get());
-                status.skipped_views += 1;
-            }),
-            Activity::Finalization(certificate) => self.update(|status| {
-                status.view = status.view.max(certificate.view().get());
-                status.finalized_view = status.finalized_view.max(certificate.view().get());
-            }),
-            Activity::ConflictingNotarize(_)
-            | Activity::ConflictingFinalize(_)
-            | Activity::NullifyFinalize(_) => {
-                tracing::warn!(
-                    view = activity.view().get(),
-                    "a validator voted against itself"
-                );
-            }
-            _ => {}
+        let (epoch, view) = (activity.epoch().get(), activity.view().get());
+        self.update(|status| status.count(epoch, view, &activity));
+        if is_contradiction(&activity) {
+            tracing::warn!(epoch, view, "a validator voted against itself");
         }
         Feedback::Ok
     }
+}
+
+impl EngineStatus {
+    fn count(&mut self, epoch: u64, view: u64, activity: &Activity<Scheme, Sha256Digest>) {
+        self.contradictions += u64::from(is_contradiction(activity));
+        // The engine of the epoch before may say a last word after the next one has begun.
+        if epoch != self.epoch {
+            return;
+        }
+        match activity {
+            Activity::Notarization(_) => self.view = self.view.max(view),
+            Activity::Nullification(_) => {
+                self.view = self.view.max(view);
+                self.skipped_views += 1;
+            }
+            Activity::Finalization(_) => {
+                self.view = self.view.max(view);
+                self.finalized_view = self.finalized_view.max(view);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_contradiction(activity: &Activity<Scheme, Sha256Digest>) -> bool {
+    matches!(
+        activity,
+        Activity::ConflictingNotarize(_)
+            | Activity::ConflictingFinalize(_)
+            | Activity::NullifyFinalize(_)
+    )
 }
