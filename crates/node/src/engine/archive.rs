@@ -11,9 +11,7 @@ use commonware_consensus::{
     types::{FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested,
-    certificate::Verifier as _,
-    sha256::Digest as Sha256Digest,
+    Digested, certificate::Verifier as _, sha256::Digest as Sha256Digest,
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;

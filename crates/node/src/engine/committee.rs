@@ -60,9 +60,7 @@ fn addresses(listed: &[Validator]) -> Result<Map<PublicKey, Address>, CommitteeE
             .map_err(|_| CommitteeError::BadPublicKey(number))?;
         addresses.push((key, Address::from(one.address)));
     }
-    addresses
-        .try_into()
-        .map_err(|_| CommitteeError::OutOfOrder)
+    addresses.try_into().map_err(|_| CommitteeError::OutOfOrder)
 }
 
 /// Why a committee cannot be used.

@@ -42,12 +42,7 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// Settings with the default limits and intervals.
-    pub fn new(
-        seed: [u8; 32],
-        listen: SocketAddr,
-        directory: PathBuf,
-        namespace: Vec<u8>,
-    ) -> Self {
+    pub fn new(seed: [u8; 32], listen: SocketAddr, directory: PathBuf, namespace: Vec<u8>) -> Self {
         Self {
             seed,
             listen,

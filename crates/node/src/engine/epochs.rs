@@ -140,9 +140,9 @@ where
         let unknown = Some(Halt::Committee(epoch, CommitteeError::Unknown));
         let root = self.root(epoch).await?;
         self.connect(epoch)?;
-        let (journals, may_vote) = record(journals, epoch).await.map_err(|error| {
-            Some(Halt::Storage(format!("the record of epochs: {error}")))
-        })?;
+        let (journals, may_vote) = record(journals, epoch)
+            .await
+            .map_err(|error| Some(Halt::Storage(format!("the record of epochs: {error}"))))?;
         let scheme = if may_vote {
             self.schemes.of(epoch).map(|scheme| (*scheme).clone())
         } else {
@@ -157,7 +157,10 @@ where
         let parts = channels.open(epoch).await.map_err(|_| None)?;
         self.consensus.status.entered(epoch);
         tracing::info!(epoch, "a new epoch of consensus");
-        let context = self.context.child("consensus").with_attribute("epoch", epoch);
+        let context = self
+            .context
+            .child("consensus")
+            .with_attribute("epoch", epoch);
         let engine = self.consensus.engine(context, term);
         let task = engine.start(parts.votes, parts.certificates, parts.resolver);
         Ok((journals, Running { epoch, task }))

@@ -9,9 +9,7 @@ use commonware_cryptography::{
     ChaCha20Poly1305,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::{
-    authenticated::lookup::{self, Oracle, Receiver, Sender},
-};
+use commonware_p2p::authenticated::lookup::{self, Oracle, Receiver, Sender};
 use commonware_runtime::{Handle, Quota, Supervisor as _, tokio::Context};
 use commonware_stream::{
     SakeCups,

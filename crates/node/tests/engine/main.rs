@@ -6,14 +6,16 @@
 )]
 
 mod chain;
+mod epochs;
 mod simulation;
+mod spy;
 
 use bytes::Bytes;
-use chain::{Chain, transactions};
+use chain::{Chain, Plan, transactions};
 use ed25519_zebra::{Signature, SigningKey, VerificationKey};
 use node::engine::{
-    ConfigError, Engine, EngineConfig, EngineHandle, FinalityCertificate, GossipError, StartError,
-    Validator,
+    Committee, CommitteeError, ConfigError, Engine, EngineConfig, EngineError, EngineHandle,
+    FinalityCertificate, GossipError, StartError, Validator,
 };
 use std::{net::TcpListener, path::Path, time::Duration};
 use tokio::time::timeout;
@@ -23,6 +25,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 struct Network {
     configs: Vec<EngineConfig>,
+    validators: Vec<Validator>,
     chains: Vec<Chain>,
     engines: Vec<Option<EngineHandle>>,
 }
@@ -46,7 +49,6 @@ impl Network {
         let configs = seeds.iter().enumerate().map(|(number, seed)| {
             let mut config = EngineConfig::new(
                 *seed,
-                validators.clone(),
                 validators[number].address,
                 directory.join(number.to_string()),
                 NAMESPACE.to_vec(),
@@ -54,9 +56,14 @@ impl Network {
             config.block_interval = interval;
             config
         });
+        let configs: Vec<_> = configs.collect();
+        let plan = Plan::constant(configs[0].epoch_blocks, &validators);
         Self {
-            configs: configs.collect(),
-            chains: (0..size).map(|_| Chain::new(60_000)).collect(),
+            configs,
+            validators,
+            chains: (0..size)
+                .map(|_| Chain::new(60_000, plan.clone()))
+                .collect(),
             engines: (0..size).map(|_| None).collect(),
         }
     }
@@ -145,7 +152,7 @@ async fn four_validators_finalise_the_same_blocks_with_certificates() {
     }
     network.stop_all().await;
     network.assert_agreement();
-    let validators = &network.configs[0].validators;
+    let validators = &network.validators;
     for chain in &network.chains {
         let finals = chain.finals();
         assert_eq!(carried(chain), 1);
@@ -214,7 +221,7 @@ async fn one_validator_alone_finalises_and_restarts() {
     assert!(verify(
         &last.certificate.unwrap(),
         NAMESPACE,
-        &network.configs[0].validators
+        &network.validators
     ));
 }
 
@@ -248,7 +255,7 @@ async fn frames_reach_all_peers_and_large_ones_are_refused() {
         sender.gossip().broadcast(vec![0; 256 * 1024 + 1].into()),
         Err(GossipError::FrameTooLarge)
     );
-    let from = network.configs[0].validators[0].public_key;
+    let from = network.validators[0].public_key;
     let heard = |chain: &Chain| chain.heard().iter().any(|(peer, _)| *peer == from);
     timeout(LIMIT, async {
         while !network.chains[1..].iter().all(heard) {
@@ -274,7 +281,7 @@ async fn a_directory_serves_one_engine_at_a_time() {
     let mut network = Network::new(1, directory.path(), Duration::from_millis(20));
     network.start(0);
     network.reached(0, 1).await;
-    let second = Engine::start(network.configs[0].clone(), Chain::new(0));
+    let second = Engine::start(network.configs[0].clone(), network.chains[0].clone());
     assert!(matches!(second, Err(StartError::DirectoryInUse)));
     network.reached(0, network.chains[0].height() + 2).await;
     network.stop(0).await;
@@ -283,27 +290,15 @@ async fn a_directory_serves_one_engine_at_a_time() {
 #[test]
 fn wrong_settings_are_named() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Network::new(4, directory.path(), Duration::from_secs(1)).configs[0].clone();
+    let network = Network::new(4, directory.path(), Duration::from_secs(1));
     let refused = |change: fn(&mut EngineConfig)| {
-        let mut config = config.clone();
+        let mut config = network.configs[0].clone();
         change(&mut config);
-        match Engine::start(config, Chain::new(0)) {
+        match Engine::start(config, network.chains[0].clone()) {
             Err(StartError::Config(error)) => error,
             other => panic!("started: {other:?}"),
         }
     };
-    assert_eq!(
-        refused(|config| config.validators.clear()),
-        ConfigError::NoValidators
-    );
-    assert_eq!(
-        refused(|config| config.validators.reverse()),
-        ConfigError::ValidatorsOutOfOrder
-    );
-    assert_eq!(
-        refused(|config| config.seed = [99; 32]),
-        ConfigError::NotAValidator
-    );
     assert_eq!(
         refused(|config| config.namespace.clear()),
         ConfigError::NoNamespace
@@ -317,9 +312,33 @@ fn wrong_settings_are_named() {
         ConfigError::FrameBytesOutOfRange
     );
     assert_eq!(
+        refused(|config| config.epoch_blocks = 1),
+        ConfigError::EpochTooShort
+    );
+    assert_eq!(
+        refused(|config| config.max_peers = 0),
+        ConfigError::ZeroLimit
+    );
+    assert_eq!(
         refused(|config| config.frames_per_second = 0),
         ConfigError::ZeroLimit
     );
+}
+
+#[tokio::test]
+async fn an_engine_ends_when_an_epoch_cannot_have_its_validators() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Network::new(1, directory.path(), Duration::from_millis(20));
+    let mut plan = Plan::constant(4, &network.validators);
+    plan.from.insert(1, Committee::default());
+    let mut config = network.configs[0].clone();
+    config.epoch_blocks = 4;
+    let chain = Chain::new(0, plan);
+    let engine = Engine::start(config, chain.clone()).unwrap();
+    let ended = timeout(LIMIT, engine.ended()).await.unwrap();
+    let expected = EngineError::Committee(1, CommitteeError::NoValidators);
+    assert_eq!(ended, Err(expected));
+    assert_eq!(chain.height(), 3);
 }
 
 #[test]
