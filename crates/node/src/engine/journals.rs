@@ -101,3 +101,54 @@ impl<E: Runtime> Journals<E> {
         self.entered.keys().map(u64::from).max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, Storage as _, Supervisor as _, deterministic};
+
+    async fn open(
+        context: &deterministic::Context,
+        applied: u64,
+    ) -> Journals<deterministic::Context> {
+        let calendar = Calendar::new(8);
+        let context = context.child("journals");
+        let journals = Journals::open(context, "votes".to_owned(), calendar, applied);
+        journals.await.unwrap()
+    }
+
+    #[test]
+    fn an_epoch_is_voted_in_again_only_while_its_votes_are_kept() {
+        deterministic::Runner::default().start(|context| async move {
+            let mut journals = open(&context, 0).await;
+            for epoch in 0..3 {
+                let may_vote;
+                (journals, may_vote) = journals.enter(epoch).await.unwrap();
+                assert!(may_vote);
+                let partition = journals.name(epoch);
+                let (blob, _) = context.open(&partition, b"vote").await.unwrap();
+                drop(blob);
+            }
+            drop(journals.forget(2).await.unwrap());
+            for (epoch, kept) in [(0, false), (1, false), (2, true)] {
+                let journals = open(&context, 16).await;
+                let votes = context.scan(&journals.name(epoch)).await;
+                assert_eq!(votes.is_ok(), kept);
+                let (_, may_vote) = journals.enter(epoch).await.unwrap();
+                assert_eq!(may_vote, kept);
+            }
+        });
+    }
+
+    #[test]
+    fn a_node_that_lost_its_votes_waits_for_the_next_epoch() {
+        deterministic::Runner::default().start(|context| async move {
+            // Block 20 is of epoch two, in which this node may have voted.
+            for (epoch, expected) in [(0, false), (2, false), (3, true)] {
+                let journals = open(&context, 20).await;
+                let (_, may_vote) = journals.enter(epoch).await.unwrap();
+                assert_eq!(may_vote, expected, "epoch {epoch}");
+            }
+        });
+    }
+}

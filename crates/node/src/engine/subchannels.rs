@@ -19,6 +19,9 @@ const EARLY: usize = 32;
 /// A message and the epoch that it is about.
 type Tagged = (u64, Message<PublicKey>);
 
+/// Both ends of a channel.
+type Ends<S, R> = (S, R);
+
 /// Both ends of one epoch's part of a channel.
 pub(super) type Part<S, R> = (SubSender<S>, R);
 
@@ -41,9 +44,7 @@ impl<S: Sender<PublicKey = PublicKey>> Subchannels<S> {
     pub(super) fn start<E, R>(
         context: &E,
         max_bytes: usize,
-        votes: (S, R),
-        certificates: (S, R),
-        (sender, receiver): (S, R),
+        (votes, certificates, (sender, receiver)): (Ends<S, R>, Ends<S, R>, Ends<S, R>),
     ) -> Self
     where
         E: Runtime,

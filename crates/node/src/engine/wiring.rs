@@ -24,7 +24,7 @@ pub use super::{
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
-    marshal::{self, resolver::p2p as backfill, standard::Standard},
+    marshal::{self, core::Mailbox, resolver::p2p as backfill, standard::Standard},
     simplex::{self, scheme::ed25519::Scheme},
 };
 use commonware_cryptography::{
@@ -198,24 +198,8 @@ where
         channels.gossip,
         (outbox, status.clone()),
     );
-    let adapter = Adapter {
-        application: application.clone(),
-        rules,
-        block_interval: config.block_interval,
-        status: status.clone(),
-    };
-    let consensus = Consensus {
-        automaton: automaton(
-            context.child("automaton"),
-            adapter,
-            mailbox.clone(),
-            calendar.epocher(),
-        ),
-        status,
-        blocker,
-        timing: config.timing(),
-        cache,
-    };
+    let served = (&application, &mailbox);
+    let consensus = consensus(&context, config, served, blocker, status, cache);
     let epochs = Epochs {
         context: context.child("epochs"),
         application,
@@ -231,9 +215,7 @@ where
     let subchannels = Subchannels::start(
         &context.child("subchannels"),
         max_consensus_bytes(config),
-        channels.votes,
-        channels.certificates,
-        channels.resolver,
+        (channels.votes, channels.certificates, channels.resolver),
     );
     Ok(Actors {
         epochs: epochs.start(journals, subchannels),
@@ -244,6 +226,35 @@ where
             gossip,
         ],
     })
+}
+
+fn consensus<E, A, B>(
+    context: &E,
+    config: &EngineConfig,
+    (application, marshal): (&A, &Mailbox<Scheme, Standard<Block>>),
+    blocker: B,
+    status: Status,
+    cache: CacheRef,
+) -> Consensus<E, A, B>
+where
+    E: Runtime,
+    A: Application + Sync,
+{
+    let adapter = Adapter {
+        application: application.clone(),
+        rules: rules::<A>(config),
+        block_interval: config.block_interval,
+        status: status.clone(),
+    };
+    let epocher = config.calendar().epocher();
+    let context = context.child("automaton");
+    Consensus {
+        automaton: automaton(context, adapter, marshal.clone(), epocher),
+        status,
+        blocker,
+        timing: config.timing(),
+        cache,
+    }
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {

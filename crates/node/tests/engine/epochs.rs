@@ -122,10 +122,10 @@ fn a_follower_becomes_a_validator_and_a_validator_a_follower() {
         runner(seed).start(|context| async {
             let simulation = network(context, &chains, &spy).await;
             let mut nodes: Vec<_> = (0..4).map(|number| simulation.start(number)).collect();
-            simulation.reached(0, EPOCH + 2).await;
+            simulation.reached(0, 3).await;
             nodes.push(simulation.start(4));
             simulation.reached(0, 2 * EPOCH - 1).await;
-            simulation.context.sleep(Duration::from_millis(300)).await;
+            simulation.context.sleep(Duration::from_millis(100)).await;
             assert!(chains[4].height() >= 2 * EPOCH - 1, "the follower lags");
             // Four of the five must sign: nothing becomes final without the new one.
             nodes.swap_remove(1).abort();
@@ -184,7 +184,7 @@ fn crash_at_boundaries(seed: u64) {
         for epoch in 0..3 {
             let last = (epoch + 1) * EPOCH - 1;
             let victim = (seed + epoch) as usize % 4;
-            let exactly = (seed + epoch) % 3 == 0;
+            let exactly = (seed + epoch).is_multiple_of(3);
             if exactly {
                 chains[victim].hang_after(last);
                 simulation.reached(victim, last).await;

@@ -22,6 +22,8 @@ use tokio::time::timeout;
 
 const NAMESPACE: &[u8] = b"careledger-test";
 const LIMIT: Duration = Duration::from_secs(60);
+/// Short, so that all networks here pass from epoch to epoch.
+const EPOCH_BLOCKS: u64 = 8;
 
 struct Network {
     configs: Vec<EngineConfig>,
@@ -32,6 +34,16 @@ struct Network {
 
 impl Network {
     fn new(size: usize, directory: &Path, interval: Duration) -> Self {
+        let plan = |all: &[Validator]| Plan::constant(EPOCH_BLOCKS, all);
+        Self::planned(size, directory, interval, plan)
+    }
+
+    fn planned(
+        size: usize,
+        directory: &Path,
+        interval: Duration,
+        plan: impl FnOnce(&[Validator]) -> Plan,
+    ) -> Self {
         let mut seeds: Vec<_> = (0..size).map(|number| [number as u8 + 1; 32]).collect();
         seeds.sort_by_key(public_key);
         let listeners: Vec<_> = seeds
@@ -54,10 +66,11 @@ impl Network {
                 NAMESPACE.to_vec(),
             );
             config.block_interval = interval;
+            config.epoch_blocks = EPOCH_BLOCKS;
             config
         });
         let configs: Vec<_> = configs.collect();
-        let plan = Plan::constant(configs[0].epoch_blocks, &validators);
+        let plan = plan(&validators);
         Self {
             configs,
             validators,
@@ -245,6 +258,38 @@ async fn an_application_that_lost_blocks_gets_them_again() {
 }
 
 #[tokio::test]
+async fn a_follower_connects_keeps_up_and_becomes_a_validator() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = |all: &[Validator]| {
+        let mut plan = Plan::constant(EPOCH_BLOCKS, all);
+        let first = Committee {
+            validators: all[..3].to_vec(),
+            followers: all[3..].to_vec(),
+        };
+        let second = plan.from.insert(0, first).unwrap();
+        plan.from.insert(2, second);
+        plan
+    };
+    let interval = Duration::from_millis(50);
+    let mut network = Network::planned(4, directory.path(), interval, plan);
+    network.start_all();
+    network.reached(3, 2 * EPOCH_BLOCKS).await;
+    // With another one gone, nothing becomes final without the former follower.
+    network.stop(0).await;
+    let before = network.chains[1].height();
+    network.reached(1, before + 5).await;
+    network.reached(3, before + 5).await;
+    network.stop_all().await;
+    network.assert_agreement();
+    let epochs = network.chains[3].finals();
+    let signers = epochs.iter().filter_map(|last| last.certificate.as_ref());
+    for certificate in signers {
+        let new = certificate.signers.contains(&3);
+        assert!(!new || certificate.epoch >= 2);
+    }
+}
+
+#[tokio::test]
 async fn frames_reach_all_peers_and_large_ones_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut network = Network::new(4, directory.path(), Duration::from_millis(50));
@@ -329,16 +374,14 @@ fn wrong_settings_are_named() {
 async fn an_engine_ends_when_an_epoch_cannot_have_its_validators() {
     let directory = tempfile::tempdir().unwrap();
     let network = Network::new(1, directory.path(), Duration::from_millis(20));
-    let mut plan = Plan::constant(4, &network.validators);
+    let mut plan = Plan::constant(EPOCH_BLOCKS, &network.validators);
     plan.from.insert(1, Committee::default());
-    let mut config = network.configs[0].clone();
-    config.epoch_blocks = 4;
     let chain = Chain::new(0, plan);
-    let engine = Engine::start(config, chain.clone()).unwrap();
+    let engine = Engine::start(network.configs[0].clone(), chain.clone()).unwrap();
     let ended = timeout(LIMIT, engine.ended()).await.unwrap();
     let expected = EngineError::Committee(1, CommitteeError::NoValidators);
     assert_eq!(ended, Err(expected));
-    assert_eq!(chain.height(), 3);
+    assert_eq!(chain.height(), EPOCH_BLOCKS - 1);
 }
 
 #[test]

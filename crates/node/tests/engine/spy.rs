@@ -25,15 +25,24 @@ struct Said {
     finalize: BTreeSet<Bytes>,
 }
 
-/// All votes heard, by signer, epoch and view; outlives restarts of the network.
+/// Signer, epoch and view.
+type Place = (PublicKey, u64, u64);
+
+/// All votes heard; outlives restarts of the network.
 #[derive(Clone, Default)]
-pub(crate) struct Spy(Arc<Mutex<BTreeMap<(PublicKey, u64, u64), Said>>>);
+pub(crate) struct Spy(Arc<Mutex<BTreeMap<Place, Said>>>);
 
 impl Spy {
     /// Listens in the place of node `number`, over links that lose nothing.
     pub(crate) async fn listen(&self, simulation: &Simulation, number: usize) {
         let own = &simulation.keys[number];
         for from in simulation.keys.iter().filter(|from| *from != own) {
+            let lossy = (from.clone(), own.clone());
+            simulation
+                .oracle
+                .remove_link(lossy.0, lossy.1)
+                .await
+                .unwrap();
             simulation.link(from, own, probability!(1.0)).await;
         }
         let control = simulation.oracle.control(own.clone());
