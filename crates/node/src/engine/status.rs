@@ -111,3 +111,32 @@ fn is_contradiction(activity: &Activity<Scheme, Sha256Digest>) -> bool {
             | Activity::NullifyFinalize(_)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_consensus::{
+        simplex::types::{ConflictingNotarize, Notarize, Proposal},
+        types::{Epoch, Round, View},
+    };
+    use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
+    use commonware_utils::ordered::Set;
+
+    #[test]
+    fn a_validator_that_votes_twice_in_one_view_is_counted() {
+        let key = PrivateKey::from_seed(1);
+        let voters = Set::from_iter_dedup([key.public_key()]);
+        let scheme = Scheme::signer(b"test", voters, key).unwrap();
+        let vote = |block| {
+            let round = Round::new(Epoch::new(3), View::new(2));
+            let proposal = Proposal::new(round, View::new(1), Sha256Digest([block; 32]));
+            Notarize::sign(&scheme, proposal).unwrap()
+        };
+        let mut status = Status::default();
+        let twice = ConflictingNotarize::new(vote(1), vote(2));
+        status.report(Activity::ConflictingNotarize(twice));
+        assert_eq!(status.read().contradictions, 1);
+        status.report(Activity::Notarize(vote(1)));
+        assert_eq!(status.read().contradictions, 1);
+    }
+}

@@ -1,6 +1,7 @@
 //! The smallest application: blocks carry transactions, and nothing is executed.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use node::engine::{
     Ancestors, Application, Block, Committee, Deadline, FinalityCertificate, Validator,
 };
@@ -60,7 +61,11 @@ pub(crate) struct Chain {
     plan: Plan,
     /// Where the application hangs, once, after it has applied a block.
     trap: Arc<Mutex<Option<u64>>>,
+    pace: Arc<Mutex<Option<Pace>>>,
 }
+
+/// Lets the time pass that it takes to apply a block.
+pub(crate) type Pace = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Chain {
     pub(crate) fn new(max_body: usize, plan: Plan) -> Self {
@@ -73,12 +78,18 @@ impl Chain {
             max_body,
             plan,
             trap: Arc::default(),
+            pace: Arc::default(),
         }
     }
 
     /// Hangs after the block at `height` is applied and before the engine hears of it.
     pub(crate) fn hang_after(&self, height: u64) {
         *self.trap.lock().unwrap() = Some(height);
+    }
+
+    /// Takes its time for each block, or none.
+    pub(crate) fn set_pace(&self, pace: Option<Pace>) {
+        *self.pace.lock().unwrap() = pace;
     }
 
     /// Adds a transaction that this node proposes, at each of its turns, until it is final.
@@ -234,6 +245,10 @@ impl Application for Chain {
         certificate: Option<FinalityCertificate>,
     ) -> Result<(), Infallible> {
         let height = block.height();
+        let pace = self.pace.lock().unwrap().clone();
+        if let Some(pace) = pace {
+            pace().await;
+        }
         self.apply(block, certificate);
         let trapped = self.trap.lock().unwrap().take_if(|trap| *trap == height);
         if trapped.is_some() {

@@ -2,7 +2,7 @@
 
 use crate::{
     NAMESPACE,
-    chain::{Chain, Plan},
+    chain::{Chain, Pace, Plan},
     simulation::{Simulation, assert_agreement, nodes, runner},
     spy::Spy,
     verify,
@@ -13,7 +13,7 @@ use commonware_runtime::{
     deterministic::{self, Context},
 };
 use node::engine::{Committee, Validator};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const EPOCH: u64 = 8;
 /// Votes are cheap to lose and blocks come fast, so that epochs begin in some disorder.
@@ -245,11 +245,20 @@ fn all_lose_power_near_a_boundary_and_contradict_nothing() {
     }
 }
 
-/// Simulated milliseconds from each block to the next as one node applies them.
+/// Simulated milliseconds from each block to the next as one node applies them, which takes the
+/// others longer: its first words in an epoch reach them before they have entered it.
 fn gaps(seed: u64) -> BTreeMap<u64, u128> {
     let (chains, spy) = (four(), Spy::default());
     runner(seed).start(|context| async {
         let simulation = network(context, &chains, &spy).await;
+        for chain in &chains[1..4] {
+            let clock = Arc::new(simulation.context.child("pace"));
+            let pace: Pace = Arc::new(move || {
+                let clock = Arc::clone(&clock);
+                Box::pin(async move { clock.sleep(Duration::from_millis(30)).await })
+            });
+            chain.set_pace(Some(pace));
+        }
         let _nodes: Vec<_> = (0..4).map(|number| simulation.start(number)).collect();
         simulation.reached(0, 3).await;
         let (mut gaps, mut height) = (BTreeMap::new(), chains[0].height());
@@ -261,6 +270,8 @@ fn gaps(seed: u64) -> BTreeMap<u64, u128> {
             (height, since) = (chains[0].height(), now);
             gaps.insert(height, gap);
         }
+        // The clock must not outlive the run.
+        chains.iter().for_each(|chain| chain.set_pace(None));
         gaps
     })
 }
@@ -268,9 +279,9 @@ fn gaps(seed: u64) -> BTreeMap<u64, u128> {
 #[test]
 fn the_pause_at_a_boundary_is_a_few_messages_long() {
     let (mut first, mut others) = (Vec::new(), Vec::new());
-    for seed in 0..4 {
+    for seed in 0..3 {
         for (height, gap) in gaps(seed) {
-            let of = if height % EPOCH == 0 {
+            let of = if height.is_multiple_of(EPOCH) {
                 &mut first
             } else {
                 &mut others
@@ -280,11 +291,16 @@ fn the_pause_at_a_boundary_is_a_few_messages_long() {
     }
     first.sort_unstable();
     others.sort_unstable();
-    let middle = |gaps: &[u128]| gaps[gaps.len() / 2];
     println!(
-        "first blocks {first:?}\nmiddle {} and {}",
-        middle(&first),
-        middle(&others)
+        "first blocks {first:?}, others {}",
+        others[others.len() / 2]
     );
-    assert!(middle(&first) <= middle(&others) + 150);
+    // Links that lose messages make for a timeout now and then, at boundaries as elsewhere.
+    assert!(first[first.len() / 2] <= others[others.len() / 2] + 100);
+    let timeouts = first.iter().filter(|gap| **gap > 400).count();
+    assert!(
+        timeouts * 10 <= first.len(),
+        "{timeouts} of {}",
+        first.len()
+    );
 }
