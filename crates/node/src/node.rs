@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::checkpoint::CosignerSigner;
-use ledger::genesis::Genesis;
+use ledger::genesis::{Genesis, PublicKey};
 use ledger::ids::{Digest, MemberName};
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
@@ -15,9 +15,7 @@ use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
-use crate::engine::{
-    Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError, Validator,
-};
+use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
 use crate::health::Vitals;
 use crate::identity::{Identity, IdentityError};
@@ -98,7 +96,32 @@ pub struct Node {
 }
 
 /// A validator's keys in its key store.
-struct KeyStoreCosigner(Arc<dyn KeyStore>);
+struct KeyStoreCosigner {
+    keys: Arc<dyn KeyStore>,
+    secrets: ValidatorSecrets,
+}
+
+/// The names of a validator's keys, which belong together.
+#[derive(Debug, Clone)]
+struct ValidatorSecrets {
+    vote: SecretName,
+    cosigner: SecretName,
+}
+
+impl ValidatorSecrets {
+    /// Those of a founding node, then the later ones.
+    fn all() -> impl Iterator<Item = Self> {
+        let first = Self {
+            vote: SecretName::validator(),
+            cosigner: SecretName::cosigner(),
+        };
+        let later = (2..).map(|number| Self {
+            vote: SecretName::later_validator(number),
+            cosigner: SecretName::later_cosigner(number),
+        });
+        std::iter::once(first).chain(later)
+    }
+}
 
 impl std::fmt::Debug for NodeConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -129,14 +152,21 @@ impl Node {
         let now = (&*chain.registry(), chain.tip().time);
         let identity = Identity::open(config.member.clone(), Arc::clone(&config.keys), now)?;
         let renewing = tokio::spawn(identity.clone().follow(chain.clone()));
-        let engine = Engine::start(engine_config(&config)?, chain.application())?;
+        let validator = validator_secrets(&config, &chain)?;
+        let engine = Engine::start(
+            engine_config(&config, &validator, &chain)?,
+            chain.application(consensus_addresses(&config)),
+        )?;
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
         let (cosigning, signatures) = (chain.clone(), engine.gossip());
         let cosigner = Cosigner {
             member: config.member.clone(),
             node: identity.signer(),
-            validator: Arc::new(KeyStoreCosigner(Arc::clone(&config.keys))),
+            validator: Arc::new(KeyStoreCosigner {
+                keys: Arc::clone(&config.keys),
+                secrets: validator,
+            }),
         };
         let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         let custody = Custody::open(
@@ -209,11 +239,11 @@ impl CosignerSigner for KeyStoreCosigner {
     type Error = CannotCosign;
 
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
-        Ok(self.0.sign(&SecretName::validator(), bytes)?)
+        Ok(self.keys.sign(&self.secrets.vote, bytes)?)
     }
 
     fn sign_ml_dsa_44(&self, bytes: &[u8]) -> Result<Vec<u8>, CannotCosign> {
-        Ok(self.0.sign_ml_dsa_44(&SecretName::cosigner(), bytes)?)
+        Ok(self.keys.sign_ml_dsa_44(&self.secrets.cosigner, bytes)?)
     }
 }
 
@@ -223,27 +253,56 @@ impl From<KeyStoreError> for CannotCosign {
     }
 }
 
-fn engine_config(config: &NodeConfig) -> Result<EngineConfig, NodeError> {
-    let mut validators = Vec::new();
-    for member in &config.genesis.members {
-        let Some(key) = member.validator else {
-            continue;
-        };
-        validators.push(Validator {
-            public_key: key.0,
-            address: address(config, &member.name)?.consensus,
-        });
-    }
-    validators.sort_unstable_by_key(|validator| validator.public_key);
+fn engine_config(
+    config: &NodeConfig,
+    validator: &ValidatorSecrets,
+    chain: &Chain,
+) -> Result<EngineConfig, NodeError> {
+    let registry = chain.registry();
     let mut engine = EngineConfig::new(
-        *config.keys.expose(&SecretName::validator())?,
-        validators,
+        *config.keys.expose(&validator.vote)?,
         address(config, &config.member)?.consensus,
         config.directory.join("engine"),
-        config.genesis.network().0.0.to_vec(),
+        chain.network().0.0.to_vec(),
     );
     engine.block_interval = config.block_interval;
+    engine.epoch_blocks = registry.rules().epoch_blocks;
+    engine.max_peers = engine.max_peers.max(registry.seats().len());
     Ok(engine)
+}
+
+/// The newest keys of this member's validator that the ledger knows and that vote in the next block, if some do; or
+/// else the newest that are here.
+fn validator_secrets(config: &NodeConfig, chain: &Chain) -> Result<ValidatorSecrets, NodeError> {
+    let (registry, tip) = (chain.registry(), chain.tip());
+    let epoch = registry.rules().epoch_of(tip.height.next());
+    let voting = registry.validators(epoch);
+    let mut newest = None;
+    for secrets in ValidatorSecrets::all() {
+        if !config.keys.contains(&secrets.vote) {
+            break;
+        }
+        let vote = PublicKey(config.keys.public_key(&secrets.vote)?);
+        if voting.keys.contains(&vote) {
+            return Ok(secrets);
+        }
+        let seat = registry.seat(&config.member);
+        if newest.is_none() || seat.is_some_and(|seat| seat.has_keys(vote)) {
+            newest = Some(secrets);
+        }
+    }
+    newest.ok_or_else(|| {
+        let message = "the key store has no validator's key".to_owned();
+        NodeError::Settings(message)
+    })
+}
+
+/// Where validators are, unless they have said otherwise on the ledger.
+fn consensus_addresses(config: &NodeConfig) -> BTreeMap<MemberName, SocketAddr> {
+    let addresses = config.addresses.iter();
+    addresses
+        .map(|(member, address)| (member.clone(), address.consensus))
+        .collect()
 }
 
 fn exchange_config(config: &NodeConfig, identity: Identity) -> Result<ExchangeConfig, NodeError> {

@@ -1,7 +1,9 @@
 //! A mempool and blocks of transactions without meaning.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use node::engine::{Ancestors, Application, Block, Deadline, FinalityCertificate, Gossip};
+use node::engine::{
+    Ancestors, Application, Block, Committee, Deadline, FinalityCertificate, Gossip, Validator,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -33,11 +35,12 @@ struct State {
     /// When not zero, each block is filled to this size at once.
     fill: AtomicUsize,
     max_body: usize,
+    validators: Vec<Validator>,
     applied: AtomicU64,
 }
 
 impl Spike {
-    pub(crate) fn open(store: File, max_body: usize) -> Self {
+    pub(crate) fn open(store: File, max_body: usize, validators: Vec<Validator>) -> Self {
         let mut applied = [0; 8];
         // An empty file is the store of a new validator.
         let read = store.read_at(&mut applied, 0).unwrap_or(0);
@@ -56,6 +59,7 @@ impl Spike {
             gossip: OnceLock::new(),
             fill: AtomicUsize::new(0),
             max_body,
+            validators,
             applied: AtomicU64::new(applied),
         }))
     }
@@ -125,6 +129,13 @@ impl Application for Spike {
 
     fn applied(&mut self) -> u64 {
         self.0.applied.load(Ordering::Relaxed)
+    }
+
+    fn committee(&self, _: u64) -> Option<Committee> {
+        Some(Committee {
+            validators: self.0.validators.clone(),
+            followers: Vec::new(),
+        })
     }
 
     async fn propose(

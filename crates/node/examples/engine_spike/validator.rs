@@ -44,10 +44,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .open(store)?;
     let listen = validators[number].address;
     let namespace = b"careledger-spike".to_vec();
-    let mut config = EngineConfig::new(seeds[number], validators, listen, directory, namespace);
+    let mut config = EngineConfig::new(seeds[number], listen, directory, namespace);
     config.block_interval = Duration::from_millis(argument(arguments, 4)?);
     config.max_block_bytes = max_block;
-    let application = Spike::open(store, max_block - 1024);
+    let application = Spike::open(store, max_block - 1024, validators);
     let engine = Engine::start(config, application.clone())?;
     application.connect(engine.gossip());
     let (orders, received) = mpsc::channel();

@@ -1,6 +1,7 @@
 //! The chain as the consensus engine calls it: build, judge and apply blocks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use contracts::machine::Signature;
 use contracts::membership::Registry;
 use ledger::block::Block;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::ids::{Digest, Height};
+use ledger::ids::{Digest, Epoch, Height, MemberName};
 use ledger::limits::{BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX};
 
 use super::execution::{Executed, ExecutionError, View, child_of};
 use super::mempool::Pooled;
 use super::{Applied, Chain, FinalItem, Inner, Position, StoreError, Tip, cosign, gossip};
-use crate::engine::{self, Ancestors, Application, Deadline};
+use crate::engine::{self, Ancestors, Application, Committee, Deadline};
 
 /// How long a proposer lets statements gather once the first has arrived.
 const GATHER: Duration = Duration::from_millis(3);
@@ -49,7 +50,7 @@ pub enum ApplyError {
 
 /// The chain's side of the engine's interface.
 #[derive(Clone)]
-pub struct ChainApplication(Chain);
+pub struct ChainApplication(Chain, Arc<BTreeMap<MemberName, SocketAddr>>);
 
 impl std::fmt::Debug for ChainApplication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,8 +78,8 @@ impl Base {
 }
 
 impl ChainApplication {
-    pub(super) fn new(chain: Chain) -> Self {
-        Self(chain)
+    pub(super) fn new(chain: Chain, addresses: BTreeMap<MemberName, SocketAddr>) -> Self {
+        Self(chain, Arc::new(addresses))
     }
 
     fn inner(&self) -> &Inner {
@@ -316,6 +317,10 @@ impl Application for ChainApplication {
         self.0.tip().height.0
     }
 
+    fn committee(&self, epoch: u64) -> Option<Committee> {
+        self.0.committee(Epoch(epoch), &self.1)
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<engine::Block>,
@@ -417,7 +422,7 @@ impl Executed {
             digests: BTreeSet::new(),
             log_size_before: 0,
             log: ledger::log::LogAppend::after(0),
-            tags: std::collections::BTreeMap::new(),
+            tags: BTreeMap::new(),
             state: None,
             changes: 0,
             registry,

@@ -6,6 +6,7 @@
 
 mod application;
 mod checkpoints;
+mod committee;
 mod cosign;
 mod disk;
 mod dump;
@@ -19,6 +20,7 @@ mod store;
 mod succession;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -211,9 +213,9 @@ impl Chain {
         })))
     }
 
-    /// The chain as the consensus engine calls it.
-    pub fn application(&self) -> ChainApplication {
-        ChainApplication::new(self.clone())
+    /// The chain as the consensus engine calls it, with validators at these addresses.
+    pub fn application(&self, addresses: BTreeMap<MemberName, SocketAddr>) -> ChainApplication {
+        ChainApplication::new(self.clone(), addresses)
     }
 
     /// Sends admitted statements to the other validators until the engine ends.

@@ -6,6 +6,7 @@
 use super::{
     block::{Block, BlockRules},
     certificate::FinalityCertificate,
+    committee::Committee,
     status::Status,
 };
 use bytes::Bytes;
@@ -48,6 +49,12 @@ pub trait Application: Clone + Send + 'static {
     /// lost, with its storage or from an older backup of it, are delivered again from there.
     fn applied(&mut self) -> u64;
 
+    /// Who takes part in `epoch`, in which the blocks from `epoch * epoch_blocks` on are agreed.
+    ///
+    /// `Some` for epoch zero and for each epoch whose preceding block is applied here, `None`
+    /// before. Once named, the keys of an epoch stay for ever; addresses may change.
+    fn committee(&self, epoch: u64) -> Option<Committee>;
+
     /// Builds the child of `parent`, which need not be final yet.
     ///
     /// With something to propose, return at once; with nothing, wait for something or for
@@ -87,7 +94,7 @@ pub trait Application: Clone + Send + 'static {
         certificate: Option<FinalityCertificate>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Takes a gossip frame from the validator with the public key `from`; must not block.
+    /// Takes a gossip frame from the peer with the public key `from`; must not block.
     fn gossip(&mut self, from: [u8; 32], frame: Bytes);
 }
 

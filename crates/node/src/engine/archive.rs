@@ -2,17 +2,16 @@
 
 use super::{
     block::{Block, BlockRules},
-    wiring::{EPOCH_LENGTH, Runtime},
+    schemes::Schemes,
+    wiring::Runtime,
 };
 use commonware_consensus::{
     marshal::{self, core::Mailbox, standard::Standard},
     simplex::{scheme::ed25519::Scheme, types::Finalization},
-    types::{Epoch, FixedEpocher, ViewDelta},
+    types::{FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested,
-    certificate::{ConstantProvider, Verifier as _},
-    sha256::Digest as Sha256Digest,
+    Digested, certificate::Verifier as _, sha256::Digest as Sha256Digest,
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;
@@ -48,7 +47,7 @@ type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
 pub(super) type Marshal<E> = marshal::core::Actor<
     E,
     Standard<Block>,
-    ConstantProvider<Scheme, Epoch>,
+    Schemes,
     Certificates<E>,
     Blocks<E>,
     FixedEpocher,
@@ -60,7 +59,7 @@ pub(super) async fn open<E: Runtime>(
     partition: &str,
     rules: BlockRules,
     genesis: Digested<Block>,
-    scheme: &Scheme,
+    (schemes, epocher): (Schemes, FixedEpocher),
     cache: &CacheRef,
 ) -> Result<(Marshal<E>, Mailbox<Scheme, Standard<Block>>), Error> {
     let certificates = Certificates::init(
@@ -82,8 +81,8 @@ pub(super) async fn open<E: Runtime>(
         certificates,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::new(scheme.clone()),
-            epocher: FixedEpocher::new(EPOCH_LENGTH),
+            provider: schemes,
+            epocher,
             start: marshal::Start::Genesis(genesis),
             partition_prefix: format!("{partition}-marshal"),
             mailbox_size: MAILBOX,

@@ -15,11 +15,11 @@ const FINALIZE: &[u8] = b"_FINALIZE";
 /// `n - (n - 1) / 3` signatures or more, each of a different validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalityCertificate {
-    /// Validator set that voted.
+    /// Epoch whose validators voted.
     pub epoch: u64,
     /// View of consensus in which the block was proposed.
     pub view: u64,
-    /// View of the parent's proposal, zero for the child of genesis.
+    /// View of the parent's proposal, zero for the first block of an epoch.
     pub parent_view: u64,
     /// Digest of the block: SHA-256 of its header.
     pub payload: [u8; 32],

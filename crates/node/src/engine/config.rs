@@ -1,36 +1,33 @@
-//! Settings of one validator, checked before anything starts.
+//! Settings of one node, checked before anything starts.
 
+use super::calendar::Calendar;
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 /// Largest header and body together that a network may allow.
 pub const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 
-/// One validator of the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validator {
-    /// Ed25519 public key, 32 bytes.
-    pub public_key: [u8; 32],
-    /// Where the validator listens for the others.
-    pub address: SocketAddr,
-}
-
-/// Settings of the engine of one validator.
+/// Settings of one node's engine.
 ///
-/// `namespace`, `validators`, `max_block_bytes` and `max_frame_bytes` must be the same on all
-/// validators; `block_interval` should be.
+/// `namespace`, `epoch_blocks`, `max_block_bytes` and `max_frame_bytes` must be the same on all
+/// nodes and as long as the network lives; `block_interval` should be the same. Who validates is
+/// no setting: see [`Application::committee`](super::Application::committee).
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// Seed of the Ed25519 key with which this validator votes and authenticates connections.
+    /// Seed of the Ed25519 key with which this node authenticates its connections, and votes in
+    /// the epochs in which it is a validator.
     pub seed: [u8; 32],
-    /// All validators, ascending by public key.
-    pub validators: Vec<Validator>,
     /// Address to bind.
     pub listen: SocketAddr,
     /// Directory that the engine alone writes to; it must survive restarts.
     pub directory: PathBuf,
     /// Network id; votes and connections of other networks are worthless here.
     pub namespace: Vec<u8>,
+    /// Blocks of an epoch; validators change with the first block of one.
+    pub epoch_blocks: u64,
+    /// Most validators and followers of one epoch together; memory for the messages of so many is
+    /// set aside.
+    pub max_peers: usize,
     /// How long a proposer with nothing to propose waits before it proposes an empty block.
     pub block_interval: Duration,
     /// Largest header and body together.
@@ -45,19 +42,14 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// Settings with the default limits and intervals.
-    pub fn new(
-        seed: [u8; 32],
-        validators: Vec<Validator>,
-        listen: SocketAddr,
-        directory: PathBuf,
-        namespace: Vec<u8>,
-    ) -> Self {
+    pub fn new(seed: [u8; 32], listen: SocketAddr, directory: PathBuf, namespace: Vec<u8>) -> Self {
         Self {
             seed,
-            validators,
             listen,
             directory,
             namespace,
+            epoch_blocks: 1_000,
+            max_peers: 32,
             block_interval: Duration::from_secs(1),
             max_block_bytes: 4 * 1024 * 1024,
             max_frame_bytes: 256 * 1024,
@@ -67,18 +59,6 @@ impl EngineConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        if self.validators.is_empty() {
-            return Err(ConfigError::NoValidators);
-        }
-        if self.validators.len() > usize::from(u16::MAX) {
-            return Err(ConfigError::TooManyValidators);
-        }
-        if !self
-            .validators
-            .is_sorted_by(|a, b| a.public_key < b.public_key)
-        {
-            return Err(ConfigError::ValidatorsOutOfOrder);
-        }
         if self.namespace.is_empty() {
             return Err(ConfigError::NoNamespace);
         }
@@ -88,10 +68,17 @@ impl EngineConfig {
         if self.max_frame_bytes == 0 || self.max_frame_bytes > MAX_BLOCK_BYTES {
             return Err(ConfigError::FrameBytesOutOfRange);
         }
-        if self.frames_per_second == 0 || self.worker_threads == 0 {
+        if self.epoch_blocks < 2 {
+            return Err(ConfigError::EpochTooShort);
+        }
+        if self.frames_per_second == 0 || self.worker_threads == 0 || self.max_peers == 0 {
             return Err(ConfigError::ZeroLimit);
         }
         Ok(())
+    }
+
+    pub(super) fn calendar(&self) -> Calendar {
+        Calendar::new(self.epoch_blocks)
     }
 
     pub(super) fn timing(&self) -> Timing {
@@ -103,9 +90,9 @@ impl EngineConfig {
 impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")
-            .field("validators", &self.validators)
             .field("listen", &self.listen)
             .field("directory", &self.directory)
+            .field("epoch_blocks", &self.epoch_blocks)
             .field("block_interval", &self.block_interval)
             .field("max_block_bytes", &self.max_block_bytes)
             .finish_non_exhaustive()
@@ -141,21 +128,9 @@ impl Timing {
 /// Why settings were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
-    /// The list of validators is empty.
-    #[error("there are no validators")]
-    NoValidators,
-    /// A signer's number must fit 16 bits.
-    #[error("there are more than 65535 validators")]
-    TooManyValidators,
-    /// Signers are numbered by this order, so it is fixed and without repetition.
-    #[error("validators are not in ascending order of their public keys")]
-    ValidatorsOutOfOrder,
-    /// A public key is not a point of the curve.
-    #[error("validator {0} has no valid Ed25519 public key")]
-    BadPublicKey(usize),
-    /// The public key of `seed` is not in the list.
-    #[error("this node's key is not among the validators")]
-    NotAValidator,
+    /// The seed gives no Ed25519 key.
+    #[error("the seed of this node's key is unusable")]
+    BadSeed,
     /// Votes would be valid on other networks.
     #[error("the namespace is empty")]
     NoNamespace,
@@ -165,7 +140,10 @@ pub enum ConfigError {
     /// Zero, or over [`MAX_BLOCK_BYTES`].
     #[error("the gossip frame size limit is out of range")]
     FrameBytesOutOfRange,
+    /// An epoch needs a block besides the one that ends it.
+    #[error("an epoch has fewer than two blocks")]
+    EpochTooShort,
     /// Nothing could pass.
-    #[error("a rate or thread count is zero")]
+    #[error("a rate, thread or peer count is zero")]
     ZeroLimit,
 }

@@ -1,7 +1,8 @@
 //! Hands final blocks to the application, one at a time.
 
 use super::{
-    application::Application, block::Block, certificate::FinalityCertificate, status::Status,
+    application::Application, block::Block, certificate::FinalityCertificate,
+    committee::CommitteeError, status::Status,
 };
 use commonware_actor::Feedback;
 use commonware_consensus::{
@@ -13,7 +14,7 @@ use commonware_consensus::{
 use commonware_cryptography::Digested;
 use commonware_runtime::{Handle, Spawner};
 use commonware_utils::acknowledgement::{Acknowledgement as _, Exact};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Receives the stream of final blocks.
 ///
@@ -43,27 +44,40 @@ impl Reporter for Inbox {
     }
 }
 
-/// Why the delivery ended.
+/// Why the engine cannot go on.
 #[derive(Debug)]
 pub enum Halt<X> {
     /// The application could not apply a final block.
     Application(X),
-    /// The application asks for a block again that is no longer stored.
+    /// The application, or the next epoch, asks for a block that is not stored.
     Missing(u64),
+    /// An epoch has no usable committee.
+    Committee(u64, CommitteeError),
+    /// The engine's own storage failed.
+    Storage(String),
 }
 
-/// Starts the delivery; the task ends when it cannot go on, if it ends at all.
+/// The stream of final blocks, how far it was applied, and the task that does it.
+pub(super) struct Started<X: Send + 'static> {
+    pub(super) inbox: Inbox,
+    pub(super) delivered: watch::Receiver<Option<u64>>,
+    pub(super) task: Handle<Halt<X>>,
+}
+
+/// Starts the delivery to an application that has applied all blocks up to `applied`; the task ends
+/// when it cannot go on, if it ends at all.
 pub(super) fn start<E, A>(
     context: E,
-    application: A,
+    (application, applied): (A, u64),
     marshal: Mailbox<Scheme, Standard<Block>>,
     status: Status,
-) -> (Inbox, Handle<Halt<A::Error>>)
+) -> Started<A::Error>
 where
     E: Spawner,
     A: Application + Sync,
 {
     let (blocks, mut incoming) = mpsc::unbounded_channel::<(Digested<Block>, Exact)>();
+    let (height, delivered) = watch::channel(None);
     let inbox = Inbox {
         blocks,
         status: status.clone(),
@@ -74,19 +88,26 @@ where
         status,
     };
     let task = context.spawn(move |_| async move {
-        if let Err(halt) = delivery.catch_up().await {
-            return halt;
-        }
+        match delivery.catch_up(applied).await {
+            Ok(processed) => height.send_replace(Some(processed)),
+            Err(halt) => return halt,
+        };
         while let Some((block, acknowledgement)) = incoming.recv().await {
+            let applied = block.height().get();
             if let Err(error) = delivery.apply(block).await {
                 return Halt::Application(error);
             }
             acknowledgement.acknowledge();
+            height.send_replace(Some(applied));
         }
         // The sender lives as long as the engine, which aborts this task when it ends.
         std::future::pending().await
     });
-    (inbox, task)
+    Started {
+        inbox,
+        delivered,
+        task,
+    }
 }
 
 struct Delivery<A> {
@@ -96,9 +117,9 @@ struct Delivery<A> {
 }
 
 impl<A: Application> Delivery<A> {
-    /// Gives the application what it acknowledged once and does not have any more.
-    async fn catch_up(&mut self) -> Result<(), Halt<A::Error>> {
-        let applied = self.application.applied();
+    /// Gives the application what it acknowledged once and does not have any more; the height up
+    /// to which all was acknowledged.
+    async fn catch_up(&mut self, applied: u64) -> Result<u64, Halt<A::Error>> {
         self.status.applied(applied);
         let processed = self.marshal.get_processed().await;
         let processed = processed.map_or(0, |processed| processed.height().get());
@@ -107,7 +128,7 @@ impl<A: Application> Delivery<A> {
             let block = block.ok_or(Halt::Missing(height))?;
             self.apply(block).await.map_err(Halt::Application)?;
         }
-        Ok(())
+        Ok(processed)
     }
 
     async fn apply(&mut self, block: Digested<Block>) -> Result<(), A::Error> {

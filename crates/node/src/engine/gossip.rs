@@ -1,4 +1,4 @@
-//! An extra channel between validators for frames that consensus does not look at.
+//! An extra channel between peers for frames that consensus does not look at.
 
 use super::{application::Application, config::EngineConfig, status::Status};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ const BACKLOG: usize = 1024;
 /// How often the list of connected peers is read.
 const PRESENCE: Duration = Duration::from_secs(1);
 
-/// Sends frames to all connected validators.
+/// Sends frames to all connected peers, validators and followers.
 ///
 /// Delivery is best effort: a peer that is away or over its rate misses the frame, so what must
 /// arrive is to be sent again by the caller.
@@ -27,7 +27,7 @@ pub struct Gossip {
 }
 
 impl Gossip {
-    /// Queues `frame` for all connected validators; never waits.
+    /// Queues `frame` for all connected peers; never waits.
     pub fn broadcast(&self, frame: Bytes) -> Result<(), GossipError> {
         if frame.len() > self.max_frame_bytes {
             return Err(GossipError::FrameTooLarge);

@@ -2,6 +2,7 @@
 
 use super::{
     application::Application,
+    committee::CommitteeError,
     config::{ConfigError, EngineConfig},
     gossip::{self, Gossip, Outbox},
     network,
@@ -23,12 +24,12 @@ use thiserror::Error;
 /// How long actors get to write down what they have before they are cut off.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Consensus for one validator.
+/// Consensus for one node.
 #[derive(Debug)]
 pub struct Engine;
 
 impl Engine {
-    /// Checks the settings and starts a validator on its own thread and runtime.
+    /// Checks the settings and starts a node on its own thread and runtime.
     ///
     /// The same directory continues where it was left, by whatever end.
     pub fn start<A>(config: EngineConfig, application: A) -> Result<EngineHandle, StartError>
@@ -61,7 +62,7 @@ impl Engine {
     }
 }
 
-/// A running validator; dropping it stops the engine without waiting.
+/// A running node; dropping it stops the engine without waiting.
 #[derive(Debug)]
 pub struct EngineHandle {
     status: Status,
@@ -143,6 +144,8 @@ fn run<A: Application + Sync>(
             halt = actors.ended() => Err(match halt {
                 Some(Halt::Application(error)) => EngineError::Application(error.to_string()),
                 Some(Halt::Missing(height)) => EngineError::HistoryMissing(height),
+                Some(Halt::Committee(epoch, error)) => EngineError::Committee(epoch, error),
+                Some(Halt::Storage(error)) => EngineError::Storage(error),
                 None => EngineError::ActorEnded,
             }),
             _ = network => Err(EngineError::ActorEnded),
@@ -194,10 +197,13 @@ pub enum EngineError {
     /// The application could not apply a final block.
     #[error("the application failed: {0}")]
     Application(String),
-    /// The application asks for a final block again that is no longer stored.
+    /// A final block is needed that is not stored any more.
     #[error("block {0} is not stored any more")]
     HistoryMissing(u64),
-    /// The engine's own storage could not be opened.
+    /// The application names validators with which an epoch cannot run.
+    #[error("the committee of epoch {0}: {1}")]
+    Committee(u64, CommitteeError),
+    /// The engine's own storage failed.
     #[error("the engine's storage failed: {0}")]
     Storage(String),
     /// An actor ended though nothing asked it to.

@@ -1,4 +1,4 @@
-//! Encrypted and authenticated connections between the validators.
+//! Encrypted and authenticated connections between validators, and of followers with them.
 
 use super::{
     application::Application,
@@ -9,13 +9,7 @@ use commonware_cryptography::{
     ChaCha20Poly1305,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::{
-    AddressableManager as _,
-    authenticated::{
-        lookup::{self, Oracle, Receiver, Sender},
-        peer_set_limit,
-    },
-};
+use commonware_p2p::authenticated::lookup::{self, Oracle, Receiver, Sender};
 use commonware_runtime::{Handle, Quota, Supervisor as _, tokio::Context};
 use commonware_stream::{
     SakeCups,
@@ -36,15 +30,18 @@ const HANDSHAKE_AGE: Duration = Duration::from_secs(10);
 /// After a protocol violation a peer is refused for this long.
 const BLOCKED_FOR: Duration = Duration::from_secs(600);
 const REDIAL: Duration = Duration::from_millis(250);
+/// Who has left may still fetch the last block of the epoch before.
+const PEER_SETS: NonZeroUsize = NZUsize!(2);
 
-/// Messages per second and peer; what is over an outgoing rate is lost, so these are generous.
-const VOTES: Quota = Quota::per_second(NZU32!(8192));
-const REQUESTS: Quota = Quota::per_second(NZU32!(1024));
+/// Messages per second and peer; what is over an outgoing rate is lost, so these are generous, but
+/// room for a second's worth from each peer that may connect is set aside.
+const VOTES: Quota = Quota::per_second(NZU32!(2048));
+const REQUESTS: Quota = Quota::per_second(NZU32!(512));
 
 type Connections =
     Links<Sender<PublicKey, Context>, Receiver<PublicKey>, Oracle<PublicKey>, Oracle<PublicKey>>;
 
-/// Listens, and keeps dialling the other validators.
+/// Listens, and keeps dialling the validators of the last epochs.
 pub(super) fn open<A: Application>(
     context: &Context,
     config: &EngineConfig,
@@ -59,22 +56,21 @@ pub(super) fn open<A: Application>(
         },
         cups::Version::V1,
     );
-    let addresses = identity.addresses.clone();
     let mut settings = lookup::Config::local(
         handshake,
         &config.namespace,
         config.listen,
-        peer_set_limit(addresses.keys().iter(), &identity.public_key()),
+        // One more, for this node counts even where it is not listed.
+        NonZeroUsize::MIN.saturating_add(config.max_peers),
         max_message_bytes::<A>(config),
         MAILBOX,
     );
     settings.allow_dns = false;
-    settings.tracked_peer_sets = NZUsize!(1);
+    settings.tracked_peer_sets = PEER_SETS;
     settings.block_duration = BLOCKED_FOR;
     settings.dial_frequency = REDIAL;
     settings.peer_connection_cooldown = REDIAL;
-    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), settings);
-    oracle.track(0, addresses);
+    let (mut network, oracle) = lookup::Network::new(context.child("network"), settings);
     let frames =
         Quota::per_second(NonZeroU32::new(config.frames_per_second).unwrap_or(NonZeroU32::MIN));
     let channels = Channels {

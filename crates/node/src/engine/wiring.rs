@@ -1,14 +1,20 @@
-//! The actors of one validator and what connects them.
+//! The actors of one node and what connects them.
 //!
 //! Generic over the runtime and the network, so that the same wiring runs under tokio and under
 //! the deterministic runtime with its simulated network.
 
 use super::{
-    application::{Adapter, Application, Automaton, automaton},
-    archive::{self, REPLAY_BUFFER, WRITE_BUFFER},
+    application::{Adapter, Application, automaton},
+    archive,
     block::{Block, BlockRules},
     config::EngineConfig,
-    delivery, gossip,
+    consensus::Consensus,
+    delivery,
+    epochs::Epochs,
+    gossip,
+    journals::{JournalError, Journals},
+    schemes::Schemes,
+    subchannels::Subchannels,
 };
 pub use super::{
     delivery::Halt,
@@ -18,41 +24,31 @@ pub use super::{
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
-    Reporters,
-    marshal::{self, resolver::p2p as backfill, standard::Standard},
-    simplex::{
-        self, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin,
-        scheme::ed25519::Scheme,
-    },
-    types::{Epoch, FixedEpocher, ViewDelta},
+    marshal::{self, core::Mailbox, resolver::p2p as backfill, standard::Standard},
+    simplex::{self, scheme::ed25519::Scheme},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, Sha256, ed25519::PublicKey, sha256::Digest as Sha256Digest,
+    Digested, Digestible as _, ed25519::PublicKey, sha256::Digest as Sha256Digest,
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_p2p::{AddressableManager, Blocker, Provider, Receiver, Sender, utils::mux};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::archive::Error as StorageError;
-use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
+use commonware_utils::{NZDuration, NZU16, NZUsize};
 use std::{
-    num::{NonZeroU16, NonZeroU64, NonZeroUsize},
+    num::{NonZeroU16, NonZeroUsize},
     time::Duration,
 };
+use thiserror::Error;
 
-/// There is one validator set, so there is one epoch, without end.
-const EPOCH: Epoch = Epoch::zero();
-pub(super) const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
-
-const MAILBOX: NonZeroUsize = NZUsize!(1024);
+pub(super) const MAILBOX: NonZeroUsize = NZUsize!(1024);
 const PAGE: NonZeroU16 = NZU16!(4096);
 const PAGES: NonZeroUsize = NZUsize!(1024);
 
-/// Views that consensus remembers behind the last final one.
-const VIEW_RETENTION: ViewDelta = ViewDelta::new(32);
 /// Blocks not yet final that are kept in memory for each peer.
 const BLOCKS_PER_PEER: usize = 8;
-const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
-const FETCH_RETRY: Duration = Duration::from_millis(50);
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const FETCH_RETRY: Duration = Duration::from_millis(50);
 
 /// What the engine needs of a runtime.
 pub trait Runtime: Spawner + Clock + Storage + Metrics + rand_core::CryptoRng {}
@@ -76,34 +72,52 @@ pub struct Channels<S, R> {
     pub gossip: (S, R),
 }
 
-/// A validator's network: its channels, who may be blocked on them, and who is there.
+/// A node's network: its channels, who may be blocked on them, and who is there.
 #[derive(Debug)]
 pub struct Links<S, R, B, P> {
     /// Channels to all peers.
     pub channels: Channels<S, R>,
     /// Shuts out peers that break the protocol.
     pub blocker: B,
-    /// Knows the set of peers.
+    /// Is told the peers of each epoch, and tells them to who asks.
     pub peers: P,
 }
 
 /// Largest message of any channel.
 pub fn max_message_bytes<A: Application>(config: &EngineConfig) -> u32 {
-    let validators = u32::try_from(config.validators.len()).unwrap_or(u32::MAX);
+    let validators = u32::try_from(config.max_peers).unwrap_or(u32::MAX);
     commonware_p2p::max_message_size(&[
-        simplex::max_payload_size::<Scheme, Sha256Digest>(validators),
+        mux::prefixed(max_consensus_bytes(config)),
         marshal::max_payload_size::<Standard<Block>, Scheme>(validators, &rules::<A>(config)),
         config.max_frame_bytes,
     ])
 }
 
-/// The tasks of a running validator.
+/// Largest message of consensus itself.
+fn max_consensus_bytes(config: &EngineConfig) -> usize {
+    let validators = u32::try_from(config.max_peers).unwrap_or(u32::MAX);
+    simplex::max_payload_size::<Scheme, Sha256Digest>(validators)
+}
+
+/// Why the actors did not start.
+#[derive(Debug, Error)]
+pub enum WiringError {
+    /// The archive of final blocks could not be opened.
+    #[error("the archive of final blocks")]
+    Archive(#[from] StorageError),
+    /// The record of epochs could not be opened.
+    #[error("the record of epochs")]
+    Journals(#[from] JournalError),
+}
+
+/// The tasks of a running node.
 #[expect(
     missing_debug_implementations,
     reason = "task handles have nothing to show"
 )]
 pub struct Actors<X: Send + 'static> {
     delivery: Handle<Halt<X>>,
+    epochs: Handle<Option<Halt<X>>>,
     others: Vec<Handle<()>>,
 }
 
@@ -115,12 +129,13 @@ impl<X: Send + 'static> Actors<X> {
         tokio::select! {
             biased;
             halt = self.delivery => halt.ok(),
+            halt = self.epochs => halt.ok().flatten(),
             _ = others => None,
         }
     }
 }
 
-/// Starts the actors of one validator, whose files have names that start with `partition`.
+/// Starts the actors of one node, whose files have names that start with `partition`.
 ///
 /// # Panics
 ///
@@ -134,24 +149,27 @@ pub async fn start<E, A, S, R, B, P>(
     mut application: A,
     links: Links<S, R, B, P>,
     (outbox, status): (Outbox, Status),
-) -> Result<Actors<A::Error>, StorageError>
+) -> Result<Actors<A::Error>, WiringError>
 where
     E: Runtime,
     A: Application + Sync,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
-    P: Provider<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
 {
     let Links {
         channels,
         blocker,
         peers,
     } = links;
+    let calendar = config.calendar();
     let rules = rules::<A>(config);
     let genesis = genesis(&mut application, rules);
     let digest = genesis.digest();
+    let applied = application.applied();
     let cache = CacheRef::new(PAGE, PAGES);
+    let schemes = Schemes::new(application.clone(), identity, &config.namespace);
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("blocks"),
@@ -159,21 +177,17 @@ where
     );
     let resolver = backfill::init(
         context.child("backfill"),
-        backfill_from(identity, blocker.clone(), peers),
+        backfill_from(identity, blocker.clone(), peers.clone()),
         channels.backfill,
     );
-    let (marshal, mailbox) = archive::open(
-        &context,
-        partition,
-        rules,
-        genesis,
-        &identity.scheme,
-        &cache,
-    )
-    .await?;
-    let (inbox, delivery) = delivery::start(
+    let provided = (schemes.clone(), calendar.epocher());
+    let (marshal, mailbox) =
+        archive::open(&context, partition, rules, genesis, provided, &cache).await?;
+    let journals = context.child("journals");
+    let journals = Journals::open(journals, partition.to_owned(), calendar, applied).await?;
+    let delivery = delivery::start(
         context.child("delivery"),
-        application.clone(),
+        (application.clone(), applied),
         mailbox.clone(),
         status.clone(),
     );
@@ -184,32 +198,63 @@ where
         channels.gossip,
         (outbox, status.clone()),
     );
-    let adapter = Adapter {
+    let served = (&application, &mailbox);
+    let consensus = consensus(&context, config, served, blocker, status, cache);
+    let epochs = Epochs {
+        context: context.child("epochs"),
         application,
-        rules,
+        calendar,
+        max_peers: config.max_peers,
+        genesis: digest,
+        schemes,
+        marshal: mailbox,
+        peers,
+        consensus,
+        delivered: delivery.delivered,
+    };
+    let subchannels = Subchannels::start(
+        &context.child("subchannels"),
+        max_consensus_bytes(config),
+        (channels.votes, channels.certificates, channels.resolver),
+    );
+    Ok(Actors {
+        epochs: epochs.start(journals, subchannels),
+        delivery: delivery.task,
+        others: vec![
+            broadcast.start(channels.blocks),
+            marshal.start(delivery.inbox, buffer, resolver),
+            gossip,
+        ],
+    })
+}
+
+fn consensus<E, A, B>(
+    context: &E,
+    config: &EngineConfig,
+    (application, marshal): (&A, &Mailbox<Scheme, Standard<Block>>),
+    blocker: B,
+    status: Status,
+    cache: CacheRef,
+) -> Consensus<E, A, B>
+where
+    E: Runtime,
+    A: Application + Sync,
+{
+    let adapter = Adapter {
+        application: application.clone(),
+        rules: rules::<A>(config),
         block_interval: config.block_interval,
         status: status.clone(),
     };
-    let epocher = FixedEpocher::new(EPOCH_LENGTH);
-    let automaton = automaton(context.child("automaton"), adapter, mailbox, epocher);
-    let reporter = Reporters::from((automaton.clone(), status));
-    let settings = consensus(
-        (config, partition),
-        identity,
-        automaton,
-        reporter,
+    let epocher = config.calendar().epocher();
+    let context = context.child("automaton");
+    Consensus {
+        automaton: automaton(context, adapter, marshal.clone(), epocher),
+        status,
         blocker,
-        digest,
+        timing: config.timing(),
         cache,
-    );
-    let consensus = simplex::Engine::new(context.child("consensus"), settings);
-    let others = vec![
-        broadcast.start(channels.blocks),
-        marshal.start(inbox, buffer, resolver),
-        gossip,
-        consensus.start(channels.votes, channels.certificates, channels.resolver),
-    ];
-    Ok(Actors { delivery, others })
+    }
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {
@@ -263,62 +308,5 @@ where
         fetch_retry_delay: FETCH_RETRY,
         priority_requests: false,
         priority_responses: false,
-    }
-}
-
-type Consensus<E, A, B> = simplex::Config<
-    Scheme,
-    RoundRobin<Sha256>,
-    B,
-    Sha256Digest,
-    Automaton<E, A>,
-    Automaton<E, A>,
-    Reporters<Automaton<E, A>, Status>,
-    Sequential,
->;
-
-fn consensus<E, A, B>(
-    (config, partition): (&EngineConfig, &str),
-    identity: &Identity,
-    automaton: Automaton<E, A>,
-    reporter: Reporters<Automaton<E, A>, Status>,
-    blocker: B,
-    genesis: Sha256Digest,
-    page_cache: CacheRef,
-) -> Consensus<E, A, B>
-where
-    E: Runtime,
-    A: Application + Sync,
-    B: Blocker<PublicKey = PublicKey>,
-{
-    let timing = config.timing();
-    simplex::Config {
-        scheme: identity.scheme.clone(),
-        elector: RoundRobin::default(),
-        blocker,
-        automaton: automaton.clone(),
-        relay: automaton,
-        reporter,
-        // Who signs two votes for one view is to be found out, even late.
-        track_historical_votes: true,
-        strategy: Sequential,
-        partition: format!("{partition}-consensus"),
-        mailbox_size: MAILBOX,
-        epoch: EPOCH,
-        floor: Floor::Genesis(genesis),
-        replay_buffer: REPLAY_BUFFER,
-        write_buffer: WRITE_BUFFER,
-        page_cache,
-        leader_timeout: timing.leader,
-        certification_timeout: timing.certification,
-        timeout_retry: timing.retry,
-        view_retention: VIEW_RETENTION,
-        skip: SkipPolicy::Enabled {
-            timeout: timing.skip,
-            budget: SkipBudget::Participants,
-        },
-        fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-        fetch_retry_delay: FETCH_RETRY,
-        forward: ForwardPolicy::Disabled,
     }
 }

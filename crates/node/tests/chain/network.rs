@@ -1,6 +1,5 @@
 //! A network of members in one process, with real certificates, engines and directories.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use ledger::item::Item;
 use ledger::receipt::Trust;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use node::chain::{CannotCosign, Chain, Cosigner, Position};
-use node::engine::{Engine, EngineConfig, EngineHandle, Validator};
+use node::engine::{Engine, EngineConfig, EngineHandle};
 use node::outbox::Speaker;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
 use tempfile::TempDir;
@@ -156,30 +155,19 @@ impl Founding {
         };
         let clock = Arc::new(move || clock().unwrap());
         let chain = Chain::open(self.genesis.clone(), &directory.join("chain"), clock).unwrap();
-        let by_key: BTreeMap<PublicKey, SocketAddr> = self
-            .seats
-            .iter()
-            .map(|seat| (public(&seat.validator), seat.address))
+        let addresses = self.seats.iter();
+        let addresses = addresses
+            .map(|seat| (seat.name.clone(), seat.address))
             .collect();
-        let validators = self
-            .genesis
-            .validators()
-            .keys
-            .into_iter()
-            .map(|key| Validator {
-                public_key: key.0,
-                address: by_key[&key],
-            });
         let seat = &self.seats[at];
         let mut config = EngineConfig::new(
             seat.validator,
-            validators.collect(),
             seat.address,
             directory.join("engine"),
             self.genesis.network().0.0.to_vec(),
         );
         config.block_interval = Duration::from_millis(300);
-        let engine = Engine::start(config, chain.application()).unwrap();
+        let engine = Engine::start(config, chain.application(addresses)).unwrap();
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
         let (cosigning, signatures) = (chain.clone(), engine.gossip());

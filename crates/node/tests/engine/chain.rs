@@ -1,9 +1,13 @@
 //! The smallest application: blocks carry transactions, and nothing is executed.
 
 use bytes::Bytes;
-use node::engine::{Ancestors, Application, Block, Deadline, FinalityCertificate};
+use futures::future::BoxFuture;
+use node::engine::{
+    Ancestors, Application, Block, Committee, Deadline, FinalityCertificate, Validator,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex},
 };
@@ -19,6 +23,32 @@ pub(crate) struct Final {
 /// A frame and who sent it.
 pub(crate) type Frame = ([u8; 32], Bytes);
 
+/// Who validates from which epoch on, and how long an epoch is.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) epoch_blocks: u64,
+    pub(crate) from: BTreeMap<u64, Committee>,
+}
+
+impl Plan {
+    /// The same validators for ever.
+    pub(crate) fn constant(epoch_blocks: u64, validators: &[Validator]) -> Self {
+        let committee = Committee {
+            validators: validators.to_vec(),
+            followers: Vec::new(),
+        };
+        Self {
+            epoch_blocks,
+            from: BTreeMap::from([(0, committee)]),
+        }
+    }
+
+    pub(crate) fn committee(&self, epoch: u64) -> Committee {
+        let (_, committee) = self.from.range(..=epoch).next_back().unwrap();
+        committee.clone()
+    }
+}
+
 /// Transactions in, final blocks out; clones share everything.
 #[derive(Clone)]
 pub(crate) struct Chain {
@@ -28,10 +58,17 @@ pub(crate) struct Chain {
     heard: Arc<Mutex<Vec<Frame>>>,
     height: watch::Sender<u64>,
     max_body: usize,
+    plan: Plan,
+    /// Where the application hangs, once, after it has applied a block.
+    trap: Arc<Mutex<Option<u64>>>,
+    pace: Arc<Mutex<Option<Pace>>>,
 }
 
+/// Lets the time pass that it takes to apply a block.
+pub(crate) type Pace = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 impl Chain {
-    pub(crate) fn new(max_body: usize) -> Self {
+    pub(crate) fn new(max_body: usize, plan: Plan) -> Self {
         Self {
             pending: Arc::default(),
             arrived: Arc::default(),
@@ -39,7 +76,20 @@ impl Chain {
             heard: Arc::default(),
             height: watch::Sender::new(0),
             max_body,
+            plan,
+            trap: Arc::default(),
+            pace: Arc::default(),
         }
+    }
+
+    /// Hangs after the block at `height` is applied and before the engine hears of it.
+    pub(crate) fn hang_after(&self, height: u64) {
+        *self.trap.lock().unwrap() = Some(height);
+    }
+
+    /// Takes its time for each block, or none.
+    pub(crate) fn set_pace(&self, pace: Option<Pace>) {
+        *self.pace.lock().unwrap() = pace;
     }
 
     /// Adds a transaction that this node proposes, at each of its turns, until it is final.
@@ -72,6 +122,26 @@ impl Chain {
     pub(crate) fn lose(&self, height: u64) {
         self.finals.lock().unwrap().truncate(height as usize);
         self.height.send_replace(height);
+    }
+
+    fn apply(&self, block: Arc<Block>, certificate: Option<FinalityCertificate>) {
+        let mut finals = self.finals.lock().unwrap();
+        let height = block.height() as usize;
+        if let Some(known) = finals.get(height - 1) {
+            assert_eq!(known.block, block, "a final block changed");
+            return;
+        }
+        assert_eq!(finals.len(), height - 1, "a final block was left out");
+        if let Some(last) = finals.last() {
+            assert_eq!(last.block.digest(), block.parent());
+        }
+        let settled = transactions(&block);
+        self.pending
+            .lock()
+            .unwrap()
+            .retain(|one| !settled.contains(one));
+        finals.push(Final { block, certificate });
+        self.height.send_replace(height as u64);
     }
 
     /// Pending transactions as the body of a block that comes after blocks with those `carried`.
@@ -139,6 +209,12 @@ impl Application for Chain {
         self.height()
     }
 
+    fn committee(&self, epoch: u64) -> Option<Committee> {
+        // Named no earlier than a ledger could.
+        let decided = epoch == 0 || self.height() >= epoch * self.plan.epoch_blocks - 1;
+        decided.then(|| self.plan.committee(epoch))
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<Block>,
@@ -168,22 +244,15 @@ impl Application for Chain {
         block: Arc<Block>,
         certificate: Option<FinalityCertificate>,
     ) -> Result<(), Infallible> {
-        let mut finals = self.finals.lock().unwrap();
-        let height = block.height() as usize;
-        if let Some(known) = finals.get(height - 1) {
-            assert_eq!(known.block, block, "a final block changed");
-        } else {
-            assert_eq!(finals.len(), height - 1, "a final block was left out");
-            if let Some(last) = finals.last() {
-                assert_eq!(last.block.digest(), block.parent());
-            }
-            let settled = transactions(&block);
-            self.pending
-                .lock()
-                .unwrap()
-                .retain(|one| !settled.contains(one));
-            finals.push(Final { block, certificate });
-            self.height.send_replace(height as u64);
+        let height = block.height();
+        let pace = self.pace.lock().unwrap().clone();
+        if let Some(pace) = pace {
+            pace().await;
+        }
+        self.apply(block, certificate);
+        let trapped = self.trap.lock().unwrap().take_if(|trap| *trap == height);
+        if trapped.is_some() {
+            std::future::pending::<()>().await;
         }
         Ok(())
     }

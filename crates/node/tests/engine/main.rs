@@ -6,29 +6,44 @@
 )]
 
 mod chain;
+mod epochs;
 mod simulation;
+mod spy;
 
 use bytes::Bytes;
-use chain::{Chain, transactions};
+use chain::{Chain, Plan, transactions};
 use ed25519_zebra::{Signature, SigningKey, VerificationKey};
 use node::engine::{
-    ConfigError, Engine, EngineConfig, EngineHandle, FinalityCertificate, GossipError, StartError,
-    Validator,
+    Committee, CommitteeError, ConfigError, Engine, EngineConfig, EngineError, EngineHandle,
+    FinalityCertificate, GossipError, StartError, Validator,
 };
 use std::{net::TcpListener, path::Path, time::Duration};
 use tokio::time::timeout;
 
 const NAMESPACE: &[u8] = b"careledger-test";
 const LIMIT: Duration = Duration::from_secs(60);
+/// Short, so that all networks here pass from epoch to epoch.
+const EPOCH_BLOCKS: u64 = 8;
 
 struct Network {
     configs: Vec<EngineConfig>,
+    validators: Vec<Validator>,
     chains: Vec<Chain>,
     engines: Vec<Option<EngineHandle>>,
 }
 
 impl Network {
     fn new(size: usize, directory: &Path, interval: Duration) -> Self {
+        let plan = |all: &[Validator]| Plan::constant(EPOCH_BLOCKS, all);
+        Self::planned(size, directory, interval, plan)
+    }
+
+    fn planned(
+        size: usize,
+        directory: &Path,
+        interval: Duration,
+        plan: impl FnOnce(&[Validator]) -> Plan,
+    ) -> Self {
         let mut seeds: Vec<_> = (0..size).map(|number| [number as u8 + 1; 32]).collect();
         seeds.sort_by_key(public_key);
         let listeners: Vec<_> = seeds
@@ -46,17 +61,22 @@ impl Network {
         let configs = seeds.iter().enumerate().map(|(number, seed)| {
             let mut config = EngineConfig::new(
                 *seed,
-                validators.clone(),
                 validators[number].address,
                 directory.join(number.to_string()),
                 NAMESPACE.to_vec(),
             );
             config.block_interval = interval;
+            config.epoch_blocks = EPOCH_BLOCKS;
             config
         });
+        let configs: Vec<_> = configs.collect();
+        let plan = plan(&validators);
         Self {
-            configs: configs.collect(),
-            chains: (0..size).map(|_| Chain::new(60_000)).collect(),
+            configs,
+            validators,
+            chains: (0..size)
+                .map(|_| Chain::new(60_000, plan.clone()))
+                .collect(),
             engines: (0..size).map(|_| None).collect(),
         }
     }
@@ -145,7 +165,7 @@ async fn four_validators_finalise_the_same_blocks_with_certificates() {
     }
     network.stop_all().await;
     network.assert_agreement();
-    let validators = &network.configs[0].validators;
+    let validators = &network.validators;
     for chain in &network.chains {
         let finals = chain.finals();
         assert_eq!(carried(chain), 1);
@@ -214,7 +234,7 @@ async fn one_validator_alone_finalises_and_restarts() {
     assert!(verify(
         &last.certificate.unwrap(),
         NAMESPACE,
-        &network.configs[0].validators
+        &network.validators
     ));
 }
 
@@ -238,6 +258,38 @@ async fn an_application_that_lost_blocks_gets_them_again() {
 }
 
 #[tokio::test]
+async fn a_follower_connects_keeps_up_and_becomes_a_validator() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = |all: &[Validator]| {
+        let mut plan = Plan::constant(EPOCH_BLOCKS, all);
+        let first = Committee {
+            validators: all[..3].to_vec(),
+            followers: all[3..].to_vec(),
+        };
+        let second = plan.from.insert(0, first).unwrap();
+        plan.from.insert(2, second);
+        plan
+    };
+    let interval = Duration::from_millis(50);
+    let mut network = Network::planned(4, directory.path(), interval, plan);
+    network.start_all();
+    network.reached(3, 2 * EPOCH_BLOCKS).await;
+    // With another one gone, nothing becomes final without the former follower.
+    network.stop(0).await;
+    let before = network.chains[1].height();
+    network.reached(1, before + 5).await;
+    network.reached(3, before + 5).await;
+    network.stop_all().await;
+    network.assert_agreement();
+    let epochs = network.chains[3].finals();
+    let signers = epochs.iter().filter_map(|last| last.certificate.as_ref());
+    for certificate in signers {
+        let new = certificate.signers.contains(&3);
+        assert!(!new || certificate.epoch >= 2);
+    }
+}
+
+#[tokio::test]
 async fn frames_reach_all_peers_and_large_ones_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut network = Network::new(4, directory.path(), Duration::from_millis(50));
@@ -248,7 +300,7 @@ async fn frames_reach_all_peers_and_large_ones_are_refused() {
         sender.gossip().broadcast(vec![0; 256 * 1024 + 1].into()),
         Err(GossipError::FrameTooLarge)
     );
-    let from = network.configs[0].validators[0].public_key;
+    let from = network.validators[0].public_key;
     let heard = |chain: &Chain| chain.heard().iter().any(|(peer, _)| *peer == from);
     timeout(LIMIT, async {
         while !network.chains[1..].iter().all(heard) {
@@ -274,7 +326,7 @@ async fn a_directory_serves_one_engine_at_a_time() {
     let mut network = Network::new(1, directory.path(), Duration::from_millis(20));
     network.start(0);
     network.reached(0, 1).await;
-    let second = Engine::start(network.configs[0].clone(), Chain::new(0));
+    let second = Engine::start(network.configs[0].clone(), network.chains[0].clone());
     assert!(matches!(second, Err(StartError::DirectoryInUse)));
     network.reached(0, network.chains[0].height() + 2).await;
     network.stop(0).await;
@@ -283,27 +335,15 @@ async fn a_directory_serves_one_engine_at_a_time() {
 #[test]
 fn wrong_settings_are_named() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Network::new(4, directory.path(), Duration::from_secs(1)).configs[0].clone();
+    let network = Network::new(4, directory.path(), Duration::from_secs(1));
     let refused = |change: fn(&mut EngineConfig)| {
-        let mut config = config.clone();
+        let mut config = network.configs[0].clone();
         change(&mut config);
-        match Engine::start(config, Chain::new(0)) {
+        match Engine::start(config, network.chains[0].clone()) {
             Err(StartError::Config(error)) => error,
             other => panic!("started: {other:?}"),
         }
     };
-    assert_eq!(
-        refused(|config| config.validators.clear()),
-        ConfigError::NoValidators
-    );
-    assert_eq!(
-        refused(|config| config.validators.reverse()),
-        ConfigError::ValidatorsOutOfOrder
-    );
-    assert_eq!(
-        refused(|config| config.seed = [99; 32]),
-        ConfigError::NotAValidator
-    );
     assert_eq!(
         refused(|config| config.namespace.clear()),
         ConfigError::NoNamespace
@@ -317,9 +357,31 @@ fn wrong_settings_are_named() {
         ConfigError::FrameBytesOutOfRange
     );
     assert_eq!(
+        refused(|config| config.epoch_blocks = 1),
+        ConfigError::EpochTooShort
+    );
+    assert_eq!(
+        refused(|config| config.max_peers = 0),
+        ConfigError::ZeroLimit
+    );
+    assert_eq!(
         refused(|config| config.frames_per_second = 0),
         ConfigError::ZeroLimit
     );
+}
+
+#[tokio::test]
+async fn an_engine_ends_when_an_epoch_cannot_have_its_validators() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Network::new(1, directory.path(), Duration::from_millis(20));
+    let mut plan = Plan::constant(EPOCH_BLOCKS, &network.validators);
+    plan.from.insert(1, Committee::default());
+    let chain = Chain::new(0, plan);
+    let engine = Engine::start(network.configs[0].clone(), chain.clone()).unwrap();
+    let ended = timeout(LIMIT, engine.ended()).await.unwrap();
+    let expected = EngineError::Committee(1, CommitteeError::NoValidators);
+    assert_eq!(ended, Err(expected));
+    assert_eq!(chain.height(), EPOCH_BLOCKS - 1);
 }
 
 #[test]

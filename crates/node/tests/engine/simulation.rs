@@ -1,13 +1,17 @@
 //! The same wiring under the deterministic runtime, with lossy links and crashes.
 
-use crate::{NAMESPACE, chain::Chain, public_key};
+use crate::{
+    NAMESPACE,
+    chain::{Chain, Plan},
+    public_key,
+};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::simulated::{self, Link, Oracle};
 use commonware_runtime::{
     Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _,
     deterministic::{self, Context},
 };
-use commonware_utils::{NZU32, NZUsize, probability};
+use commonware_utils::{NZU32, NZUsize, Probability, probability};
 use node::engine::{
     EngineConfig, Validator,
     wiring::{self, Channels, Identity, Links, Status, frames, max_message_bytes},
@@ -15,65 +19,72 @@ use node::engine::{
 use std::time::Duration;
 
 const SIZE: usize = 4;
+const EPOCH_BLOCKS: u64 = 1_000;
 const RATE: Quota = Quota::per_second(NZU32!(4096));
 
-struct Simulation {
-    context: Context,
-    oracle: Oracle<PublicKey, Context>,
+pub(crate) struct Simulation {
+    pub(crate) context: Context,
+    pub(crate) oracle: Oracle<PublicKey, Context>,
     configs: Vec<EngineConfig>,
-    keys: Vec<PublicKey>,
-    chains: Vec<Chain>,
-    statuses: Vec<Status>,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) statuses: Vec<Status>,
 }
 
 impl Simulation {
-    async fn new(context: Context, chains: Vec<Chain>) -> Self {
-        let configs = configs();
+    /// Nodes with one of `chains` each, connected by lossy links.
+    pub(crate) async fn new(context: Context, chains: Vec<Chain>, epoch_blocks: u64) -> Self {
+        let mut configs = configs(chains.len());
+        for config in &mut configs {
+            config.epoch_blocks = epoch_blocks;
+        }
         let keys: Vec<_> = configs
             .iter()
             .map(|config| Identity::of(config).unwrap().public_key())
             .collect();
         let settings = simulated::Config {
             max_size: max_message_bytes::<Chain>(&configs[0]),
-            max_peers_per_set: NZUsize!(SIZE),
+            max_peers_per_set: NZUsize!(16),
             disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
+            tracked_peer_sets: NZUsize!(2),
         };
         let (network, oracle) =
             simulated::Network::new_with_peers(context.child("network"), settings, keys.clone())
                 .await;
         network.start();
-        let link = Link {
-            latency: Duration::from_millis(10),
-            jitter: Duration::from_millis(5),
-            success_rate: probability!(0.96875),
-        };
-        for from in &keys {
-            for to in keys.iter().filter(|to| *to != from) {
-                oracle
-                    .add_link(from.clone(), to.clone(), link.clone())
-                    .await
-                    .unwrap();
-            }
-        }
-        let statuses = (0..SIZE).map(|_| Status::default()).collect();
-        Self {
+        let simulation = Self {
             context,
             oracle,
             configs,
             keys,
+            statuses: chains.iter().map(|_| Status::default()).collect(),
             chains,
-            statuses,
+        };
+        for from in &simulation.keys {
+            for to in simulation.keys.iter().filter(|to| *to != from) {
+                simulation.link(from, to, probability!(0.96875)).await;
+            }
         }
+        simulation
     }
 
-    /// Runs a validator inside one task, so that aborting it takes all its actors along.
-    fn start(&self, number: usize) -> Handle<()> {
+    pub(crate) async fn link(&self, from: &PublicKey, to: &PublicKey, success_rate: Probability) {
+        let link = Link {
+            latency: Duration::from_millis(10),
+            jitter: Duration::from_millis(5),
+            success_rate,
+        };
+        let (from, to) = (from.clone(), to.clone());
+        self.oracle.add_link(from, to, link).await.unwrap();
+    }
+
+    /// Runs a node inside one task, so that aborting it takes all its actors along.
+    pub(crate) fn start(&self, number: usize) -> Handle<()> {
         let config = self.configs[number].clone();
         let chain = self.chains[number].clone();
         let status = self.statuses[number].clone();
         let control = self.oracle.control(self.keys[number].clone());
-        let peers = self.oracle.manager();
+        let peers = self.oracle.socket_manager();
         let context = self
             .context
             .child("validator")
@@ -104,43 +115,51 @@ impl Simulation {
         })
     }
 
-    async fn reached(&self, number: usize, height: u64) {
+    pub(crate) async fn reached(&self, number: usize, height: u64) {
         while self.chains[number].height() < height {
             self.context.sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-fn configs() -> Vec<EngineConfig> {
-    let mut seeds: Vec<_> = (0..SIZE).map(|number| [number as u8 + 1; 32]).collect();
+/// Seeds of `size` nodes, ascending by public key.
+fn seeds(size: usize) -> Vec<[u8; 32]> {
+    let mut seeds: Vec<_> = (0..size).map(|number| [number as u8 + 1; 32]).collect();
     seeds.sort_by_key(public_key);
+    seeds
+}
+
+/// `size` nodes as committees list them.
+pub(crate) fn nodes(size: usize) -> Vec<Validator> {
     let address = "127.0.0.1:1".parse().unwrap();
-    let validators: Vec<_> = seeds
-        .iter()
-        .map(|seed| Validator {
-            public_key: public_key(seed),
-            address,
-        })
-        .collect();
+    let seeds = seeds(size);
+    let nodes = seeds.iter().map(|seed| Validator {
+        public_key: public_key(seed),
+        address,
+    });
+    nodes.collect()
+}
+
+fn configs(size: usize) -> Vec<EngineConfig> {
     let config = |seed| {
         let mut config = EngineConfig::new(
             seed,
-            validators.clone(),
-            address,
+            "127.0.0.1:1".parse().unwrap(),
             "unused".into(),
             NAMESPACE.to_vec(),
         );
         config.block_interval = Duration::from_millis(200);
         config
     };
-    seeds.into_iter().map(config).collect()
+    seeds(size).into_iter().map(config).collect()
 }
 
 fn chains() -> Vec<Chain> {
-    (0..SIZE).map(|_| Chain::new(1000)).collect()
+    let plan = Plan::constant(EPOCH_BLOCKS, &nodes(SIZE));
+    (0..SIZE).map(|_| Chain::new(1000, plan.clone())).collect()
 }
 
-fn runner(seed: u64) -> deterministic::Runner {
+pub(crate) fn runner(seed: u64) -> deterministic::Runner {
     let limit = Duration::from_secs(600);
     deterministic::Runner::new(
         deterministic::Config::new()
@@ -149,7 +168,7 @@ fn runner(seed: u64) -> deterministic::Runner {
     )
 }
 
-fn assert_agreement(chains: &[Chain]) {
+pub(crate) fn assert_agreement(chains: &[Chain]) {
     let chains: Vec<_> = chains.iter().map(Chain::finals).collect();
     let longest = chains.iter().max_by_key(|chain| chain.len()).unwrap();
     for chain in &chains {
@@ -163,7 +182,7 @@ fn assert_agreement(chains: &[Chain]) {
 fn crash_of_one(seed: u64) -> String {
     let chains = chains();
     let state = runner(seed).start(|context| async {
-        let simulation = Simulation::new(context, chains.clone()).await;
+        let simulation = Simulation::new(context, chains.clone(), EPOCH_BLOCKS).await;
         let mut validators: Vec<_> = (0..SIZE).map(|number| simulation.start(number)).collect();
         simulation.reached(0, 5).await;
         let victim = usize::try_from(seed).unwrap() % SIZE;
@@ -204,7 +223,7 @@ fn all_validators_lose_power_again_and_again_and_never_disagree() {
                 .map_or_else(|| runner(seed), deterministic::Runner::from);
             // What was written and not synced is lost at the end of each round.
             let ((), left) = runner.start_and_recover(|context| async {
-                let simulation = Simulation::new(context, chains.clone()).await;
+                let simulation = Simulation::new(context, chains.clone(), EPOCH_BLOCKS).await;
                 let _validators: Vec<_> =
                     (0..SIZE).map(|number| simulation.start(number)).collect();
                 simulation.reached(0, round * 8).await;
