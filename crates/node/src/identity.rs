@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Digest, MemberName};
 use rustls::client::ResolvesClientCert;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -24,6 +25,8 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     member: MemberName,
     keys: Arc<dyn KeyStore>,
+    /// For a node that has not seen yet that its member was admitted.
+    unregistered: Option<Vec<u8>>,
     current: RwLock<Arc<Current>>,
 }
 
@@ -57,16 +60,24 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// The identity of `member` by `registry` at `time`.
+    /// The identity of `member` by `registry` at `time`; `unregistered` counts while the registry has none.
     pub fn open(
         member: MemberName,
         keys: Arc<dyn KeyStore>,
         (registry, time): (&Registry, BlockTime),
+        unregistered: Option<Vec<u8>>,
     ) -> Result<Self, IdentityError> {
-        let current = choose(&member, &*keys, registry, time)?;
+        let current = match choose(&member, &*keys, registry, time) {
+            Err(IdentityError::NoCertificate(member)) => match &unregistered {
+                Some(certificate) => Current::of(certificate, &SecretName::node(), &*keys)?,
+                None => return Err(IdentityError::NoCertificate(member)),
+            },
+            chosen => chosen?,
+        };
         Ok(Self(Arc::new(Inner {
             member,
             keys,
+            unregistered,
             current: RwLock::new(Arc::new(current)),
         })))
     }
@@ -114,7 +125,10 @@ impl Identity {
 
     fn renew(&self, registry: &Registry, time: BlockTime) -> Result<(), IdentityError> {
         self.0.keys.refresh()?;
-        let newest = choose(&self.0.member, &*self.0.keys, registry, time)?;
+        let newest = match choose(&self.0.member, &*self.0.keys, registry, time) {
+            Err(IdentityError::NoCertificate(_)) if self.0.unregistered.is_some() => return Ok(()),
+            chosen => chosen?,
+        };
         if newest.thumbprint != self.certificate() {
             tracing::info!(certificate = %newest.thumbprint, "this node speaks with a new certificate");
             let mut current = self
@@ -131,6 +145,12 @@ impl Identity {
         let current = self.0.current.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The first certificate (DER) in a PEM file.
+pub fn certificate_in_pem(pem: &[u8]) -> Option<Vec<u8>> {
+    let certificate = CertificateDer::from_pem_slice(pem).ok()?;
+    Some(certificate.to_vec())
 }
 
 /// The newest certificate that speaks now; or else, so that the node can be asked, the newest one.
@@ -159,21 +179,33 @@ fn choose(
         }
     }
     let speaking = fitting.iter().find(|(one, ..)| one.is_valid_at(time));
-    let (certificate, der, name) = speaking
+    let (_, der, name) = speaking
         .or_else(|| fitting.first())
         .ok_or_else(|| IdentityError::NoCertificate(member.clone()))?;
-    let private_key = keys.pkcs8(name)?;
-    let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key.as_slice()));
-    let provider = crypto::aws_lc_rs::default_provider();
-    let key = provider
-        .key_provider
-        .load_private_key(private_key.clone_key())?;
-    let chain = vec![CertificateDer::from((*der).clone())];
-    Ok(Current {
-        thumbprint: certificate.thumbprint,
-        key: (*name).clone(),
-        certified: Arc::new(CertifiedKey::new(chain, key)),
-    })
+    Current::of(der, name, keys)
+}
+
+impl Current {
+    fn of(
+        certificate: &[u8],
+        name: &SecretName,
+        keys: &dyn KeyStore,
+    ) -> Result<Self, IdentityError> {
+        let private_key = keys.pkcs8(name)?;
+        let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key.as_slice()));
+        let provider = crypto::aws_lc_rs::default_provider();
+        let key = provider
+            .key_provider
+            .load_private_key(private_key.clone_key())?;
+        let chain = vec![CertificateDer::from(certificate.to_vec())];
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match()?;
+        Ok(Self {
+            thumbprint: Digest::of(certificate),
+            key: name.clone(),
+            certified: Arc::new(certified),
+        })
+    }
 }
 
 impl ResolvesServerCert for Identity {

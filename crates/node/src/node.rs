@@ -43,6 +43,8 @@ pub struct NodeConfig {
     pub genesis: Genesis,
     /// All members' addresses, this one's too.
     pub addresses: BTreeMap<MemberName, PeerAddress>,
+    /// The node's certificate, DER, until the ledger has one of this member.
+    pub certificate: Option<Vec<u8>>,
     /// The node's keys.
     pub keys: Arc<dyn KeyStore>,
     /// How items leave for the ledger.
@@ -150,7 +152,12 @@ impl Node {
             Arc::clone(&config.clock),
         )?;
         let now = (&*chain.registry(), chain.tip().time);
-        let identity = Identity::open(config.member.clone(), Arc::clone(&config.keys), now)?;
+        let identity = Identity::open(
+            config.member.clone(),
+            Arc::clone(&config.keys),
+            now,
+            config.certificate.clone(),
+        )?;
         let renewing = tokio::spawn(identity.clone().follow(chain.clone()));
         let validator = validator_secrets(&config, &chain)?;
         let engine = Engine::start(

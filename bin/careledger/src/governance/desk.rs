@@ -65,7 +65,7 @@ impl Desk {
     pub(super) async fn give(&self, by: &By, command: &Command) -> anyhow::Result<()> {
         let registry = self.registry().await?;
         let keys = Arc::clone(&self.keys);
-        let identity = Identity::open(self.member.clone(), keys, (&registry, now()?))?;
+        let identity = Identity::open(self.member.clone(), keys, (&registry, now()?), None)?;
         self.send(by, command, &identity.signer().speaker()).await
     }
 

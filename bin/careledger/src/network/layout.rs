@@ -158,6 +158,12 @@ impl Layout {
 }
 
 impl MemberLayout {
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.join("node.toml")
     }
@@ -183,7 +189,7 @@ impl MemberLayout {
         self.folder.join("passphrase")
     }
 
-    pub(super) fn certificate(&self, name: &str) -> PathBuf {
+    pub(crate) fn certificate(&self, name: &str) -> PathBuf {
         self.folder.join("certificates").join(format!("{name}.pem"))
     }
 

@@ -14,8 +14,8 @@ use ledger::ids::MemberName;
 
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
-    AddressEntry, Credential, Layout, NetworkFile, NodeFile, Passphrase, WitnessEntry,
-    read_genesis, read_json, write_secret,
+    AddressEntry, Credential, Layout, MemberLayout, NetworkFile, NodeFile, Passphrase,
+    WitnessEntry, read_genesis, read_json, write_secret,
 };
 
 /// Founds a network.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::node::chain::Clock;
 use ::node::health::Vitals;
+use ::node::identity::certificate_in_pem;
 use ::node::outbox::OutboxConfig;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
-use crate::network::{NodeFile, Passphrase, WitnessEntry, read_genesis};
+use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -120,12 +121,19 @@ pub(crate) fn node_config(
             .iter()
             .map(|(name, entry)| Ok((member(name)?, address(entry))))
             .collect::<anyhow::Result<_>>()?,
+        certificate: own_certificate(folder),
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         clock: milliseconds(),
     })
+}
+
+/// The certificate beside the configuration: a member that was just admitted is not in the genesis.
+fn own_certificate(folder: &Path) -> Option<Vec<u8>> {
+    let pem = std::fs::read(MemberLayout::at(folder).certificate("node")).ok()?;
+    certificate_in_pem(&pem)
 }
 
 fn member(name: &str) -> anyhow::Result<MemberName> {

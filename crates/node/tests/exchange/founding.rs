@@ -84,6 +84,7 @@ impl Founding {
             directory: self.folder.path().join(format!("{member}-data")),
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),
+            certificate: None,
             keys: Arc::clone(&self.keys[member]),
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(20),
