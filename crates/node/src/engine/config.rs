@@ -9,9 +9,9 @@ pub const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 
 /// Settings of one node's engine.
 ///
-/// `namespace`, `epoch_blocks`, `max_block_bytes` and `max_frame_bytes` must be the same on all
-/// nodes and as long as the network lives; `block_interval` should be the same. Who validates is
-/// no setting: see [`Application::committee`](super::Application::committee).
+/// `namespace`, `epoch_blocks`, `max_peers`, `max_block_bytes` and `max_frame_bytes` must be the
+/// same on all nodes, the first two as long as the network lives; `block_interval` should be the
+/// same. Who validates is no setting: see [`Application::committee`](super::Application::committee).
 #[derive(Clone)]
 pub struct EngineConfig {
     /// Seed of the Ed25519 key with which this node authenticates its connections, and votes in

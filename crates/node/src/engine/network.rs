@@ -33,10 +33,11 @@ const REDIAL: Duration = Duration::from_millis(250);
 /// Who has left may still fetch the last block of the epoch before.
 const PEER_SETS: NonZeroUsize = NZUsize!(2);
 
-/// Messages per second and peer; what is over an outgoing rate is lost, so these are generous, but
-/// room for a second's worth from each peer that may connect is set aside.
-const VOTES: Quota = Quota::per_second(NZU32!(2048));
-const REQUESTS: Quota = Quota::per_second(NZU32!(512));
+/// Messages per second and peer; what is over an outgoing rate is lost, so these are generous. For
+/// as many as may come at once, room is set aside for each peer that may connect.
+const VOTES: Quota = Quota::per_second(NZU32!(8192)).allow_burst(NZU32!(256));
+const REQUESTS: Quota = Quota::per_second(NZU32!(1024)).allow_burst(NZU32!(128));
+const FRAMES_AT_ONCE: NonZeroU32 = NZU32!(512);
 
 type Connections =
     Links<Sender<PublicKey, Context>, Receiver<PublicKey>, Oracle<PublicKey>, Oracle<PublicKey>>;
@@ -71,8 +72,8 @@ pub(super) fn open<A: Application>(
     settings.dial_frequency = REDIAL;
     settings.peer_connection_cooldown = REDIAL;
     let (mut network, oracle) = lookup::Network::new(context.child("network"), settings);
-    let frames =
-        Quota::per_second(NonZeroU32::new(config.frames_per_second).unwrap_or(NonZeroU32::MIN));
+    let frames = NonZeroU32::new(config.frames_per_second).unwrap_or(NonZeroU32::MIN);
+    let frames = Quota::per_second(frames).allow_burst(frames.min(FRAMES_AT_ONCE));
     let channels = Channels {
         votes: network.register(0, VOTES),
         certificates: network.register(1, VOTES),

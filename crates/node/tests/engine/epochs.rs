@@ -174,6 +174,34 @@ fn a_validator_that_was_down_for_epochs_catches_up_and_votes() {
     }
 }
 
+/// The application is as it was, but the votes are gone: so this node cannot know what it must not
+/// contradict, and is silent until an epoch comes in which it never voted.
+#[test]
+fn a_validator_that_lost_its_votes_is_silent_until_the_next_epoch() {
+    for seed in 0..4 {
+        let (chains, spy) = (four(), Spy::default());
+        runner(seed).start(|context| async {
+            let simulation = network(context, &chains, &spy).await;
+            let mut nodes: Vec<_> = (0..4).map(|number| simulation.start(number)).collect();
+            simulation.reached(3, EPOCH + 1).await;
+            nodes.remove(3).abort();
+            // What is under way arrives.
+            simulation.context.sleep(Duration::from_millis(100)).await;
+            let lost_at = spy.votes_of(&simulation.keys[3], 1);
+            nodes.push(simulation.start_in("elsewhere".to_owned(), 3));
+            simulation.reached(3, 3 * EPOCH).await;
+            assert_eq!(spy.votes_of(&simulation.keys[3], 1), lost_at);
+            // With another one gone, nothing becomes final without it.
+            nodes.remove(0).abort();
+            let before = chains[1].height();
+            simulation.reached(1, before + EPOCH).await;
+            assert_nobody_blocked(&simulation).await;
+        });
+        assert_agreement(&chains);
+        spy.assert_no_contradiction();
+    }
+}
+
 /// One validator is cut down near each boundary, at a moment that the seed chooses; every third
 /// time exactly between the application of the last block and the end of its epoch.
 fn crash_at_boundaries(seed: u64) {

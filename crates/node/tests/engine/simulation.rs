@@ -80,6 +80,11 @@ impl Simulation {
 
     /// Runs a node inside one task, so that aborting it takes all its actors along.
     pub(crate) fn start(&self, number: usize) -> Handle<()> {
+        self.start_in(format!("validator-{number}"), number)
+    }
+
+    /// The same with its files in `partition`.
+    pub(crate) fn start_in(&self, partition: String, number: usize) -> Handle<()> {
         let config = self.configs[number].clone();
         let chain = self.chains[number].clone();
         let status = self.statuses[number].clone();
@@ -105,7 +110,6 @@ impl Simulation {
                 blocker: control,
                 peers,
             };
-            let partition = format!("validator-{number}");
             let wires = (outbox, status);
             let actors =
                 wiring::start(context, &config, &identity, &partition, chain, links, wires)

@@ -77,6 +77,16 @@ impl Spy {
         places.map(|(_, epoch, _)| *epoch).collect()
     }
 
+    /// Votes of `validator` in `epoch`.
+    pub(crate) fn votes_of(&self, validator: &PublicKey, epoch: u64) -> usize {
+        let all = self.0.lock().unwrap();
+        let said = all
+            .iter()
+            .filter(|((from, about, _), _)| from == validator && *about == epoch)
+            .map(|(_, said)| said.notarize.len() + said.nullify.len() + said.finalize.len());
+        said.sum()
+    }
+
     /// Nobody signed two things that contradict each other.
     pub(crate) fn assert_no_contradiction(&self) {
         let all = self.0.lock().unwrap();
