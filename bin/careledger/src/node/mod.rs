@@ -16,7 +16,6 @@ use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
 use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
 use ledger::ids::MemberName;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
@@ -239,12 +238,13 @@ async fn terminated() {
     std::future::pending().await
 }
 
+/// Standard input is read on a thread of its own, which nothing waits for.
 async fn stdin_ended() {
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
-    while let Ok(count) = stdin.read(&mut ignored).await {
-        if count == 0 {
-            return;
-        }
-    }
+    let (ended, until_ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        // However it ends, it has ended.
+        let _read = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(ended);
+    });
+    let _ended = until_ended.await;
 }
