@@ -1,5 +1,6 @@
 //! The network's one binary.
 
+mod backup;
 mod bench;
 mod client;
 mod demo;
@@ -40,6 +41,8 @@ enum Command {
     Token(token::TokenArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -62,6 +65,8 @@ async fn main() -> ExitCode {
         Command::Token(args) => token::run(args).await,
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,

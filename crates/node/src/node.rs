@@ -111,17 +111,11 @@ struct ValidatorSecrets {
 }
 
 impl ValidatorSecrets {
-    /// Those of a founding node, then the later ones.
-    fn all() -> impl Iterator<Item = Self> {
-        let first = Self {
-            vote: SecretName::validator(),
-            cosigner: SecretName::cosigner(),
-        };
-        let later = (2..).map(|number| Self {
-            vote: SecretName::later_validator(number),
-            cosigner: SecretName::later_cosigner(number),
-        });
-        std::iter::once(first).chain(later)
+    fn of(number: u32) -> Self {
+        Self {
+            vote: SecretName::validator_of(number),
+            cosigner: SecretName::cosigner_of(number),
+        }
     }
 }
 
@@ -278,26 +272,23 @@ fn engine_config(
     Ok(engine)
 }
 
-/// The newest keys of this member's validator that the ledger knows and that vote in the next block, if some do; or
-/// else the newest that are here.
+/// The keys of this member's validator that vote in the next block, if some do; or else the newest.
 fn validator_secrets(config: &NodeConfig, chain: &Chain) -> Result<ValidatorSecrets, NodeError> {
     let (registry, tip) = (chain.registry(), chain.tip());
-    let epoch = registry.rules().epoch_of(tip.height.next());
-    let voting = registry.validators(epoch);
-    let mut newest = None;
-    for secrets in ValidatorSecrets::all() {
-        if !config.keys.contains(&secrets.vote) {
-            break;
-        }
-        let vote = PublicKey(config.keys.public_key(&secrets.vote)?);
-        if voting.keys.contains(&vote) {
-            return Ok(secrets);
-        }
-        let seat = registry.seat(&config.member);
-        if newest.is_none() || seat.is_some_and(|seat| seat.has_keys(vote)) {
-            newest = Some(secrets);
+    let voting = registry.validators(registry.rules().epoch_of(tip.height.next()));
+    let names = config.keys.names();
+    let mut numbers: Vec<u32> = names
+        .iter()
+        .filter_map(SecretName::validator_number)
+        .collect();
+    numbers.sort_unstable();
+    for number in numbers.iter().rev() {
+        let vote = config.keys.public_key(&SecretName::validator_of(*number))?;
+        if voting.keys.contains(&PublicKey(vote)) {
+            return Ok(ValidatorSecrets::of(*number));
         }
     }
+    let newest = numbers.last().copied().map(ValidatorSecrets::of);
     newest.ok_or_else(|| {
         let message = "the key store has no validator's key".to_owned();
         NodeError::Settings(message)

@@ -98,18 +98,19 @@ impl Desk {
         self.send(by, &command, &speaker).await
     }
 
-    /// New keys for the validator.
+    /// The validator's newest keys if the ledger does not know them yet, as after a restore; or else new ones.
     pub(super) async fn rotate_validator(&self, by: &By) -> anyhow::Result<()> {
-        let (vote, cosigner) = (
-            self.next(SecretName::later_validator),
-            self.next(SecretName::later_cosigner),
-        );
-        self.keys.generate(vote.clone(), SecretKind::Signing)?;
-        self.keys
-            .generate(cosigner.clone(), SecretKind::Cosigning)?;
+        let names = self.keys.names();
+        let newest = names.iter().filter_map(SecretName::validator_number).max();
+        let mut number = newest.context("the key store has no validator's key")?;
+        let vote = PublicKey(self.keys.public_key(&SecretName::validator_of(number))?);
+        if self.registry().await?.validator_keys(vote).is_some() {
+            number = generate_validator(&*self.keys)?;
+        }
+        let cosigner = SecretName::cosigner_of(number);
         let post_quantum = self.keys.ml_dsa_44_public_key(&cosigner)?;
         let keys = ValidatorKeys {
-            vote: PublicKey(self.keys.public_key(&vote)?),
+            vote: PublicKey(self.keys.public_key(&SecretName::validator_of(number))?),
             cosigner: Some(MlDsa44Key::from_bytes(post_quantum)),
         };
         self.give(by, &Command::RotateValidator(keys)).await
@@ -185,6 +186,16 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// Puts fresh keys of the validator into the key store; gives their number.
+pub(crate) fn generate_validator(keys: &dyn KeyStore) -> anyhow::Result<u32> {
+    let names = keys.names();
+    let newest = names.iter().filter_map(SecretName::validator_number).max();
+    let number = newest.unwrap_or(0).saturating_add(1);
+    keys.generate(SecretName::validator_of(number), SecretKind::Signing)?;
+    keys.generate(SecretName::cosigner_of(number), SecretKind::Cosigning)?;
+    Ok(number)
 }
 
 /// The registry of the network of `genesis`, as a node proves it.

@@ -14,6 +14,8 @@ use ledger::codec;
 use ledger::genesis::{Rules, Threshold};
 use ledger::ids::{Digest, MemberName};
 
+pub(crate) use desk::generate_validator;
+
 use desk::Desk;
 
 const EXAMPLES: &str = "\

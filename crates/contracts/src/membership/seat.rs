@@ -104,11 +104,6 @@ impl Seat {
         }
     }
 
-    /// Whether these are or were the keys of its validator.
-    pub fn has_keys(&self, vote: PublicKey) -> bool {
-        self.validators.iter().any(|keys| keys.vote == vote)
-    }
-
     /// The keys with which it validates from the next epoch on.
     pub fn validator(&self) -> Option<&ValidatorKeys> {
         let is_heard = self.standing == Standing::Active;

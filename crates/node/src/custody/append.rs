@@ -14,7 +14,6 @@ use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::stream::StreamKey;
 
-use super::CustodyError;
 use super::keys::{EraseKey, Keys, random, random_tag};
 use super::request::Written;
 use super::rows::{
@@ -23,6 +22,7 @@ use super::rows::{
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
+use super::{Anchor, CustodyError};
 
 /// The member that appends.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ pub(crate) struct Home {
     pub(crate) member: MemberName,
     pub(crate) network: NetworkId,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) anchor: Arc<dyn Anchor>,
 }
 
 /// What must hold for a version to be appended.
@@ -123,15 +124,16 @@ impl Home {
         let branch = draft.content.as_ref().map(|content| content.branch);
         let before = head.as_ref().map(|head| head.branch);
         let branch = branch.or(before).ok_or(CustodyError::NotFound)?;
+        let stream = head.as_ref().map_or(branch, |head| head.stream);
+        let versions = draft.subject.key(stream)?;
+        let versions = versions.document(draft.resource_type.as_str(), &draft.id);
+        let last = head.as_ref().map_or(0, |head| head.version);
         let next = Head {
             resource_type: draft.resource_type.as_str().to_owned(),
             id: draft.id.clone(),
             subject: draft.subject.id,
-            stream: head.as_ref().map_or(branch, |head| head.stream),
-            version: head
-                .as_ref()
-                .map_or(0, |head| head.version)
-                .saturating_add(1),
+            stream,
+            version: self.free_after(last, &versions)?,
             deleted: draft.content.is_none(),
             recorded_at: now.max(head.as_ref().map_or(0, |head| head.recorded_at)),
             branch,
@@ -291,8 +293,23 @@ impl Home {
     ) -> Result<u64, CustodyError> {
         let key = position_key(&subject.id, branch);
         let last: Option<u64> = self.keys.get_in(transaction, Table::Positions, &key)?;
-        let next = last.unwrap_or(0).saturating_add(1);
+        let entries = subject.key(branch)?.entries();
+        let next = self.free_after(last.unwrap_or(0), &entries)?;
         self.keys.put(transaction, Table::Positions, &key, &next);
+        Ok(next)
+    }
+
+    /// The first position after `last` that the ledger does not hold. It holds later ones if these records were put back
+    /// from a backup: what was written since is lost here, and its tags are used.
+    fn free_after(&self, last: u64, stream: &StreamKey) -> Result<u64, CustodyError> {
+        let mut next = last.saturating_add(1);
+        while self
+            .anchor
+            .locate(&self.member, stream.tag(next))?
+            .is_some()
+        {
+            next = next.saturating_add(1);
+        }
         Ok(next)
     }
 

@@ -147,6 +147,7 @@ impl Custody {
                 member,
                 network,
                 keys,
+                anchor: Arc::clone(&anchor),
             },
             subjects,
             store,

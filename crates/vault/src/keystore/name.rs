@@ -32,14 +32,22 @@ impl SecretName {
         *self == Self::node() || self.0.starts_with("node/")
     }
 
-    /// A later key of the validator: the first is [`Self::validator`], the second has the number 2.
-    pub fn later_validator(number: u32) -> Self {
-        Self(format!("validator/{number}"))
+    /// The validator's key with this number: the first is [`Self::validator`].
+    pub fn validator_of(number: u32) -> Self {
+        numbered(Self::validator(), number)
     }
 
-    /// Its cosigning key.
-    pub fn later_cosigner(number: u32) -> Self {
-        Self(format!("cosigner/{number}"))
+    /// The cosigning key that belongs to it.
+    pub fn cosigner_of(number: u32) -> Self {
+        numbered(Self::cosigner(), number)
+    }
+
+    /// Which of the validator's keys this is, if it is one.
+    pub fn validator_number(&self) -> Option<u32> {
+        if *self == Self::validator() {
+            return Some(1);
+        }
+        self.0.strip_prefix("validator/")?.parse().ok()
     }
 
     /// The Ed25519 key of the member's certificate authority.
@@ -85,6 +93,14 @@ impl SecretName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+fn numbered(first: SecretName, number: u32) -> SecretName {
+    if number <= 1 {
+        first
+    } else {
+        SecretName(format!("{}/{number}", first.0))
     }
 }
 

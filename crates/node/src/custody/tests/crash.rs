@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::Path;
+
 use super::*;
 use crate::custody::CustodyError;
 
@@ -80,6 +83,72 @@ async fn p7_what_was_acknowledged_is_there_after_a_crash_after_the_sync() {
     nothing_is_lost(true).await;
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+async fn write_one(custody: &Custody, text: &str) -> u64 {
+    let mut document = observation("p", text);
+    document["id"] = "one".into();
+    let changes = vec![update(document, None)];
+    let written = custody.write(&clinician("hospital"), changes).await;
+    let version = written.unwrap()[0].version;
+    let observation = interop::fhir::ResourceType::parse("Observation").unwrap();
+    for _ in 0..400 {
+        let by = clinician("hospital");
+        let receipt = custody.receipt(&by, observation, "one", version).await;
+        if matches!(receipt.unwrap(), crate::custody::ReceiptState::Final(_)) {
+            return version;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never final");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_records_from_a_backup_go_on_after_what_the_ledger_holds() {
+    let ledger = Ledger::of(&["hospital"]);
+    let site = Site::at(&ledger, "hospital");
+    let (records, kept) = (site.options().directory, site.folder.path().join("kept"));
+    let by = clinician("hospital");
+    let custody = site.open();
+    custody
+        .write(&by, vec![update(patient("p"), None)])
+        .await
+        .unwrap();
+    assert_eq!(write_one(&custody, "before the backup").await, 1);
+    drop(custody);
+    drop(site.open());
+    copy(&records, &kept);
+    let custody = site.open();
+    assert_eq!(write_one(&custody, "lost").await, 2);
+    drop(custody);
+    drop(site.open());
+    fs::remove_dir_all(&records).unwrap();
+    copy(&kept, &records);
+    let custody = site.open();
+    assert_eq!(write_one(&custody, "after").await, 3, "2 is on the ledger");
+    assert_eq!(custody.outbox().stopped, 0, "no tag was used twice");
+    let opened = custody
+        .read(
+            &by,
+            interop::fhir::ResourceType::parse("Observation").unwrap(),
+            "one",
+        )
+        .await
+        .unwrap();
+    assert_eq!(opened.presented()["code"]["text"], "after");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_versions_go_on_after_a_crash_and_reach_the_ledger_once() {
     let ledger = Ledger::of(&["hospital"]);
@@ -129,10 +198,10 @@ async fn a_large_payload_lies_in_the_blob_store_and_its_damage_is_named() {
     let opened = custody.read(&by, kind, &written[1].id).await.unwrap();
     assert!(opened.presented()["code"]["text"] == large.as_str());
 
-    let mut bytes = std::fs::read(&blob).unwrap();
+    let mut bytes = fs::read(&blob).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&blob, bytes).unwrap();
+    fs::write(&blob, bytes).unwrap();
     let damaged = custody.read(&by, kind, &written[1].id).await;
     let Err(CustodyError::DamagedBlob(id)) = damaged else {
         panic!("a damaged blob was opened")
@@ -143,9 +212,9 @@ async fn a_large_payload_lies_in_the_blob_store_and_its_damage_is_named() {
     assert!(files(&blobs).is_empty(), "erasing deletes the blob");
 }
 
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(self::files(&path));
