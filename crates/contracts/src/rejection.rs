@@ -59,6 +59,20 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Whether it is about who signed, and not about what: the same may be accepted from the same member once its
+    /// certificate is renewed or the member is heard again.
+    pub fn concerns_signer(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownMember(_)
+                | Self::UnknownCertificate(_)
+                | Self::CertificateNotYetValid(_)
+                | Self::CertificateExpired(_)
+                | Self::CertificateRevoked(_)
+                | Self::MemberSuspended(_)
+        )
+    }
+
     /// The rule's stable number.
     pub fn code(&self) -> u16 {
         match self {

@@ -45,6 +45,8 @@ struct InFlight {
     state: State,
     attempts: u32,
     next_attempt: Instant,
+    /// The ledger refused its signer.
+    is_unheard: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +222,13 @@ impl Delivery {
             Err(SubmitError::Rejected(Rejection::TagUsed { .. })) if self.is_final(one) => {
                 one.state = State::Sent;
             }
+            Err(SubmitError::Rejected(rejection)) if rejection.concerns_signer() => {
+                one.is_unheard = true;
+                tracing::warn!(
+                    code = rejection.code(), %rejection,
+                    "the ledger does not hear this node; its items wait"
+                );
+            }
             Err(SubmitError::Rejected(rejection)) => {
                 one.state = State::Stopped;
                 tracing::error!(
@@ -236,14 +245,18 @@ impl Delivery {
     /// Lets go of what is final, and signs anew what can no longer be accepted.
     async fn settle(&self, under_way: &mut UnderWay) -> Result<(), DeliveryError> {
         let mut done = Vec::new();
-        let mut expired = Vec::new();
+        let mut to_sign = Vec::new();
+        let speaks = self.signer.speaker().certificate;
         // The tip is read first: what is not found afterwards was not accepted up to that height.
         let height = self.anchor.tip().height;
         for (first, one) in &mut under_way.statements {
             if self.anchor.locate(&self.member, one.probe)?.is_some() {
                 done.push((*first, one.last));
             } else if one.state == State::Sent && height >= one.statement.payload().expires_at {
-                expired.push(*first);
+                to_sign.push(*first);
+            } else if one.is_unheard && one.statement.certificate() != speaks {
+                // The ledger takes its items under one certificate or the other: their tags are used once.
+                to_sign.push(*first);
             }
         }
         if !done.is_empty() {
@@ -252,7 +265,7 @@ impl Delivery {
                 under_way.statements.remove(&first);
             }
         }
-        for first in expired {
+        for first in to_sign {
             if let Some(one) = under_way.statements.get_mut(&first) {
                 let statement = self.sign(one.statement.items().to_vec())?;
                 self.keep(first, one.last, one.probe, &statement).await?;
@@ -309,6 +322,7 @@ impl InFlight {
             state: State::Waiting,
             attempts: 0,
             next_attempt: Instant::now(),
+            is_unheard: false,
         }
     }
 }

@@ -106,3 +106,44 @@ async fn p9_a_certificate_is_renewed_without_an_outage_and_proven_from_the_genes
         member.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_network_whose_certificates_have_all_expired_recovers() {
+    let mut founding = Founding::until(&FOUR, 2_020);
+    let members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    let clinic = founding.seats[0].name.clone();
+    let unheard = members[0].chain.submit(founding.statement(0, 1, &[[1, 2]]));
+    let expired = Rejection::CertificateExpired(clinic.clone());
+    assert!(
+        matches!(unheard.unwrap_err(), SubmitError::Rejected(rejection) if rejection == expired)
+    );
+    let network = founding.genesis.network();
+    for at in 0..4 {
+        let (certificate, renewed) = founding.seats[at].renewed();
+        let command = renewed.command(network, &Command::RegisterCertificate(certificate));
+        members[(at + 1) % 4].chain.submit(command).unwrap();
+        founding.seats[at] = renewed;
+    }
+    for member in &members {
+        let mut tips = member.chain.subscribe();
+        let all_speak = || {
+            let (registry, time) = (member.chain.registry(), member.chain.tip().time);
+            let mut seats = founding.seats.iter();
+            seats.all(|seat| registry.key_at(&seat.name, seat.certificate, time).is_ok())
+        };
+        while !all_speak() {
+            tips.changed().await.unwrap();
+        }
+    }
+    members[3]
+        .chain
+        .submit(founding.statement(0, 2, &[[1, 2]]))
+        .unwrap();
+    let position = members[1].located(&clinic, Tag([1; 16])).await;
+    let receipt = certified_receipt(&members[1], position, &[]).await;
+    let trusted = trust(&founding.genesis, receipt.succession.as_ref()).unwrap();
+    assert_eq!(receipt.verify(&trusted).unwrap().member, clinic);
+    for member in members {
+        member.stop().await;
+    }
+}

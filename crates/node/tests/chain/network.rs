@@ -18,9 +18,14 @@ use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use node::chain::{CannotCosign, Chain, Cosigner, Position};
 use node::engine::{Engine, EngineConfig, EngineHandle};
 use node::outbox::Speaker;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+
+/// A year in which nobody runs these tests.
+const FAR: i32 = 3_000;
 
 /// A member's keys and address.
 pub(crate) struct Seat {
@@ -91,7 +96,7 @@ impl Seat {
 impl Seat {
     /// The same member with a fresh certificate and its key.
     pub(crate) fn renewed(&self) -> (Vec<u8>, Self) {
-        let (certificate, key) = certify(&self.authority, self.name.as_str());
+        let (certificate, key) = certify(&self.authority, self.name.as_str(), FAR);
         let seat = Self {
             name: self.name.clone(),
             certificate: Digest::of(&certificate),
@@ -121,10 +126,15 @@ impl Seat {
 
 impl Founding {
     pub(crate) fn of(names: &[&str]) -> Self {
+        Self::until(names, FAR)
+    }
+
+    /// A network whose certificates expire at the beginning of a year.
+    pub(crate) fn until(names: &[&str], year: i32) -> Self {
         let (members, seats) = names
             .iter()
             .zip(1..)
-            .map(|(name, at)| seat(name, at))
+            .map(|(name, at)| seat(name, at, year))
             .unzip();
         let genesis = Genesis {
             name: "test".to_owned(),
@@ -275,7 +285,7 @@ impl Running {
     }
 }
 
-fn seat(name: &str, at: u8) -> (Member, Seat) {
+fn seat(name: &str, at: u8, year: i32) -> (Member, Seat) {
     let authority_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let mut authority_params = CertificateParams::new(Vec::new()).unwrap();
     authority_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -285,7 +295,7 @@ fn seat(name: &str, at: u8) -> (Member, Seat) {
         .der()
         .to_vec();
     let issuer = Issuer::new(authority_params, authority_key);
-    let (node, key) = certify(&issuer, name);
+    let (node, key) = certify(&issuer, name, year);
     let seat = Seat {
         name: name.parse().unwrap(),
         certificate: Digest::of(&node),
@@ -307,10 +317,11 @@ fn seat(name: &str, at: u8) -> (Member, Seat) {
     )
 }
 
-/// A certificate of a fresh key, and the key.
-fn certify(issuer: &Issuer<'static, KeyPair>, name: &str) -> (Vec<u8>, SigningKey) {
+/// A certificate of a fresh key that expires at the beginning of a year, and the key.
+fn certify(issuer: &Issuer<'static, KeyPair>, name: &str, year: i32) -> (Vec<u8>, SigningKey) {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(year, 1, 1);
     let certificate = params.signed_by(&key, issuer).unwrap().der().to_vec();
     // The seed follows the 16 bytes of PKCS #8 framing (RFC 8410 §7).
     let seed: [u8; 32] = key.serialize_der()[16..48].try_into().unwrap();

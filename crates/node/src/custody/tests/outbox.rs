@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+use ::ledger::ids::Digest;
 
 use super::*;
-use crate::outbox::SIZES;
+use crate::outbox::{SIZES, Signer, Speaker};
 
 async fn write_some(custody: &Custody, count: usize) {
     let by = clinician("hospital");
@@ -65,6 +68,39 @@ async fn p7_the_same_bytes_are_sent_again_after_a_restart_and_count_once() {
     let statements = ledger.statements();
     let distinct: BTreeSet<_> = statements.iter().map(|one| one.encode()).collect();
     assert_eq!(distinct.len(), statements.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_an_unheard_certificate_signed_is_signed_anew_once_it_is_renewed() {
+    let ledger = Ledger::of(&["hospital"]);
+    let site = Site::at(&ledger, "hospital");
+    let is_renewed = Arc::new(AtomicBool::new(false));
+    let (renewed, signer) = (Arc::clone(&is_renewed), ledger.signer("hospital"));
+    let signer = Signer::following(move || {
+        let speaker = signer.speaker();
+        if renewed.load(Ordering::SeqCst) {
+            return speaker;
+        }
+        Speaker {
+            certificate: Digest([9; 32]),
+            ..speaker
+        }
+    });
+    let options = CustodyOptions {
+        signer,
+        ..site.options()
+    };
+    let anchor: Arc<dyn Anchor> = Arc::new(ledger.clone());
+    let custody = Custody::open_on(options, anchor, Disk).unwrap();
+    write_some(&custody, 3).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(ledger.statements().is_empty());
+    assert_eq!(custody.outbox().stopped, 0, "nobody has to look at it");
+    is_renewed.store(true, Ordering::SeqCst);
+    eventually("anchored", || {
+        custody.outbox().in_flight == 0 && recorded_items(&ledger).len() >= 4
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
