@@ -8,7 +8,7 @@ use super::{
     application::Application,
     block::Block,
     calendar::Calendar,
-    committee::CommitteeError,
+    committee::{Committee, CommitteeError},
     consensus::{Consensus, Term},
     delivery::Halt,
     journals::{JournalError, Journals},
@@ -46,6 +46,15 @@ where
     pub(super) consensus: Consensus<E, A, B>,
     /// Height of the last block that is applied; `None` until the application has what it lost.
     pub(super) delivered: watch::Receiver<Option<u64>>,
+    pub(super) connected: Connected,
+}
+
+/// Whom the network was told to connect to last.
+#[derive(Default)]
+pub(super) struct Connected {
+    /// How often it was told.
+    times: u64,
+    committee: Option<Committee>,
 }
 
 /// An epoch with its engine, which ends with this value.
@@ -100,7 +109,7 @@ where
             let epoch = self.calendar.epoch_after(height);
             let running;
             (journals, running) = self.enter(epoch, journals, channels).await?;
-            height = self.follow(running, channels).await.ok_or(None)?;
+            height = self.follow(running, channels).await?;
         }
     }
 
@@ -118,13 +127,20 @@ where
         }
     }
 
+    /// Has the network connect to who takes part in `epoch`, if it does not already.
     fn connect(&mut self, epoch: u64) -> Result<(), End<A::Error>> {
-        let peers = match self.application.committee(epoch) {
+        let committee = self.application.committee(epoch);
+        if committee.is_some() && committee == self.connected.committee {
+            return Ok(());
+        }
+        let peers = match &committee {
             Some(committee) => committee.peers(self.max_peers),
             None => Err(CommitteeError::Unknown),
         };
         let peers = peers.map_err(|error| Some(Halt::Committee(epoch, error)))?;
-        self.peers.track(epoch, peers);
+        self.peers.track(self.connected.times, peers);
+        self.connected.times += 1;
+        self.connected.committee = committee;
         Ok(())
     }
 
@@ -177,30 +193,35 @@ where
     }
 
     /// Lets the epoch run until its last block is applied; the height that then is.
+    ///
+    /// Followers come and go, and move, within an epoch.
     async fn follow<S>(
         &mut self,
         mut running: Running,
         channels: &mut Subchannels<S>,
-    ) -> Option<u64>
+    ) -> Result<u64, End<A::Error>>
     where
         S: Sender<PublicKey = PublicKey>,
     {
         let epoch = running.epoch;
         let last = self.calendar.last(epoch);
-        let marshal = self.marshal.clone();
-        let applied = self.delivered_from(last);
-        tokio::pin!(applied);
         loop {
+            let applied = *self.delivered.borrow_and_update();
+            if let Some(height) = applied.filter(|height| *height >= last) {
+                return Ok(height);
+            }
+            self.connect(epoch)?;
             // In a fixed order, for a random one would make simulations differ.
             tokio::select! {
                 biased;
-                height = &mut applied => return height,
+                changed = self.delivered.changed() => changed.map_err(|_| None)?,
                 later = channels.later(epoch) => {
-                    let (theirs, peer) = later?;
+                    let (theirs, peer) = later.ok_or(None)?;
                     tracing::debug!(epoch, theirs, "a peer is in a later epoch");
-                    marshal.hint_finalized(Height::new(last), NonEmptyVec::new(peer));
+                    let hint = NonEmptyVec::new(peer);
+                    self.marshal.hint_finalized(Height::new(last), hint);
                 }
-                _ = &mut running.task => return None,
+                _ = &mut running.task => return Err(None),
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     config::EngineConfig,
     consensus::Consensus,
     delivery,
-    epochs::Epochs,
+    epochs::{Connected, Epochs},
     gossip,
     journals::{JournalError, Journals},
     schemes::Schemes,
@@ -211,6 +211,7 @@ where
         peers,
         consensus,
         delivered: delivery.delivered,
+        connected: Connected::default(),
     };
     let subchannels = Subchannels::start(
         &context.child("subchannels"),
