@@ -30,11 +30,6 @@ struct Checked {
 pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
     let entries = read(bytes)
         .ok_or_else(|| Failure::new("answer", "the file is not an answer to $access-history"))?;
-    let newest = entries
-        .iter()
-        .rev()
-        .find_map(|entry| entry.receipt.as_ref());
-    let trust = pinned.trust(newest.and_then(|receipt| receipt.succession.as_ref()))?;
     let mut checked: Vec<Checked> = Vec::new();
     let mut pending = 0_u64;
     for (expected, entry) in (1_u64..).zip(&entries) {
@@ -51,10 +46,12 @@ pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
             let message = "it is final, but one before it is not";
             return Err(Failure::new("entry-order", message).at(place));
         }
-        let recorded = receipt
-            .verify(&trust)
-            .map_err(|error| Failure::from(error).at(&place))?;
-        let one = opened(entry, &recorded, trust.network).map_err(|failure| failure.at(&place))?;
+        let trust = pinned.trust(receipt.succession.as_ref());
+        let recorded = trust
+            .and_then(|trust| Ok(receipt.verify(&trust)?))
+            .map_err(|failure| failure.at(&place))?;
+        let one = opened(entry, &recorded, pinned.genesis.network())
+            .map_err(|failure| failure.at(&place))?;
         if let Some(before) = checked.last()
             && (before.access.next != one.tag || before.member != one.member)
         {

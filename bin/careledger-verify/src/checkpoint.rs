@@ -1,7 +1,7 @@
 //! `checkpoint` and `consistency`: who stands by a log, and whether one log continues another.
 
 use ledger::checkpoint::SignedCheckpoint;
-use ledger::checkpoint::policy::{Policy, PolicyViolation};
+use ledger::checkpoint::policy::{Accepted, Policy, PolicyViolation};
 use ledger::scitt::{CoseReceipt, Proof};
 use serde_json::json;
 
@@ -10,18 +10,19 @@ use crate::fault::accusations;
 use crate::outcome::Facts;
 use crate::trust::Pinned;
 
-/// The policy in `text`, or that of the network: a quorum of its validators.
-pub(crate) fn policy(text: Option<&str>, pinned: &Pinned) -> Result<Policy, Failure> {
+/// The policy in `text`, or those of the network: a quorum of its validators, the newest first.
+pub(crate) fn policies(text: Option<&str>, pinned: &Pinned) -> Result<Vec<Policy>, Failure> {
     match text {
-        Some(text) => Policy::parse(text).map_err(|error| Failure::new("policy", error)),
-        None => pinned.policy(),
+        Some(text) => Policy::parse(text)
+            .map(|policy| vec![policy])
+            .map_err(|error| Failure::new("policy", error)),
+        None => pinned.policies(),
     }
 }
 
-/// Checks that the policy accepts a signed checkpoint.
-pub(crate) fn check(note: &[u8], policy: &Policy) -> Result<Facts, Failure> {
-    let signed = accepted(note, policy)?;
-    let accepted = policy.accept(&signed).map_err(violation)?;
+/// Checks that one of the policies accepts a signed checkpoint.
+pub(crate) fn check(note: &[u8], policies: &[Policy]) -> Result<Facts, Failure> {
+    let (signed, accepted) = accepted(note, policies)?;
     let witnesses: Vec<_> = accepted
         .witnesses
         .iter()
@@ -35,16 +36,16 @@ pub(crate) fn check(note: &[u8], policy: &Policy) -> Result<Facts, Failure> {
     ])
 }
 
-/// Checks that a log continues an older state of itself; both must satisfy the policy.
+/// Checks that a log continues an older state of itself; both must satisfy one of the policies.
 ///
 /// `receipt` is a COSE Receipt of consistency, from `/scitt/consistency/SIZE`; only its path counts here, since both
 /// roots are known by their checkpoints. Two logs of one size with different roots are a split view.
 pub(crate) fn consistency(
     (older, newer): (&[u8], &[u8]),
     receipt: Option<&[u8]>,
-    (policy, pinned): (&Policy, &Pinned),
+    (policies, pinned): (&[Policy], &Pinned),
 ) -> Result<Facts, Failure> {
-    let (older, newer) = (accepted(older, policy)?, accepted(newer, policy)?);
+    let (older, newer) = (accepted(older, policies)?.0, accepted(newer, policies)?.0);
     let (before, after) = (&older.checkpoint, &newer.checkpoint);
     if before.origin != after.origin {
         return Err(Failure::new("origin", "the checkpoints are of two logs"));
@@ -92,11 +93,18 @@ fn split(pinned: &Pinned, one: &SignedCheckpoint, other: &SignedCheckpoint) -> F
     Failure::new("split-view", message)
 }
 
-fn accepted(note: &[u8], policy: &Policy) -> Result<SignedCheckpoint, Failure> {
+/// A checkpoint, and who made which policy accept it; if none does, what the first one misses.
+fn accepted(note: &[u8], policies: &[Policy]) -> Result<(SignedCheckpoint, Accepted), Failure> {
     let signed =
         SignedCheckpoint::decode(note).map_err(|error| Failure::new("checkpoint", error))?;
-    policy.accept(&signed).map_err(violation)?;
-    Ok(signed)
+    let mut missed = None;
+    for policy in policies {
+        match policy.accept(&signed) {
+            Ok(accepted) => return Ok((signed, accepted)),
+            Err(error) => missed = missed.or(Some(error)),
+        }
+    }
+    Err(violation(missed.unwrap_or(PolicyViolation::NoLog)))
 }
 
 fn violation(violation: PolicyViolation) -> Failure {

@@ -176,8 +176,8 @@ type Checked = Result<Result<Facts, Failure>, Unreadable>;
 fn check_checkpoint(file: &Path, policy: Option<&Path>, pinned: &Pinned) -> Checked {
     let note = read(file)?;
     let text = policy.map(read_text).transpose()?;
-    let policy = checkpoint::policy(text.as_deref(), pinned);
-    Ok(policy.and_then(|policy| checkpoint::check(&note, &policy)))
+    let policies = checkpoint::policies(text.as_deref(), pinned);
+    Ok(policies.and_then(|policies| checkpoint::check(&note, &policies)))
 }
 
 fn check_consistency(
@@ -189,10 +189,10 @@ fn check_consistency(
     let (older, newer) = (read(older)?, read(newer)?);
     let receipt = receipt.map(read).transpose()?;
     let text = policy.map(read_text).transpose()?;
-    let policy = checkpoint::policy(text.as_deref(), pinned);
-    Ok(policy.and_then(|policy| {
+    let policies = checkpoint::policies(text.as_deref(), pinned);
+    Ok(policies.and_then(|policies| {
         let notes = (older.as_slice(), newer.as_slice());
-        checkpoint::consistency(notes, receipt.as_deref(), (&policy, pinned))
+        checkpoint::consistency(notes, receipt.as_deref(), (&policies, pinned))
     }))
 }
 
@@ -201,8 +201,10 @@ fn print_policy(arguments: &Arguments) -> ExitCode {
         Ok(pinned) => pinned,
         Err(unreadable) => return finish(&Outcome::Unreadable(unreadable), arguments.json),
     };
-    match checkpoint::policy(None, &pinned) {
-        Ok(policy) => match write!(std::io::stdout(), "{policy}") {
+    let newest = checkpoint::policies(None, &pinned).map(|policies| policies.into_iter().next());
+    match newest {
+        Ok(None) => ExitCode::from(1),
+        Ok(Some(policy)) => match write!(std::io::stdout(), "{policy}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(2),
         },

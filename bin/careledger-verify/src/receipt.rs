@@ -31,13 +31,7 @@ pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
 
 fn transparent(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
     let shown = receipt::verify_transparent(bytes, &pinned.trust(None)?)?;
-    let signatories = pinned.signatories()?;
-    let validators = validators_among(&shown, &signatories);
-    let quorum = quorum(signatories.len());
-    if validators < quorum {
-        let message = format!("{validators} validators gave receipts; {quorum} are a quorum");
-        return Err(Failure::new("receipt-quorum", message));
-    }
+    check_quorum(&shown, &pinned.spans()?)?;
     let receipts: Vec<_> = shown
         .receipts
         .iter()
@@ -48,6 +42,22 @@ fn transparent(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
         ("index in the log", json!(shown.index)),
         ("receipts of", json!(receipts)),
     ])
+}
+
+/// Whether a quorum of the validators of one span of epochs gave receipts; if not, what the newest span misses.
+fn check_quorum(shown: &Transparent, spans: &[Vec<Signatory>]) -> Result<(), Failure> {
+    let count = |span: &Vec<Signatory>| validators_among(shown, span);
+    if spans.iter().any(|span| count(span) >= quorum(span.len())) {
+        return Ok(());
+    }
+    let newest = spans
+        .first()
+        .map_or((0, 0), |span| (count(span), quorum(span.len())));
+    let message = format!(
+        "{} validators gave receipts; {} are a quorum",
+        newest.0, newest.1
+    );
+    Err(Failure::new("receipt-quorum", message))
 }
 
 fn validators_among(shown: &Transparent, signatories: &[Signatory]) -> usize {

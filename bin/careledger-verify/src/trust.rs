@@ -45,17 +45,20 @@ impl Pinned {
         Ok(trust(&self.genesis, self.succession.as_ref().or(brought))?)
     }
 
-    /// Who signs checkpoints: the newest validators that are known.
-    pub(crate) fn signatories(&self) -> Result<Vec<Signatory>, Failure> {
+    /// Who signs for the network: the validators of each span of epochs, the newest first.
+    pub(crate) fn spans(&self) -> Result<Vec<Vec<Signatory>>, Failure> {
         let registry = self.registry()?;
-        let newest = registry.schedule().last();
-        Ok(newest.map_or_else(Vec::new, |span| registry.signatories(span.from)))
+        let spans = registry.schedule().iter().rev();
+        Ok(spans.map(|span| registry.signatories(span.from)).collect())
     }
 
-    /// The policy that a quorum of the validators cosigns.
-    pub(crate) fn policy(&self) -> Result<Policy, Failure> {
-        let policy = Policy::of_validators(self.genesis.network(), &self.signatories()?);
-        policy.map_err(|error| Failure::new("genesis", error))
+    /// The policies that a quorum of one span's validators cosigns, the newest first.
+    pub(crate) fn policies(&self) -> Result<Vec<Policy>, Failure> {
+        let spans = self.spans()?.into_iter();
+        let policies = spans.map(|span| Policy::of_validators(self.genesis.network(), &span));
+        policies
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::new("genesis", error))
     }
 
     /// No claims yet, of anybody who ever validated.

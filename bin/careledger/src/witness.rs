@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use contracts::membership::Registry;
+use contracts::trust;
 use gateway::auth::Clock;
 use gateway::witness::{CannotSign, WitnessKey, WitnessParts, witness_router};
 use ledger::checkpoint::{CosignerKeys, KeyKind, VerifierKey};
 use ledger::genesis::Genesis;
+use ledger::succession::Succession;
 use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KdfCost, KeyStore, SecretKind, SecretName};
 
@@ -60,6 +63,9 @@ enum WitnessCommand {
         /// The genesis of a network whose log is witnessed; several are possible.
         #[arg(long, required = true)]
         genesis: Vec<PathBuf>,
+        /// What changed since, as `/network/succession` answers it: validators that came later sign the log too.
+        #[arg(long)]
+        succession: Vec<PathBuf>,
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:9100")]
         listen: SocketAddr,
@@ -73,8 +79,9 @@ pub(crate) async fn run(args: WitnessArgs) -> anyhow::Result<()> {
         WitnessCommand::Serve {
             folder,
             genesis,
+            succession,
             listen,
-        } => serve(&folder, &genesis, listen).await,
+        } => serve(&folder, &genesis, &succession, listen).await,
     }
 }
 
@@ -98,10 +105,20 @@ fn init(folder: &Path, name: &str) -> anyhow::Result<()> {
     print(&keys(folder)?)
 }
 
-async fn serve(folder: &Path, genesis: &[PathBuf], listen: SocketAddr) -> anyhow::Result<()> {
+async fn serve(
+    folder: &Path,
+    genesis: &[PathBuf],
+    successions: &[PathBuf],
+    listen: SocketAddr,
+) -> anyhow::Result<()> {
+    let successions = successions.iter().map(|path| {
+        let bytes = fs::read(path).with_context(|| format!("{}", path.display()))?;
+        Succession::decode(&bytes).with_context(|| format!("{} is no succession", path.display()))
+    });
+    let successions = successions.collect::<anyhow::Result<Vec<_>>>()?;
     let mut logs = Vec::new();
     for path in genesis {
-        logs.extend(log_keys(&read_genesis(path)?)?);
+        logs.extend(log_keys(&read_genesis(path)?, &successions)?);
     }
     let router = witness_router(WitnessParts {
         keys: keys(folder)?,
@@ -121,9 +138,13 @@ async fn serve(folder: &Path, genesis: &[PathBuf], listen: SocketAddr) -> anyhow
 }
 
 /// The keys by which any of a network's validators signs its log.
-fn log_keys(genesis: &Genesis) -> anyhow::Result<Vec<VerifierKey>> {
+fn log_keys(genesis: &Genesis, successions: &[Succession]) -> anyhow::Result<Vec<VerifierKey>> {
     let network = genesis.network();
-    let validators = genesis.signatories().into_iter();
+    let mut successions = successions.iter();
+    // One that does not follow from this genesis is another network's.
+    let registry = successions.find_map(|one| trust::registry(genesis, Some(one)).ok());
+    let registry = registry.map_or_else(|| Registry::from_genesis(genesis), Ok)?;
+    let validators = registry.all_signatories().into_iter();
     let keys = validators.map(|one| Ok(CosignerKeys::of(network, &one)?.log));
     keys.collect()
 }

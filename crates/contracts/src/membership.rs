@@ -13,7 +13,7 @@
 mod certificate;
 mod seat;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_zebra::VerificationKey;
 use ledger::codec;
@@ -79,8 +79,13 @@ pub enum MembershipError {
     /// Nobody validates.
     #[error("the genesis names no validator")]
     NoValidator,
+    /// A validator's key is not a key, or another validator's too.
+    #[error("validators have keys of their own, Ed25519, and ML-DSA-44 besides")]
+    ValidatorKeys,
     /// Nobody could live by the rules.
-    #[error("an epoch has at least two blocks, and a threshold is a fraction below one")]
+    #[error(
+        "an epoch has at least two blocks, a proposal lives for some, and a threshold is a fraction below one"
+    )]
     RulesUnsound,
     /// The bytes are no registry.
     #[error(transparent)]
@@ -98,7 +103,7 @@ impl Registry {
                 .map_err(|error| MembershipError::Certificate(member.name.clone(), error))?;
         }
         let seats = genesis.members.iter();
-        Self::of(Contents {
+        let registry = Self::of(Contents {
             revision: 0,
             rules: genesis.rules(),
             seats: seats.map(|member| Seat::of(member, Height(0))).collect(),
@@ -110,7 +115,14 @@ impl Registry {
             proposed: 0,
             policies: Vec::new(),
             format: 1,
-        })
+        })?;
+        let mut votes = BTreeSet::new();
+        for keys in genesis.members.iter().filter_map(ValidatorKeys::of) {
+            if !keys.are_keys() || !votes.insert(keys.vote) {
+                return Err(MembershipError::ValidatorKeys);
+            }
+        }
+        Ok(registry)
     }
 
     /// Reads a registry.

@@ -165,6 +165,9 @@ impl Replay {
             return Err(FaultKind::StateRootDiffers);
         }
         if let Some(finality) = finality {
+            if finality.epoch != header.epoch.0 {
+                return Err(FaultKind::NotFinal(FinalityError::OtherEpoch));
+            }
             finality
                 .verify(
                     self.network,

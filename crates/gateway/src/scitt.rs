@@ -1,6 +1,6 @@
 //! SCRAPI (draft-ietf-scitt-scrapi): keys, registration and receipts in the formats of SCITT, under `/scitt`.
 //!
-//! An entry's id is the state key that its statement is found by: that of its first tag, in hexadecimal.
+//! An entry's id is the state key that its statement is found by, in hexadecimal: that of its first tag, or of the command.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -157,7 +157,9 @@ impl Rules {
     /// Whether a network can live by them.
     pub fn are_sound(&self) -> bool {
         let thresholds = [self.members, self.validators, self.settings];
-        self.epoch_blocks > 1 && thresholds.into_iter().all(Threshold::is_sound)
+        self.epoch_blocks > 1
+            && self.proposal_blocks > 0
+            && thresholds.into_iter().all(Threshold::is_sound)
     }
 }
 

@@ -39,6 +39,8 @@ pub mod limits {
     pub const CLOCK_AHEAD_MS_MAX: u64 = 2_000;
     /// Milliseconds of block time between two checkpoints of the log.
     pub const CHECKPOINT_INTERVAL_MS: u64 = 100;
+    /// Members that are heard at a time: what nodes set memory for connections aside for.
+    pub const MEMBERS_MAX: usize = 64;
     /// Bytes of a member's name.
     pub const MEMBER_NAME_BYTES_MAX: usize = 32;
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::checkpoint::CosignerSigner;
-use ledger::genesis::{Genesis, PublicKey};
+use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName};
+use ledger::limits::MEMBERS_MAX;
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
@@ -153,7 +154,7 @@ impl Node {
             config.certificate.clone(),
         )?;
         let renewing = tokio::spawn(identity.clone().follow(chain.clone()));
-        let validator = validator_secrets(&config, &chain)?;
+        let validator = validator_secrets(&*config.keys)?;
         let engine = Engine::start(
             engine_config(&config, &validator, &chain)?,
             chain.application(consensus_addresses(&config)),
@@ -268,27 +269,16 @@ fn engine_config(
     );
     engine.block_interval = config.block_interval;
     engine.epoch_blocks = registry.rules().epoch_blocks;
-    engine.max_peers = engine.max_peers.max(registry.seats().len());
+    // A rotation counts a validator twice until its epoch ends.
+    engine.max_peers = 2 * MEMBERS_MAX;
     Ok(engine)
 }
 
-/// The keys of this member's validator that vote in the next block, if some do; or else the newest.
-fn validator_secrets(config: &NodeConfig, chain: &Chain) -> Result<ValidatorSecrets, NodeError> {
-    let (registry, tip) = (chain.registry(), chain.tip());
-    let voting = registry.validators(registry.rules().epoch_of(tip.height.next()));
-    let names = config.keys.names();
-    let mut numbers: Vec<u32> = names
-        .iter()
-        .filter_map(SecretName::validator_number)
-        .collect();
-    numbers.sort_unstable();
-    for number in numbers.iter().rev() {
-        let vote = config.keys.public_key(&SecretName::validator_of(*number))?;
-        if voting.keys.contains(&PublicKey(vote)) {
-            return Ok(ValidatorSecrets::of(*number));
-        }
-    }
-    let newest = numbers.last().copied().map(ValidatorSecrets::of);
+/// The newest keys of this member's validator. They may not vote yet, but soon nobody lets it connect with older ones.
+fn validator_secrets(keys: &dyn KeyStore) -> Result<ValidatorSecrets, NodeError> {
+    let names = keys.names();
+    let numbers = names.iter().filter_map(SecretName::validator_number);
+    let newest = numbers.max().map(ValidatorSecrets::of);
     newest.ok_or_else(|| {
         let message = "the key store has no validator's key".to_owned();
         NodeError::Settings(message)

@@ -4,7 +4,7 @@ use ledger::receipt::Cosigned;
 use ledger::scitt::{Proof, transparent};
 
 use super::*;
-use crate::checkpoint::{check, consistency, policy};
+use crate::checkpoint::{check, consistency, policies};
 use crate::{fault, receipt};
 
 fn ledger(versions: u8) -> (Forge, Vec<Item>) {
@@ -52,16 +52,18 @@ fn p10_a_transparent_statement_needs_receipts_of_a_quorum() {
 #[test]
 fn p8_a_checkpoint_needs_what_its_policy_asks() {
     let (forge, _) = ledger(1);
-    let quorum = policy(None, &pinned(forge.genesis())).unwrap();
+    let quorum = policies(None, &pinned(forge.genesis())).unwrap();
     assert!(check(&note(&forge, 3), &quorum).is_ok());
     let name = |note: &[u8], policy| check(note, policy).unwrap_err().name;
     assert_eq!(name(&note(&forge, 2), &quorum), "checkpoint-quorum");
     assert_eq!(name(&note(&forge, 0), &quorum), "checkpoint");
-    let all = quorum.to_string().replace("Validators 3", "Validators all");
-    let all = policy(Some(&all), &pinned(forge.genesis())).unwrap();
+    let all = quorum[0]
+        .to_string()
+        .replace("Validators 3", "Validators all");
+    let all = policies(Some(&all), &pinned(forge.genesis())).unwrap();
     assert_eq!(name(&note(&forge, 3), &all), "checkpoint-quorum");
     assert!(check(&note(&forge, 4), &all).is_ok());
-    let wrong = policy(Some("quorum some\n"), &pinned(forge.genesis()));
+    let wrong = policies(Some("quorum some\n"), &pinned(forge.genesis()));
     assert_eq!(wrong.unwrap_err().name, "policy");
 }
 
@@ -69,7 +71,7 @@ fn p8_a_checkpoint_needs_what_its_policy_asks() {
 fn p3_a_log_continues_its_past_or_its_signers_are_named() {
     let (forge, _) = ledger(3);
     let pinned = &pinned(forge.genesis());
-    let quorum = policy(None, pinned).unwrap();
+    let quorum = policies(None, pinned).unwrap();
     let (older, newer) = (note(&ledger(2).0, 4), note(&forge, 4));
     let (_, signatures) = forge.checkpoint(1, None).unwrap();
     let path = prove_consistency(4, 6, forge.log()).unwrap();

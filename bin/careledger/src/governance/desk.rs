@@ -104,7 +104,8 @@ impl Desk {
         let newest = names.iter().filter_map(SecretName::validator_number).max();
         let mut number = newest.context("the key store has no validator's key")?;
         let vote = PublicKey(self.keys.public_key(&SecretName::validator_of(number))?);
-        if self.registry().await?.validator_keys(vote).is_some() {
+        let is_fresh = self.registry().await?.validator_keys(vote).is_none();
+        if !is_fresh {
             number = generate_validator(&*self.keys)?;
         }
         let cosigner = SecretName::cosigner_of(number);
@@ -113,7 +114,13 @@ impl Desk {
             vote: PublicKey(self.keys.public_key(&SecretName::validator_of(number))?),
             cosigner: Some(MlDsa44Key::from_bytes(post_quantum)),
         };
-        self.give(by, &Command::RotateValidator(keys)).await
+        let given = self.give(by, &Command::RotateValidator(keys)).await;
+        if given.is_err() && !is_fresh {
+            // The node uses its newest keys; these are nobody's.
+            self.keys.destroy(&SecretName::validator_of(number))?;
+            self.keys.destroy(&cosigner)?;
+        }
+        given
     }
 
     /// The first name, counted from 2, that is free.

@@ -114,6 +114,11 @@ pub fn rules_digest() -> Digest {
     )
 }
 
+/// Whether `text` has policies that could stand beside those of consents.
+pub fn check_policies(text: &str) -> Result<(), AccessError> {
+    Evaluator::with_network(text, &[]).map(|_| ())
+}
+
 impl Evaluator {
     /// Prepares the network's policies and those of `consents`, validating all of them strictly.
     pub fn new(consents: &[Consent]) -> Result<Self, AccessError> {

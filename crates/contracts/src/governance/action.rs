@@ -2,9 +2,11 @@
 
 use ledger::genesis::{Member, Rules, Threshold};
 use ledger::ids::MemberName;
+use ledger::limits::MEMBERS_MAX;
 use minicbor::{Decode, Encode};
 
 use super::{Refusal, limits};
+use crate::access;
 use crate::membership::{Endpoints, NodeCertificate, Registry, Standing, ValidatorKeys};
 
 /// What can be proposed.
@@ -80,7 +82,10 @@ impl Action {
                 is_addressed.then_some(()).ok_or(Refusal::NotAnAddress)
             }
             Self::Suspend(member) => leaves(registry, member, &[Standing::Active]),
-            Self::Reinstate(member) => stands(registry, member, &[Standing::Suspended]),
+            Self::Reinstate(member) => {
+                has_room(registry)?;
+                stands(registry, member, &[Standing::Suspended])
+            }
             Self::Remove(member) => {
                 leaves(registry, member, &[Standing::Active, Standing::Suspended])
             }
@@ -111,7 +116,9 @@ impl Action {
             Self::SetPolicies(policies) if policies.len() > limits::POLICIES_BYTES_MAX => {
                 Err(Refusal::OutOfBounds("policies"))
             }
-            Self::SetPolicies(_) => Ok(()),
+            Self::SetPolicies(policies) => {
+                access::check_policies(policies).map_err(|_| Refusal::PoliciesMalformed)
+            }
             Self::SetRules(rules) => {
                 let keeps_epochs = rules.epoch_blocks == registry.rules().epoch_blocks;
                 let is_sound = rules.are_sound() && keeps_epochs;
@@ -143,6 +150,7 @@ fn check_admission(registry: &Registry, member: &Member) -> Result<(), Refusal> 
     if registry.seats().len() >= limits::SEATS_MAX {
         return Err(Refusal::OutOfBounds("members"));
     }
+    has_room(registry)?;
     if let Some(keys) = ValidatorKeys::of(member) {
         check_keys(registry, &keys)?;
     }
@@ -151,6 +159,14 @@ fn check_admission(registry: &Registry, member: &Member) -> Result<(), Refusal> 
         return Err(Refusal::OutOfBounds("certificates"));
     }
     NodeCertificate::issued(&member.node, &member.authority)?;
+    Ok(())
+}
+
+/// Whether one more member can be heard.
+fn has_room(registry: &Registry) -> Result<(), Refusal> {
+    if registry.members().count() >= MEMBERS_MAX {
+        return Err(Refusal::OutOfBounds("members"));
+    }
     Ok(())
 }
 

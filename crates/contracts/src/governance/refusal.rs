@@ -64,6 +64,9 @@ pub enum Refusal {
     /// Larger than the registry holds.
     #[error("{0} are larger or more than the registry holds")]
     OutOfBounds(&'static str),
+    /// The policies are not Cedar, or do not fit the schema.
+    #[error("the policies are not Cedar policies that fit the schema")]
+    PoliciesMalformed,
     /// A format is not above the one in force.
     #[error("formats only go up")]
     FormatNotAbove,
@@ -93,6 +96,7 @@ impl Refusal {
             Self::OutOfBounds(_) => 119,
             Self::FormatNotAbove => 120,
             Self::NotKeys => 121,
+            Self::PoliciesMalformed => 122,
         }
     }
 }

@@ -1,9 +1,8 @@
-use ed25519_zebra::{SigningKey, VerificationKey};
-use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Threshold};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, Threshold};
 use ledger::ids::Epoch;
 
 use super::*;
-use crate::membership::tests::{JUNE, member, member_with_authority};
+use crate::membership::tests::{JUNE, member, member_with_authority, vote};
 use crate::membership::{CertificateError, Standing};
 use crate::rejection::Rejection;
 
@@ -108,11 +107,6 @@ impl Story {
 
 fn name(text: &str) -> MemberName {
     text.parse().unwrap()
-}
-
-fn vote(seed: u8) -> PublicKey {
-    let key = SigningKey::from_bytes(&[seed; 32]);
-    PublicKey(VerificationKey::from(&key).into())
 }
 
 fn keys(seed: u8) -> ValidatorKeys {

@@ -1,3 +1,4 @@
+use ed25519_zebra::SigningKey;
 use ledger::genesis::{Member, PublicKey};
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
@@ -19,7 +20,7 @@ pub(crate) fn member(name: &str, signed_by_another: bool) -> (Member, KeyPair) {
         &authority
     };
     let node = params.signed_by(&key, issuer).unwrap().der().to_vec();
-    let validator = Some(PublicKey([7; 32]));
+    let validator = Some(vote(7));
     (
         Member {
             name: name.parse().unwrap(),
@@ -54,10 +55,16 @@ pub(crate) fn member_with_authority(name: &str) -> (Member, Authority) {
         name: name.parse().unwrap(),
         authority: certificate,
         node: authority.certify(name, 2026),
-        validator: Some(PublicKey([7; 32])),
+        validator: Some(vote(7)),
         cosigner: None,
     };
     (member, authority)
+}
+
+/// A validator's key.
+pub(crate) fn vote(seed: u8) -> PublicKey {
+    let key = SigningKey::from_bytes(&[seed; 32]);
+    PublicKey(VerificationKey::from(&key).into())
 }
 
 fn authority() -> (Vec<u8>, Issuer<'static, KeyPair>) {
