@@ -110,6 +110,12 @@ impl Forge {
         &self.blocks
     }
 
+    /// The seed of the key with which `member` validates.
+    pub fn validator_seed(&self, member: &str) -> Option<[u8; 32]> {
+        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
+        seat.and_then(|seat| seat.validator.as_ref().try_into().ok())
+    }
+
     /// A statement of `member` with `items`.
     pub fn statement(
         &mut self,

@@ -81,6 +81,7 @@ impl Reporter for Status {
                     view = activity.view().get(),
                     "a validator voted against itself"
                 );
+                self.update(|status| status.contradictions += 1);
             }
             _ => {}
         }

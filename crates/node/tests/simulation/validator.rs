@@ -1,0 +1,248 @@
+//! One validator: the engine's wiring and the real chain over simulated links, rows, clock and timer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_p2p::Recipients;
+use commonware_p2p::simulated::{
+    Control, Oracle, Receiver, SplitForwarder, SplitOrigin, SplitTarget,
+};
+use commonware_runtime::deterministic::Context;
+use commonware_runtime::{Clock as _, Handle, IoBuf, Quota, Spawner as _, Supervisor as _};
+use commonware_utils::NZU32;
+use futures::FutureExt as _;
+use ledger::genesis::Genesis;
+use node::chain::{Chain, Ports};
+use node::engine::EngineConfig;
+use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
+
+use crate::disk::MemoryDisk;
+use crate::player::{Player, Role};
+use crate::votes::Ballot;
+
+pub(crate) const RATE: Quota = Quota::per_second(NZU32!(4096));
+const CHANNELS: u64 = 6;
+
+/// What a validator is started with.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) number: usize,
+    pub(crate) genesis: Genesis,
+    pub(crate) config: EngineConfig,
+    pub(crate) key: PublicKey,
+    pub(crate) disk: MemoryDisk,
+    /// Names of the engine's files begin with it.
+    pub(crate) partition: String,
+    pub(crate) skew_ms: i64,
+    pub(crate) role: Role,
+    /// Where its votes are watched, if it follows the rules.
+    pub(crate) ballot: Option<Ballot>,
+}
+
+/// A validator that was started; dropping it changes nothing.
+pub(crate) struct Running {
+    pub(crate) chain: Chain,
+    task: Handle<()>,
+    ended: Arc<Mutex<Option<String>>>,
+}
+
+impl Running {
+    /// Why it ended on its own, if it did.
+    pub(crate) fn ended(&self) -> Option<String> {
+        self.ended.lock().unwrap().clone()
+    }
+
+    /// Kills it, all its tasks included.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+}
+
+/// Milliseconds since 1970 of the simulation.
+pub(crate) fn now_ms(context: &Context) -> u64 {
+    let now = context.current().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+/// Which of two twins talks to whom.
+#[derive(Clone)]
+struct Split {
+    number: usize,
+    ballot: Option<Ballot>,
+    /// The second twin's peers, where the two have different ones.
+    second: Option<Vec<PublicKey>>,
+}
+
+fn forwarder(split: Split, votes: bool) -> impl SplitForwarder<PublicKey> {
+    move |origin: SplitOrigin, recipients: &Recipients<PublicKey>, message: &IoBuf| {
+        if let Some(ballot) = split.ballot.as_ref().filter(|_| votes) {
+            ballot.note(split.number, message);
+        }
+        let Some(second) = &split.second else {
+            return Some(recipients.clone());
+        };
+        let own = |peer: &PublicKey| second.contains(peer) == (origin == SplitOrigin::Secondary);
+        match recipients {
+            Recipients::One(peer) => own(peer).then(|| recipients.clone()),
+            Recipients::Some(peers) => Some(Recipients::Some(
+                peers.iter().filter(|peer| own(peer)).cloned().collect(),
+            )),
+            Recipients::All => Some(recipients.clone()),
+        }
+    }
+}
+
+type Wire<S> = (S, Receiver<PublicKey>);
+
+/// Opens the channels of a validator, and of its twin where it has one.
+async fn channels(
+    context: &Context,
+    control: &Control<PublicKey, Context>,
+    split: &Split,
+) -> Vec<Channels<impl commonware_p2p::Sender<PublicKey = PublicKey> + use<>, Receiver<PublicKey>>>
+{
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for channel in 0..CHANNELS {
+        let (sender, receiver) = control.register(channel, RATE).await.unwrap();
+        let senders = sender.split_with(forwarder(split.clone(), channel == 0));
+        if split.second.is_none() {
+            first.push((senders.0, receiver));
+            continue;
+        }
+        let receivers = receiver.split_with(context.child("split"), |_| SplitTarget::Both);
+        first.push((senders.0, receivers.0));
+        second.push((senders.1, receivers.1));
+    }
+    let both = [first, second].into_iter();
+    both.filter(|wires| !wires.is_empty()).map(gather).collect()
+}
+
+fn gather<S>(wires: Vec<Wire<S>>) -> Channels<S, Receiver<PublicKey>> {
+    let mut wires = wires.into_iter();
+    let mut next = || wires.next().unwrap();
+    Channels {
+        votes: next(),
+        certificates: next(),
+        resolver: next(),
+        backfill: next(),
+        blocks: next(),
+        gossip: next(),
+    }
+}
+
+/// Opens the chain of `seat` as its disk left it.
+fn open(context: &Context, seat: &Seat, leap: &Arc<AtomicBool>) -> Result<Chain, String> {
+    let (clock, timer) = (context.child("clock"), context.child("timer"));
+    let (leap, skew_ms) = (Arc::clone(leap), seat.skew_ms);
+    let ports = Ports {
+        rows: seat.disk.open(),
+        clock: Arc::new(move || {
+            if leap.load(Ordering::Relaxed) {
+                return u64::MAX / 2;
+            }
+            now_ms(&clock).saturating_add_signed(skew_ms)
+        }),
+        timer: Arc::new(move |time: Duration| timer.sleep(time).boxed()),
+    };
+    Chain::open_on(seat.genesis.clone(), ports).map_err(|error| error.to_string())
+}
+
+/// Starts the validator of `seat`.
+pub(crate) fn start(
+    context: &Context,
+    oracle: &Oracle<PublicKey, Context>,
+    seat: &Seat,
+) -> Result<Running, String> {
+    let split = Split {
+        number: seat.number,
+        ballot: seat.ballot.clone(),
+        second: None,
+    };
+    let leap = Arc::default();
+    let chain = open(context, seat, &leap)?;
+    let ended = Arc::new(Mutex::new(None));
+    let (told, seat, control) = (
+        Arc::clone(&ended),
+        seat.clone(),
+        oracle.control(seat.key.clone()),
+    );
+    let (playing, oracle) = (chain.clone(), oracle.clone());
+    let context = context
+        .child("validator")
+        .with_attribute("number", seat.number);
+    let task = context.spawn(move |context| async move {
+        let wires = channels(&context, &control, &split).await.remove(0);
+        let why = run(context, &oracle, seat, (playing, leap), wires).await;
+        *told.lock().unwrap() = Some(why);
+    });
+    Ok(Running { chain, task, ended })
+}
+
+/// Starts two validators with one key, of which each talks to half of the `others`.
+pub(crate) fn start_twins(
+    context: &Context,
+    oracle: &Oracle<PublicKey, Context>,
+    seats: [Seat; 2],
+    second: Vec<PublicKey>,
+) -> Handle<()> {
+    let [a, b] = seats;
+    let split = Split {
+        number: a.number,
+        ballot: None,
+        second: Some(second),
+    };
+    let control = oracle.control(a.key.clone());
+    let oracle = oracle.clone();
+    let context = context.child("twins").with_attribute("number", a.number);
+    context.spawn(move |context| async move {
+        let wires = channels(&context, &control, &split).await;
+        let mut twins = Vec::new();
+        for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
+            let leap = Arc::default();
+            let chain = open(&context, &seat, &leap).unwrap();
+            let (oracle, context) = (oracle.clone(), context.child("twin"));
+            let context = context.with_attribute("twin", number);
+            twins.push(context.spawn(move |context| async move {
+                run(context, &oracle, seat, (chain, leap), wires).await;
+            }));
+        }
+        futures::future::join_all(twins).await;
+    })
+}
+
+/// Runs until the validator ends on its own, and says why it did.
+async fn run(
+    context: Context,
+    oracle: &Oracle<PublicKey, Context>,
+    seat: Seat,
+    (chain, leap): (Chain, Arc<AtomicBool>),
+    channels: Channels<impl commonware_p2p::Sender<PublicKey = PublicKey>, Receiver<PublicKey>>,
+) -> String {
+    let identity = Identity::of(&seat.config).unwrap();
+    let (gossip, outbox) = frames(&seat.config);
+    let links = Links {
+        channels,
+        blocker: oracle.control(seat.key.clone()),
+        peers: oracle.manager(),
+    };
+    let player = Player::new(chain.application(), seat.role, leap);
+    let _gossip = context
+        .child("statements")
+        .spawn(move |_| async move { chain.gossip(gossip).await });
+    let wires = (outbox, Status::default());
+    let started = wiring::start(
+        context,
+        &seat.config,
+        &identity,
+        &seat.partition,
+        player,
+        links,
+        wires,
+    );
+    match started.await {
+        Ok(actors) => format!("{:?}", actors.ended().await),
+        Err(error) => format!("the engine does not start: {error}"),
+    }
+}

@@ -1,0 +1,218 @@
+//! A network under a plan: what outlives its validators' crashes, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::ed25519::PublicKey;
+use ledger::genesis::Genesis;
+use ledger::ids::{Digest, Tag};
+use ledger::item::Item;
+use ledger::statement::SubmittedStatement;
+use node::engine::{EngineConfig, Validator};
+use sim::forge::Forge;
+use sim::network::check::Violation;
+use sim::network::plan::{Plan, Traffic, TrafficKind, Treason};
+
+use crate::disk::{Flaw, MemoryDisk};
+use crate::player::Role;
+use crate::validator::Seat;
+use crate::votes::Ballot;
+
+/// The network's block interval.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A rule that all honest validators break, to see that the checks find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Their stores break a rule of the port.
+    Store(Flaw),
+    /// They play another role.
+    Play(Role),
+    /// They forget their votes when they stop.
+    ForgetVotes,
+}
+
+/// A statement that is submitted until it is final, and where it is.
+pub(crate) struct Errand {
+    pub(crate) traffic: Traffic,
+    pub(crate) statement: SubmittedStatement,
+    pub(crate) digest: Digest,
+    /// When it is submitted again, by validator.
+    pub(crate) submitted: BTreeMap<usize, u64>,
+    /// Validators that acknowledged it as final, and its place in their logs.
+    pub(crate) acknowledged: BTreeMap<usize, u64>,
+}
+
+/// All that outlives a crash.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) mutation: Option<Mutation>,
+    pub(crate) genesis: Genesis,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) errands: Vec<Errand>,
+    pub(crate) ballot: Ballot,
+    /// The highest height that each validator showed.
+    pub(crate) shown: Vec<u64>,
+    /// Writes that each disk refused, as far as they are explained.
+    pub(crate) refused: Vec<u64>,
+    /// Faults that have begun, and whether they have ended.
+    pub(crate) struck: BTreeMap<usize, bool>,
+    pub(crate) starts: u64,
+    pub(crate) injected: BTreeMap<&'static str, u64>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, mutation: Option<Mutation>) -> Self {
+        let names: Vec<String> = (0..plan.validators)
+            .map(|at| format!("member-{at}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut forge = Forge::found(&names).unwrap();
+        let genesis = forge.genesis().clone();
+        let errands = plan
+            .traffic
+            .iter()
+            .map(|one| errand(&mut forge, one, names[one.member]));
+        let errands = errands.collect();
+        let ballot = Ballot::default();
+        let seats = names.iter().enumerate().map(|(number, name)| {
+            let seed = forge.validator_seed(name).unwrap();
+            seat((&plan, mutation), number, seed, (&genesis, &ballot))
+        });
+        let seats = seats.collect();
+        let mut world = Self {
+            mutation,
+            genesis,
+            seats,
+            errands,
+            ballot,
+            shown: vec![0; plan.validators],
+            refused: vec![0; plan.validators],
+            struck: BTreeMap::new(),
+            starts: 0,
+            injected: BTreeMap::new(),
+            violations: Vec::new(),
+            plan,
+        };
+        for treason in world.plan.traitors.clone().into_values() {
+            world.count(name_of(treason));
+        }
+        world
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.injected.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn is_honest(&self, validator: usize) -> bool {
+        self.plan.honest().contains(&validator)
+    }
+
+    /// The seat of `validator` for its next start.
+    pub(crate) fn seat(&mut self, validator: usize) -> Seat {
+        self.starts += 1;
+        let mut seat = self.seats[validator].clone();
+        if self.mutation == Some(Mutation::ForgetVotes) {
+            seat.partition = format!("{}-{}", seat.partition, self.starts);
+        }
+        seat
+    }
+
+    /// The second seat of a validator that is two.
+    pub(crate) fn twin(&self, validator: usize) -> Seat {
+        let mut seat = self.seats[validator].clone();
+        seat.partition = format!("{}-twin", seat.partition);
+        seat.disk = MemoryDisk::default();
+        seat
+    }
+}
+
+fn name_of(treason: Treason) -> &'static str {
+    match treason {
+        Treason::Twins => "twins",
+        Treason::Conflicter => "conflicting voters",
+        Treason::Nuller => "nullifying finalizers",
+        Treason::Outdated => "outdated voters",
+        Treason::Liar => "proposers of invalid blocks",
+        Treason::Censor => "censors",
+        Treason::Flooder => "flooders",
+        Treason::Silent => "silent validators",
+    }
+}
+
+fn seat(
+    (plan, mutation): (&Plan, Option<Mutation>),
+    number: usize,
+    seed: [u8; 32],
+    (genesis, ballot): (&Genesis, &Ballot),
+) -> Seat {
+    let address = "127.0.0.1:1".parse().unwrap();
+    let validators = genesis.validators().keys.into_iter().map(|key| Validator {
+        public_key: key.0,
+        address,
+    });
+    let namespace = genesis.network().0.0.to_vec();
+    let mut config = EngineConfig::new(
+        seed,
+        validators.collect(),
+        address,
+        "unused".into(),
+        namespace,
+    );
+    config.block_interval = INTERVAL;
+    let own = genesis.members[number].validator.unwrap();
+    let treason = plan.traitors.get(&number);
+    let (role, flaw) = match (treason, mutation) {
+        (Some(Treason::Liar), _) => (Role::Liar, Some(Flaw::ForgetsTags)),
+        (Some(Treason::Censor), _) => (Role::Censor, None),
+        (None, Some(Mutation::Store(flaw))) => (Role::Fair, Some(flaw)),
+        (None, Some(Mutation::Play(role))) => (role, None),
+        _ => (Role::Fair, None),
+    };
+    Seat {
+        number,
+        genesis: genesis.clone(),
+        config,
+        key: PublicKey::decode(Copying(&own.0)).unwrap(),
+        disk: MemoryDisk::with(flaw),
+        partition: format!("validator-{number}"),
+        skew_ms: plan.skews_ms[number],
+        role,
+        ballot: plan.honest().contains(&number).then(|| ballot.clone()),
+    }
+}
+
+fn errand(forge: &mut Forge, traffic: &Traffic, member: &str) -> Errand {
+    let tag = |number: u64| {
+        Tag(Digest::of(&number.to_be_bytes()).0[..16]
+            .try_into()
+            .unwrap())
+    };
+    let items = traffic.tags.iter().map(|pair| Item {
+        tags: pair.map(tag),
+        commitment: Digest::of(&pair[0].to_le_bytes()),
+    });
+    let mut statement = forge.statement(member, items.collect()).unwrap();
+    if traffic.kind == TrafficKind::Forged {
+        statement = forged(&statement);
+    }
+    Errand {
+        traffic: traffic.clone(),
+        digest: statement.digest(),
+        statement,
+        submitted: BTreeMap::new(),
+        acknowledged: BTreeMap::new(),
+    }
+}
+
+/// The statement with a changed byte in the signature, with which its envelope ends.
+fn forged(statement: &SubmittedStatement) -> SubmittedStatement {
+    let (mut bytes, envelope) = (statement.encode(), statement.envelope());
+    let at = bytes
+        .windows(envelope.len())
+        .position(|window| window == envelope);
+    bytes[at.unwrap() + envelope.len() - 1] ^= 1;
+    SubmittedStatement::decode(&bytes).unwrap()
+}
