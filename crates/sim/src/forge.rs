@@ -122,12 +122,22 @@ impl Forge {
         member: &str,
         items: Vec<Item>,
     ) -> Result<SubmittedStatement, ForgeError> {
+        self.statement_until(member, items, Height(9_000))
+    }
+
+    /// A statement of `member` with `items` that may be final up to `expires_at`.
+    pub fn statement_until(
+        &mut self,
+        member: &str,
+        items: Vec<Item>,
+        expires_at: Height,
+    ) -> Result<SubmittedStatement, ForgeError> {
         let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
         let seat = seat.ok_or(ForgeError::NoSuch)?;
         let mut id = [0; 16];
         id[8..].copy_from_slice(&self.statements.to_be_bytes());
         self.statements += 1;
-        let frame = (self.genesis.network(), StatementId(id), Height(9_000));
+        let frame = (self.genesis.network(), StatementId(id), expires_at);
         let signer = (&seat.name, seat.certificate);
         let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
         SubmittedStatement::sign_items(signer, frame, items, sign)

@@ -280,3 +280,83 @@ impl Batch for MemoryBatch<'_> {
         self.session.state()?.commit(self.changes, durable)
     }
 }
+
+fn write(disk: &dyn Rows, key: u8, durable: bool) -> Result<(), RowsError> {
+    let mut batch = disk.batch();
+    batch.insert(Keyspace::Tags, &[key], &[key]);
+    batch.insert(Keyspace::Blocks, &[key], &[key]);
+    batch.commit(durable)
+}
+
+/// What is there of the batches with keys 0 to 3.
+fn left(disk: &MemoryDisk) -> Vec<u8> {
+    let rows = disk.open();
+    let whole = |key: &u8| {
+        let found = [Keyspace::Tags, Keyspace::Blocks];
+        let found = found.map(|keyspace| rows.contains(keyspace, &[*key]).unwrap());
+        assert_eq!(found[0], found[1], "half of a batch is visible");
+        found[0]
+    };
+    (0..4).filter(whole).collect()
+}
+
+#[test]
+fn a_crash_loses_what_is_not_durable_and_nothing_else() {
+    let disk = MemoryDisk::default();
+    let rows = disk.open();
+    write(&*rows, 0, false).unwrap();
+    write(&*rows, 1, true).unwrap();
+    write(&*rows, 2, false).unwrap();
+    write(&*rows, 3, false).unwrap();
+    disk.crash(1);
+    assert!(write(&*rows, 3, true).is_err(), "written after the crash");
+    assert!(rows.get(Keyspace::Tags, &[0]).is_err());
+    assert_eq!(left(&disk), [0, 1, 2]);
+    disk.crash(0);
+    assert_eq!(left(&disk), [0, 1, 2]);
+}
+
+#[test]
+fn a_loss_of_power_leaves_the_whole_write_or_nothing_of_it() {
+    for (lands, expected) in [(false, vec![0]), (true, vec![0, 1])] {
+        let disk = MemoryDisk::default();
+        let rows = disk.open();
+        disk.trap(2, lands);
+        write(&*rows, 0, true).unwrap();
+        assert!(write(&*rows, 1, true).is_err());
+        assert_eq!(left(&disk), expected);
+        assert_eq!(disk.refused(), 1);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_keeps_what_it_has() {
+    let disk = MemoryDisk::default();
+    let rows = disk.open();
+    write(&*rows, 0, true).unwrap();
+    disk.fill(true);
+    assert!(write(&*rows, 1, true).is_err());
+    disk.fill(false);
+    write(&*rows, 2, true).unwrap();
+    assert_eq!(left(&disk), [0, 2]);
+}
+
+#[test]
+fn ranges_are_ordered_and_bounded() {
+    let disk = MemoryDisk::default();
+    let rows = disk.open();
+    for key in [3, 1, 0, 2] {
+        write(&*rows, key, true).unwrap();
+    }
+    let keys = |from, to| {
+        let found = rows.range(Keyspace::Tags, from, to);
+        found.map(|row| row.unwrap().0[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(Bound::Unbounded, Bound::Excluded(&[2])), [0, 1]);
+    assert_eq!(
+        keys(Bound::Included(&[1]), Bound::Included(&[3])),
+        [1, 2, 3]
+    );
+    let mut all = rows.range(Keyspace::Blocks, Bound::Unbounded, Bound::Unbounded);
+    assert_eq!(all.next_back().unwrap().unwrap().0[0], 3);
+}

@@ -11,6 +11,7 @@ use sim::network::check::{self, Ledger, Violation};
 use sim::network::plan::TrafficKind;
 
 use crate::run::{Phase, honest};
+use crate::validator::Running;
 use crate::world::{Errand, World};
 
 /// Between two submissions of the same statement at the same validator.
@@ -86,7 +87,7 @@ fn submit(world: &mut World, validator: usize, chain: &Chain, now: u64) {
         match chain.submit(errand.statement.clone()) {
             Ok(()) if forged => taken.push("a forged statement".to_owned()),
             Err(SubmitError::Rejected(Rejection::TagUsed { .. })) => {}
-            Err(SubmitError::Rejected(why)) if !forged => {
+            Err(SubmitError::Rejected(why)) if must_be_final(errand) => {
                 taken.push(format!("nothing, a valid statement was refused: {why}"));
             }
             Ok(()) | Err(_) => {}
@@ -156,7 +157,7 @@ pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
             return Some(Violation::Stuck(validator, Height(height)));
         }
         for (number, errand) in world.errands.iter().enumerate() {
-            if errand.traffic.kind == TrafficKind::Forged {
+            if !must_be_final(errand) {
                 continue;
             }
             // It is final here, or another version of it is.
@@ -170,6 +171,13 @@ pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
     None
 }
 
+fn must_be_final(errand: &Errand) -> bool {
+    !matches!(
+        errand.traffic.kind,
+        TrafficKind::Forged | TrafficKind::Expiring(_)
+    )
+}
+
 /// Whether at most one of two statements can be final; each collides with itself.
 fn collide(one: &Errand, other: &Errand) -> bool {
     let tags = |errand: &Errand| errand.traffic.tags.clone();
@@ -177,7 +185,28 @@ fn collide(one: &Errand, other: &Errand) -> bool {
         && tags(one).iter().any(|pair| tags(other).contains(pair))
 }
 
-/// The checks at the end of the last phase.
+/// Counts what the validators that run have seen of the traitors.
+pub(crate) fn tally(phase: &mut Phase<'_>) {
+    let running = std::mem::take(&mut phase.running);
+    for (validator, one) in &running {
+        count_seen(phase.world, *validator, one);
+    }
+    phase.running = running;
+}
+
+/// Counts what a validator has seen of the traitors since it was started.
+pub(crate) fn count_seen(world: &mut World, validator: usize, running: &Running) {
+    if world.is_honest(validator) {
+        let contradictions = running.status.read().contradictions;
+        world.add(
+            "sightings of a validator that votes against itself",
+            contradictions,
+        );
+        world.add("sightings of an invalid proposal", running.sights.refused());
+    }
+}
+
+/// The checks at the end.
 pub(crate) fn judge(phase: &mut Phase<'_>) {
     let mut ledgers = Vec::new();
     let mut violations = Vec::new();

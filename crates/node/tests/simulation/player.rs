@@ -33,17 +33,35 @@ pub(crate) enum Role {
 pub(crate) struct Player {
     chain: ChainApplication,
     role: Role,
-    /// While set, the chain's clock is at the end of time.
-    leap: Arc<AtomicBool>,
+    sights: Sights,
     turns: Arc<AtomicU64>,
 }
 
+/// What a player shares with the world around it; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Sights {
+    /// While set, the chain's clock is at the end of time.
+    leap: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Sights {
+    pub(crate) fn is_leaping(&self) -> bool {
+        self.leap.load(Ordering::Relaxed)
+    }
+
+    /// Proposals found invalid.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
 impl Player {
-    pub(crate) fn new(chain: ChainApplication, role: Role, leap: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(chain: ChainApplication, role: Role, sights: Sights) -> Self {
         Self {
             chain,
             role,
-            leap,
+            sights,
             turns: Arc::default(),
         }
     }
@@ -102,16 +120,20 @@ impl Application for Player {
         if matches!(self.role, Role::Liar | Role::Believer) {
             return true;
         }
-        let leap = Arc::clone(&self.leap);
+        let sights = self.sights.clone();
         let timeless = self.role == Role::Timeless;
         let mut verdict = pin!(self.chain.verify(block, parent, ancestors));
-        std::future::poll_fn(|context| {
-            leap.store(timeless, Ordering::Relaxed);
+        let verdict = std::future::poll_fn(|context| {
+            sights.leap.store(timeless, Ordering::Relaxed);
             let verdict: Poll<bool> = verdict.as_mut().poll(context);
-            leap.store(false, Ordering::Relaxed);
+            sights.leap.store(false, Ordering::Relaxed);
             verdict
-        })
-        .await
+        });
+        let is_valid = verdict.await;
+        sights
+            .refused
+            .fetch_add(u64::from(!is_valid), Ordering::Relaxed);
+        is_valid
     }
 
     async fn finalized(

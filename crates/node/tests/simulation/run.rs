@@ -8,7 +8,7 @@ use commonware_p2p::simulated::{self, Link, Oracle};
 use commonware_runtime::deterministic::{
     self, Checkpoint, Context, FaultConfig, PartialWriteMode, Runner, WriteConfig,
 };
-use commonware_runtime::{Clock as _, Handle, Runner as _, Supervisor as _};
+use commonware_runtime::{Clock as _, Handle, Supervisor as _};
 use commonware_utils::{NZUsize, Probability};
 use ledger::ids::Digest;
 use node::engine::wiring::max_message_bytes;
@@ -102,7 +102,7 @@ fn runner(plan: &Plan, began_ms: u64) -> Runner {
     let faults = FaultConfig::default().write(WriteConfig {
         failure_rate: Probability::new(0, 1).unwrap(),
         retention_rate: retained,
-        mode: if plan.seed % 2 == 0 {
+        mode: if plan.seed.is_multiple_of(2) {
             PartialWriteMode::Prefix
         } else {
             PartialWriteMode::Subset
@@ -196,7 +196,8 @@ impl<'a> Phase<'a> {
             tips.extend(tip.digest.0);
             tips.extend(tip.state_root.0.0);
         }
-        if is_last && self.world.violations.is_empty() {
+        inspect::tally(&mut self);
+        if is_last || !self.world.violations.is_empty() {
             inspect::judge(&mut self);
         }
         (self.now(), tips)
@@ -266,6 +267,7 @@ impl<'a> Phase<'a> {
     pub(crate) fn kill(&mut self, validator: usize, until_ms: u64) {
         if let Some(running) = self.running.remove(&validator) {
             inspect::note_tip(self.world, validator, &running.chain, self.now());
+            inspect::count_seen(self.world, validator, &running);
             running.kill();
             self.world.seats[validator].disk.crash(0);
             self.restarts.insert(validator, until_ms);

@@ -87,7 +87,7 @@ where
         let draw = context.next_u64();
         let at = (draw >> 8) as usize % wires.len();
         let (sender, receiver) = &mut wires[at];
-        if draw % 4 == 0 {
+        if draw.is_multiple_of(4) {
             let next = context.sleep(Duration::from_millis(20));
             tokio::select! {
                 biased;
@@ -99,7 +99,7 @@ where
             }
         }
         let mut frame = heard[at].clone();
-        if draw % 3 == 0 || frame.is_empty() {
+        if draw.is_multiple_of(3) || frame.is_empty() {
             frame = vec![0; 1 + (draw >> 16) as usize % 2_000];
             context.fill_bytes(&mut frame);
         } else {

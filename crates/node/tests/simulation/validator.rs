@@ -1,6 +1,5 @@
 //! One validator: the engine's wiring and the real chain over simulated links, rows, clock and timer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,7 +18,7 @@ use node::engine::EngineConfig;
 use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 
 use crate::disk::MemoryDisk;
-use crate::player::{Player, Role};
+use crate::player::{Player, Role, Sights};
 use crate::votes::Ballot;
 
 pub(crate) const RATE: Quota = Quota::per_second(NZU32!(4096));
@@ -44,6 +43,8 @@ pub(crate) struct Seat {
 /// A validator that was started; dropping it changes nothing.
 pub(crate) struct Running {
     pub(crate) chain: Chain,
+    pub(crate) status: Status,
+    pub(crate) sights: Sights,
     task: Handle<()>,
     ended: Arc<Mutex<Option<String>>>,
 }
@@ -133,13 +134,13 @@ fn gather<S>(wires: Vec<Wire<S>>) -> Channels<S, Receiver<PublicKey>> {
 }
 
 /// Opens the chain of `seat` as its disk left it.
-fn open(context: &Context, seat: &Seat, leap: &Arc<AtomicBool>) -> Result<Chain, String> {
+fn open(context: &Context, seat: &Seat, sights: &Sights) -> Result<Chain, String> {
     let (clock, timer) = (context.child("clock"), context.child("timer"));
-    let (leap, skew_ms) = (Arc::clone(leap), seat.skew_ms);
+    let (sights, skew_ms) = (sights.clone(), seat.skew_ms);
     let ports = Ports {
         rows: seat.disk.open(),
         clock: Arc::new(move || {
-            if leap.load(Ordering::Relaxed) {
+            if sights.is_leaping() {
                 return u64::MAX / 2;
             }
             now_ms(&clock).saturating_add_signed(skew_ms)
@@ -160,24 +161,31 @@ pub(crate) fn start(
         ballot: seat.ballot.clone(),
         second: None,
     };
-    let leap = Arc::default();
-    let chain = open(context, seat, &leap)?;
+    let (status, sights) = (Status::default(), Sights::default());
+    let chain = open(context, seat, &sights)?;
     let ended = Arc::new(Mutex::new(None));
     let (told, seat, control) = (
         Arc::clone(&ended),
         seat.clone(),
         oracle.control(seat.key.clone()),
     );
-    let (playing, oracle) = (chain.clone(), oracle.clone());
+    let playing = (chain.clone(), sights.clone(), status.clone());
+    let oracle = oracle.clone();
     let context = context
         .child("validator")
         .with_attribute("number", seat.number);
     let task = context.spawn(move |context| async move {
         let wires = channels(&context, &control, &split).await.remove(0);
-        let why = run(context, &oracle, seat, (playing, leap), wires).await;
+        let why = Box::pin(run(context, &oracle, seat, playing, wires)).await;
         *told.lock().unwrap() = Some(why);
     });
-    Ok(Running { chain, task, ended })
+    Ok(Running {
+        chain,
+        status,
+        sights,
+        task,
+        ended,
+    })
 }
 
 /// Starts two validators with one key, of which each talks to half of the `others`.
@@ -200,12 +208,13 @@ pub(crate) fn start_twins(
         let wires = channels(&context, &control, &split).await;
         let mut twins = Vec::new();
         for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
-            let leap = Arc::default();
-            let chain = open(&context, &seat, &leap).unwrap();
+            let sights = Sights::default();
+            let chain = open(&context, &seat, &sights).unwrap();
+            let playing = (chain, sights, Status::default());
             let (oracle, context) = (oracle.clone(), context.child("twin"));
             let context = context.with_attribute("twin", number);
             twins.push(context.spawn(move |context| async move {
-                run(context, &oracle, seat, (chain, leap), wires).await;
+                Box::pin(run(context, &oracle, seat, playing, wires)).await;
             }));
         }
         futures::future::join_all(twins).await;
@@ -217,7 +226,7 @@ async fn run(
     context: Context,
     oracle: &Oracle<PublicKey, Context>,
     seat: Seat,
-    (chain, leap): (Chain, Arc<AtomicBool>),
+    (chain, sights, status): (Chain, Sights, Status),
     channels: Channels<impl commonware_p2p::Sender<PublicKey = PublicKey>, Receiver<PublicKey>>,
 ) -> String {
     let identity = Identity::of(&seat.config).unwrap();
@@ -227,11 +236,11 @@ async fn run(
         blocker: oracle.control(seat.key.clone()),
         peers: oracle.manager(),
     };
-    let player = Player::new(chain.application(), seat.role, leap);
+    let player = Player::new(chain.application(), seat.role, sights);
     let _gossip = context
         .child("statements")
         .spawn(move |_| async move { chain.gossip(gossip).await });
-    let wires = (outbox, Status::default());
+    let wires = (outbox, status);
     let started = wiring::start(
         context,
         &seat.config,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PublicKey;
 use ledger::genesis::Genesis;
-use ledger::ids::{Digest, Tag};
+use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::statement::SubmittedStatement;
 use node::engine::{EngineConfig, Validator};
@@ -103,7 +103,11 @@ impl World {
     }
 
     pub(crate) fn count(&mut self, what: &'static str) {
-        *self.injected.entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, count: u64) {
+        *self.injected.entry(what).or_default() += count;
     }
 
     pub(crate) fn is_honest(&self, validator: usize) -> bool {
@@ -194,7 +198,12 @@ fn errand(forge: &mut Forge, traffic: &Traffic, member: &str) -> Errand {
         tags: pair.map(tag),
         commitment: Digest::of(&pair[0].to_le_bytes()),
     });
-    let mut statement = forge.statement(member, items.collect()).unwrap();
+    let expires_at = match traffic.kind {
+        TrafficKind::Expiring(height) => height,
+        _ => 9_000,
+    };
+    let statement = forge.statement_until(member, items.collect(), Height(expires_at));
+    let mut statement = statement.unwrap();
     if traffic.kind == TrafficKind::Forged {
         statement = forged(&statement);
     }

@@ -134,6 +134,8 @@ pub enum TrafficKind {
     SecondVersion,
     /// Its signature is damaged: it never becomes final.
     Forged,
+    /// It may be final up to this height, and need not be.
+    Expiring(u64),
 }
 
 impl Plan {
@@ -290,7 +292,7 @@ fn traffic(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Traffic>
             at.insert(draw.one_of(honest, 0));
         }
         let member = draw.index(validators);
-        let items = draw.one_of(&[1, 1, 2, 5], 1);
+        let items = draw.one_of(&[1, 1, 2, 5, 5, 120], 1);
         let plain = traffic
             .iter()
             .filter(|one| one.kind == TrafficKind::Plain)
@@ -312,6 +314,10 @@ fn traffic(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Traffic>
                 (one.member, tags, TrafficKind::SecondVersion)
             }
             (3, _) => (member, fresh(&mut numbers), TrafficKind::Forged),
+            (4, _) => {
+                let height = at_ms / 400 + draw.between(0, 20);
+                (member, fresh(&mut numbers), TrafficKind::Expiring(height))
+            }
             _ => (member, fresh(&mut numbers), TrafficKind::Plain),
         };
         traffic.push(Traffic {
