@@ -66,7 +66,11 @@ fn n2_every_other_fault_ends_and_strikes_the_honest_only() {
                     assert!(!side.is_empty() && side.len() < plan.validators);
                     None
                 }
-                FaultKind::Crash(at) | FaultKind::DiskFull(at) | FaultKind::Slow(at, _) => Some(at),
+                FaultKind::Crash(at)
+                | FaultKind::Deaf(at)
+                | FaultKind::DiskFull(at)
+                | FaultKind::Restored(at)
+                | FaultKind::Slow(at, _) => Some(at),
                 FaultKind::CrashAtWrite { validator, .. } => Some(validator),
             };
             assert!(fault.at_ms < fault.until_ms && fault.until_ms <= plan.heals_at_ms);
@@ -97,13 +101,15 @@ fn every_kind_of_treason_fault_and_traffic_is_drawn() {
             FaultKind::Partition(_) => 4,
             FaultKind::Slow(..) => 5,
             FaultKind::DamagedRow(_) => 6,
+            FaultKind::Deaf(_) => 7,
+            FaultKind::Restored(_) => 8,
         }));
         traffic.extend(plan.traffic.iter().map(|one| match one.kind {
             TrafficKind::Expiring(_) => TrafficKind::Expiring(0),
             kind => kind,
         }));
     }
-    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 7, 5));
+    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 9, 5));
 }
 
 #[test]

@@ -33,6 +33,7 @@ struct State {
     rows: BTreeMap<Place, Arc<[u8]>>,
     /// How to undo what is not durable, a list for each batch.
     undo: Vec<Vec<(Place, Content)>>,
+    backup: Option<BTreeMap<Place, Arc<[u8]>>>,
     session: u64,
     trap: Option<Trap>,
     full: bool,
@@ -100,6 +101,20 @@ impl MemoryDisk {
 
     pub(crate) fn fill(&self, full: bool) {
         self.state().full = full;
+    }
+
+    pub(crate) fn back_up(&self) {
+        let mut state = self.state();
+        state.backup = Some(state.rows.clone());
+    }
+
+    /// Puts the last backup back, if there is one; only while no validator runs on it.
+    pub(crate) fn restore(&self) {
+        let mut state = self.state();
+        state.crash(0);
+        if let Some(rows) = state.backup.take() {
+            state.rows = rows;
+        }
     }
 
     /// Writes that were refused so far, by a full disk or for a loss of power.

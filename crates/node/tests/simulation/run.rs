@@ -245,7 +245,9 @@ impl<'a> Phase<'a> {
                 self.world.count("full disks");
                 self.world.seats[*validator].disk.fill(true);
             }
+            FaultKind::Deaf(_) => self.world.count("deaf validators"),
             FaultKind::Partition(_) => self.world.count("partitions"),
+            FaultKind::Restored(validator) => self.world.back_up(*validator),
             FaultKind::Slow(..) => self.world.count("slow validators"),
             FaultKind::DamagedRow(validator) => {
                 self.world.count("damaged rows");
@@ -255,8 +257,13 @@ impl<'a> Phase<'a> {
         }
     }
 
-    fn end_fault(&self, kind: &FaultKind) {
+    fn end_fault(&mut self, kind: &FaultKind) {
         match kind {
+            FaultKind::Restored(validator) => {
+                self.world.count("restored backups");
+                self.kill(*validator, self.now());
+                self.world.restore(*validator);
+            }
             FaultKind::CrashAtWrite { validator, .. } => self.world.seats[*validator].disk.disarm(),
             FaultKind::DiskFull(validator) => self.world.seats[*validator].disk.fill(false),
             _ => {}
@@ -370,6 +377,7 @@ fn quality(plan: &Plan, active: &[&FaultKind], from: usize, to: usize) -> Option
             FaultKind::Partition(side) if side.contains(&from) != side.contains(&to) => {
                 return None;
             }
+            FaultKind::Deaf(deaf) if *deaf == to => return None,
             FaultKind::Slow(slow, more) if [from, to].contains(slow) => latency += more,
             _ => {}
         }

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) refused: Vec<u64>,
     /// Faults that have begun, and whether they have ended.
     pub(crate) struck: BTreeMap<usize, bool>,
+    /// What validators had shown and acknowledged when their backups were made.
+    backups: BTreeMap<usize, (u64, BTreeMap<usize, u64>)>,
     pub(crate) starts: u64,
     pub(crate) injected: BTreeMap<&'static str, u64>,
     pub(crate) violations: Vec<Violation>,
@@ -91,6 +93,7 @@ impl World {
             shown: vec![0; plan.validators],
             refused: vec![0; plan.validators],
             struck: BTreeMap::new(),
+            backups: BTreeMap::new(),
             starts: 0,
             injected: BTreeMap::new(),
             violations: Vec::new(),
@@ -122,6 +125,33 @@ impl World {
             seat.partition = format!("{}-{}", seat.partition, self.starts);
         }
         seat
+    }
+
+    /// Keeps what a validator's chain is now, and what it has shown of it.
+    pub(crate) fn back_up(&mut self, validator: usize) {
+        self.seats[validator].disk.back_up();
+        let acknowledged = self.errands.iter().enumerate();
+        let acknowledged = acknowledged.filter_map(|(number, errand)| {
+            let index = errand.acknowledged.get(&validator)?;
+            Some((number, *index))
+        });
+        let backup = (self.shown[validator], acknowledged.collect());
+        self.backups.insert(validator, backup);
+    }
+
+    /// Puts the backup back: what came after it, nobody can expect of this validator.
+    pub(crate) fn restore(&mut self, validator: usize) {
+        self.seats[validator].disk.restore();
+        let Some((shown, acknowledged)) = self.backups.remove(&validator) else {
+            return;
+        };
+        self.shown[validator] = shown;
+        for (number, errand) in self.errands.iter_mut().enumerate() {
+            match acknowledged.get(&number) {
+                Some(index) => errand.acknowledged.insert(validator, *index),
+                None => errand.acknowledged.remove(&validator),
+            };
+        }
     }
 
     /// The second seat of a validator that is two.

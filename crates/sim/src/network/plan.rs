@@ -100,8 +100,12 @@ pub enum FaultKind {
     },
     /// The disk of a validator takes nothing.
     DiskFull(usize),
+    /// A validator hears nobody, and everybody hears it.
+    Deaf(usize),
     /// Those inside and those outside hear nothing of each other.
     Partition(BTreeSet<usize>),
+    /// A validator stops, and at the end its chain is what it was at the begin: a backup was put back.
+    Restored(usize),
     /// One validator's links are slow.
     Slow(usize, u64),
     /// A row of a validator's store changes by a bit; it never ends.
@@ -248,12 +252,13 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
     for _ in 0..count {
         let at_ms = draw.between(QUIET_MS, FAULTY_MS - 1_000);
         let validator = draw.one_of(honest, 0);
-        let lasts = match draw.index(3) {
-            0 => draw.between(1, 60),
-            1 => draw.between(60, 800),
-            _ => draw.between(800, 6_000),
+        let lasts = match draw.index(10) {
+            0..=2 => draw.between(1, 60),
+            3..=5 => draw.between(60, 800),
+            6..=8 => draw.between(800, 6_000),
+            _ => draw.between(6_000, FAULTY_MS),
         };
-        let kind = match draw.index(10) {
+        let kind = match draw.index(12) {
             0..=2 => FaultKind::Crash(validator),
             3..=5 => FaultKind::CrashAtWrite {
                 validator,
@@ -262,6 +267,8 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             },
             6 => FaultKind::DiskFull(validator),
             7 | 8 => FaultKind::Partition(side(draw, validators)),
+            9 => FaultKind::Deaf(validator),
+            10 => FaultKind::Restored(validator),
             _ => FaultKind::Slow(validator, draw.between(100, 900)),
         };
         faults.push(Fault {
