@@ -62,6 +62,7 @@ fn n2_every_other_fault_ends_and_strikes_the_honest_only() {
         for fault in &plan.faults {
             let validator = match &fault.kind {
                 FaultKind::DamagedRow(_) => continue,
+                FaultKind::JournalErrors(_) => None,
                 FaultKind::Partition(side) => {
                     assert!(!side.is_empty() && side.len() < plan.validators);
                     None
@@ -103,13 +104,14 @@ fn every_kind_of_treason_fault_and_traffic_is_drawn() {
             FaultKind::DamagedRow(_) => 6,
             FaultKind::Deaf(_) => 7,
             FaultKind::Restored(_) => 8,
+            FaultKind::JournalErrors(_) => 9,
         }));
         traffic.extend(plan.traffic.iter().map(|one| match one.kind {
             TrafficKind::Expiring(_) => TrafficKind::Expiring(0),
             kind => kind,
         }));
     }
-    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 9, 5));
+    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 10, 5));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Many seeds, each run twice, and what they amount to.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sim::network::check::Violation;
@@ -9,6 +10,8 @@ use sim::network::plan::Plan;
 
 use crate::run::{Outcome, run};
 use crate::world::Mutation;
+
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Seeds run so far.
 pub(crate) struct Campaign {
@@ -41,7 +44,7 @@ impl Campaign {
         let plan = Plan::draw(seed);
         self.seeds += 1;
         let Some(outcome) = attempt(&plan, None) else {
-            return self.fail(seed, "it panicked");
+            return self.fail(seed, &last_panic());
         };
         let again = attempt(&plan, None).map(|again| again.trace);
         self.simulated_ms += outcome.simulated_ms;
@@ -89,7 +92,21 @@ impl Campaign {
     }
 }
 
-/// Runs a plan; nothing comes out if a task of it panics.
+/// Runs a plan; nothing comes out if the driver itself panics.
+///
+/// Validators may: an error of their journals ends them so. What they say is kept, and not printed.
 pub(crate) fn attempt(plan: &Plan, mutation: Option<Mutation>) -> Option<Outcome> {
-    catch_unwind(AssertUnwindSafe(|| run(plan, mutation))).ok()
+    panic::set_hook(Box::new(|info| {
+        let mut last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = info.to_string();
+    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, mutation))).ok();
+    drop(panic::take_hook());
+    outcome
+}
+
+/// What the last panic said.
+pub(crate) fn last_panic() -> String {
+    let last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+    last.clone()
 }

@@ -10,12 +10,15 @@ use node::chain::{Chain, Position, SubmitError};
 use sim::network::check::{self, Ledger, Violation};
 use sim::network::plan::TrafficKind;
 
+use crate::campaign::last_panic;
 use crate::run::{Phase, honest};
 use crate::validator::Running;
 use crate::world::{Errand, World};
 
 /// Between two submissions of the same statement at the same validator.
 const SUBMIT_EVERY_MS: u64 = 400;
+/// After the last error of a journal, its validator has stopped within this time.
+const JOURNAL_NOTICED_MS: u64 = 500;
 /// Of the final items, every so many get a receipt at each validator.
 const RECEIPT_EVERY: usize = 3;
 
@@ -43,11 +46,15 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: String, now: u64) {
     let refused = phase.world.seats[validator].disk.refused();
     let explained = refused > phase.world.refused[validator];
     phase.world.refused[validator] = refused;
-    if explained {
+    if now <= phase.world.errors_until_ms + JOURNAL_NOTICED_MS {
+        phase.world.count("journal errors that stopped a validator");
+        phase.kill(validator, now + 300);
+    } else if explained {
         phase.world.count("writes refused or cut off");
         // As a supervisor would: again and again, until there is space.
         phase.kill(validator, now + 300);
     } else if phase.world.is_honest(validator) {
+        let why = format!("{why}; the last panic: {}", last_panic());
         let violation = Violation::Stopped(validator, why);
         phase.world.violations.push(violation);
     } else {

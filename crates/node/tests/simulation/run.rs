@@ -97,10 +97,12 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
     }
 }
 
-fn runner(plan: &Plan, began_ms: u64) -> Runner {
+/// What the journals' disk does: it tears what is not synced, and refuses `permille` of writes and syncs.
+fn faults(plan: &Plan, permille: u64) -> FaultConfig {
     let retained = Probability::new(plan.retained_percent, 100).unwrap();
+    let refused = Probability::new(permille, 1_000).unwrap();
     let faults = FaultConfig::default().write(WriteConfig {
-        failure_rate: Probability::new(0, 1).unwrap(),
+        failure_rate: refused,
         retention_rate: retained,
         mode: if plan.seed.is_multiple_of(2) {
             PartialWriteMode::Prefix
@@ -108,11 +110,16 @@ fn runner(plan: &Plan, began_ms: u64) -> Runner {
             PartialWriteMode::Subset
         },
     });
+    faults.sync(refused)
+}
+
+fn runner(plan: &Plan, began_ms: u64) -> Runner {
     Runner::new(
         deterministic::Config::new()
             .with_seed(plan.seed)
             .with_start_time(UNIX_EPOCH + Duration::from_millis(began_ms))
-            .with_storage_fault_config(faults),
+            .with_catch_panics(true)
+            .with_storage_fault_config(faults(plan, 0)),
     )
 }
 
@@ -246,6 +253,11 @@ impl<'a> Phase<'a> {
                 self.world.seats[*validator].disk.fill(true);
             }
             FaultKind::Deaf(_) => self.world.count("deaf validators"),
+            FaultKind::JournalErrors(permille) => {
+                self.world.count("spells of journal errors");
+                self.world.errors_until_ms = until_ms;
+                *self.context.storage_fault_config().write() = faults(&self.world.plan, *permille);
+            }
             FaultKind::Partition(_) => self.world.count("partitions"),
             FaultKind::Restored(validator) => self.world.back_up(*validator),
             FaultKind::Slow(..) => self.world.count("slow validators"),
@@ -266,6 +278,9 @@ impl<'a> Phase<'a> {
             }
             FaultKind::CrashAtWrite { validator, .. } => self.world.seats[*validator].disk.disarm(),
             FaultKind::DiskFull(validator) => self.world.seats[*validator].disk.fill(false),
+            FaultKind::JournalErrors(_) => {
+                *self.context.storage_fault_config().write() = faults(&self.world.plan, 0);
+            }
             _ => {}
         }
     }

@@ -61,6 +61,15 @@ impl Running {
     }
 }
 
+/// Tells why a validator ended when it is dropped, which it is in a panic too.
+struct Told(Arc<Mutex<Option<String>>>, String);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap() = Some(std::mem::take(&mut self.1));
+    }
+}
+
 /// Milliseconds since 1970 of the simulation.
 pub(crate) fn now_ms(context: &Context) -> u64 {
     let now = context.current().duration_since(UNIX_EPOCH).unwrap();
@@ -175,9 +184,9 @@ pub(crate) fn start(
         .child("validator")
         .with_attribute("number", seat.number);
     let task = context.spawn(move |context| async move {
+        let mut told = Told(told, "it panicked".to_owned());
         let wires = channels(&context, &control, &split).await.remove(0);
-        let why = Box::pin(run(context, &oracle, seat, playing, wires)).await;
-        *told.lock().unwrap() = Some(why);
+        told.1 = Box::pin(run(context, &oracle, seat, playing, wires)).await;
     });
     Ok(Running {
         chain,

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) refused: Vec<u64>,
     /// Faults that have begun, and whether they have ended.
     pub(crate) struck: BTreeMap<usize, bool>,
+    /// Until when a journal's error may stop a validator.
+    pub(crate) errors_until_ms: u64,
     /// What validators had shown and acknowledged when their backups were made.
     backups: BTreeMap<usize, (u64, BTreeMap<usize, u64>)>,
     pub(crate) starts: u64,
@@ -94,6 +96,7 @@ impl World {
             refused: vec![0; plan.validators],
             struck: BTreeMap::new(),
             backups: BTreeMap::new(),
+            errors_until_ms: 0,
             starts: 0,
             injected: BTreeMap::new(),
             violations: Vec::new(),

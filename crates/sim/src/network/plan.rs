@@ -102,6 +102,8 @@ pub enum FaultKind {
     DiskFull(usize),
     /// A validator hears nobody, and everybody hears it.
     Deaf(usize),
+    /// The consensus journals of all validators refuse writes and syncs now and then, in permille.
+    JournalErrors(u64),
     /// Those inside and those outside hear nothing of each other.
     Partition(BTreeSet<usize>),
     /// A validator stops, and at the end its chain is what it was at the begin: a backup was put back.
@@ -258,7 +260,7 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             6..=8 => draw.between(800, 6_000),
             _ => draw.between(6_000, FAULTY_MS),
         };
-        let kind = match draw.index(12) {
+        let kind = match draw.index(13) {
             0..=2 => FaultKind::Crash(validator),
             3..=5 => FaultKind::CrashAtWrite {
                 validator,
@@ -269,6 +271,7 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             7 | 8 => FaultKind::Partition(side(draw, validators)),
             9 => FaultKind::Deaf(validator),
             10 => FaultKind::Restored(validator),
+            11 => FaultKind::JournalErrors(draw.between(1, 60)),
             _ => FaultKind::Slow(validator, draw.between(100, 900)),
         };
         faults.push(Fault {
