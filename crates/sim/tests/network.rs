@@ -71,6 +71,7 @@ fn n2_every_other_fault_ends_and_strikes_the_honest_only() {
                 | FaultKind::Deaf(at)
                 | FaultKind::DiskFull(at)
                 | FaultKind::Restored(at)
+                | FaultKind::Unreadable(at)
                 | FaultKind::Slow(at, _) => Some(at),
                 FaultKind::CrashAtWrite { validator, .. } => Some(validator),
             };
@@ -105,13 +106,14 @@ fn every_kind_of_treason_fault_and_traffic_is_drawn() {
             FaultKind::Deaf(_) => 7,
             FaultKind::Restored(_) => 8,
             FaultKind::JournalErrors(_) => 9,
+            FaultKind::Unreadable(_) => 10,
         }));
         traffic.extend(plan.traffic.iter().map(|one| match one.kind {
             TrafficKind::Expiring(_) => TrafficKind::Expiring(0),
             kind => kind,
         }));
     }
-    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 10, 5));
+    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 11, 5));
 }
 
 #[test]

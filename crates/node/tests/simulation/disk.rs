@@ -37,6 +37,7 @@ struct State {
     session: u64,
     trap: Option<Trap>,
     full: bool,
+    hidden: bool,
     refused: u64,
     flaw: Option<Flaw>,
 }
@@ -117,7 +118,11 @@ impl MemoryDisk {
         }
     }
 
-    /// Writes that were refused so far, by a full disk or for a loss of power.
+    pub(crate) fn hide(&self, hidden: bool) {
+        self.state().hidden = hidden;
+    }
+
+    /// Reads and writes that were refused so far.
     pub(crate) fn refused(&self) -> u64 {
         self.state().refused
     }
@@ -206,12 +211,15 @@ impl State {
 
 impl Session {
     fn state(&self) -> Result<MutexGuard<'_, State>, RowsError> {
-        let state = self.disk.state();
-        if state.session == self.number {
-            Ok(state)
-        } else {
-            Err(RowsError::new("the power is gone"))
+        let mut state = self.disk.state();
+        if state.session != self.number {
+            return Err(RowsError::new("the power is gone"));
         }
+        if state.hidden {
+            state.refused += 1;
+            return Err(RowsError::new("input/output error"));
+        }
+        Ok(state)
     }
 }
 

@@ -63,6 +63,19 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: String, now: u64) {
     }
 }
 
+/// A validator did not start: it is tried again if its disk explains that.
+pub(crate) fn not_started(phase: &mut Phase<'_>, validator: usize, why: String) {
+    let now = phase.now();
+    let refused = phase.world.seats[validator].disk.refused();
+    if refused > phase.world.refused[validator] {
+        phase.world.refused[validator] = refused;
+        phase.restarts.insert(validator, now + 300);
+    } else if phase.world.is_honest(validator) {
+        let violation = Violation::Stopped(validator, why);
+        phase.world.violations.push(violation);
+    }
+}
+
 /// Notes how far a validator is; its blocks must not be ahead of everybody's time.
 pub(crate) fn note_tip(world: &mut World, validator: usize, chain: &Chain, now: u64) {
     let tip = chain.tip();
@@ -209,7 +222,10 @@ pub(crate) fn count_seen(world: &mut World, validator: usize, running: &Running)
             "sightings of a validator that votes against itself",
             contradictions,
         );
-        world.add("sightings of an invalid proposal", running.sights.refused());
+        let refused = running.sights.refused();
+        let count = u64::try_from(refused.len()).unwrap();
+        world.add("sightings of an invalid proposal", count);
+        world.verdicts[validator].extend(refused);
     }
 }
 
@@ -229,6 +245,7 @@ pub(crate) fn judge(phase: &mut Phase<'_>) {
         }
     }
     violations.extend(check::check(&phase.world.genesis, &ledgers));
+    violations.extend(refusals(phase.world, &ledgers));
     let forged = phase.world.errands.iter();
     let forged = forged.filter(|errand| errand.traffic.kind == TrafficKind::Forged);
     for errand in forged.filter(|errand| !errand.acknowledged.is_empty()) {
@@ -236,6 +253,20 @@ pub(crate) fn judge(phase: &mut Phase<'_>) {
         violations.push(Violation::Taken(usize::MAX, what));
     }
     phase.world.violations.extend(violations);
+}
+
+/// A verdict is the same everywhere: what became final was refused by nobody.
+fn refusals(world: &World, ledgers: &[Ledger]) -> Option<Violation> {
+    let blocks = ledgers.iter().flat_map(|ledger| &ledger.blocks);
+    let headers = blocks.map(|dumped| &dumped.block.header);
+    for header in headers {
+        let digest = header.digest().0;
+        let mut verdicts = world.verdicts.iter();
+        if let Some(validator) = verdicts.position(|refused| refused.contains(&digest)) {
+            return Some(Violation::Refused(validator, header.height));
+        }
+    }
+    None
 }
 
 fn ledger(validator: usize, chain: &Chain) -> Result<Ledger, String> {

@@ -1,8 +1,9 @@
 //! The application of a validator in simulation: the real chain, and around it whoever breaks its rules.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub(crate) struct Player {
 pub(crate) struct Sights {
     /// While set, the chain's clock is at the end of time.
     leap: Arc<AtomicBool>,
-    refused: Arc<AtomicU64>,
+    refused: Arc<Mutex<BTreeSet<[u8; 32]>>>,
 }
 
 impl Sights {
@@ -51,8 +52,8 @@ impl Sights {
     }
 
     /// Proposals found invalid.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    pub(crate) fn refused(&self) -> BTreeSet<[u8; 32]> {
+        self.refused.lock().unwrap().clone()
     }
 }
 
@@ -122,6 +123,7 @@ impl Application for Player {
         }
         let sights = self.sights.clone();
         let timeless = self.role == Role::Timeless;
+        let digest = block.digest();
         let mut verdict = pin!(self.chain.verify(block, parent, ancestors));
         let verdict = std::future::poll_fn(|context| {
             sights.leap.store(timeless, Ordering::Relaxed);
@@ -130,9 +132,9 @@ impl Application for Player {
             verdict
         });
         let is_valid = verdict.await;
-        sights
-            .refused
-            .fetch_add(u64::from(!is_valid), Ordering::Relaxed);
+        if !is_valid {
+            sights.refused.lock().unwrap().insert(digest);
+        }
         is_valid
     }
 

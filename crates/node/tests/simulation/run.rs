@@ -252,6 +252,10 @@ impl<'a> Phase<'a> {
                 self.world.count("full disks");
                 self.world.seats[*validator].disk.fill(true);
             }
+            FaultKind::Unreadable(validator) => {
+                self.world.count("unreadable disks");
+                self.world.seats[*validator].disk.hide(true);
+            }
             FaultKind::Deaf(_) => self.world.count("deaf validators"),
             FaultKind::JournalErrors(permille) => {
                 self.world.count("spells of journal errors");
@@ -278,6 +282,7 @@ impl<'a> Phase<'a> {
             }
             FaultKind::CrashAtWrite { validator, .. } => self.world.seats[*validator].disk.disarm(),
             FaultKind::DiskFull(validator) => self.world.seats[*validator].disk.fill(false),
+            FaultKind::Unreadable(validator) => self.world.seats[*validator].disk.hide(false),
             FaultKind::JournalErrors(_) => {
                 *self.context.storage_fault_config().write() = faults(&self.world.plan, 0);
             }
@@ -321,12 +326,7 @@ impl<'a> Phase<'a> {
                         self.running.insert(validator, running);
                         inspect::started(self, validator);
                     }
-                    Err(why) if self.world.is_honest(validator) => {
-                        self.world
-                            .violations
-                            .push(Violation::Stopped(validator, why));
-                    }
-                    Err(_) => {}
+                    Err(why) => inspect::not_started(self, validator, why),
                 }
             }
             Some(Treason::Twins) => {

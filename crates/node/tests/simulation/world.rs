@@ -1,6 +1,6 @@
 //! A network under a plan: what outlives its validators' crashes, and what happens to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use commonware_codec::{Copying, DecodeExt as _};
@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) refused: Vec<u64>,
     /// Faults that have begun, and whether they have ended.
     pub(crate) struck: BTreeMap<usize, bool>,
+    /// Blocks that validators found invalid.
+    pub(crate) verdicts: Vec<BTreeSet<[u8; 32]>>,
     /// Until when a journal's error may stop a validator.
     pub(crate) errors_until_ms: u64,
     /// What validators had shown and acknowledged when their backups were made.
@@ -96,6 +98,7 @@ impl World {
             refused: vec![0; plan.validators],
             struck: BTreeMap::new(),
             backups: BTreeMap::new(),
+            verdicts: vec![BTreeSet::new(); plan.validators],
             errors_until_ms: 0,
             starts: 0,
             injected: BTreeMap::new(),

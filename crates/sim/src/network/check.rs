@@ -44,6 +44,9 @@ pub enum Violation {
     /// A validator that follows the rules stopped, and no fault of the plan explains it.
     #[error("validator {0} stopped: {1}")]
     Stopped(usize, String),
+    /// A validator that follows the rules found a block invalid that became final.
+    #[error("validator {0} refused the block at height {1}, which became final")]
+    Refused(usize, Height),
     /// A block was final before its time.
     #[error("validator {0} has a block at height {1} that is {2} ms ahead of all clocks")]
     AheadOfTime(usize, Height, u64),

@@ -100,6 +100,8 @@ pub enum FaultKind {
     },
     /// The disk of a validator takes nothing.
     DiskFull(usize),
+    /// The disk of a validator gives nothing.
+    Unreadable(usize),
     /// A validator hears nobody, and everybody hears it.
     Deaf(usize),
     /// The consensus journals of all validators refuse writes and syncs now and then, in permille.
@@ -260,7 +262,7 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             6..=8 => draw.between(800, 6_000),
             _ => draw.between(6_000, FAULTY_MS),
         };
-        let kind = match draw.index(13) {
+        let kind = match draw.index(14) {
             0..=2 => FaultKind::Crash(validator),
             3..=5 => FaultKind::CrashAtWrite {
                 validator,
@@ -271,7 +273,8 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             7 | 8 => FaultKind::Partition(side(draw, validators)),
             9 => FaultKind::Deaf(validator),
             10 => FaultKind::Restored(validator),
-            11 => FaultKind::JournalErrors(draw.between(1, 60)),
+            11 => FaultKind::Unreadable(validator),
+            12 => FaultKind::JournalErrors(draw.between(1, 60)),
             _ => FaultKind::Slow(validator, draw.between(100, 900)),
         };
         faults.push(Fault {
