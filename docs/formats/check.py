@@ -3,6 +3,7 @@
 
 Needs Python 3 and the package `cryptography`. Exits with 0 if every example follows from the others as documented.
 """
+import base64
 import hashlib
 import hmac
 import pathlib
@@ -110,11 +111,11 @@ def statement(ex, padding):
     root = sha256(b"\x01" + leaf(padding) + leaf(ex["item"]))
     assert root in ex["payload"]
     envelope, payload = ex["envelope"], ex["payload"]
-    protected = envelope[1:98]
+    protected = envelope[2:106]
     signed = b"\x84\x6aSignature1" + protected + b"\x40\x58" + bytes([len(payload)]) + payload
     key = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32).public_key()
     key.verify(envelope[-64:], signed)
-    assert ex["statement"] == b"\x82\x59\x01\x03" + envelope + b"\x58\x80" + padding + ex["item"]
+    assert ex["statement"] == b"\x82\x59" + struct.pack(">H", len(envelope)) + envelope + b"\x58\x80" + padding + ex["item"]
 
 
 def block(ex):
@@ -143,12 +144,44 @@ def state(ex, padding):
     assert absence_root(ex["absence"][22:], key(ex["document-tag-2"])) == ex["state-root"]
 
 
+def cose_receipt(ex):
+    """The signature is over the root; of a log of one entry, that is the leaf."""
+    receipt, signature = ex["cose-receipt"], ex["cose-receipt"][-64:]
+    length = receipt[3]
+    protected = receipt[2 : 4 + length]
+    signed = b"\x84\x6aSignature1" + protected + b"\x40\x58\x20" + ex["leaf"]
+    Ed25519PrivateKey.from_private_bytes(b"\x01" * 32).public_key().verify(signature, signed)
+    assert receipt[4 + length :].startswith(b"\xa1\x19\x01\x8c\xa1\x20\x81\x44\x83\x01\x00\x80\xf6")
+    statement, receipts = ex["envelope"], b"\xa1\x19\x01\x8a\x81\x58" + bytes([len(receipt)]) + receipt
+    empty = statement.index(b"\xa0", 106)
+    assert ex["transparent-statement"] == statement[:empty] + receipts + statement[empty + 1 :]
+
+
+def checkpoint(ex):
+    origin = b"careledger/" + ex["network"].hex().encode()
+    text = origin + b"\n1\n" + base64.b64encode(ex["leaf"]) + b"\n"
+    message = b"cosignature/v1\ntime 1780272001\n" + text
+    assert ex["cosignature-message"] == message
+    validator = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
+    key = validator.public_key().public_bytes_raw()
+    name = origin + b"/clinic"
+    lines = b""
+    for name, kind, signed in (
+        (origin, b"\x01", validator.sign(text)),
+        (name, b"\x04", struct.pack(">Q", 1780272001) + validator.sign(message)),
+    ):
+        key_id = sha256(name + b"\n" + kind + key)[:4]
+        lines += "— ".encode() + name + b" " + base64.b64encode(key_id + signed) + b"\n"
+    assert ex["checkpoint"] == text + b"\n" + lines
+    assert ex["cosigner-key"] == b"+".join((name, key_id.hex().encode(), base64.b64encode(kind + key)))
+
+
 def whole(ex):
     for part in ("item", "item-path", "envelope", "log-path", "header", "finality-certificate", "absence"):
         assert ex[part] in ex["receipt"], part
     for part in ("record-descriptor", "receipt"):
         assert ex[part] in ex["export"], part
-    assert ex["dump-block"] == b"\x83" + ex["header"] + b"\x81\x59\x01\x89" + ex["statement"] + ex["finality-certificate"]
+    assert ex["dump-block"] == b"\x83" + ex["header"] + b"\x81\x59" + struct.pack(">H", len(ex["statement"])) + ex["statement"] + ex["finality-certificate"]
 
 
 def main():
@@ -158,6 +191,8 @@ def main():
     statement(ex, padding)
     block(ex)
     state(ex, padding)
+    cose_receipt(ex)
+    checkpoint(ex)
     whole(ex)
     print(f"{len(ex)} examples follow from the documents")
 

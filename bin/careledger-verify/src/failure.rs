@@ -78,6 +78,9 @@ fn receipt_part(error: &ReceiptError) -> &'static str {
         ReceiptError::ItemNotInStatement(_) => "item-inclusion-proof",
         ReceiptError::StatementNotInLog(_) => "log-inclusion-proof",
         ReceiptError::NotFinal(error) => finality_part(error),
+        ReceiptError::RootSignature(_) => "receipt-signature",
+        ReceiptError::NotOfInclusion(_) => "receipt-kind",
+        ReceiptError::NoReceipt => "receipt-missing",
         ReceiptError::NotAbsent(..) => "absence-proof",
     }
 }

@@ -1,11 +1,14 @@
 //! `careledger-verify`: checks what members have handed out, offline, from files and the genesis alone.
 
 mod access_history;
+mod checkpoint;
 mod command;
 mod export;
 mod failure;
+mod fault;
 mod log;
 mod outcome;
+mod receipt;
 mod trust;
 
 use std::process::ExitCode;

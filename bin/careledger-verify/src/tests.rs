@@ -1,5 +1,6 @@
 //! What is handed out verifies; whatever was changed in it does not, and is named.
 
+mod checkpoints;
 mod exports;
 mod histories;
 mod logs;

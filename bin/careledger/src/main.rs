@@ -13,6 +13,7 @@ mod status;
 mod synth;
 mod token;
 mod wallet;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ enum Command {
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
     Token(token::TokenArgs),
+    Witness(witness::WitnessArgs),
     Dump(dump::DumpArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -56,6 +58,7 @@ async fn main() -> ExitCode {
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Witness(args) => witness::run(args).await,
         Command::Dump(args) => dump::run(&args),
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use contracts::export::Export;
 
 use crate::client::{self, Client, User};
 use crate::network::{Credential, read_json};
@@ -14,6 +15,9 @@ use crate::network::{Credential, read_json};
 const ATTEMPTS: u32 = 60;
 
 /// Fetches a record with its receipt into a file that `careledger-verify export` checks offline.
+///
+/// With `--transparent`, the file has no content: it is the signed statement on the log with the members' COSE
+/// Receipts, for `careledger-verify receipt` or any SCITT library.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  careledger receipt --credential net/clinic/clients/ehr.json \
@@ -28,6 +32,9 @@ pub(crate) struct ReceiptArgs {
     record: String,
     #[arg(long)]
     out: PathBuf,
+    /// Write a transparent statement (RFC 9943) instead.
+    #[arg(long)]
+    transparent: bool,
 }
 
 pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
@@ -38,8 +45,12 @@ pub(crate) async fn run(args: ReceiptArgs) -> anyhow::Result<()> {
         role: None,
     };
     let client = Client::of_system(&client::http()?, &credential, user, "system/*.rs")?;
-    let export = fetch(&client, &args.record).await?;
-    fs::write(&args.out, export)
+    let bytes = if args.transparent {
+        fetch_transparent(&client, &args.record).await?
+    } else {
+        fetch(&client, &args.record).await?
+    };
+    fs::write(&args.out, bytes)
         .with_context(|| format!("{} cannot be written", args.out.display()))?;
     writeln!(
         std::io::stdout(),
@@ -60,4 +71,16 @@ pub(crate) async fn fetch(client: &Client, record: &str) -> anyhow::Result<Vec<u
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     anyhow::bail!("the record is stored but not final yet: are enough members up?")
+}
+
+/// The statement that recorded a version, once a quorum of members has given receipts.
+pub(crate) async fn fetch_transparent(client: &Client, record: &str) -> anyhow::Result<Vec<u8>> {
+    for _ in 0..ATTEMPTS {
+        let export = Export::decode(&fetch(client, record).await?)?;
+        if let Some(statement) = export.receipt.transparent_statement() {
+            return Ok(statement);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    anyhow::bail!("the record is final, but too few members have given receipts: are enough up?")
 }

@@ -78,6 +78,13 @@ impl Registry {
         self.members.keys()
     }
 
+    /// All nodes' certificates, by member.
+    pub fn node_certificates(&self) -> impl Iterator<Item = (&MemberName, &NodeCertificate)> {
+        self.members
+            .iter()
+            .flat_map(|(member, nodes)| nodes.iter().map(move |node| (member, node)))
+    }
+
     /// The key that `thumbprint` gives `member` at `time`.
     pub fn key_at(
         &self,

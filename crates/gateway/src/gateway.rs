@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
+use node::chain::PublicLog;
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -25,6 +26,7 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::problem::{self, Problem};
+use crate::scitt::{self, Scitt};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
 
 /// A token request is a few kilobytes.
@@ -38,8 +40,10 @@ pub struct GatewayParts {
     pub identity: NodeIdentity,
     /// The records.
     pub custody: Custody,
-    /// The public log.
+    /// The ledger.
     pub ledger: Arc<dyn Anchor>,
+    /// The same log as strangers read it.
+    pub log: Arc<dyn PublicLog>,
     /// The other members.
     pub network: Arc<dyn Network>,
     /// How the node is.
@@ -105,11 +109,17 @@ impl Gateway {
             identity,
             metrics: Arc::clone(&metrics),
         };
+        let scitt = Scitt {
+            member: status.identity.member.clone(),
+            ledger: Arc::clone(&parts.ledger),
+            log: Arc::clone(&parts.log),
+        };
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
             .merge(oauth(server))
-            .merge(public_log(parts.ledger))
+            .merge(public_log(parts.ledger, parts.log))
+            .merge(scrapi(scitt))
             .merge(about().with_state(status.clone()));
         if parts.serves_metrics {
             public = public.merge(admin.clone());
@@ -164,12 +174,33 @@ fn oauth(server: Arc<AuthorizationServer>) -> Router {
         .with_state(server)
 }
 
-fn public_log(ledger: Arc<dyn Anchor>) -> Router {
+fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router {
+    let published = Router::new()
+        .route("/log/checkpoint", get(log::checkpoint))
+        .route("/log/witnessed", get(log::witnessed))
+        .route("/log/tile/{*path}", get(log::tile))
+        .with_state(published);
     Router::new()
         .route("/log/tip", get(log::tip))
         .route("/log/statements", post(log::submit))
         .layer(DefaultBodyLimit::max(log::STATEMENT_BYTES_MAX))
         .with_state(ledger)
+        .merge(published)
+}
+
+fn scrapi(scitt: Scitt) -> Router {
+    Router::new()
+        .route("/.well-known/scitt-keys", get(scitt::keys))
+        .route("/.well-known/scitt-keys/{kid}", get(scitt::key))
+        .route("/scitt/entries", post(scitt::register))
+        .layer(DefaultBodyLimit::max(log::STATEMENT_BYTES_MAX))
+        .route("/scitt/entries/{id}", get(scitt::entry))
+        .route(
+            "/scitt/signed-statements/{id}",
+            get(scitt::signed_statement),
+        )
+        .route("/scitt/consistency/{size}", get(scitt::consistency))
+        .with_state(scitt)
 }
 
 fn about() -> Router<StatusRoutes> {

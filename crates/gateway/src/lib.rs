@@ -9,7 +9,9 @@ mod log;
 mod metrics;
 mod network;
 mod problem;
+mod scitt;
 mod status;
+pub mod witness;
 
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};

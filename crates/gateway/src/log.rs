@@ -1,15 +1,16 @@
-//! The public log: where it stands, and statements for it. Neither takes a token: a statement's signature says whose it
-//! is, and the ledger's rules say whether it counts.
+//! The public log: where it stands, its checkpoint and tiles, and statements for it. None takes a token: a statement's
+//! signature says whose it is, and the ledger's rules say whether it counts.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ledger::log::tile::Tile;
 use ledger::statement::SubmittedStatement;
-use node::chain::SubmitError;
+use node::chain::{PublicLog, StoreError, SubmitError};
 use node::custody::Anchor;
 use serde_json::{Value, json};
 
@@ -27,6 +28,59 @@ pub(crate) async fn tip(State(ledger): State<Arc<dyn Anchor>>) -> Json<Value> {
         "logSize": tip.log_size,
         "stateRoot": tip.state_root.0.to_string(),
     }))
+}
+
+/// `GET /log/checkpoint`: the newest signed note (C2SP `tlog-tiles`).
+pub(crate) async fn checkpoint(State(log): State<Arc<dyn PublicLog>>) -> Response {
+    let missing = "no checkpoint is signed by a quorum of validators yet";
+    note(Ok(log.checkpoint()), missing)
+}
+
+/// `GET /log/witnessed`: the newest signed note with the lines of witnesses outside the network.
+pub(crate) async fn witnessed(State(log): State<Arc<dyn PublicLog>>) -> Response {
+    note(log.witnessed(), "no witness has cosigned a checkpoint yet")
+}
+
+fn note(note: Result<Option<Vec<u8>>, StoreError>, missing: &str) -> Response {
+    match note {
+        Ok(Some(note)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (header::CACHE_CONTROL, "max-age=1"),
+            ];
+            (headers, note).into_response()
+        }
+        Ok(None) => refusal(StatusCode::NOT_FOUND, 0, missing),
+        Err(error) => {
+            tracing::error!(%error, "a checkpoint cannot be read");
+            unreadable()
+        }
+    }
+}
+
+/// `GET /log/tile/…`: hashes or entries (C2SP `tlog-tiles`); what is there never changes.
+pub(crate) async fn tile(
+    State(log): State<Arc<dyn PublicLog>>,
+    Path(path): Path<String>,
+) -> Response {
+    let tile: Tile = match format!("tile/{path}").parse() {
+        Ok(tile) => tile,
+        Err(error) => return refusal(StatusCode::NOT_FOUND, 0, &format!("{error}")),
+    };
+    match log.tile(&tile) {
+        Ok(Some(bytes)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/octet-stream"),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
+            (headers, bytes).into_response()
+        }
+        Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "the log has no such tile yet"),
+        Err(error) => {
+            tracing::error!(%error, "a tile cannot be read");
+            unreadable()
+        }
+    }
 }
 
 /// `POST /log/statements`: a signed statement with its items, in the form of `docs/formats/statement.md`.
@@ -53,6 +107,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
             )
         }
     }
+}
+
+fn unreadable() -> Response {
+    let message = "the log cannot be read now";
+    refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
 }
 
 /// `rule` is the number of the broken rule (`contracts::rejection`), or 0.

@@ -65,6 +65,17 @@ pub enum FinalityError {
     VoteInvalid(u16),
 }
 
+impl Vote {
+    /// Whether it is that validator's signature under `message`, which is [`FinalityCertificate::signed_bytes`].
+    pub fn verify(&self, validators: &ValidatorSet, message: &[u8]) -> Result<(), FinalityError> {
+        let key = validators.keys.get(usize::from(self.validator));
+        let key = key.ok_or(FinalityError::VoteOfNoValidator)?;
+        VerificationKey::try_from(key.0)
+            .and_then(|key| key.verify(&Signature::from(*self.signature), message))
+            .map_err(|_| FinalityError::VoteInvalid(self.validator))
+    }
+}
+
 impl FinalityCertificate {
     /// Whether a quorum of `validators` finalised `block` on `network`.
     pub fn verify(
@@ -85,11 +96,7 @@ impl FinalityCertificate {
         }
         let message = self.signed_bytes(network);
         for vote in &self.votes {
-            let key = validators.keys.get(usize::from(vote.validator));
-            let key = key.ok_or(FinalityError::VoteOfNoValidator)?;
-            VerificationKey::try_from(key.0)
-                .and_then(|key| key.verify(&Signature::from(*vote.signature), &message))
-                .map_err(|_| FinalityError::VoteInvalid(vote.validator))?;
+            vote.verify(validators, &message)?;
         }
         Ok(())
     }

@@ -10,6 +10,29 @@ use crate::ids::{BlockTime, Digest, MemberName, NetworkId};
 #[cbor(transparent)]
 pub struct PublicKey(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
 
+/// An ML-DSA-44 public key (FIPS 204), as its 1,312 bytes.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct MlDsa44Key(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>);
+
+impl MlDsa44Key {
+    /// A key from its bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for MlDsa44Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MlDsa44Key({})", Digest::of(&self.0))
+    }
+}
+
 /// A member organisation at genesis.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Member {
@@ -27,6 +50,9 @@ pub struct Member {
     /// Its validator's key, if it runs one.
     #[n(3)]
     pub validator: Option<PublicKey>,
+    /// With what its validator cosigns checkpoints besides, against quantum computers.
+    #[n(4)]
+    pub cosigner: Option<MlDsa44Key>,
 }
 
 /// What a network starts from. Members are in the order of their names.

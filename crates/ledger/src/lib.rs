@@ -6,14 +6,18 @@
 #![warn(clippy::float_arithmetic, clippy::indexing_slicing)]
 
 pub mod block;
+pub mod checkpoint;
 pub mod codec;
+mod cose;
 pub mod dump;
+pub mod fault;
 pub mod finality;
 pub mod genesis;
 pub mod ids;
 pub mod item;
 pub mod log;
 pub mod receipt;
+pub mod scitt;
 pub mod state;
 pub mod statement;
 pub mod stream;
@@ -32,6 +36,8 @@ pub mod limits {
     pub const STATEMENT_LIFETIME_HEIGHTS: u64 = 10_000;
     /// Milliseconds by which a block's time may be ahead of a validator's clock.
     pub const CLOCK_AHEAD_MS_MAX: u64 = 2_000;
+    /// Milliseconds of block time between two checkpoints of the log.
+    pub const CHECKPOINT_INTERVAL_MS: u64 = 100;
     /// Bytes of a member's name.
     pub const MEMBER_NAME_BYTES_MAX: usize = 32;
 }

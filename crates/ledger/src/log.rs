@@ -2,12 +2,15 @@
 //!
 //! Hashes are stored under the index that `tlog-tiles` gives them; a [`HashReader`] looks them up.
 
+pub mod tile;
+
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use tlog_tiles::{
-    Error as TlogError, Hash, HashReader as TlogHashReader, check_record, prove_record,
-    record_hash, stored_hash_index, stored_hashes_for_record_hash, tree_hash,
+    Error as TlogError, Hash, HashReader as TlogHashReader, check_record, check_tree, node_hash,
+    prove_record, prove_tree, record_hash, stored_hash_index, stored_hashes_for_record_hash,
+    tree_hash,
 };
 
 use crate::ids::Digest;
@@ -33,6 +36,15 @@ pub enum LogError {
     /// The path does not lead from the leaf to the root.
     #[error("the inclusion path does not lead to the log root")]
     PathDoesNotLead,
+    /// The path does not lead from the older root to the newer.
+    #[error("the newer log is not shown to continue the older one")]
+    NotConsistent,
+    /// An entry is longer than 65,535 bytes.
+    #[error("an entry is longer than an entry bundle can hold")]
+    EntryTooLong,
+    /// A bundle ends inside an entry.
+    #[error("the entry bundle is cut")]
+    BundleCut,
 }
 
 /// An inclusion path (RFC 9162 §2.1.3), from the leaf upwards.
@@ -63,6 +75,90 @@ impl InclusionPath {
         check_record(&path, self.size, Hash(root.0), self.index, Hash(leaf.0))
             .map_err(|_| LogError::PathDoesNotLead)
     }
+
+    /// The root to which the path leads from `leaf` (RFC 9162 §2.1.3.2).
+    pub fn root(&self, leaf: Digest) -> Result<Digest, LogError> {
+        if self.size > LOG_SIZE_MAX || self.index >= self.size {
+            return Err(LogError::NotInLog);
+        }
+        let (mut node, mut last) = (self.index, self.size.saturating_sub(1));
+        let mut root = Hash(leaf.0);
+        for sibling in &self.siblings {
+            if last == 0 {
+                return Err(LogError::PathDoesNotLead);
+            }
+            let sibling = Hash(sibling.0);
+            if node & 1 == 1 || node == last {
+                root = node_hash(sibling, root);
+                // A node without a sibling on its right rises to where it has one on its left.
+                while node & 1 == 0 && node != 0 {
+                    (node, last) = (node >> 1, last >> 1);
+                }
+            } else {
+                root = node_hash(root, sibling);
+            }
+            (node, last) = (node >> 1, last >> 1);
+        }
+        (last == 0)
+            .then_some(Digest(root.0))
+            .ok_or(LogError::PathDoesNotLead)
+    }
+}
+
+/// That a log continues an older state of itself (RFC 9162 §2.1.4).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ConsistencyPath {
+    /// The size of the older tree.
+    #[n(0)]
+    pub older: u64,
+    /// The size of the newer tree.
+    #[n(1)]
+    pub newer: u64,
+    /// The hashes.
+    #[n(2)]
+    pub hashes: Vec<Digest>,
+}
+
+impl ConsistencyPath {
+    /// Whether the tree with `newer_root` continues the one with `older_root`.
+    pub fn verify(&self, older_root: Digest, newer_root: Digest) -> Result<(), LogError> {
+        if self.newer > LOG_SIZE_MAX || self.older > self.newer {
+            return Err(LogError::NotInLog);
+        }
+        if self.older == 0 || self.older == self.newer {
+            // The empty log has one root, and nothing is shown of it; a log is consistent with itself.
+            let roots_fit = self.older == 0 && older_root == Digest::of(b"")
+                || self.older != 0 && older_root == newer_root;
+            let fits = roots_fit && self.hashes.is_empty();
+            return fits.then_some(()).ok_or(LogError::NotConsistent);
+        }
+        let path = self.hashes.iter().map(|hash| Hash(hash.0)).collect();
+        let (older_root, newer_root) = (Hash(older_root.0), Hash(newer_root.0));
+        check_tree(&path, self.newer, newer_root, self.older, older_root)
+            .map_err(|_| LogError::NotConsistent)
+    }
+}
+
+/// That the first `newer` leaves continue the first `older`.
+pub fn prove_consistency(
+    older: u64,
+    newer: u64,
+    reader: &impl HashReader,
+) -> Result<ConsistencyPath, LogError> {
+    if newer > LOG_SIZE_MAX || older > newer {
+        return Err(LogError::NotInLog);
+    }
+    let hashes = if older == 0 || older == newer {
+        Vec::new()
+    } else {
+        let path = prove_tree(newer, older, &Reader(reader)).map_err(|_| LogError::HashMissing)?;
+        path.iter().map(|hash| Digest(hash.0)).collect()
+    };
+    Ok(ConsistencyPath {
+        older,
+        newer,
+        hashes,
+    })
 }
 
 /// The leaf hash of an entry (RFC 9162 §2.1.1).
@@ -239,12 +335,47 @@ mod tests {
             let path = prove_inclusion(index, size, &log).unwrap();
             let leaf = leaf_hash(&index.to_be_bytes());
             prop_assert_eq!(path.verify(leaf, root), Ok(()));
+            prop_assert_eq!(path.root(leaf), Ok(root));
+            let longer = [path.siblings.as_slice(), &[root]].concat();
+            let longer = InclusionPath { siblings: longer, ..path };
+            prop_assert!(longer.root(leaf).is_err());
             prop_assert!(path.verify(leaf_hash(b"other"), root).is_err());
             prop_assert!(path.verify(leaf, Digest::of(b"other root")).is_err());
             if size > 1 {
+                let shorter = path.siblings[1..].to_vec();
+                let shorter = InclusionPath { siblings: shorter, ..path };
+                prop_assert!(shorter.root(leaf).is_err());
                 let elsewhere = InclusionPath { index: (index + 1) % size, ..path };
                 prop_assert!(elsewhere.verify(leaf, root).is_err());
+                prop_assert_ne!(elsewhere.root(leaf), Ok(root));
             }
+        }
+
+        #[test]
+        fn p3_a_log_is_consistent_with_its_past_and_with_no_other(
+            older in 0_u64..150, grown in 0_u64..60, other in 0_u64..150,
+        ) {
+            let newer = older + grown;
+            let (before, after) = (log_of(older), log_of(newer));
+            let roots = (before.root(&Empty).unwrap(), after.root(&Empty).unwrap());
+            let path = prove_consistency(older, newer, &after).unwrap();
+            prop_assert_eq!(path.verify(roots.0, roots.1), Ok(()));
+            prop_assert!(path.verify(Digest::of(b"another past"), roots.1).is_err());
+            if older > 0 {
+                prop_assert!(path.verify(roots.0, Digest::of(b"another log")).is_err());
+            }
+            if other != older {
+                let elsewhere = ConsistencyPath { older: other, ..path };
+                prop_assert!(elsewhere.verify(roots.0, roots.1).is_err());
+            }
+        }
+
+        #[test]
+        fn arbitrary_consistency_paths_are_refused_without_a_panic(
+            older in any::<u64>(), newer in any::<u64>(), depth in 0_usize..70,
+        ) {
+            let path = ConsistencyPath { older, newer, hashes: vec![Digest([5; 32]); depth] };
+            prop_assert!(path.verify(leaf_hash(b"x"), Digest([9; 32])).is_err());
         }
 
         #[test]
@@ -253,6 +384,7 @@ mod tests {
         ) {
             let path = InclusionPath { index, size, siblings: vec![Digest([5; 32]); depth] };
             prop_assert!(path.verify(leaf_hash(b"x"), Digest([9; 32])).is_err());
+            let _led_somewhere = path.root(leaf_hash(b"x"));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! item ─path→ items root in the signed statement ─path→ log root in a block header ←signed─ 2f + 1 validators
 //! absent tags ─proofs→ state root in the same header
+//! statement ─path→ log root at a checkpoint ←signed─ several members: COSE Receipts, for whoever has none of our code
 //! ```
 //! The header is the first certified one at or above the block that holds the statement: the log only grows, so
 //! its root covers the statement just as well.
@@ -17,6 +18,7 @@ use crate::genesis::ValidatorSet;
 use crate::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
 use crate::item::{ITEM_BYTES, Item};
 use crate::log::{InclusionPath, LogError, leaf_hash};
+use crate::scitt::{self, Proof, RootSignature, RootSignatureInvalid};
 use crate::state::{StateError, StateKey, StateProof};
 use crate::statement::{Body, Envelope, StatementError};
 
@@ -46,6 +48,23 @@ pub struct Receipt {
     /// Tags of the same member that were not used when that block was final.
     #[n(6)]
     pub absent: Vec<Absence>,
+    /// What members say of the statement in the form of RFC 9942; absent while too few have signed.
+    #[n(7)]
+    pub cosigned: Option<Cosigned>,
+}
+
+/// A checkpoint that holds the statement, and who signed its root.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Cosigned {
+    /// From the statement to the checkpoint's root.
+    #[n(0)]
+    pub path: InclusionPath,
+    /// The root.
+    #[n(1)]
+    pub root: Digest,
+    /// Members' signatures under it.
+    #[n(2)]
+    pub signatures: Vec<RootSignature>,
 }
 
 /// Proof that a tag was not used.
@@ -72,6 +91,8 @@ pub struct Recorded {
     pub time: BlockTime,
     /// Tags that the member had not used by then.
     pub absent: Vec<Tag>,
+    /// Members whose COSE Receipts are with it.
+    pub receipts_of: Vec<MemberName>,
 }
 
 /// Where a receipt fails.
@@ -83,8 +104,8 @@ pub enum ReceiptError {
     /// It is of another network.
     #[error("the receipt is of another network")]
     OtherNetwork,
-    /// The statement's signer has no such certificate.
-    #[error("the statement names a certificate that `{0}` does not have")]
+    /// A signer has no such certificate.
+    #[error("a certificate is named that `{0}` does not have")]
     UnknownCertificate(MemberName),
     /// The statement is malformed or its signature invalid.
     #[error("in the statement: {0}")]
@@ -98,6 +119,15 @@ pub enum ReceiptError {
     /// The header is not final.
     #[error("the block is not final: {0}")]
     NotFinal(#[from] FinalityError),
+    /// A member's signature under a checkpoint's root is wrong.
+    #[error(transparent)]
+    RootSignature(#[from] RootSignatureInvalid),
+    /// A receipt shows something else than inclusion.
+    #[error("a receipt of `{0}` does not show that the log holds the statement")]
+    NotOfInclusion(MemberName),
+    /// No receipt is there.
+    #[error("the statement comes without a receipt")]
+    NoReceipt,
     /// A tag is not shown to be absent.
     #[error("tag {0}: {1}")]
     NotAbsent(Tag, StateError),
@@ -157,7 +187,34 @@ impl Receipt {
             height: self.header.height,
             time: self.header.time,
             absent: self.absent.iter().map(|absence| absence.tag).collect(),
+            receipts_of: self.verify_cosigned(trust)?,
         })
+    }
+
+    /// The statement with its COSE Receipts, in the form of RFC 9943; `None` while it has none.
+    pub fn transparent_statement(&self) -> Option<Vec<u8>> {
+        let cosigned = self.cosigned.as_ref()?;
+        scitt::transparent(&self.statement, &cosigned.receipts()).ok()
+    }
+
+    fn verify_cosigned<F>(&self, trust: &Trust<F>) -> Result<Vec<MemberName>, ReceiptError>
+    where
+        F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+    {
+        let Some(cosigned) = &self.cosigned else {
+            return Ok(Vec::new());
+        };
+        cosigned
+            .path
+            .verify(leaf_hash(&self.statement), cosigned.root)
+            .map_err(ReceiptError::StatementNotInLog)?;
+        let signatures = cosigned.signatures.iter();
+        signatures
+            .map(|signature| {
+                signature.verify(cosigned.root, &trust.key(signature)?)?;
+                Ok(signature.member.clone())
+            })
+            .collect()
     }
 
     fn verify_item(&self, envelope: &Envelope) -> Result<(), ReceiptError> {
@@ -180,4 +237,76 @@ impl Receipt {
             .verify(leaf_hash(&self.statement), self.header.log_root)
             .map_err(ReceiptError::StatementNotInLog)
     }
+}
+
+impl Cosigned {
+    /// One COSE Receipt for each member that signed.
+    pub fn receipts(&self) -> Vec<Vec<u8>> {
+        let proof = Proof::Inclusion(self.path.clone());
+        let signatures = self.signatures.iter();
+        signatures
+            .map(|signature| signature.receipt(&proof))
+            .collect()
+    }
+}
+
+impl<F> Trust<F>
+where
+    F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+{
+    fn key(&self, signature: &RootSignature) -> Result<VerificationKey, ReceiptError> {
+        (self.key_of)(&signature.member, signature.certificate)
+            .ok_or_else(|| ReceiptError::UnknownCertificate(signature.member.clone()))
+    }
+}
+
+/// What a transparent statement proves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transparent {
+    /// The statement.
+    pub statement: Envelope,
+    /// Its index in the log.
+    pub index: u64,
+    /// Members whose receipts say so, with the size of the log that each signed.
+    pub receipts: Vec<(MemberName, u64)>,
+}
+
+/// Checks a transparent statement (RFC 9943): its signature, and every receipt in it.
+///
+/// Whether the members whose receipts these are suffice is for the caller to say.
+pub fn verify_transparent<F>(bytes: &[u8], trust: &Trust<F>) -> Result<Transparent, ReceiptError>
+where
+    F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+{
+    let (entry, receipts) = scitt::take_apart(bytes)?;
+    let statement = Envelope::decode(&entry)?;
+    if statement.payload.network != trust.network {
+        return Err(ReceiptError::OtherNetwork);
+    }
+    let key = (trust.key_of)(&statement.member, statement.certificate);
+    statement
+        .verify(&key.ok_or_else(|| ReceiptError::UnknownCertificate(statement.member.clone()))?)?;
+    let mut shown = Vec::new();
+    let mut index = None;
+    for receipt in receipts {
+        let member = receipt.signature.member.clone();
+        let Proof::Inclusion(path) = receipt.proof else {
+            return Err(ReceiptError::NotOfInclusion(member));
+        };
+        let root = path
+            .root(leaf_hash(&entry))
+            .map_err(ReceiptError::StatementNotInLog)?;
+        receipt
+            .signature
+            .verify(root, &trust.key(&receipt.signature)?)?;
+        if *index.get_or_insert(path.index) != path.index {
+            return Err(ReceiptError::NotOfInclusion(member));
+        }
+        shown.push((member, path.size));
+    }
+    Ok(Transparent {
+        statement,
+        index: index.ok_or(ReceiptError::NoReceipt)?,
+        receipts: shown,
+    })
 }

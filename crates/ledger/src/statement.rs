@@ -1,21 +1,23 @@
 //! Statements: what a member submits, signed once for up to 1,024 items.
 //!
-//! A statement is a COSE_Sign1 (RFC 9052) over a deterministic CBOR payload. The payload commits to the items by
+//! A statement is a SCITT signed statement (RFC 9943): a COSE_Sign1 (RFC 9052) over a deterministic CBOR payload. The payload commits to the items by
 //! the root of an RFC 9162 tree over them; the items travel beside the signature, so that a receipt for one of
 //! them carries a short path instead of the other 1,023.
 //!
 //! ```text
-//! submitted = [ COSE_Sign1 bytes, items: 64 bytes each ]
+//! submitted = [ 18(COSE_Sign1) as bytes, items: 64 bytes each ]
 //! payload   = [ network, statement id, last height, [0, [items root, items]] / [1, [contract, command]] ]
-//! protected = { 1: -8 (EdDSA), 3: content type, 15: { 1: member }, 34: [-16, SHA-256 of the certificate] }
+//! protected = { 1: -8 (EdDSA), 3: content type, 15: { 1: member, 2: subject },
+//!               34: [-16, SHA-256 of the certificate] }
+//! subject   = "items" / "contract/<number>"
 //! ```
 
-use coset::cbor::value::Value;
-use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, iana};
+use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
 use ed25519_zebra::{Signature, VerificationKey};
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
+use crate::cose::{self, Signed};
 use crate::ids::{Digest, Height, MemberName, NetworkId};
 use crate::item::{ITEM_BYTES, Item};
 use crate::limits::{STATEMENT_BYTES_MAX, STATEMENT_ITEMS_MAX};
@@ -23,11 +25,6 @@ use crate::log::{self, Empty, InclusionPath, LogAppend, LogError};
 
 /// The content type in a statement's protected header.
 pub const CONTENT_TYPE: &str = "application/vnd.careledger.statement+cbor";
-
-const CWT_CLAIMS: i64 = 15;
-const CWT_ISSUER: i64 = 1;
-const X5T: i64 = 34;
-const SHA_256: i64 = -16;
 
 /// A random number that makes a statement unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -162,7 +159,7 @@ impl SubmittedStatement {
         sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
     ) -> Result<Self, E> {
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(member, certificate))
+            .protected(protected_header(member, certificate, &payload.body))
             .payload(codec::encode(&payload))
             .try_create_signature(&[], |bytes| sign(bytes).map(Vec::from))?
             .build();
@@ -185,7 +182,15 @@ impl SubmittedStatement {
         if bytes.len() > STATEMENT_BYTES_MAX {
             return Err(DecodeError::TooLarge("statement").into());
         }
-        let wire: Wire = codec::decode("statement", bytes)?;
+        Self::of_wire(codec::decode("statement", bytes)?)
+    }
+
+    /// Reads a statement from its envelope and the bytes of its items.
+    pub(crate) fn of_parts(cose: Vec<u8>, items: Vec<u8>) -> Result<Self, StatementError> {
+        Self::of_wire(Wire { cose, items })
+    }
+
+    fn of_wire(wire: Wire) -> Result<Self, StatementError> {
         let (cose, payload, member, certificate) = open_envelope(&wire.cose)?;
         let (items, rest) = wire.items.as_chunks::<ITEM_BYTES>();
         if !rest.is_empty() || items.len() > STATEMENT_ITEMS_MAX {
@@ -300,15 +305,15 @@ fn verify_signature(cose: &CoseSign1, key: &VerificationKey) -> Result<(), State
     })
 }
 
-fn protected_header(member: &MemberName, certificate: Digest) -> coset::Header {
-    let issuer = (Value::from(CWT_ISSUER), Value::from(member.as_str()));
-    let thumbprint = vec![Value::from(SHA_256), Value::from(certificate.0.to_vec())];
-    HeaderBuilder::new()
+fn protected_header(member: &MemberName, certificate: Digest, body: &Body) -> coset::Header {
+    let subject = match body {
+        Body::Items { .. } => "items".to_owned(),
+        Body::Command { contract, .. } => format!("contract/{contract}"),
+    };
+    let header = HeaderBuilder::new()
         .algorithm(iana::Algorithm::EdDSA)
-        .content_type(CONTENT_TYPE.to_owned())
-        .value(CWT_CLAIMS, Value::Map(vec![issuer]))
-        .value(X5T, Value::Array(thumbprint))
-        .build()
+        .content_type(CONTENT_TYPE.to_owned());
+    cose::name_signer(header, (member, certificate), &subject).build()
 }
 
 /// The tree over the items, and its root.
@@ -325,22 +330,24 @@ fn items_tree(items: &[Item]) -> (LogAppend, Digest) {
 
 fn cose_bytes(cose: CoseSign1) -> Vec<u8> {
     // INVARIANT: a built COSE_Sign1 has only values that CBOR can carry.
-    cose.to_vec().unwrap_or_default()
+    cose.to_tagged_vec().unwrap_or_default()
 }
 
 type OpenEnvelope = (CoseSign1, Payload, MemberName, Digest);
 
 fn open_envelope(bytes: &[u8]) -> Result<OpenEnvelope, StatementError> {
     let malformed = || DecodeError::Malformed("statement");
-    let cose = CoseSign1::from_slice(bytes).map_err(|_| malformed())?;
+    let cose = CoseSign1::from_tagged_slice(bytes).map_err(|_| malformed())?;
     let payload: Payload = codec::decode(
         "statement payload",
         cose.payload.as_deref().ok_or_else(malformed)?,
     )?;
-    let (member, certificate) =
-        signer_of(&cose.protected.header).ok_or(StatementError::HeaderNotOfAStatement)?;
+    let Signed {
+        member,
+        certificate,
+    } = cose::signer_of(&cose.protected.header).ok_or(StatementError::HeaderNotOfAStatement)?;
     let mut rebuilt = CoseSign1Builder::new()
-        .protected(protected_header(&member, certificate))
+        .protected(protected_header(&member, certificate, &payload.body))
         .payload(codec::encode(&payload))
         .build();
     rebuilt.signature.clone_from(&cose.signature);
@@ -350,16 +357,5 @@ fn open_envelope(bytes: &[u8]) -> Result<OpenEnvelope, StatementError> {
     Ok((cose, payload, member, certificate))
 }
 
-fn signer_of(header: &coset::Header) -> Option<(MemberName, Digest)> {
-    let value = |label: i64| {
-        let named = |(key, _): &&(coset::Label, Value)| *key == coset::Label::Int(label);
-        header.rest.iter().find(named).map(|(_, value)| value)
-    };
-    let (_, issuer) = value(CWT_CLAIMS)?.as_map()?.first()?;
-    let thumbprint = value(X5T)?.as_array()?.get(1)?.as_bytes()?;
-    let member = issuer.as_text()?.parse().ok()?;
-    Some((member, Digest(thumbprint.as_slice().try_into().ok()?)))
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

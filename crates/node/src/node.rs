@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName};
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
-use crate::chain::{Chain, Clock, OpenError};
+use crate::chain::{CannotCosign, Chain, Clock, Cosigner, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
 use crate::engine::{
     Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError, Validator,
@@ -87,7 +88,11 @@ pub struct Node {
     pub exchange: Exchange,
     engine: EngineHandle,
     gossip: JoinHandle<()>,
+    cosigning: JoinHandle<()>,
 }
+
+/// A validator's keys in its key store.
+struct KeyStoreCosigner(Arc<dyn KeyStore>);
 
 impl std::fmt::Debug for NodeConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -118,9 +123,15 @@ impl Node {
             Arc::clone(&config.clock),
         )?;
         let engine = Engine::start(engine_config(&config)?, chain.application())?;
-        let gossip = engine.gossip();
-        let gossiping = chain.clone();
+        let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
+        let (cosigning, signatures) = (chain.clone(), engine.gossip());
+        let cosigner = Cosigner {
+            member: config.member.clone(),
+            certificate: signer.certificate,
+            signer: Arc::new(KeyStoreCosigner(Arc::clone(&config.keys))),
+        };
+        let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         let custody = Custody::open(
             CustodyOptions {
                 directory: config.directory.join("records"),
@@ -145,6 +156,7 @@ impl Node {
             exchange,
             engine,
             gossip,
+            cosigning,
         })
     }
 
@@ -161,9 +173,32 @@ impl Node {
     /// Stops the node; its folder is free when this returns.
     pub async fn stop(self) -> Result<(), EngineError> {
         self.gossip.abort();
+        self.cosigning.abort();
         drop(self.exchange);
         drop(self.custody);
         self.engine.stop().await
+    }
+}
+
+impl CosignerSigner for KeyStoreCosigner {
+    type Error = CannotCosign;
+
+    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
+        Ok(self.0.sign(&SecretName::node(), bytes)?)
+    }
+
+    fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
+        Ok(self.0.sign(&SecretName::validator(), bytes)?)
+    }
+
+    fn sign_ml_dsa_44(&self, bytes: &[u8]) -> Result<Vec<u8>, CannotCosign> {
+        Ok(self.0.sign_ml_dsa_44(&SecretName::cosigner(), bytes)?)
+    }
+}
+
+impl From<KeyStoreError> for CannotCosign {
+    fn from(error: KeyStoreError) -> Self {
+        Self::Key(error.to_string())
     }
 }
 

@@ -8,9 +8,15 @@
 )]
 
 use contracts::rejection::Rejection;
-use ledger::ids::Tag;
+use ed25519_zebra::VerificationKey;
+use ledger::checkpoint::SignedCheckpoint;
+use ledger::ids::{Digest, Tag};
 use ledger::item::Item;
-use node::chain::SubmitError;
+use ledger::log::leaf_hash;
+use ledger::log::tile::{self, Tile};
+use ledger::receipt::{Cosigned, verify_transparent};
+use ledger::scitt::{CoseReceipt, Proof};
+use node::chain::{PublicLog as _, SubmitError, transparent_statement};
 
 mod network;
 
@@ -183,4 +189,82 @@ async fn certified_receipt(
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("no certified header covers the item");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_every_validator_stands_by_the_log_in_published_formats() {
+    let founding = Founding::of(&FOUR);
+    let members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    let statement = founding.statement(0, 1, &[[1, 2], [3, 4]]);
+    members[0].chain.submit(statement.clone()).unwrap();
+    for member in &members {
+        let position = member.located(&founding.seats[0].name, Tag([3; 16])).await;
+        let cosigned = cosigned(member, position.statement).await;
+        assert!(cosigned.signatures.len() >= 3);
+        let bytes = transparent_statement(&member.chain, position.statement).unwrap();
+        let shown = verify_transparent(&bytes.unwrap(), &founding.trust()).unwrap();
+        assert_eq!(shown.statement.member, founding.seats[0].name);
+        assert_eq!(shown.receipts.len(), cosigned.signatures.len());
+        let receipt = certified_receipt(member, position, &[]).await;
+        let recorded = receipt.verify(&founding.trust()).unwrap();
+        assert_eq!(recorded.receipts_of.len(), cosigned.signatures.len());
+
+        let note = SignedCheckpoint::decode(&member.chain.checkpoint().unwrap()).unwrap();
+        let accepted = founding.policy().accept(&note).unwrap();
+        assert!(accepted.witnesses.len() >= 3, "{accepted:?}");
+        assert_eq!(note.checkpoint.size, 1);
+        let leaves: Tile = "tile/0/000.p/1".parse().unwrap();
+        let leaf = member.chain.tile(&leaves).unwrap().unwrap();
+        assert_eq!(leaf, leaf_hash(statement.envelope()).0);
+        let bundle: Tile = "tile/entries/000.p/1".parse().unwrap();
+        let bundle = member.chain.tile(&bundle).unwrap().unwrap();
+        assert_eq!(tile::entries(&bundle).unwrap(), [statement.envelope()]);
+    }
+    for member in members {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_log_shows_that_it_continues_its_past() {
+    let founding = Founding::of(&["clinic"]);
+    let clinic = founding.start(0);
+    let mut past = None;
+    for number in 0..5 {
+        let statement = founding.numbered(0, number, 3);
+        let last = statement.items()[0].tags[0];
+        clinic.chain.submit(statement).unwrap();
+        let position = clinic.located(&founding.seats[0].name, last).await;
+        let now = cosigned(&clinic, position.statement).await;
+        if let Some((size, root)) = past {
+            let receipts = clinic.chain.consistency(size).unwrap();
+            let receipt = CoseReceipt::decode(&receipts[0]).unwrap();
+            let Proof::Consistency(path) = receipt.proof else {
+                panic!("not of consistency")
+            };
+            let newer = if path.newer == now.path.size {
+                now.root
+            } else {
+                continue;
+            };
+            assert_eq!(path.verify(root, newer), Ok(()));
+            let (_, _, key) = clinic.chain.signers()[0];
+            let key = VerificationKey::try_from(key).unwrap();
+            assert_eq!(receipt.signature.verify(newer, &key), Ok(()));
+            assert!(path.verify(Digest::of(b"another past"), newer).is_err());
+        }
+        past = Some((now.path.size, now.root));
+    }
+    assert!(clinic.chain.consistency(1_000).unwrap().is_empty());
+    clinic.stop().await;
+}
+
+async fn cosigned(member: &network::Running, index: u64) -> Cosigned {
+    for _ in 0..200 {
+        if let Some(cosigned) = member.chain.cosigned(index).unwrap() {
+            return cosigned;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no checkpoint covers the statement");
 }

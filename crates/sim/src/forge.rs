@@ -5,6 +5,7 @@
 use contracts::{anchor, machine};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header, body_of};
+use ledger::checkpoint::{Checkpoint, CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
 use ledger::genesis::{Genesis, Member, PublicKey};
@@ -12,6 +13,7 @@ use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, 
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
 use ledger::receipt::{Absence, Receipt};
+use ledger::scitt::RootSignature;
 use ledger::state::{MemoryState, StateError, StateKey};
 use ledger::statement::{StatementId, SubmittedStatement};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -19,6 +21,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 /// 2026-06-01T00:00:00Z, the time of block 0.
 const FOUNDED: BlockTime = BlockTime(1_780_272_000_000);
 const BLOCK_INTERVAL_MS: u64 = 1_000;
+/// When checkpoints are cosigned, seconds since 1970.
+const SIGNED_AT: u64 = FOUNDED.0 / 1_000;
 
 /// An Ed25519 private key's PKCS #8 framing (RFC 8410 §7); the seed follows.
 const PKCS8: [u8; 16] = [
@@ -60,6 +64,12 @@ pub enum ForgeError {
     /// The state cannot be changed or proven.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A checkpoint cannot be signed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A validator's key cannot sign checkpoints.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// There is no such member, block, statement or item.
     #[error("there is no such member, block, statement or item")]
     NoSuch,
@@ -215,6 +225,36 @@ impl Forge {
             .collect()
     }
 
+    /// A checkpoint of the newest log, signed by the first `signers` members, and their signatures for receipts.
+    ///
+    /// With `root`, of another log than the real one.
+    pub fn checkpoint(
+        &self,
+        signers: usize,
+        root: Option<Digest>,
+    ) -> Result<(SignedCheckpoint, Vec<RootSignature>), ForgeError> {
+        let network = self.genesis.network();
+        let root = root.map_or_else(|| self.log.root(&Empty), Ok)?;
+        let mut note = SignedCheckpoint::unsigned(Checkpoint::of(network, self.log.size(), root));
+        let mut signatures = Vec::new();
+        for seat in self.seats.iter().take(signers) {
+            let keys = CosignerKeys::of(network, &seat.name, public(&seat.validator), None)?;
+            for (key, seconds) in [(&keys.log, 0), (&keys.ed25519, SIGNED_AT)] {
+                let message = key.message(&note.checkpoint, seconds)?;
+                note.add(key, seconds, &seat.validator.sign(&message).to_bytes());
+            }
+            let signer = (&seat.name, seat.certificate);
+            let sign = |bytes: &[u8]| Ok::<_, ForgeError>(seat.node.sign(bytes).to_bytes());
+            signatures.push(RootSignature::sign(signer, root, sign)?);
+        }
+        Ok((note, signatures))
+    }
+
+    /// The log, for proofs about it.
+    pub fn log(&self) -> &LogAppend {
+        &self.log
+    }
+
     /// The receipt of an item under the newest header, with proofs that the tags `absent` are not used.
     pub fn receipt(&self, item: &Item, absent: &[Tag]) -> Result<Receipt, ForgeError> {
         let newest = self.blocks.last().ok_or(ForgeError::NoSuch)?;
@@ -242,6 +282,7 @@ impl Forge {
                 header: newest.block.header.clone(),
                 finality: newest.finality.clone(),
                 absent: absent.iter().map(prove).collect::<Result<_, _>>()?,
+                cosigned: None,
             });
         }
         Err(ForgeError::NoSuch)
@@ -277,6 +318,7 @@ fn seat(name: &str, at: u8) -> Result<(Member, Seat), ForgeError> {
         authority: authority_certificate,
         node: certificate,
         validator: Some(public(&validator)),
+        cosigner: None,
     };
     Ok((member, seat))
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::auth::ClientConfig;
-use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey};
 use ledger::ids::{BlockTime, MemberName};
 use serde_json::{Value, json};
 use vault::certificate::MemberCa;
@@ -129,6 +129,7 @@ fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<
         (SecretName::member_ca(), secret(SecretKind::Signing)),
         (SecretName::node(), secret(SecretKind::Signing)),
         (SecretName::validator(), secret(SecretKind::Signing)),
+        (SecretName::cosigner(), secret(SecretKind::Cosigning)),
         (SecretName::token(), secret(SecretKind::Signing)),
         (SecretName::exchange(), secret(SecretKind::Agreement)),
         (SecretName::wrapping(1), secret(SecretKind::Symmetric)),
@@ -146,6 +147,9 @@ fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<
         authority: root.der().to_vec(),
         node: node.der().to_vec(),
         validator: Some(PublicKey(store.public_key(&SecretName::validator())?)),
+        cosigner: Some(MlDsa44Key::from_bytes(
+            store.ml_dsa_44_public_key(&SecretName::cosigner())?,
+        )),
     })
 }
 
@@ -225,5 +229,6 @@ fn node_file(
         data: PathBuf::from("data"),
         addresses: addresses.clone(),
         clients,
+        witnesses: Vec::new(),
     }
 }

@@ -61,6 +61,19 @@ pub(crate) struct NodeFile {
     pub(crate) data: PathBuf,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
+    /// Outsiders who cosign the log's checkpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<WitnessEntry>,
+}
+
+/// A witness of the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WitnessEntry {
+    /// Its submission prefix (C2SP tlog-witness).
+    pub(crate) url: String,
+    /// Its keys, as vkeys.
+    pub(crate) keys: Vec<String>,
 }
 
 /// Where a member's node talks to other nodes.
@@ -223,7 +236,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 }
 
 /// Writes a file that only its owner may read.
-pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -12,7 +12,8 @@ use ledger::ids::MemberName;
 
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
-    AddressEntry, Credential, Layout, NetworkFile, NodeFile, Passphrase, read_genesis, read_json,
+    AddressEntry, Credential, Layout, NetworkFile, NodeFile, Passphrase, WitnessEntry,
+    read_genesis, read_json, write_secret,
 };
 
 /// Founds a network.

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use gateway::auth::{SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
+use gateway::witness::{Witness, follow};
 use gateway::{Gateway, GatewayParts, NodeIdentity, NodeStatus, StatusSource};
 use ledger::ids::{Digest, MemberName};
 use tokio::io::AsyncReadExt as _;
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
-use crate::network::{NodeFile, Passphrase, read_genesis};
+use crate::network::{NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +46,13 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         .with_context(|| format!("the gateway cannot listen on {}", file.listen))?;
     let node = Node::start(node_config(&file, &folder, &keys)?).await?;
     let gateway = gateway(&file, &node, &keys)?;
+    let witnesses = witnesses(&file)?;
+    let log = Arc::new(node.chain.clone());
+    let witnessing = tokio::spawn(async move {
+        if !witnesses.is_empty() {
+            follow(log, witnesses).await;
+        }
+    });
     let ended = node.ended();
     let stop = stop_signal(args.until_stdin_ends);
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
@@ -58,6 +66,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         ended = ended => ended.context("consensus ended"),
     };
     tracing::info!(member = %file.member, "the node is stopping");
+    witnessing.abort();
     drop(asked);
     serving.await??;
     node.stop().await?;
@@ -134,6 +143,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         },
         custody: node.custody.clone(),
         ledger: Arc::new(node.chain.clone()),
+        log: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || NodeStatus {
             height: chain.tip().height.0,
@@ -147,6 +157,18 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         member_key: member_key(keys),
         serves_metrics: true,
     })?)
+}
+
+fn witnesses(file: &NodeFile) -> anyhow::Result<Vec<Witness>> {
+    let witness = |entry: &WitnessEntry| {
+        let keys = entry.keys.iter().map(|key| key.parse());
+        let keys = keys.collect::<Result<_, _>>();
+        Ok(Witness {
+            url: entry.url.clone(),
+            keys: keys.with_context(|| format!("the keys of the witness {}", entry.url))?,
+        })
+    };
+    file.witnesses.iter().map(witness).collect()
 }
 
 fn token_signer(keys: &Arc<dyn KeyStore>) -> anyhow::Result<TokenSigner> {

@@ -26,6 +26,7 @@ pub(crate) fn member(name: &str, signed_by_another: bool) -> (Member, KeyPair) {
             authority: authority.0,
             node,
             validator,
+            cosigner: None,
         },
         key,
     )

@@ -8,6 +8,7 @@ use contracts::export::Export;
 use contracts::{anchor, machine};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header};
+use ledger::checkpoint::{Checkpoint, CosignerKeys, SignedCheckpoint};
 use ledger::codec;
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
@@ -15,10 +16,14 @@ use ledger::genesis::{Genesis, PublicKey, ValidatorSet};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::log::{self, Empty, LogAppend};
-use ledger::receipt::{Absence, Receipt};
+use ledger::receipt::{Absence, Cosigned, Receipt};
+use ledger::scitt::RootSignature;
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::{StatementId, SubmittedStatement};
 use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
+
+/// When the example's checkpoint was cosigned, seconds since 1970.
+const SIGNED_AT: u64 = 1_780_272_001;
 
 pub(crate) const CONTENT: &[u8] = br#"{"resourceType":"Observation","id":"17"}"#;
 
@@ -191,7 +196,32 @@ impl Example {
             header: self.block().header,
             finality: self.finality(),
             absent: vec![Absence { tag: next, proof }],
+            cosigned: Some(self.cosigned()),
         }
+    }
+
+    fn cosigned(&self) -> Cosigned {
+        let sign = |bytes: &[u8]| Ok::<_, Infallible>(self.node.sign(bytes).to_bytes());
+        let root = self.log().root(&Empty).unwrap();
+        let signer = (&self.member, self.certificate);
+        Cosigned {
+            path: log::prove_inclusion(0, 1, &self.log()).unwrap(),
+            root,
+            signatures: vec![RootSignature::sign(signer, root, sign).unwrap()],
+        }
+    }
+
+    /// The log's checkpoint, signed by the validator as the log and as a cosigner.
+    fn checkpoint(&self) -> (SignedCheckpoint, CosignerKeys) {
+        let validator = PublicKey(VerificationKey::from(&self.validator).into());
+        let keys = CosignerKeys::of(self.network, &self.member, validator, None).unwrap();
+        let checkpoint = Checkpoint::of(self.network, 1, self.log().root(&Empty).unwrap());
+        let mut note = SignedCheckpoint::unsigned(checkpoint);
+        for (key, seconds) in [(&keys.log, 0), (&keys.ed25519, SIGNED_AT)] {
+            let message = key.message(&note.checkpoint, seconds).unwrap();
+            note.add(key, seconds, &self.validator.sign(&message).to_bytes());
+        }
+        (note, keys)
     }
 
     pub(crate) fn export(&self) -> Export {
@@ -210,6 +240,7 @@ impl Example {
         let block = self.block();
         let key = StateKey::of_tag(&self.member, document);
         let receipt = self.receipt();
+        let (checkpoint, keys) = self.checkpoint();
         BTreeMap::from([
             ("genesis", self.genesis.encode()),
             ("network", self.network.0.0.to_vec()),
@@ -254,6 +285,19 @@ impl Example {
             ("absence", codec::encode(&receipt.absent[0])),
             ("receipt", receipt.encode()),
             ("export", self.export().encode()),
+            ("cose-receipt", self.cosigned().receipts().remove(0)),
+            (
+                "transparent-statement",
+                receipt.transparent_statement().unwrap(),
+            ),
+            ("checkpoint", checkpoint.encode().unwrap()),
+            (
+                "cosignature-message",
+                keys.ed25519
+                    .message(&checkpoint.checkpoint, SIGNED_AT)
+                    .unwrap(),
+            ),
+            ("cosigner-key", keys.ed25519.to_string().into_bytes()),
             ("dump-start", dump::start(self.network)),
             ("dump-block", dump::entry(&block, Some(&self.finality()))),
         ])

@@ -10,14 +10,14 @@ use node::custody::Anchor;
 
 use crate::support::{Answer, Site};
 
-fn item(byte: u8) -> Item {
+pub(crate) fn item(byte: u8) -> Item {
     Item {
         tags: [Tag([byte; 16]), Tag([byte ^ 0x80; 16])],
         commitment: Digest([byte; 32]),
     }
 }
 
-fn statement(site: &Site, member: &str, id: u8, items: Vec<Item>) -> SubmittedStatement {
+pub(crate) fn statement(site: &Site, member: &str, id: u8, items: Vec<Item>) -> SubmittedStatement {
     let signer = site.ledger.signer();
     let member: MemberName = member.parse().unwrap();
     let height = Height(Anchor::tip(&site.ledger).height.0 + 10);

@@ -7,5 +7,7 @@ mod bundles;
 mod interactions;
 mod log;
 mod operations;
+mod scitt;
 mod support;
 mod tokens;
+mod witness;

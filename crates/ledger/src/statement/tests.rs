@@ -21,7 +21,7 @@ fn items(count: u16) -> Vec<Item> {
     (0..count).map(item).collect()
 }
 
-fn statement(count: u16) -> SubmittedStatement {
+pub(crate) fn statement(count: u16) -> SubmittedStatement {
     let frame = (
         NetworkId(Digest([3; 32])),
         StatementId([4; 16]),

@@ -13,7 +13,7 @@ use ledger::limits::{BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX};
 
 use super::execution::{Executed, ExecutionError, View, child_of};
 use super::mempool::Pooled;
-use super::{Chain, FinalItem, Inner, Position, StoreError, Tip, gossip};
+use super::{Chain, FinalItem, Inner, Position, StoreError, Tip, cosign, gossip};
 use crate::engine::{self, Ancestors, Application, Deadline};
 
 /// How long a proposer lets statements gather once the first has arrived.
@@ -236,7 +236,10 @@ impl ChainApplication {
     ) -> Result<(), ApplyError> {
         let inner = self.inner();
         let mut tip = inner.tip.write().unwrap_or_else(PoisonError::into_inner);
-        inner.store.apply(executed, certificate)?;
+        let checkpoint = inner.checkpoints.due(&executed.header);
+        inner
+            .store
+            .apply(executed, certificate, checkpoint.as_ref())?;
         *tip = executed.tip();
         inner.mempool().remove(&executed.digests);
         inner
@@ -249,6 +252,14 @@ impl ChainApplication {
             let _listeners = inner.entries.send(Arc::new(entries));
         }
         inner.tips.send_replace(executed.tip());
+        if let Some(checkpoint) = checkpoint {
+            for early in inner
+                .checkpoints
+                .gather(executed.header.log_size, checkpoint)
+            {
+                cosign::take(inner, &early);
+            }
+        }
         Ok(())
     }
 }

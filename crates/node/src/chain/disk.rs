@@ -18,6 +18,7 @@ pub(super) struct Disk {
     database: Database,
     blocks: fjall::Keyspace,
     certificates: fjall::Keyspace,
+    checkpoints: fjall::Keyspace,
     hashes: fjall::Keyspace,
     nodes: fjall::Keyspace,
     stale: fjall::Keyspace,
@@ -49,6 +50,7 @@ impl Disk {
         Ok(Self {
             blocks: keyspace("blocks")?,
             certificates: keyspace("certificates")?,
+            checkpoints: keyspace("checkpoints")?,
             statements: keyspace("statements")?,
             hashes: keyspace("hashes")?,
             tags: keyspace("tags")?,
@@ -63,6 +65,7 @@ impl Disk {
         match keyspace {
             Keyspace::Blocks => &self.blocks,
             Keyspace::Certificates => &self.certificates,
+            Keyspace::Checkpoints => &self.checkpoints,
             Keyspace::Hashes => &self.hashes,
             Keyspace::Nodes => &self.nodes,
             Keyspace::Stale => &self.stale,

@@ -1,14 +1,16 @@
-//! Statements between validators, several to a frame.
+//! What validators send each other beside consensus: statements, several to a frame, and signed checkpoints.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ledger::checkpoint::Cosignature;
 use ledger::codec;
 use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 
 use super::mempool::Pooled;
-use super::{Inner, SubmitError};
+use super::{Inner, SubmitError, cosign};
 use crate::engine::{Gossip, GossipError};
 
 /// How long statements gather before a frame goes out.
@@ -19,6 +21,23 @@ const FRAME_BYTES_MAX: usize = 192 * 1024;
 
 /// How often what is not final yet goes out again: frames may be lost.
 const REPEAT: Duration = Duration::from_secs(2);
+
+/// A frame between two validators.
+#[derive(Encode, Decode)]
+pub(super) enum Frame {
+    /// Statements that wait to be ordered, as they were submitted.
+    #[n(0)]
+    Statements(#[n(0)] Vec<ByteVec>),
+    /// The sender's signatures under a checkpoint.
+    #[n(1)]
+    Cosignature(#[n(0)] Box<Cosignature>),
+}
+
+impl Frame {
+    pub(super) fn encode(&self) -> Bytes {
+        codec::encode(self).into()
+    }
+}
 
 /// Sends what was admitted here, and from time to time all that waits, until the engine ends.
 pub(super) async fn run(chain: &Inner, gossip: Gossip) {
@@ -49,30 +68,36 @@ fn frames(statements: &[Arc<Pooled>]) -> Vec<Bytes> {
     let mut bytes = 0;
     for statement in statements {
         if bytes + statement.bytes.len() > FRAME_BYTES_MAX && !frame.is_empty() {
-            frames.push(Bytes::from(codec::encode(&std::mem::take(&mut frame))));
+            frames.push(Frame::Statements(std::mem::take(&mut frame)).encode());
             bytes = 0;
         }
         bytes += statement.bytes.len();
         frame.push(statement.bytes.clone().into());
     }
     if !frame.is_empty() {
-        frames.push(Bytes::from(codec::encode(&frame)));
+        frames.push(Frame::Statements(frame).encode());
     }
     frames
 }
 
-/// Admits the statements of a peer's frame; what breaks a rule is left out.
+/// Takes a peer's frame; what breaks a rule is left out.
 pub(super) fn receive(chain: &Inner, frame: &[u8]) {
-    let Ok(statements) = codec::decode::<Vec<ByteVec>>("gossip frame", frame) else {
-        tracing::debug!("a peer sent a frame that is no list of statements");
-        return;
-    };
-    for bytes in statements {
-        let admitted = Pooled::decode(bytes.into())
-            .map_err(|error| SubmitError::Rejected(error.into()))
-            .and_then(|statement| chain.admit(&Arc::new(statement)));
-        if let Err(error) = admitted {
-            tracing::debug!(%error, "a peer's statement was not admitted");
+    match codec::decode("gossip frame", frame) {
+        Ok(Frame::Statements(statements)) => {
+            for bytes in statements {
+                admit(chain, bytes.into());
+            }
         }
+        Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
+        Err(error) => tracing::debug!(%error, "a peer sent a frame that is none"),
+    }
+}
+
+fn admit(chain: &Inner, bytes: Vec<u8>) {
+    let admitted = Pooled::decode(bytes)
+        .map_err(|error| SubmitError::Rejected(error.into()))
+        .and_then(|statement| chain.admit(&Arc::new(statement)));
+    if let Err(error) = admitted {
+        tracing::debug!(%error, "a peer's statement was not admitted");
     }
 }

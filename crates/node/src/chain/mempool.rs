@@ -95,6 +95,11 @@ impl Mempool {
         self.arrivals.keys().any(|digest| !but.contains(digest))
     }
 
+    /// Whether a statement waits that uses `key`.
+    pub(super) fn has_key(&self, key: StateKey) -> bool {
+        self.by_arrival.values().any(|one| one.keys.contains(&key))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.arrivals.len()
     }

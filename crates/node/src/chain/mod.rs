@@ -5,11 +5,14 @@
 //! idempotent, and the applied height is written with the state that it leads to.
 
 mod application;
+mod checkpoints;
+mod cosign;
 mod disk;
 mod dump;
 mod execution;
 mod gossip;
 mod mempool;
+mod public_log;
 mod receipts;
 mod rows;
 mod store;
@@ -32,11 +35,14 @@ use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
 
 pub use application::ChainApplication;
+pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
+pub use public_log::{PublicLog, transparent_statement};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
 pub use store::{Position, StoreError, Tip};
 
 use crate::engine::Gossip;
+use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
 use execution::{Executed, View, child_of};
 use mempool::{Mempool, Pooled};
@@ -88,6 +94,9 @@ pub enum OpenError {
     /// The genesis founds no network.
     #[error("the genesis founds no network: {0}")]
     Membership(#[from] MembershipError),
+    /// A validator's key in the genesis cannot cosign.
+    #[error("the genesis: a validator's cosigning key: {0}")]
+    Cosigner(#[from] ledger::checkpoint::KeyError),
     /// The store belongs to another network.
     #[error("the chain's directory belongs to another network: start with an empty one")]
     OtherNetwork,
@@ -116,6 +125,7 @@ struct Inner {
     network: NetworkId,
     registry: Registry,
     store: Store,
+    checkpoints: Checkpoints,
     clock: Clock,
     timer: Timer,
     /// The applied tip. Execution reads under it, applying writes: a view never changes under an execution.
@@ -166,12 +176,13 @@ impl Chain {
             }
             None => {
                 let executed = Executed::genesis(&block);
-                store.apply(&executed, None)?;
+                store.apply(&executed, None, None)?;
                 executed.tip()
             }
         };
         Ok(Self(Arc::new(Inner {
             network: genesis.network(),
+            checkpoints: Checkpoints::open(&genesis, &store)?,
             genesis,
             registry,
             store,
@@ -196,6 +207,11 @@ impl Chain {
     /// Sends admitted statements to the other validators until the engine ends.
     pub async fn gossip(&self, gossip: Gossip) {
         gossip::run(&self.0, gossip).await;
+    }
+
+    /// Signs checkpoints of the log as a validator, until the engine ends.
+    pub async fn cosign(&self, cosigner: Cosigner, gossip: Gossip) {
+        cosign::run(&self.0, &cosigner, gossip).await;
     }
 
     /// The network.
@@ -274,6 +290,15 @@ impl Chain {
         SubmittedStatement::decode(&bytes)
             .map(Some)
             .map_err(|_| StoreError::Damaged("statement"))
+    }
+}
+
+impl From<CheckpointsError> for OpenError {
+    fn from(error: CheckpointsError) -> Self {
+        match error {
+            CheckpointsError::Store(error) => Self::Store(error),
+            CheckpointsError::Key(error) => Self::Cosigner(error),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use ledger::log;
 use ledger::receipt::{Absence, Receipt};
 use ledger::state::{self, StateError, StateKey};
 
-use super::{Chain, Position, StoreError};
+use super::{Chain, Position, PublicLog as _, StoreError};
 
 impl Chain {
     /// The receipt of the item at `position`; `None` while no certified header covers it.
@@ -63,6 +63,7 @@ impl Chain {
                 .collect::<Result<_, _>>()?,
             header: block.header,
             finality,
+            cosigned: self.cosigned(position.statement)?,
         }))
     }
 }

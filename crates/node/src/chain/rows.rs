@@ -13,6 +13,8 @@ pub enum Keyspace {
     Blocks,
     /// Finality certificates by height.
     Certificates,
+    /// Checkpoints by size of the log.
+    Checkpoints,
     /// Log hashes by index.
     Hashes,
     /// Nodes of the state tree.

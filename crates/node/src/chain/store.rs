@@ -9,7 +9,11 @@
 //! | `tags`         | state key                    | index in the log (8), item (2)          |
 //! | `nodes`        | change (8), nibble path      | node of the state tree                  |
 //! | `stale`        | change (8)                   | keys of the nodes that it superseded    |
+//! | `checkpoints`  | size of the log              | `StoredCheckpoint`                      |
 //! | `tip`          | `tip`                        | [`Tip`]                                 |
+//! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
+//! | `tip`          | `witnessed`                  | the newest one with witnesses' lines    |
+//! | `tip`          | `contradiction/MEMBER`       | what it signed against the final log    |
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use ledger::state::storage::{LeafNode, Node, NodeKey, TreeReader};
 use ledger::state::{StateKey, StateRoot, TreeKey};
 use minicbor::{Decode, Encode};
 
+use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
 use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
 
@@ -83,7 +88,7 @@ pub enum StoreError {
 
 /// The chain's rows, and what they mean.
 #[derive(Clone)]
-pub(super) struct Store(Arc<dyn Rows>);
+pub(super) struct Store(pub(super) Arc<dyn Rows>);
 
 impl Store {
     pub(super) fn new(rows: Arc<dyn Rows>) -> Self {
@@ -170,6 +175,7 @@ impl Store {
         &self,
         block: &Executed,
         certificate: Option<&FinalityCertificate>,
+        checkpoint: Option<&StoredCheckpoint>,
     ) -> Result<(), StoreError> {
         let mut batch = self.0.batch();
         let height = key(block.header.height.0);
@@ -192,6 +198,10 @@ impl Store {
             batch.insert(Keyspace::Tags, &tag.0, &position_row(*position));
         }
         self.apply_state(block, &mut *batch)?;
+        if let Some(checkpoint) = checkpoint {
+            let size = key(block.header.log_size);
+            batch.insert(Keyspace::Checkpoints, &size, &codec::encode(checkpoint));
+        }
         batch.insert(Keyspace::Tip, b"tip", &codec::encode(&block.tip()));
         Ok(batch.commit(true)?)
     }
@@ -293,7 +303,7 @@ fn certified(
     ))
 }
 
-fn key(number: u64) -> [u8; 8] {
+pub(super) fn key(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
@@ -307,7 +317,7 @@ fn to_row<T: borsh::BorshSerialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     borsh::to_vec(value).map_err(|_| StoreError::Damaged("state node"))
 }
 
-fn decode<T>(what: &'static str, row: &[u8]) -> Result<T, StoreError>
+pub(super) fn decode<T>(what: &'static str, row: &[u8]) -> Result<T, StoreError>
 where
     T: for<'b> Decode<'b, ()>,
 {

@@ -110,6 +110,7 @@ fn seat(member: &MemberName, keys: &Arc<dyn KeyStore>) -> Member {
         authority: authority.certify_itself(since).unwrap().der().to_vec(),
         node: node.der().to_vec(),
         validator: Some(PublicKey(validator)),
+        cosigner: None,
     }
 }
 

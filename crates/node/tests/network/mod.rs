@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use ed25519_zebra::{SigningKey, VerificationKey};
-use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::checkpoint::CosignerSigner;
+use ledger::checkpoint::policy::Policy;
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey};
 use ledger::ids::{BlockTime, Digest, Height, MemberName, Tag};
 use ledger::item::Item;
 use ledger::receipt::Trust;
 use ledger::statement::{StatementId, SubmittedStatement};
-use node::chain::{Chain, Position};
+use node::chain::{CannotCosign, Chain, Cosigner, Position};
 use node::engine::{Engine, EngineConfig, EngineHandle, Validator};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
 use tempfile::TempDir;
@@ -38,7 +41,50 @@ pub(crate) struct Founding {
 pub(crate) struct Running {
     pub(crate) chain: Chain,
     engine: EngineHandle,
-    gossip: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Keys made of a seat's seeds.
+struct SeatKeys {
+    node: SigningKey,
+    validator: SigningKey,
+    ml_dsa_44: PqdsaKeyPair,
+}
+
+impl CosignerSigner for SeatKeys {
+    type Error = CannotCosign;
+
+    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
+        Ok(self.node.sign(bytes).to_bytes())
+    }
+
+    fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
+        Ok(self.validator.sign(bytes).to_bytes())
+    }
+
+    fn sign_ml_dsa_44(&self, bytes: &[u8]) -> Result<Vec<u8>, CannotCosign> {
+        let mut signature = vec![0; 2_420];
+        self.ml_dsa_44.sign(bytes, &mut signature).unwrap();
+        Ok(signature)
+    }
+}
+
+impl Seat {
+    fn ml_dsa_44(&self) -> PqdsaKeyPair {
+        PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, &self.validator).unwrap()
+    }
+
+    fn cosigner(&self) -> Cosigner {
+        Cosigner {
+            member: self.name.clone(),
+            certificate: self.certificate,
+            signer: Arc::new(SeatKeys {
+                node: self.key,
+                validator: SigningKey::from_bytes(&self.validator),
+                ml_dsa_44: self.ml_dsa_44(),
+            }),
+        }
+    }
 }
 
 impl Founding {
@@ -102,10 +148,13 @@ impl Founding {
         let engine = Engine::start(config, chain.application()).unwrap();
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
         let gossip = tokio::spawn(async move { gossiping.gossip(gossip).await });
+        let (cosigning, signatures) = (chain.clone(), engine.gossip());
+        let cosigner = seat.cosigner();
+        let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         Running {
             chain,
             engine,
-            gossip,
+            tasks: [gossip, cosigning],
         }
     }
 
@@ -149,6 +198,11 @@ impl Founding {
         .unwrap()
     }
 
+    /// A quorum of the members' validators.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy::of_genesis(&self.genesis).unwrap()
+    }
+
     /// What an outsider needs to check receipts.
     pub(crate) fn trust(
         &self,
@@ -170,8 +224,13 @@ impl Founding {
 impl Running {
     pub(crate) async fn stop(self) {
         self.engine.stop().await.unwrap();
-        self.gossip.abort();
-        assert!(self.gossip.await.unwrap_err().is_cancelled());
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            // It may have ended with the engine.
+            let _ended = task.await;
+        }
     }
 
     /// Waits until `member` has used `tag` in a final block here.
@@ -214,13 +273,14 @@ fn seat(name: &str, at: u8) -> (Member, Seat) {
         validator,
         address: free_address(),
     };
-    let validator = Some(public(&validator));
+    let ml_dsa_44 = seat.ml_dsa_44().public_key().as_ref().to_vec();
     (
         Member {
             name: name.parse().unwrap(),
             authority,
             node,
-            validator,
+            validator: Some(public(&validator)),
+            cosigner: Some(MlDsa44Key::from_bytes(ml_dsa_44)),
         },
         seat,
     )

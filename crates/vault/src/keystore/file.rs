@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use aws_lc_rs::signature::KeyPair as _;
 use zeroize::Zeroizing;
 
 use super::format::{FileKey, KdfCost, Secrets, unlock};
@@ -154,6 +155,22 @@ impl KeyStore for FileKeyStore {
             let mut bytes = [0; 64];
             bytes.copy_from_slice(signature.as_ref());
             Ok(bytes)
+        })
+    }
+
+    fn ml_dsa_44_public_key(&self, name: &SecretName) -> Result<Vec<u8>, KeyStoreError> {
+        self.with_entry(name, |entry| {
+            Ok(entry.cosigning(name)?.public_key().as_ref().to_vec())
+        })
+    }
+
+    fn sign_ml_dsa_44(&self, name: &SecretName, message: &[u8]) -> Result<Vec<u8>, KeyStoreError> {
+        self.with_entry(name, |entry| {
+            let pair = entry.cosigning(name)?;
+            let mut signature = vec![0; pair.algorithm().signature_len()];
+            pair.sign(message, &mut signature)
+                .map_err(|_| KeyStoreError::CannotSign(name.clone()))?;
+            Ok(signature)
         })
     }
 

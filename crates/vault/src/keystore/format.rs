@@ -215,6 +215,7 @@ impl Row {
             SecretKind::Signing => 0,
             SecretKind::Agreement => 1,
             SecretKind::Symmetric => 2,
+            SecretKind::Cosigning => 3,
         };
         Self {
             name: name.as_str().to_owned(),
@@ -228,6 +229,7 @@ impl Row {
             0 => SecretKind::Signing,
             1 => SecretKind::Agreement,
             2 => SecretKind::Symmetric,
+            3 => SecretKind::Cosigning,
             _ => return Err(KeyStoreError::Corrupted),
         };
         let name = self.name.parse().map_err(|_| KeyStoreError::Corrupted)?;

@@ -44,6 +44,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// An Ed25519 signature.
     fn sign(&self, name: &SecretName, message: &[u8]) -> Result<[u8; 64], KeyStoreError>;
 
+    /// The ML-DSA-44 public key of a cosigning key, 1,312 bytes.
+    fn ml_dsa_44_public_key(&self, name: &SecretName) -> Result<Vec<u8>, KeyStoreError>;
+
+    /// An ML-DSA-44 signature (FIPS 204, hedged, with an empty context), 2,420 bytes.
+    fn sign_ml_dsa_44(&self, name: &SecretName, message: &[u8]) -> Result<Vec<u8>, KeyStoreError>;
+
     /// The HPKE public key of an agreement key.
     fn hpke_public_key(&self, name: &SecretName) -> Result<HpkePublicKey, KeyStoreError>;
 
@@ -132,6 +138,9 @@ pub enum KeyStoreError {
     /// What was wrapped to a key of this store does not unwrap.
     #[error(transparent)]
     Unwrap(#[from] HpkeError),
+    /// The library could not sign.
+    #[error("secret {0} could not sign")]
+    CannotSign(SecretName),
     /// The disk failed.
     #[error("key file cannot be read or written")]
     Io(#[from] std::io::Error),

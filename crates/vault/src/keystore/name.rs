@@ -32,6 +32,11 @@ impl SecretName {
         Self("validator".to_owned())
     }
 
+    /// With what the validator cosigns checkpoints besides, against quantum computers.
+    pub fn cosigner() -> Self {
+        Self("cosigner".to_owned())
+    }
+
     /// The Ed25519 key that signs access tokens.
     pub fn token() -> Self {
         Self("token".to_owned())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use zeroize::Zeroizing;
 
 use super::{KeyStoreError, SecretName};
@@ -17,6 +17,8 @@ pub enum SecretKind {
     Agreement,
     /// A key of a cipher or of a derivation.
     Symmetric,
+    /// The seed of an ML-DSA-44 key (FIPS 204).
+    Cosigning,
 }
 
 /// 32 secret bytes and their kind.
@@ -84,6 +86,7 @@ pub(super) struct Entry {
 enum Pair {
     Signing(Box<Ed25519KeyPair>),
     Agreement(HpkeKeyPair),
+    Cosigning(Box<PqdsaKeyPair>),
     None,
 }
 
@@ -98,6 +101,10 @@ impl Entry {
             SecretKind::Agreement => {
                 Pair::Agreement(HpkeKeyPair::from_private(secret.bytes.clone()))
             }
+            SecretKind::Cosigning => {
+                let pair = PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, &*secret.bytes);
+                Pair::Cosigning(Box::new(pair.expect("any 32 bytes are an ML-DSA-44 seed")))
+            }
             SecretKind::Symmetric => Pair::None,
         };
         Self { secret, pair }
@@ -106,14 +113,21 @@ impl Entry {
     pub(super) fn signing(&self, name: &SecretName) -> Result<&Ed25519KeyPair, KeyStoreError> {
         match &self.pair {
             Pair::Signing(pair) => Ok(pair),
-            Pair::Agreement(_) | Pair::None => Err(KeyStoreError::WrongKind(name.clone())),
+            _ => Err(KeyStoreError::WrongKind(name.clone())),
+        }
+    }
+
+    pub(super) fn cosigning(&self, name: &SecretName) -> Result<&PqdsaKeyPair, KeyStoreError> {
+        match &self.pair {
+            Pair::Cosigning(pair) => Ok(pair),
+            _ => Err(KeyStoreError::WrongKind(name.clone())),
         }
     }
 
     pub(super) fn agreement(&self, name: &SecretName) -> Result<&HpkeKeyPair, KeyStoreError> {
         match &self.pair {
             Pair::Agreement(pair) => Ok(pair),
-            Pair::Signing(_) | Pair::None => Err(KeyStoreError::WrongKind(name.clone())),
+            _ => Err(KeyStoreError::WrongKind(name.clone())),
         }
     }
 }

@@ -9,10 +9,10 @@ use contracts::export::Export;
 use serde_json::json;
 
 use super::Story;
-use crate::client::Request;
+use crate::client::{Client, Request};
 use crate::demo::verifier;
 use crate::dump::dump;
-use crate::receipt::fetch;
+use crate::receipt::{fetch, fetch_transparent};
 
 /// Large enough to lie in the blob store.
 const SCAN_BYTES: usize = 300_000;
@@ -36,6 +36,8 @@ impl Story {
         flip(&mut other.receipt.statement, middle)?;
         found.push(self.refused("export", &file, &other.encode())?);
 
+        found.push(self.published(&client, &record.reference).await?);
+
         self.processes.kill("payer").await?;
         let log = folder.join("ledger.dump");
         dump(&self.layout.member("payer").config(), &log)?;
@@ -47,10 +49,39 @@ impl Story {
         found.push(self.refused("log", &log, &bytes)?);
         found.push(self.damaged_blob().await?);
         Ok(format!(
-            "author, content, inclusion, finality and that no later version was final verify; one changed byte is \
-             named: payload: {}; receipt: {}; log: {}; blob store: {}",
-            found[0], found[1], found[2], found[3]
+            "author, content, inclusion, finality and that no later version was final verify, as do the members' COSE \
+             receipts and the checkpoint that they cosigned; one changed byte is named: payload: {}; receipt: {}; \
+             COSE receipt: {}; log: {}; blob store: {}",
+            found[0], found[1], found[2], found[3], found[4]
         ))
+    }
+
+    /// Receipts and checkpoint in the formats that others' tools read.
+    async fn published(&self, client: &Client, record: &str) -> anyhow::Result<String> {
+        let folder = self.layout.scratch()?;
+        let statement = fetch_transparent(client, record).await?;
+        let file = folder.join("statement.cose");
+        fs::write(&file, &statement)?;
+        self.accepted("receipt", &file, &[])?;
+        for member in &self.view.network.members {
+            let url = format!("{}/log/checkpoint", member.base_url);
+            let note = self
+                .view
+                .http
+                .get(url)
+                .send()
+                .await?
+                .error_for_status()?
+                .bytes()
+                .await?;
+            let file = folder.join(format!("{}.checkpoint", member.member));
+            fs::write(&file, &note)?;
+            self.accepted("checkpoint", &file, &[])?;
+        }
+        let mut changed = statement;
+        let middle = changed.len() / 2;
+        flip(&mut changed, middle)?;
+        self.refused("receipt", &file, &changed)
     }
 
     /// One byte of a stored blob changes: the node says so instead of answering.

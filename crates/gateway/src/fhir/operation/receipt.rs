@@ -2,7 +2,8 @@
 //! it is the current one's, which the access record then shows as read, too.
 //!
 //! Before finality the answer is `202`. Then it is an export (`docs/formats`), as CBOR or, for a
-//! client that accepts FHIR, as the parameter `export`.
+//! client that accepts FHIR, as the parameter `export`. A client that accepts a SCITT statement gets
+//! the signed statement with its COSE Receipts alone.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use interop::fhir::{Issue, IssueType, OperationOutcome, Severity};
+use ledger::scitt::STATEMENT_MEDIA_TYPE;
 use node::custody::ReceiptState;
 
 use super::parameters::{binary, parameters};
@@ -70,9 +72,21 @@ impl Fhir {
             .await?
         {
             ReceiptState::Pending => Ok(pending()),
+            ReceiptState::Final(export) if wants(headers, STATEMENT_MEDIA_TYPE) => {
+                Ok(transparent(export.receipt.transparent_statement()))
+            }
             ReceiptState::Final(export) => Ok(exported(export.encode(), headers)),
         }
     }
+}
+
+/// Receipts follow finality by a moment: a quorum has to sign.
+fn transparent(statement: Option<Vec<u8>>) -> Response {
+    let Some(statement) = statement else {
+        return pending();
+    };
+    let content_type = HeaderValue::from_static(STATEMENT_MEDIA_TYPE);
+    ([(header::CONTENT_TYPE, content_type)], statement).into_response()
 }
 
 fn exported(export: Vec<u8>, headers: &HeaderMap) -> Response {
@@ -97,6 +111,10 @@ fn pending() -> Response {
 }
 
 fn wants_fhir(headers: &HeaderMap) -> bool {
+    wants(headers, "json") && !wants(headers, CBOR)
+}
+
+fn wants(headers: &HeaderMap, media_type: &str) -> bool {
     let accepted = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -104,5 +122,5 @@ fn wants_fhir(headers: &HeaderMap) -> bool {
         .collect::<Vec<_>>()
         .join(",")
         .to_ascii_lowercase();
-    accepted.contains("json") && !accepted.contains(CBOR)
+    accepted.contains(media_type)
 }

@@ -7,15 +7,20 @@ use contracts::machine::{self, Context, Signature};
 use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header, body_of};
+use ledger::checkpoint::{Checkpoint, CosignerKeys, SignedCheckpoint};
 use ledger::finality::{FinalityCertificate, Vote};
 use ledger::genesis::{Genesis, Member, PublicKey};
 use ledger::ids::{BlockTime, Digest, MemberName, NetworkId, Tag};
 use ledger::item::Item;
-use ledger::log::{Empty, LogAppend, leaf_hash, prove_inclusion};
-use ledger::receipt::{Absence, Receipt, Trust};
+use ledger::log::tile::{self, Content, Tile};
+use ledger::log::{
+    ConsistencyPath, Empty, LogAppend, leaf_hash, prove_consistency, prove_inclusion,
+};
+use ledger::receipt::{Absence, Cosigned, Receipt, Trust};
+use ledger::scitt::{Proof, RootSignature};
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::SubmittedStatement;
-use node::chain::{Position, StoreError, SubmitError, Tip};
+use node::chain::{Position, PublicLog, StoreError, SubmitError, Tip};
 use node::custody::Anchor;
 use node::outbox::Signer;
 use rcgen::{
@@ -46,6 +51,7 @@ struct State {
     positions: BTreeMap<StateKey, Position>,
     pool: Vec<SubmittedStatement>,
     is_live: bool,
+    witnessed: Option<Vec<u8>>,
 }
 
 impl Ledger {
@@ -79,9 +85,16 @@ impl Ledger {
                 positions: BTreeMap::new(),
                 pool: Vec::new(),
                 is_live: true,
+                witnessed: None,
             }),
             tips,
         }))
+    }
+
+    /// The network's only validator.
+    pub(crate) fn validator(&self) -> (MemberName, [u8; 32]) {
+        let seat = &self.0.genesis.members[0];
+        (seat.name.clone(), seat.validator.unwrap().0)
     }
 
     pub(crate) fn signer(&self) -> Signer {
@@ -200,6 +213,7 @@ impl Anchor for Ledger {
     }
 
     fn receipt(&self, position: Position, absent: &[Tag]) -> Result<Option<Receipt>, StoreError> {
+        let cosigned = self.cosigned(position.statement)?;
         let state = self.state();
         let statement = &state.statements[usize::try_from(position.statement).unwrap()];
         let item = statement.items()[usize::from(position.item)];
@@ -229,7 +243,99 @@ impl Anchor for Ledger {
             header: state.header.clone(),
             finality,
             absent: absent.iter().filter_map(absence).collect(),
+            cosigned,
         }))
+    }
+}
+
+impl PublicLog for Ledger {
+    fn checkpoint(&self) -> Option<Vec<u8>> {
+        let network = self.0.genesis.network();
+        let seat = &self.0.genesis.members[0];
+        let keys = CosignerKeys::of(network, &seat.name, seat.validator.unwrap(), None).unwrap();
+        let root = self.state().log.root(&Empty).unwrap();
+        let checkpoint = Checkpoint::of(network, self.state().log.size(), root);
+        let message = keys.log.message(&checkpoint, 0).unwrap();
+        let mut note = SignedCheckpoint::unsigned(checkpoint);
+        note.add(&keys.log, 0, &self.0.validator.sign(&message).to_bytes());
+        note.encode().ok()
+    }
+
+    fn tile(&self, tile: &Tile) -> Result<Option<Vec<u8>>, StoreError> {
+        let state = self.state();
+        if tile.content != Content::Entries {
+            return Ok(tile.hashes(state.log.size(), &state.log).unwrap());
+        }
+        let (start, end) = tile.leaves().unwrap();
+        let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
+        let entries = state.statements.get(range).map(|statements| {
+            let entries = statements.iter().map(|one| one.envelope().to_vec());
+            tile::bundle(&entries.collect::<Vec<_>>()).unwrap()
+        });
+        Ok(entries)
+    }
+
+    fn find(&self, key: StateKey) -> Result<Option<u64>, StoreError> {
+        let position = self.state().positions.get(&key).copied();
+        Ok(position.map(|position| position.statement))
+    }
+
+    fn is_waiting(&self, key: StateKey) -> bool {
+        let waits = |one: &SubmittedStatement| machine::plan(one).contains(&key);
+        self.state().pool.iter().any(waits)
+    }
+
+    fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let state = self.state();
+        let statement = state.statements.get(usize::try_from(index).unwrap());
+        Ok(statement.map(|statement| statement.envelope().to_vec()))
+    }
+
+    fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError> {
+        let state = self.state();
+        let root = state.log.root(&Empty).unwrap();
+        Ok(Some(Cosigned {
+            path: prove_inclusion(index, state.log.size(), &state.log).unwrap(),
+            root,
+            signatures: vec![self.root_signature(root)],
+        }))
+    }
+
+    fn consistency(&self, size: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let state = self.state();
+        let Ok(path) = prove_consistency(size, state.log.size(), &state.log) else {
+            return Ok(Vec::new());
+        };
+        let signature = self.root_signature(state.log.root(&Empty).unwrap());
+        Ok(vec![signature.receipt(&Proof::Consistency(path))])
+    }
+
+    fn consistency_path(&self, older: u64, newer: u64) -> Result<ConsistencyPath, StoreError> {
+        Ok(prove_consistency(older, newer, &self.state().log).unwrap())
+    }
+
+    fn witnessed(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state().witnessed.clone())
+    }
+
+    fn keep_witnessed(&self, note: &[u8]) -> Result<(), StoreError> {
+        self.state().witnessed = Some(note.to_vec());
+        Ok(())
+    }
+
+    fn signers(&self) -> Vec<(MemberName, Digest, [u8; 32])> {
+        let certificates = self.0.registry.node_certificates();
+        certificates
+            .map(|(member, node)| (member.clone(), node.thumbprint, node.key.into()))
+            .collect()
+    }
+}
+
+impl Ledger {
+    fn root_signature(&self, root: Digest) -> RootSignature {
+        let signer = &self.0.signer;
+        let member = &self.0.genesis.members[0].name;
+        RootSignature::sign((member, signer.certificate), root, &*signer.sign).unwrap()
     }
 }
 
@@ -266,6 +372,7 @@ fn member(name: &str, validator: PublicKey) -> (Member, SigningKey) {
         authority,
         node,
         validator: Some(validator),
+        cosigner: None,
     };
     (member, SigningKey::from_bytes(&seed))
 }

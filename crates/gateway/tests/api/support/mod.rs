@@ -74,6 +74,7 @@ impl Site {
             },
             custody: custody(member, &folder, &ledger),
             ledger: Arc::new(ledger.clone()),
+            log: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
             status: StatusSource::new(|| NodeStatus {
                 height: 1,

@@ -314,6 +314,7 @@ impl Anchor for Ledger {
             header: state.header.clone(),
             finality,
             absent: absent.iter().filter_map(absence).collect(),
+            cosigned: None,
         }))
     }
 }
@@ -351,6 +352,7 @@ fn member(name: &str, validator: Option<PublicKey>) -> (Member, SigningKey) {
         authority,
         node,
         validator,
+        cosigner: None,
     };
     (member, SigningKey::from_bytes(&seed))
 }

@@ -1,0 +1,124 @@
+//! Cosigning: this validator's signatures under each checkpoint, and those of the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ledger::checkpoint::{Checkpoint, CheckpointError, Cosignature, CosignerSigner};
+use ledger::ids::{Digest, MemberName};
+
+use super::Inner;
+use super::checkpoints::{Newest, Taken};
+use super::gossip::Frame;
+use crate::engine::{Gossip, GossipError};
+
+/// How often signatures go out again while some validator's are missing: frames may be lost.
+const REPEAT: Duration = Duration::from_secs(2);
+
+/// A key of the validator could not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotCosign {
+    /// The key store says why.
+    #[error("a key cannot sign: {0}")]
+    Key(String),
+    /// The checkpoint cannot be signed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// A validator's identity and keys.
+#[derive(Clone)]
+pub struct Cosigner {
+    /// The member.
+    pub member: MemberName,
+    /// SHA-256 of the node's certificate.
+    pub certificate: Digest,
+    /// Signs with its keys.
+    pub signer: Arc<dyn CosignerSigner<Error = CannotCosign> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Cosigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cosigner")
+            .field("member", &self.member)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signs checkpoints and sends the signatures to the other validators, until the engine ends.
+pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
+    let mut newest = chain.checkpoints.subscribe();
+    loop {
+        let at = *newest.borrow_and_update();
+        if let Some(at) = at
+            && let Some(frame) = frame(chain, cosigner, at)
+            && gossip.broadcast(frame) == Err(GossipError::Stopped)
+        {
+            return;
+        }
+        tokio::select! {
+            biased;
+            changed = newest.changed() => if changed.is_err() {
+                return;
+            },
+            () = (chain.timer)(REPEAT) => {}
+        }
+    }
+}
+
+/// This validator's signatures of the checkpoint, unless all others' are there.
+fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
+    let (own, is_complete) = chain.checkpoints.signed_by(&cosigner.member, at.size);
+    let own = match own {
+        Some(own) if !is_complete => own,
+        Some(_) => return None,
+        None => {
+            let own = sign(chain, cosigner, at)?;
+            take(chain, &own);
+            own
+        }
+    };
+    Some(Frame::Cosignature(Box::new(own)).encode())
+}
+
+fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
+    let keys = chain.checkpoints.keys(&cosigner.member)?;
+    let checkpoint = Checkpoint::of(chain.network, at.size, at.root);
+    let signer = (&cosigner.member, cosigner.certificate);
+    let seconds = (chain.clock)() / 1_000;
+    let signed = Cosignature::sign(signer, keys, &checkpoint, seconds, &*cosigner.signer);
+    signed
+        .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
+        .ok()
+}
+
+/// Checks what a validator signed, and keeps it.
+pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
+    let member = &cosignature.receipt.member;
+    let certificate = chain
+        .registry
+        .certificate(member, cosignature.receipt.certificate);
+    let (Some(keys), Ok(certificate)) = (chain.checkpoints.keys(member), certificate) else {
+        tracing::debug!(%member, "a checkpoint is signed by no validator of the network");
+        return;
+    };
+    match cosignature.verify(chain.network, keys, &certificate.key) {
+        Ok(()) => take(chain, cosignature),
+        Err(error) => tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong"),
+    }
+}
+
+/// Keeps verified signatures.
+pub(super) fn take(chain: &Inner, cosignature: &Cosignature) {
+    let (member, size) = (cosignature.receipt.member.clone(), cosignature.size);
+    match chain.checkpoints.take(cosignature, &chain.store) {
+        Ok(Taken::Kept | Taken::Known) => {}
+        Ok(Taken::Contradiction) => {
+            tracing::error!(%member, size, "a validator signed another log than the final one");
+            if let Err(error) = chain.store.keep_contradiction(cosignature) {
+                tracing::error!(%error, "the proof of a contradiction cannot be kept");
+            }
+        }
+        Err(error) => tracing::error!(%error, "signatures under a checkpoint cannot be kept"),
+    }
+}
