@@ -28,7 +28,7 @@ pub(crate) fn look(phase: &mut Phase<'_>, now: u64) {
     for validator in validators {
         let running = &phase.running[&validator];
         if let Some(why) = running.ended() {
-            stopped(phase, validator, why, now);
+            stopped(phase, validator, &why, now);
             continue;
         }
         if !phase.world.is_honest(validator) {
@@ -42,7 +42,7 @@ pub(crate) fn look(phase: &mut Phase<'_>, now: u64) {
 }
 
 /// A validator ended on its own: a fault explains it, or it is a fault of ours.
-fn stopped(phase: &mut Phase<'_>, validator: usize, why: String, now: u64) {
+fn stopped(phase: &mut Phase<'_>, validator: usize, why: &str, now: u64) {
     let refused = phase.world.seats[validator].disk.refused();
     let explained = refused > phase.world.refused[validator];
     phase.world.refused[validator] = refused;
