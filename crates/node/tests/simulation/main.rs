@@ -19,6 +19,7 @@ mod run;
 mod traitors;
 mod validator;
 mod votes;
+mod watched;
 mod world;
 
 use std::time::Duration;

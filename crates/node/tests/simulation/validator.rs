@@ -1,6 +1,6 @@
 //! One validator: the engine's wiring and the real chain over simulated links, rows, clock and timer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use commonware_cryptography::ed25519::PublicKey;
@@ -20,6 +20,7 @@ use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 use crate::disk::MemoryDisk;
 use crate::player::{Player, Role, Sights};
 use crate::votes::Ballot;
+use crate::watched::{Ending, Watched};
 
 pub(crate) const RATE: Quota = Quota::per_second(NZU32!(4096));
 const CHANNELS: u64 = 6;
@@ -46,27 +47,18 @@ pub(crate) struct Running {
     pub(crate) status: Status,
     pub(crate) sights: Sights,
     task: Handle<()>,
-    ended: Arc<Mutex<Option<String>>>,
+    ending: Ending,
 }
 
 impl Running {
     /// Why it ended on its own, if it did.
     pub(crate) fn ended(&self) -> Option<String> {
-        self.ended.lock().unwrap().clone()
+        self.ending.told()
     }
 
     /// Kills it, all its tasks included.
     pub(crate) fn kill(self) {
         self.task.abort();
-    }
-}
-
-/// Tells why a validator ended when it is dropped, which it is in a panic too.
-struct Told(Arc<Mutex<Option<String>>>, String);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        *self.0.lock().unwrap() = Some(std::mem::take(&mut self.1));
     }
 }
 
@@ -108,7 +100,7 @@ type Wire<S> = (S, Receiver<PublicKey>);
 
 /// Opens the channels of a validator, and of its twin where it has one.
 async fn channels(
-    context: &Context,
+    context: &Watched,
     control: &Control<PublicKey, Context>,
     split: &Split,
 ) -> Vec<Channels<impl commonware_p2p::Sender<PublicKey = PublicKey> + use<>, Receiver<PublicKey>>>
@@ -172,9 +164,9 @@ pub(crate) fn start(
     };
     let (status, sights) = (Status::default(), Sights::default());
     let chain = open(context, seat, &sights)?;
-    let ended = Arc::new(Mutex::new(None));
+    let ending = Ending::default();
     let (told, seat, control) = (
-        Arc::clone(&ended),
+        ending.clone(),
         seat.clone(),
         oracle.control(seat.key.clone()),
     );
@@ -183,17 +175,17 @@ pub(crate) fn start(
     let context = context
         .child("validator")
         .with_attribute("number", seat.number);
-    let task = context.spawn(move |context| async move {
-        let mut told = Told(told, "it panicked".to_owned());
+    let watched = Watched::new(context, ending.clone());
+    let task = watched.spawn(move |context| async move {
         let wires = channels(&context, &control, &split).await.remove(0);
-        told.1 = Box::pin(run(context, &oracle, seat, playing, wires)).await;
+        told.tell(Box::pin(run(context, &oracle, seat, playing, wires)).await);
     });
     Ok(Running {
         chain,
         status,
         sights,
         task,
-        ended,
+        ending,
     })
 }
 
@@ -213,12 +205,13 @@ pub(crate) fn start_twins(
     let control = oracle.control(a.key.clone());
     let oracle = oracle.clone();
     let context = context.child("twins").with_attribute("number", a.number);
-    context.spawn(move |context| async move {
+    let clocks = context.child("clocks");
+    Watched::new(context, Ending::default()).spawn(move |context| async move {
         let wires = channels(&context, &control, &split).await;
         let mut twins = Vec::new();
         for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
             let sights = Sights::default();
-            let chain = open(&context, &seat, &sights).unwrap();
+            let chain = open(&clocks, &seat, &sights).unwrap();
             let playing = (chain, sights, Status::default());
             let (oracle, context) = (oracle.clone(), context.child("twin"));
             let context = context.with_attribute("twin", number);
@@ -232,7 +225,7 @@ pub(crate) fn start_twins(
 
 /// Runs until the validator ends on its own, and says why it did.
 async fn run(
-    context: Context,
+    context: Watched,
     oracle: &Oracle<PublicKey, Context>,
     seat: Seat,
     (chain, sights, status): (Chain, Sights, Status),
