@@ -8,7 +8,7 @@ use ledger::block::{Block, Header, body_of};
 use ledger::checkpoint::{Checkpoint, CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, PublicKey};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
@@ -86,12 +86,21 @@ struct Seat {
 impl Forge {
     /// Founds a network of the members named, in the order of their names, each of which validates.
     pub fn found(names: &[&str]) -> Result<Self, ForgeError> {
+        Self::found_with(names, |_| None)
+    }
+
+    /// The same, of validators that cosign checkpoints with the key that `cosigner` makes of their seed, too.
+    pub fn found_with(
+        names: &[&str],
+        cosigner: impl Fn(&[u8; 32]) -> Option<MlDsa44Key>,
+    ) -> Result<Self, ForgeError> {
         let mut names = names.to_vec();
         names.sort_unstable();
         let mut members = Vec::new();
         let mut seats = Vec::new();
         for (name, at) in names.iter().zip(0_u8..) {
-            let (member, seat) = seat(name, at)?;
+            let (mut member, seat) = seat(name, at)?;
+            member.cosigner = cosigner(&seat.validator.into());
             members.push(member);
             seats.push(seat);
         }
@@ -123,7 +132,13 @@ impl Forge {
     /// The seed of the key with which `member` validates.
     pub fn validator_seed(&self, member: &str) -> Option<[u8; 32]> {
         let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
-        seat.and_then(|seat| seat.validator.as_ref().try_into().ok())
+        seat.map(|seat| seat.validator.into())
+    }
+
+    /// The seed of the key of `member`'s node, and the SHA-256 of the certificate of that key.
+    pub fn node_seed(&self, member: &str) -> Option<([u8; 32], Digest)> {
+        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
+        seat.map(|seat| (seat.node.into(), seat.certificate))
     }
 
     /// A statement of `member` with `items`.

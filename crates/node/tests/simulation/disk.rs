@@ -38,6 +38,8 @@ struct State {
     trap: Option<Trap>,
     full: bool,
     hidden: bool,
+    /// Whether the power went in the middle of a write, and nobody has started since.
+    is_dark: bool,
     refused: u64,
     flaw: Option<Flaw>,
 }
@@ -75,6 +77,7 @@ impl MemoryDisk {
     pub(crate) fn open(&self) -> Arc<dyn Rows> {
         let mut state = self.state();
         state.session += 1;
+        state.is_dark = false;
         let number = state.session;
         drop(state);
         Arc::new(Session {
@@ -120,6 +123,16 @@ impl MemoryDisk {
 
     pub(crate) fn hide(&self, hidden: bool) {
         self.state().hidden = hidden;
+    }
+
+    pub(crate) fn is_dark(&self) -> bool {
+        self.state().is_dark
+    }
+
+    /// Whether it refuses nothing.
+    pub(crate) fn is_sound(&self) -> bool {
+        let state = self.state();
+        !state.full && !state.hidden && !state.is_dark
     }
 
     /// Reads and writes that were refused so far.
@@ -203,8 +216,8 @@ impl State {
         } else if lands {
             self.write(changes, durable);
         }
-        self.refused += 1;
         self.crash(0);
+        self.is_dark = true;
         Err(RowsError::new("the power is gone"))
     }
 }
@@ -347,8 +360,9 @@ fn a_loss_of_power_leaves_the_whole_write_or_nothing_of_it() {
         disk.trap(2, lands);
         write(&*rows, 0, true).unwrap();
         assert!(write(&*rows, 1, true).is_err());
+        assert!(disk.is_dark());
         assert_eq!(left(&disk), expected);
-        assert_eq!(disk.refused(), 1);
+        assert!(!disk.is_dark(), "it was started again");
     }
 }
 

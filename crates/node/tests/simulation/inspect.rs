@@ -1,16 +1,15 @@
 //! Looks at running validators from outside: submits, notes what they acknowledge, and judges them at the end.
 
-use contracts::membership::Registry;
 use contracts::rejection::Rejection;
 use ledger::dump::Dump;
-use ledger::ids::{Digest, Height, MemberName, Tag};
+use ledger::ids::Height;
 use ledger::limits::CLOCK_AHEAD_MS_MAX;
-use ledger::receipt::Trust;
 use node::chain::{Chain, Position, SubmitError};
 use sim::network::check::{self, Ledger, Violation};
 use sim::network::plan::TrafficKind;
 
 use crate::campaign::last_panic;
+use crate::proofs;
 use crate::run::{Phase, honest};
 use crate::validator::Running;
 use crate::world::{Errand, World};
@@ -19,13 +18,16 @@ use crate::world::{Errand, World};
 const SUBMIT_EVERY_MS: u64 = 400;
 /// After the last error of a journal, its validator has stopped within this time.
 const JOURNAL_NOTICED_MS: u64 = 500;
-/// Of the final items, every so many get a receipt at each validator.
-const RECEIPT_EVERY: usize = 3;
 
 /// One look at all validators that run.
 pub(crate) fn look(phase: &mut Phase<'_>, now: u64) {
     let validators: Vec<usize> = phase.running.keys().copied().collect();
     for validator in validators {
+        if phase.world.seats[validator].disk.is_dark() {
+            phase.world.count("writes cut off by a loss of power");
+            phase.kill(validator, now + 300);
+            continue;
+        }
         let running = &phase.running[&validator];
         if let Some(why) = running.ended() {
             stopped(phase, validator, &why, now);
@@ -35,9 +37,11 @@ pub(crate) fn look(phase: &mut Phase<'_>, now: u64) {
             continue;
         }
         let chain = running.chain.clone();
+        phase.world.forget_refusals(validator, now);
         note_tip(phase.world, validator, &chain, now);
         submit(phase.world, validator, &chain, now);
         acknowledge(phase.world, validator, &chain);
+        proofs::published(phase.world, validator, &chain);
     }
 }
 
@@ -50,7 +54,9 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: &str, now: u64) {
         phase.world.count("journal errors that stopped a validator");
         phase.kill(validator, now + 300);
     } else if explained {
-        phase.world.count("writes refused or cut off");
+        phase
+            .world
+            .count("refused reads and writes that stopped a validator");
         // As a supervisor would: again and again, until there is space.
         phase.kill(validator, now + 300);
     } else if phase.world.is_honest(validator) {
@@ -66,8 +72,9 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: &str, now: u64) {
 /// A validator did not start: it is tried again if its disk explains that.
 pub(crate) fn not_started(phase: &mut Phase<'_>, validator: usize, why: String) {
     let now = phase.now();
-    let refused = phase.world.seats[validator].disk.refused();
-    if refused > phase.world.refused[validator] {
+    let disk = &phase.world.seats[validator].disk;
+    let (refused, is_dark) = (disk.refused(), disk.is_dark());
+    if is_dark || refused > phase.world.refused[validator] {
         phase.world.refused[validator] = refused;
         phase.restarts.insert(validator, now + 300);
     } else if phase.world.is_honest(validator) {
@@ -120,7 +127,7 @@ fn submit(world: &mut World, validator: usize, chain: &Chain, now: u64) {
 }
 
 /// Where the very statement of `errand` stands in the chain.
-fn position(chain: &Chain, errand: &Errand) -> Option<Position> {
+pub(crate) fn position(chain: &Chain, errand: &Errand) -> Option<Position> {
     let tag = errand.statement.items().first()?.tags[0];
     let position = chain.locate(errand.statement.member(), tag).ok()??;
     let statement = chain.statement(position.statement).ok()??;
@@ -175,6 +182,14 @@ pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
         let height = world.shown[validator];
         if height < target || !phase.running.contains_key(&validator) {
             return Some(Violation::Stuck(validator, Height(height)));
+        }
+        let last = world.errands.iter();
+        let last = last.filter_map(|errand| errand.acknowledged.get(&validator));
+        if let Some(index) = last.max().filter(|last| {
+            let size = world.last_published.get(&validator);
+            size.is_none_or(|size| size <= *last)
+        }) {
+            return Some(Violation::NotPublished(validator, *index));
         }
         for (number, errand) in world.errands.iter().enumerate() {
             if !must_be_final(errand) {
@@ -238,13 +253,16 @@ pub(crate) fn judge(phase: &mut Phase<'_>) {
             continue;
         };
         violations.extend(lost(phase.world, validator, &running.chain));
-        violations.extend(receipts(phase.world, validator, &running.chain));
+        let chain = running.chain.clone();
+        violations.extend(proofs::receipts(phase.world, validator, &chain));
+        violations.extend(proofs::continuity(phase.world, validator, &chain));
         match ledger(validator, &running.chain) {
             Ok(ledger) => ledgers.push(ledger),
             Err(why) => violations.push(Violation::NotReplayed(validator, why)),
         }
     }
     violations.extend(check::check(&phase.world.genesis, &ledgers));
+    violations.extend(check::check_published(&ledgers, &phase.world.published));
     violations.extend(refusals(phase.world, &ledgers));
     let forged = phase.world.errands.iter();
     let forged = forged.filter(|errand| errand.traffic.kind == TrafficKind::Forged);
@@ -278,36 +296,4 @@ fn ledger(validator: usize, chain: &Chain) -> Result<Ledger, String> {
         validator,
         blocks: blocks.map_err(|error| error.to_string())?,
     })
-}
-
-fn receipts(world: &World, validator: usize, chain: &Chain) -> Option<Violation> {
-    let registry = Registry::from_genesis(&world.genesis).unwrap();
-    let trust = Trust {
-        network: world.genesis.network(),
-        validators: world.genesis.validators(),
-        key_of: |member: &MemberName, thumbprint: Digest| {
-            let certificate = registry.certificate(member, thumbprint).ok();
-            certificate.map(|certificate| certificate.key)
-        },
-    };
-    let unused = Tag([0xee; 16]);
-    let errands = world.errands.iter();
-    let finals = errands.filter(|errand| errand.acknowledged.contains_key(&validator));
-    for errand in finals.step_by(RECEIPT_EVERY) {
-        let failed = |why: String| Some(Violation::NoReceipt(validator, why));
-        let Some(position) = position(chain, errand) else {
-            return failed("the item is gone".to_owned());
-        };
-        let receipt = match chain.receipt(position, &[unused]) {
-            Ok(Some(receipt)) => receipt,
-            Ok(None) => return failed("no certified header covers it".to_owned()),
-            Err(error) => return failed(error.to_string()),
-        };
-        match receipt.verify(&trust) {
-            Ok(recorded) if recorded.item == errand.statement.items()[0] => {}
-            Ok(_) => return failed("it is of another item".to_owned()),
-            Err(error) => return failed(error.to_string()),
-        }
-    }
-    None
 }

@@ -11,10 +11,12 @@
 )]
 
 mod campaign;
+mod cosigning;
 mod disk;
 mod inspect;
 mod mutations;
 mod player;
+mod proofs;
 mod run;
 mod traitors;
 mod validator;

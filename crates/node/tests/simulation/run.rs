@@ -81,6 +81,8 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
             for seat in &world.seats {
                 seat.disk.crash(0);
             }
+            world.notes.clear();
+            world.last_published.clear();
         }
         if !world.violations.is_empty() {
             break;
@@ -296,6 +298,8 @@ impl<'a> Phase<'a> {
             inspect::note_tip(self.world, validator, &running.chain, self.now());
             inspect::count_seen(self.world, validator, &running);
             running.kill();
+            self.world.notes.remove(&validator);
+            self.world.last_published.remove(&validator);
             self.world.seats[validator].disk.crash(0);
             self.restarts.insert(validator, until_ms);
         }

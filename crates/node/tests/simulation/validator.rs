@@ -13,7 +13,7 @@ use commonware_runtime::{Clock as _, Handle, IoBuf, Quota, Spawner as _, Supervi
 use commonware_utils::NZU32;
 use futures::FutureExt as _;
 use ledger::genesis::Genesis;
-use node::chain::{Chain, Ports};
+use node::chain::{Chain, Cosigner, Ports};
 use node::engine::EngineConfig;
 use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 
@@ -31,6 +31,7 @@ pub(crate) struct Seat {
     pub(crate) number: usize,
     pub(crate) genesis: Genesis,
     pub(crate) config: EngineConfig,
+    pub(crate) cosigner: Cosigner,
     pub(crate) key: PublicKey,
     pub(crate) disk: MemoryDisk,
     /// Names of the engine's files begin with it.
@@ -239,6 +240,10 @@ async fn run(
         peers: oracle.manager(),
     };
     let player = Player::new(chain.application(), seat.role, sights);
+    let (cosigning, cosigner, signatures) = (chain.clone(), seat.cosigner, gossip.clone());
+    let _cosigning = context
+        .child("checkpoints")
+        .spawn(move |_| async move { cosigning.cosign(cosigner, signatures).await });
     let _gossip = context
         .child("statements")
         .spawn(move |_| async move { chain.gossip(gossip).await });

@@ -9,11 +9,13 @@ use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::statement::SubmittedStatement;
+use node::chain::Cosigner;
 use node::engine::{EngineConfig, Validator};
 use sim::forge::Forge;
-use sim::network::check::Violation;
+use sim::network::check::{Published, Violation};
 use sim::network::plan::{Plan, Traffic, TrafficKind, Treason};
 
+use crate::cosigning::{self, cosigner};
 use crate::disk::{Flaw, MemoryDisk};
 use crate::player::Role;
 use crate::validator::Seat;
@@ -21,6 +23,9 @@ use crate::votes::Ballot;
 
 /// The network's block interval.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// After a disk's last refusal, its validator has stopped within this time, if it stops because of it.
+const REFUSAL_NOTICED_MS: u64 = 1_000;
 
 /// A rule that all honest validators break, to see that the checks find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,13 @@ pub(crate) struct World {
     pub(crate) verdicts: Vec<BTreeSet<[u8; 32]>>,
     /// Until when a journal's error may stop a validator.
     pub(crate) errors_until_ms: u64,
+    /// The newest checkpoint that each validator publishes, and its size, until it stops.
+    pub(crate) notes: BTreeMap<usize, Vec<u8>>,
+    pub(crate) last_published: BTreeMap<usize, u64>,
+    /// All that honest validators ever published.
+    pub(crate) published: Vec<Published>,
+    /// Since when a validator goes on although its disk refused something.
+    forgiven: BTreeMap<usize, u64>,
     /// What validators had shown and acknowledged when their backups were made.
     backups: BTreeMap<usize, (u64, BTreeMap<usize, u64>)>,
     pub(crate) starts: u64,
@@ -75,7 +87,7 @@ impl World {
             .map(|at| format!("member-{at}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut forge = Forge::found(&names).unwrap();
+        let mut forge = Forge::found_with(&names, |seed| Some(cosigning::public(seed))).unwrap();
         let genesis = forge.genesis().clone();
         let errands = plan
             .traffic
@@ -85,7 +97,8 @@ impl World {
         let ballot = Ballot::default();
         let seats = names.iter().enumerate().map(|(number, name)| {
             let seed = forge.validator_seed(name).unwrap();
-            seat((&plan, mutation), number, seed, (&genesis, &ballot))
+            let keys = (seed, cosigner(&forge, name));
+            seat((&plan, mutation), number, keys, (&genesis, &ballot))
         });
         let seats = seats.collect();
         let mut world = Self {
@@ -100,6 +113,10 @@ impl World {
             backups: BTreeMap::new(),
             verdicts: vec![BTreeSet::new(); plan.validators],
             errors_until_ms: 0,
+            notes: BTreeMap::new(),
+            last_published: BTreeMap::new(),
+            published: Vec::new(),
+            forgiven: BTreeMap::new(),
             starts: 0,
             injected: BTreeMap::new(),
             violations: Vec::new(),
@@ -121,6 +138,19 @@ impl World {
 
     pub(crate) fn is_honest(&self, validator: usize) -> bool {
         self.plan.honest().contains(&validator)
+    }
+
+    /// What a sound disk refused some time ago explains no stop any more.
+    pub(crate) fn forget_refusals(&mut self, validator: usize, now: u64) {
+        let disk = &self.seats[validator].disk;
+        if disk.refused() == self.refused[validator] || !disk.is_sound() {
+            self.forgiven.remove(&validator);
+            return;
+        }
+        let since = *self.forgiven.entry(validator).or_insert(now);
+        if now > since + REFUSAL_NOTICED_MS {
+            self.refused[validator] = disk.refused();
+        }
     }
 
     /// The seat of `validator` for its next start.
@@ -185,7 +215,7 @@ fn name_of(treason: Treason) -> &'static str {
 fn seat(
     (plan, mutation): (&Plan, Option<Mutation>),
     number: usize,
-    seed: [u8; 32],
+    (seed, cosigner): ([u8; 32], Cosigner),
     (genesis, ballot): (&Genesis, &Ballot),
 ) -> Seat {
     let address = "127.0.0.1:1".parse().unwrap();
@@ -215,6 +245,7 @@ fn seat(
         number,
         genesis: genesis.clone(),
         config,
+        cosigner,
         key: PublicKey::decode(Copying(&own.0)).unwrap(),
         disk: MemoryDisk::with(flaw),
         partition: format!("validator-{number}"),

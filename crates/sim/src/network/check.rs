@@ -20,6 +20,17 @@ pub struct Ledger {
     pub blocks: Vec<DumpedBlock>,
 }
 
+/// A checkpoint that a validator published at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Published {
+    /// The validator.
+    pub validator: usize,
+    /// Size of the log.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+}
+
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -53,6 +64,18 @@ pub enum Violation {
     /// A receipt does not verify, or cannot be made.
     #[error("validator {0} has no valid receipt of a final item: {1}")]
     NoReceipt(usize, String),
+    /// Two validators, or one at two times, published different logs.
+    #[error("validators {0} and {1} published different checkpoints of {2} entries")]
+    SplitView(usize, usize, u64),
+    /// A published checkpoint is not of the final log, or is not signed as it has to be.
+    #[error("validator {0} published a checkpoint of {1} entries that is wrong: {2}")]
+    WrongCheckpoint(usize, u64, String),
+    /// What is final is under no published checkpoint though all faults are over.
+    #[error("validator {0} publishes no checkpoint over entry {1}")]
+    NotPublished(usize, u64),
+    /// A validator that follows the rules is said to have signed another log than the final one.
+    #[error("validator {0} holds a proof against the signatures of {1}, which follows the rules")]
+    Convicted(usize, String),
     /// What no rule permits became final, or was taken.
     #[error("validator {0} took what no rule permits: {1}")]
     Taken(usize, String),
@@ -75,6 +98,32 @@ pub fn check(genesis: &Genesis, ledgers: &[Ledger]) -> Vec<Violation> {
         violations.extend(replay(genesis, ledger));
     }
     violations
+}
+
+/// Checks that whatever was published is the log of the ledgers, as it was at some time.
+pub fn check_published(ledgers: &[Ledger], published: &[Published]) -> Option<Violation> {
+    let longest = ledgers.iter().max_by_key(|ledger| ledger.blocks.len())?;
+    let log: Vec<Vec<u8>> = statements(longest)
+        .iter()
+        .map(|(_, statement)| statement.envelope().to_vec())
+        .collect();
+    let mut seen: BTreeMap<u64, &Published> = BTreeMap::new();
+    for one in published {
+        let first = seen.entry(one.size).or_insert(one);
+        if first.root != one.root {
+            return Some(Violation::SplitView(
+                first.validator,
+                one.validator,
+                one.size,
+            ));
+        }
+        let size = usize::try_from(one.size).unwrap_or(usize::MAX);
+        if log.get(..size).map(log_root) != Some(one.root) {
+            let why = "it is not of the final log".to_owned();
+            return Some(Violation::WrongCheckpoint(one.validator, one.size, why));
+        }
+    }
+    None
 }
 
 /// The final statements of a ledger, in order.
