@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sim::network::check::Violation;
 use sim::network::plan::Plan;
 
+use crate::cosigning;
 use crate::run::{Outcome, run};
 use crate::world::Mutation;
 
@@ -42,6 +43,7 @@ impl Campaign {
     /// Runs the plan of `seed` twice.
     pub(crate) fn run(&mut self, seed: u64) {
         let plan = Plan::draw(seed);
+        cosigning::forget();
         self.seeds += 1;
         let Some(outcome) = attempt(&plan, None) else {
             return self.fail(seed, &last_panic());

@@ -1,8 +1,10 @@
 //! The keys with which a simulated validator cosigns checkpoints.
 //!
-//! ML-DSA signatures are drawn anew each time, outside the seed: nothing else depends on their bytes.
+//! The library draws ML-DSA signatures anew each time, outside the seed. So that the same seed gives the same bytes,
+//! what was signed once is kept for the run's repetition.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use ed25519_zebra::SigningKey;
@@ -10,6 +12,11 @@ use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::MlDsa44Key;
 use node::chain::{CannotCosign, Cosigner};
 use sim::forge::Forge;
+
+/// ML-DSA signatures by key and message.
+static SIGNED: Mutex<Signed> = Mutex::new(BTreeMap::new());
+
+type Signed = BTreeMap<([u8; 32], Vec<u8>), Vec<u8>>;
 
 struct Keys {
     node: SigningKey,
@@ -29,10 +36,21 @@ impl CosignerSigner for Keys {
     }
 
     fn sign_ml_dsa_44(&self, bytes: &[u8]) -> Result<Vec<u8>, CannotCosign> {
-        let mut signature = vec![0; ML_DSA_44_SIGNING.signature_len()];
-        self.ml_dsa_44.sign(bytes, &mut signature).unwrap();
-        Ok(signature)
+        let sign = || {
+            let mut signature = vec![0; ML_DSA_44_SIGNING.signature_len()];
+            self.ml_dsa_44.sign(bytes, &mut signature).unwrap();
+            signature
+        };
+        let mut signed = SIGNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (self.validator.into(), bytes.to_vec());
+        Ok(signed.entry(place).or_insert_with(sign).clone())
     }
+}
+
+/// Forgets what was signed for the seed before.
+pub(crate) fn forget() {
+    let mut signed = SIGNED.lock().unwrap_or_else(PoisonError::into_inner);
+    signed.clear();
 }
 
 fn ml_dsa_44(validator: &[u8; 32]) -> PqdsaKeyPair {
