@@ -113,7 +113,7 @@ fn every_kind_of_treason_fault_and_traffic_is_drawn() {
             kind => kind,
         }));
     }
-    assert_eq!((treasons.len(), faults.len(), traffic.len()), (8, 11, 5));
+    assert_eq!((treasons.len(), faults.len(), traffic.len()), (9, 11, 5));
 }
 
 #[test]

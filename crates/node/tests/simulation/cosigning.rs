@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use ed25519_zebra::SigningKey;
-use ledger::checkpoint::CosignerSigner;
+use ledger::checkpoint::{Checkpoint, Cosignature, CosignerKeys, CosignerSigner};
+use ledger::codec;
 use ledger::genesis::MlDsa44Key;
-use node::chain::{CannotCosign, Cosigner};
+use ledger::ids::Digest;
+use node::chain::{CannotCosign, Chain, Cosigner};
+use node::engine::{Gossip, GossipError};
 use sim::forge::Forge;
 
 /// ML-DSA signatures by key and message.
@@ -60,6 +63,32 @@ fn ml_dsa_44(validator: &[u8; 32]) -> PqdsaKeyPair {
 /// The public key with which the validator of this seed cosigns.
 pub(crate) fn public(validator: &[u8; 32]) -> MlDsa44Key {
     MlDsa44Key::from_bytes(ml_dsa_44(validator).public_key().as_ref().to_vec())
+}
+
+/// Signs and sends a checkpoint of another log whenever the log has grown.
+pub(crate) async fn forge((chain, cosigner, gossip): (Chain, Cosigner, Gossip)) {
+    let mut members = chain.genesis().members.iter();
+    let own = members.find(|one| one.name == cosigner.member).unwrap();
+    let (network, validator) = (chain.network(), own.validator.unwrap());
+    let keys = CosignerKeys::of(network, &own.name, validator, own.cosigner.as_ref()).unwrap();
+    let mut tips = chain.subscribe();
+    let mut size = 0;
+    while tips.changed().await.is_ok() {
+        let tip = *tips.borrow_and_update();
+        if tip.log_size == size {
+            continue;
+        }
+        size = tip.log_size;
+        let checkpoint = Checkpoint::of(network, size, Digest::of(b"another log"));
+        let signer = (&cosigner.member, cosigner.certificate);
+        let seconds = tip.time.0 / 1_000;
+        let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.signer);
+        // As the chain's frames are.
+        let frame = codec::encode(&(1_u8, (signed.unwrap(),)));
+        if gossip.broadcast(frame.into()) == Err(GossipError::Stopped) {
+            return;
+        }
+    }
 }
 
 /// What `member` cosigns with.

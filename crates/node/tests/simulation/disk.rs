@@ -22,6 +22,8 @@ pub(crate) enum Flaw {
     TearsBatches,
     /// Writes some log hashes wrongly.
     SpoilsHashes,
+    /// Writes checkpoints that nobody has signed yet with another root.
+    SpoilsCheckpoints,
 }
 
 /// What stays when the power goes, and who may write to it.
@@ -304,6 +306,9 @@ impl Batch for MemoryBatch<'_> {
         if keyspace == Keyspace::Hashes && flaw == Some(Flaw::SpoilsHashes) && key[7] % 4 == 3 {
             row[0] ^= 1;
         }
+        if keyspace == Keyspace::Checkpoints && flaw == Some(Flaw::SpoilsCheckpoints) {
+            spoil_root(&mut row);
+        }
         self.changes
             .push(((keyspace, key.to_vec()), Some(row.into())));
     }
@@ -314,6 +319,14 @@ impl Batch for MemoryBatch<'_> {
 
     fn commit(self: Box<Self>, durable: bool) -> Result<(), RowsError> {
         self.session.state()?.commit(self.changes, durable)
+    }
+}
+
+/// Changes the root of a checkpoint's row that ends with it and an empty list of signatures.
+fn spoil_root(row: &mut [u8]) {
+    const EMPTY: u8 = 0x80;
+    if let [.., last_of_root, EMPTY] = row {
+        *last_of_root ^= 1;
     }
 }
 

@@ -22,6 +22,7 @@ mod traitors;
 mod validator;
 mod votes;
 mod watched;
+mod weather;
 mod world;
 
 use std::time::Duration;
@@ -30,7 +31,7 @@ use campaign::Campaign;
 use sim::network::plan::Plan;
 
 /// Seeds of `./test`.
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 6;
 /// How long `./test --long` draws new seeds, unless `CARELEDGER_LONG_MINUTES` says otherwise.
 const LONG_MINUTES: u64 = 20;
 

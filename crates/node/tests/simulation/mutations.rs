@@ -1,7 +1,7 @@
 //! The test of the tests: each deliberately broken rule is found within a stated number of seeds.
 
 use sim::network::check::Violation;
-use sim::network::plan::{Plan, Treason};
+use sim::network::plan::{Fault, FaultKind, Plan, Treason};
 
 use crate::campaign::attempt;
 use crate::disk::Flaw;
@@ -35,6 +35,12 @@ fn any(_: &Plan) -> bool {
     true
 }
 
+/// Nothing is torn where no write is cut off.
+fn loses_power(plan: &Plan) -> bool {
+    let cut = |fault: &&Fault| matches!(fault.kind, FaultKind::CrashAtWrite { .. });
+    plan.faults.iter().filter(cut).count() > 2
+}
+
 /// Nobody is misled where nobody lies.
 fn has_liar(plan: &Plan) -> bool {
     let mut treasons = plan.traitors.values();
@@ -60,7 +66,8 @@ fn a_store_that_acknowledges_before_it_is_durable_is_found() {
 
 #[test]
 fn a_store_that_tears_batches_is_found() {
-    found(Mutation::Store(Flaw::TearsBatches), 20, any, |violation| {
+    let flaw = Flaw::TearsBatches;
+    found(Mutation::Store(flaw), 10, loses_power, |violation| {
         matches!(violation, Violation::Stopped(..) | Violation::Lost(..))
     });
 }
@@ -71,6 +78,17 @@ fn a_log_that_is_not_append_only_is_found() {
         matches!(
             violation,
             Violation::LogNotAppended(..) | Violation::Stopped(..)
+        )
+    });
+}
+
+#[test]
+fn a_store_that_changes_checkpoints_is_found() {
+    let mutation = Mutation::Store(Flaw::SpoilsCheckpoints);
+    found(mutation, 5, any, |violation| {
+        matches!(
+            violation,
+            Violation::Convicted(..) | Violation::SplitView(..) | Violation::WrongCheckpoint(..)
         )
     });
 }
@@ -101,7 +119,8 @@ fn validators_that_forget_their_votes_are_found() {
 
 #[test]
 fn validators_that_propose_nothing_are_found() {
-    found(Mutation::Play(Role::Idle), 1, any, |violation| {
+    let nobody_else = |plan: &Plan| plan.traitors.is_empty();
+    found(Mutation::Play(Role::Idle), 1, nobody_else, |violation| {
         matches!(violation, Violation::Stuck(..) | Violation::NotFinal(..))
     });
 }

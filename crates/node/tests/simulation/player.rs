@@ -22,6 +22,8 @@ pub(crate) enum Role {
     Liar,
     /// Proposes blocks without statements.
     Censor,
+    /// By the rules, but signs other checkpoints beside the real ones.
+    Forger,
     /// Believes every proposal.
     Believer,
     /// Believes every block's time.
@@ -106,7 +108,7 @@ impl Application for Player {
                     .await?;
                 lie(&block, &parent, self.turns.fetch_add(1, Ordering::Relaxed))
             }
-            Role::Fair | Role::Believer | Role::Timeless => {
+            Role::Fair | Role::Forger | Role::Believer | Role::Timeless => {
                 self.chain.propose(parent, ancestors, deadline).await
             }
         }

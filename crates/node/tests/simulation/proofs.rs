@@ -67,6 +67,8 @@ pub(crate) fn continuity(world: &mut World, validator: usize, chain: &Chain) -> 
         world.count("checks of consistency");
     }
     let convicted = chain.contradictions().unwrap();
+    let count = u64::try_from(convicted.len()).unwrap();
+    world.add("proofs against a forger of checkpoints", count);
     convicted.into_iter().find_map(|signed| {
         let member = signed.receipt.member;
         let members = &world.genesis.members;

@@ -77,7 +77,10 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
         trace.extend(left.auditor().state().bytes());
         checkpoint = Some(left);
         if cut.is_some() {
-            world.count("power cuts");
+            world.count(match plan.retained_percent {
+                0 => "power cuts",
+                _ => "power cuts that tear the journals' last writes",
+            });
             for seat in &world.seats {
                 seat.disk.crash(0);
             }
@@ -89,6 +92,10 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
         }
     }
     world.violations.extend(world.ballot.violations());
+    for weather in world.seats.clone().into_iter().map(|seat| seat.weather) {
+        world.add("lost messages", weather.lost());
+        world.add("overtaken messages", weather.overtaken());
+    }
     Outcome {
         violations: world.violations,
         injected: world.injected,
@@ -324,7 +331,7 @@ impl<'a> Phase<'a> {
         let seat = self.world.seat(validator);
         let (context, oracle) = (&self.context, &self.oracle);
         match self.world.plan.traitors.get(&validator).copied() {
-            None | Some(Treason::Liar | Treason::Censor) => {
+            None | Some(Treason::Liar | Treason::Censor | Treason::Forger) => {
                 match validator::start(context, oracle, &seat) {
                     Ok(running) => {
                         self.running.insert(validator, running);
@@ -374,11 +381,11 @@ impl<'a> Phase<'a> {
                     removed.await.unwrap();
                 }
                 if let Some((latency, jitter)) = wanted {
-                    let lost = plan.link.loss_percent;
                     let link = Link {
                         latency: Duration::from_millis(latency),
                         jitter: Duration::from_millis(jitter),
-                        success_rate: Probability::new(100 - lost, 100).unwrap(),
+                        // What is lost is lost on arrival, where it is counted.
+                        success_rate: Probability::new(1, 1).unwrap(),
                     };
                     self.oracle.add_link(sender, receiver, link).await.unwrap();
                     self.links.insert((from, to), (latency, jitter));

@@ -17,10 +17,12 @@ use node::chain::{Chain, Cosigner, Ports};
 use node::engine::EngineConfig;
 use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 
+use crate::cosigning;
 use crate::disk::MemoryDisk;
 use crate::player::{Player, Role, Sights};
 use crate::votes::Ballot;
 use crate::watched::{Ending, Watched};
+use crate::weather::{Exposed, Weather};
 
 pub(crate) const RATE: Quota = Quota::per_second(NZU32!(4096));
 const CHANNELS: u64 = 6;
@@ -37,6 +39,7 @@ pub(crate) struct Seat {
     /// Names of the engine's files begin with it.
     pub(crate) partition: String,
     pub(crate) skew_ms: i64,
+    pub(crate) weather: Weather,
     pub(crate) role: Role,
     /// Where its votes are watched, if it follows the rules.
     pub(crate) ballot: Option<Ballot>,
@@ -104,8 +107,13 @@ async fn channels(
     context: &Watched,
     control: &Control<PublicKey, Context>,
     split: &Split,
-) -> Vec<Channels<impl commonware_p2p::Sender<PublicKey = PublicKey> + use<>, Receiver<PublicKey>>>
-{
+    weather: &Weather,
+) -> Vec<
+    Channels<
+        impl commonware_p2p::Sender<PublicKey = PublicKey> + use<>,
+        Exposed<Receiver<PublicKey>>,
+    >,
+> {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for channel in 0..CHANNELS {
         let (sender, receiver) = control.register(channel, RATE).await.unwrap();
@@ -119,12 +127,20 @@ async fn channels(
         second.push((senders.1, receivers.1));
     }
     let both = [first, second].into_iter();
-    both.filter(|wires| !wires.is_empty()).map(gather).collect()
+    let open = both.filter(|wires| !wires.is_empty());
+    open.map(|wires| gather(wires, context, weather)).collect()
 }
 
-fn gather<S>(wires: Vec<Wire<S>>) -> Channels<S, Receiver<PublicKey>> {
+fn gather<S>(
+    wires: Vec<Wire<S>>,
+    context: &Watched,
+    weather: &Weather,
+) -> Channels<S, Exposed<Receiver<PublicKey>>> {
     let mut wires = wires.into_iter();
-    let mut next = || wires.next().unwrap();
+    let mut next = || {
+        let (sender, receiver) = wires.next().unwrap();
+        (sender, Exposed::new(receiver, context, weather))
+    };
     Channels {
         votes: next(),
         certificates: next(),
@@ -178,7 +194,8 @@ pub(crate) fn start(
         .with_attribute("number", seat.number);
     let watched = Watched::new(context, ending.clone());
     let task = watched.spawn(move |context| async move {
-        let wires = channels(&context, &control, &split).await.remove(0);
+        let wires = channels(&context, &control, &split, &seat.weather);
+        let wires = wires.await.remove(0);
         told.tell(Box::pin(run(context, &oracle, seat, playing, wires)).await);
     });
     Ok(Running {
@@ -208,7 +225,7 @@ pub(crate) fn start_twins(
     let context = context.child("twins").with_attribute("number", a.number);
     let clocks = context.child("clocks");
     Watched::new(context, Ending::default()).spawn(move |context| async move {
-        let wires = channels(&context, &control, &split).await;
+        let wires = channels(&context, &control, &split, &a.weather).await;
         let mut twins = Vec::new();
         for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
             let sights = Sights::default();
@@ -230,7 +247,10 @@ async fn run(
     oracle: &Oracle<PublicKey, Context>,
     seat: Seat,
     (chain, sights, status): (Chain, Sights, Status),
-    channels: Channels<impl commonware_p2p::Sender<PublicKey = PublicKey>, Receiver<PublicKey>>,
+    channels: Channels<
+        impl commonware_p2p::Sender<PublicKey = PublicKey>,
+        Exposed<Receiver<PublicKey>>,
+    >,
 ) -> String {
     let identity = Identity::of(&seat.config).unwrap();
     let (gossip, outbox) = frames(&seat.config);
@@ -241,6 +261,12 @@ async fn run(
     };
     let player = Player::new(chain.application(), seat.role, sights);
     let (cosigning, cosigner, signatures) = (chain.clone(), seat.cosigner, gossip.clone());
+    if seat.role == Role::Forger {
+        let forging = (chain.clone(), cosigner.clone(), gossip.clone());
+        let _forging = context
+            .child("forged")
+            .spawn(move |_| async move { cosigning::forge(forging).await });
+    }
     let _cosigning = context
         .child("checkpoints")
         .spawn(move |_| async move { cosigning.cosign(cosigner, signatures).await });

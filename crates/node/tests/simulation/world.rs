@@ -8,6 +8,7 @@ use commonware_cryptography::ed25519::PublicKey;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
+use ledger::limits::CLOCK_AHEAD_MS_MAX;
 use ledger::statement::SubmittedStatement;
 use node::chain::Cosigner;
 use node::engine::{EngineConfig, Validator};
@@ -20,6 +21,7 @@ use crate::disk::{Flaw, MemoryDisk};
 use crate::player::Role;
 use crate::validator::Seat;
 use crate::votes::Ballot;
+use crate::weather::Weather;
 
 /// The network's block interval.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -122,6 +124,13 @@ impl World {
             violations: Vec::new(),
             plan,
         };
+        for skew_ms in world.plan.skews_ms.clone() {
+            match skew_ms.unsigned_abs() {
+                0 => {}
+                1..=CLOCK_AHEAD_MS_MAX => world.count("clocks off by at most two seconds"),
+                _ => world.count("clocks off by more than two seconds"),
+            }
+        }
         for treason in world.plan.traitors.clone().into_values() {
             world.count(name_of(treason));
         }
@@ -207,6 +216,7 @@ fn name_of(treason: Treason) -> &'static str {
         Treason::Outdated => "outdated voters",
         Treason::Liar => "proposers of invalid blocks",
         Treason::Censor => "censors",
+        Treason::Forger => "forgers of checkpoints",
         Treason::Flooder => "flooders",
         Treason::Silent => "silent validators",
     }
@@ -237,6 +247,7 @@ fn seat(
     let (role, flaw) = match (treason, mutation) {
         (Some(Treason::Liar), _) => (Role::Liar, Some(Flaw::ForgetsTags)),
         (Some(Treason::Censor), _) => (Role::Censor, None),
+        (Some(Treason::Forger), _) => (Role::Forger, None),
         (None, Some(Mutation::Store(flaw))) => (Role::Fair, Some(flaw)),
         (None, Some(Mutation::Play(role))) => (role, None),
         _ => (Role::Fair, None),
@@ -250,6 +261,7 @@ fn seat(
         disk: MemoryDisk::with(flaw),
         partition: format!("validator-{number}"),
         skew_ms: plan.skews_ms[number],
+        weather: Weather::of(plan.link),
         role,
         ballot: plan.honest().contains(&number).then(|| ballot.clone()),
     }

@@ -50,6 +50,8 @@ pub struct Link {
     pub jitter_ms: u64,
     /// Messages that are lost, in percent.
     pub loss_percent: u64,
+    /// Messages that others may overtake, in percent.
+    pub overtaken_percent: u64,
 }
 
 /// How a validator breaks the rules.
@@ -67,6 +69,8 @@ pub enum Treason {
     Liar,
     /// Proposes valid blocks without any statement.
     Censor,
+    /// Signs other checkpoints of the log, beside the real ones.
+    Forger,
     /// Sends bytes that mean nothing, and many of them.
     Flooder,
     /// Says nothing at all.
@@ -155,6 +159,7 @@ impl Plan {
             latency_ms: draw.between(2, 40),
             jitter_ms: draw.between(0, 15),
             loss_percent: draw.one_of(&[0, 1, 3, 8], 0),
+            overtaken_percent: draw.one_of(&[0, 0, 2, 10], 0),
         };
         let (traitors, damaged) = traitors(&mut draw, validators);
         let honest: Vec<usize> = (0..validators)
@@ -213,13 +218,14 @@ impl Plan {
 }
 
 fn traitors(draw: &mut Draw, validators: usize) -> (BTreeMap<usize, Treason>, BTreeSet<usize>) {
-    const KINDS: [Treason; 8] = [
+    const KINDS: [Treason; 9] = [
         Treason::Twins,
         Treason::Conflicter,
         Treason::Nuller,
         Treason::Outdated,
         Treason::Liar,
         Treason::Censor,
+        Treason::Forger,
         Treason::Flooder,
         Treason::Silent,
     ];
