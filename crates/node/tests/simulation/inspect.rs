@@ -8,7 +8,6 @@ use node::chain::{Chain, Position, SubmitError};
 use sim::network::check::{self, Ledger, Violation};
 use sim::network::plan::TrafficKind;
 
-use crate::campaign::last_panic;
 use crate::proofs;
 use crate::run::{Phase, honest};
 use crate::validator::Running;
@@ -16,7 +15,9 @@ use crate::world::{Errand, World};
 
 /// Between two submissions of the same statement at the same validator.
 const SUBMIT_EVERY_MS: u64 = 400;
-/// After the last error of a journal, its validator has stopped within this time.
+/// What the runtime says where it refuses a journal's write; the engine may find that much later.
+const INJECTED: &str = "injected storage fault";
+/// After the last error of a journal that ends it without a word, its validator has stopped within this time.
 const JOURNAL_NOTICED_MS: u64 = 500;
 
 /// One look at all validators that run.
@@ -50,7 +51,8 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: &str, now: u64) {
     let refused = phase.world.seats[validator].disk.refused();
     let explained = refused > phase.world.refused[validator];
     phase.world.refused[validator] = refused;
-    if now <= phase.world.errors_until_ms + JOURNAL_NOTICED_MS {
+    let of_journals = why.contains(INJECTED);
+    if of_journals || now <= phase.world.errors_until_ms + JOURNAL_NOTICED_MS {
         phase.world.count("journal errors that stopped a validator");
         phase.kill(validator, now + 300);
     } else if explained {
@@ -60,8 +62,7 @@ fn stopped(phase: &mut Phase<'_>, validator: usize, why: &str, now: u64) {
         // As a supervisor would: again and again, until there is space.
         phase.kill(validator, now + 300);
     } else if phase.world.is_honest(validator) {
-        let why = format!("{why}; the last panic: {}", last_panic());
-        let violation = Violation::Stopped(validator, why);
+        let violation = Violation::Stopped(validator, why.to_owned());
         phase.world.violations.push(violation);
     } else {
         phase.world.count("damage that stopped a validator");

@@ -2,6 +2,7 @@
 //!
 //! The deterministic runtime knows only whether a panic ends all validators or none.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -84,7 +85,7 @@ impl Spawner for Watched {
                 match AssertUnwindSafe(task).catch_unwind().await {
                     Ok(value) => value,
                     Err(panic) => {
-                        ending.tell("it panicked".to_owned());
+                        ending.tell(format!("it panicked: {}", message(&*panic)));
                         resume_unwind(panic)
                     }
                 }
@@ -99,6 +100,12 @@ impl Spawner for Watched {
     fn stopped(&self) -> signal::Signal {
         self.context.stopped()
     }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 impl Metrics for Watched {
