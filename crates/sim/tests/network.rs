@@ -8,7 +8,7 @@ use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend};
 use sim::forge::{Forge, Forged};
-use sim::network::check::{Ledger, Violation, check};
+use sim::network::check::{Ledger, Published, Violation, check, check_published};
 use sim::network::model::log_root;
 use sim::network::plan::{FaultKind, Plan, TrafficKind};
 
@@ -190,4 +190,40 @@ fn a_certificate_of_another_block_is_found() {
         matches!(found.as_slice(), [Violation::NotReplayed(0, _)]),
         "{found:?}"
     );
+}
+
+#[test]
+fn published_checkpoints_are_the_log_at_some_size_and_the_same_at_all() {
+    let forge = forge();
+    let ledgers = [ledger(0, &forge), ledger(1, &forge)];
+    let of_height = |validator: usize, height: usize| {
+        let header = &forge.blocks()[height - 1].block.header;
+        Published {
+            validator,
+            size: header.log_size,
+            root: header.log_root,
+        }
+    };
+    let sound = [of_height(0, 1), of_height(1, 3), of_height(0, 3)];
+    assert_eq!(check_published(&ledgers, &sound), None);
+    let other = Published {
+        root: Digest::of(b"another log"),
+        ..of_height(1, 3)
+    };
+    assert_eq!(
+        check_published(&ledgers, &[of_height(0, 3), other]),
+        Some(Violation::SplitView(0, 1, 3))
+    );
+    assert!(matches!(
+        check_published(&ledgers, &[other]),
+        Some(Violation::WrongCheckpoint(1, 3, _))
+    ));
+    let ahead = Published {
+        size: 4,
+        ..of_height(0, 3)
+    };
+    assert!(matches!(
+        check_published(&ledgers, &[ahead]),
+        Some(Violation::WrongCheckpoint(0, 4, _))
+    ));
 }
