@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ledger::checkpoint::{Checkpoint, CheckpointError, Cosignature, CosignerSigner};
 use ledger::ids::MemberName;
 
@@ -51,11 +50,10 @@ pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
     let mut newest = chain.checkpoints.subscribe();
     loop {
         let at = *newest.borrow_and_update();
-        if let Some(at) = at
-            && let Some(frame) = frame(chain, cosigner, at)
-            && gossip.broadcast(frame) == Err(GossipError::Stopped)
-        {
-            return;
+        for frame in at.map_or_else(Vec::new, |at| frames(chain, cosigner, at)) {
+            if gossip.broadcast(frame.encode()) == Err(GossipError::Stopped) {
+                return;
+            }
         }
         tokio::select! {
             biased;
@@ -67,19 +65,23 @@ pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
     }
 }
 
-/// This validator's signatures of the checkpoint, unless all others' are there.
-fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
-    let (own, is_complete) = chain.checkpoints.signed_by(&cosigner.member, at.size);
-    let own = match own {
-        Some(own) if !is_complete => own,
-        Some(_) => return None,
-        None => {
-            let own = sign(chain, cosigner, at)?;
-            take(chain, &own);
-            own
-        }
+/// This validator's signatures of the checkpoint where they may be missing, and whether it misses those of others.
+fn frames(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Vec<Frame> {
+    let Some(progress) = chain.checkpoints.progress(&cosigner.member, at.size) else {
+        return Vec::new();
     };
-    Some(Frame::Cosignature(Box::new(own)).encode())
+    let mut frames = Vec::new();
+    let own = match progress.own {
+        Some(own) => {
+            if !progress.has_quorum {
+                frames.push(Frame::Wanted(at.size));
+            }
+            progress.is_missed.then_some(own)
+        }
+        None => sign(chain, cosigner, at).inspect(|own| take(chain, own)),
+    };
+    frames.extend(own.map(|own| Frame::Cosignature(Box::new(own))));
+    frames
 }
 
 fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
@@ -100,6 +102,9 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
 
 /// Checks what a validator signed, and keeps it.
 pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
+    if chain.checkpoints.knows(cosignature) {
+        return;
+    }
     let member = &cosignature.receipt.member;
     let registry = Arc::clone(&chain.applied().registry);
     let certificate = registry.certificate(member, cosignature.receipt.certificate);
