@@ -8,7 +8,7 @@ use ledger::block::{Block, Header, body_of};
 use ledger::checkpoint::{Checkpoint, CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Signatory};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules, Signatory};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
@@ -86,12 +86,14 @@ struct Seat {
 impl Forge {
     /// Founds a network of the members named, in the order of their names, each of which validates.
     pub fn found(names: &[&str]) -> Result<Self, ForgeError> {
-        Self::found_with(names, |_| None)
+        Self::found_with(names, None, |_| None)
     }
 
-    /// The same, of validators that cosign checkpoints with the key that `cosigner` makes of their seed, too.
+    /// The same, governed by `rules`, of validators that cosign checkpoints with the key that `cosigner` makes of their
+    /// seed, too.
     pub fn found_with(
         names: &[&str],
+        rules: Option<Rules>,
         cosigner: impl Fn(&[u8; 32]) -> Option<MlDsa44Key>,
     ) -> Result<Self, ForgeError> {
         let mut names = names.to_vec();
@@ -108,7 +110,7 @@ impl Forge {
             name: "forged".to_owned(),
             time: FOUNDED,
             members,
-            rules: None,
+            rules,
         };
         Ok(Self {
             genesis,

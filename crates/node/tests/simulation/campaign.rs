@@ -20,6 +20,7 @@ pub(crate) struct Campaign {
     seeds: u64,
     simulated_ms: u64,
     blocks: u64,
+    epochs: u64,
     statements: u64,
     injected: BTreeMap<&'static str, u64>,
     failed: Vec<u64>,
@@ -32,6 +33,7 @@ impl Default for Campaign {
             seeds: 0,
             simulated_ms: 0,
             blocks: 0,
+            epochs: 0,
             statements: 0,
             injected: BTreeMap::new(),
             failed: Vec::new(),
@@ -51,6 +53,7 @@ impl Campaign {
         let again = attempt(&plan, None).map(|again| again.trace);
         self.simulated_ms += outcome.simulated_ms;
         self.blocks += outcome.height;
+        self.epochs += outcome.epochs;
         self.statements += u64::try_from(outcome.statements).unwrap();
         for (fault, count) in &outcome.injected {
             *self.injected.entry(fault).or_default() += count;
@@ -79,10 +82,11 @@ impl Campaign {
     /// Says what was done, and fails if anything was found.
     pub(crate) fn report(&self) {
         println!(
-            "{} seeds, each run twice in {:.0} s: {:.2} simulated hours, {} blocks, {} statements",
+            "{} seeds, each run twice in {:.0} s: {:.2} simulated hours, {} epochs, {} blocks, {} statements",
             self.seeds,
             self.elapsed().as_secs_f64(),
             Duration::from_millis(self.simulated_ms).as_secs_f64() / 3_600.0,
+            self.epochs,
             self.blocks,
             self.statements,
         );

@@ -14,6 +14,7 @@ use ledger::genesis::MlDsa44Key;
 use ledger::ids::Digest;
 use node::chain::{CannotCosign, Chain, Cosigner};
 use node::engine::{Gossip, GossipError};
+use node::outbox::Speaker;
 use sim::forge::Forge;
 
 /// ML-DSA signatures by key and message.
@@ -22,17 +23,12 @@ static SIGNED: Mutex<Signed> = Mutex::new(BTreeMap::new());
 type Signed = BTreeMap<([u8; 32], Vec<u8>), Vec<u8>>;
 
 struct Keys {
-    node: SigningKey,
     validator: SigningKey,
     ml_dsa_44: PqdsaKeyPair,
 }
 
 impl CosignerSigner for Keys {
     type Error = CannotCosign;
-
-    fn sign_receipt(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
-        Ok(self.node.sign(bytes).to_bytes())
-    }
 
     fn sign_ed25519(&self, bytes: &[u8]) -> Result<[u8; 64], CannotCosign> {
         Ok(self.validator.sign(bytes).to_bytes())
@@ -67,10 +63,11 @@ pub(crate) fn public(validator: &[u8; 32]) -> MlDsa44Key {
 
 /// Signs and sends a checkpoint of another log whenever the log has grown.
 pub(crate) async fn forge((chain, cosigner, gossip): (Chain, Cosigner, Gossip)) {
-    let mut members = chain.genesis().members.iter();
-    let own = members.find(|one| one.name == cosigner.member).unwrap();
-    let (network, validator) = (chain.network(), own.validator.unwrap());
-    let keys = CosignerKeys::of(network, &own.name, validator, own.cosigner.as_ref()).unwrap();
+    let network = chain.network();
+    let mut signatories = chain.genesis().signatories().into_iter();
+    let own = signatories.find(|one| one.member == cosigner.member);
+    let keys = CosignerKeys::of(network, &own.unwrap()).unwrap();
+    let node = cosigner.node.speaker();
     let mut tips = chain.subscribe();
     let mut size = 0;
     while tips.changed().await.is_ok() {
@@ -80,9 +77,10 @@ pub(crate) async fn forge((chain, cosigner, gossip): (Chain, Cosigner, Gossip)) 
         }
         size = tip.log_size;
         let checkpoint = Checkpoint::of(network, size, Digest::of(b"another log"));
-        let signer = (&cosigner.member, cosigner.certificate);
+        let sign_receipt = |bytes: &[u8]| Ok((node.sign)(bytes).unwrap());
+        let signer = (&cosigner.member, node.certificate, sign_receipt);
         let seconds = tip.time.0 / 1_000;
-        let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.signer);
+        let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.validator);
         // As the chain's frames are.
         let frame = codec::encode(&(1_u8, (signed.unwrap(),)));
         if gossip.broadcast(frame.into()) == Err(GossipError::Stopped) {
@@ -91,15 +89,18 @@ pub(crate) async fn forge((chain, cosigner, gossip): (Chain, Cosigner, Gossip)) 
     }
 }
 
-/// What `member` cosigns with.
-pub(crate) fn cosigner(forge: &Forge, member: &str) -> Cosigner {
-    let validator = forge.validator_seed(member).unwrap();
+/// What `member` cosigns with, as the validator of this seed.
+pub(crate) fn cosigner(forge: &Forge, member: &str, validator: [u8; 32]) -> Cosigner {
     let (node, certificate) = forge.node_seed(member).unwrap();
+    let node = SigningKey::from_bytes(&node);
+    let speaker = Speaker {
+        certificate,
+        sign: Arc::new(move |bytes| Ok(node.sign(bytes).to_bytes())),
+    };
     Cosigner {
         member: member.parse().unwrap(),
-        certificate,
-        signer: Arc::new(Keys {
-            node: SigningKey::from_bytes(&node),
+        node: speaker.into(),
+        validator: Arc::new(Keys {
             validator: SigningKey::from_bytes(&validator),
             ml_dsa_44: ml_dsa_44(&validator),
         }),

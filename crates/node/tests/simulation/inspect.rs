@@ -91,6 +91,7 @@ pub(crate) fn note_tip(world: &mut World, validator: usize, chain: &Chain, now: 
         return;
     }
     world.shown[validator] = tip.height.0;
+    world.committees.note(&chain.registry(), tip.height);
     let clocks = honest(&world.plan);
     let ahead = clocks.iter().map(|at| world.plan.skews_ms[*at]).max();
     let real = world.genesis.time.0 + 3_600_000 + now;

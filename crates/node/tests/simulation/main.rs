@@ -11,6 +11,7 @@
 )]
 
 mod campaign;
+mod committees;
 mod cosigning;
 mod disk;
 mod inspect;

@@ -1,6 +1,6 @@
 //! The application of a validator in simulation: the real chain, and around it whoever breaks its rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,10 +8,10 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use ledger::block::{Header, body_of};
-use ledger::ids::{BlockTime, Digest, Epoch};
+use ledger::ids::{BlockTime, Digest};
 use ledger::state::StateRoot;
-use node::chain::ChainApplication;
-use node::engine::{Ancestors, Application, Block, Deadline, FinalityCertificate};
+use node::chain::{Chain, ChainApplication};
+use node::engine::{Ancestors, Application, Block, Committee, Deadline, FinalityCertificate};
 
 /// How a validator plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(crate) enum Role {
 
 #[derive(Clone)]
 pub(crate) struct Player {
+    handle: Chain,
     chain: ChainApplication,
     role: Role,
     sights: Sights,
@@ -60,13 +61,31 @@ impl Sights {
 }
 
 impl Player {
-    pub(crate) fn new(chain: ChainApplication, role: Role, sights: Sights) -> Self {
+    pub(crate) fn new(handle: Chain, role: Role, sights: Sights) -> Self {
+        // Nobody is dialled here.
+        let chain = handle.application(BTreeMap::new());
         Self {
+            handle,
             chain,
             role,
             sights,
             turns: Arc::default(),
         }
+    }
+
+    /// The child of `parent` that says nothing.
+    fn nothing(&self, parent: &Block) -> Option<Block> {
+        let mut header = Header::decode(parent.header()).ok()?;
+        header.height = header.height.next();
+        header.parent = Digest(parent.digest());
+        header.time = BlockTime(header.time.0 + 1);
+        let registry = self.handle.registry();
+        let epoch = registry.rules().epoch_of(header.height);
+        if epoch != header.epoch {
+            header.epoch = epoch;
+            header.validators = registry.validators_digest(header.height);
+        }
+        Some(block_of(&mut header, &[]))
     }
 }
 
@@ -85,6 +104,10 @@ impl Application for Player {
         self.chain.applied()
     }
 
+    fn committee(&self, epoch: u64) -> Option<Committee> {
+        self.chain.committee(epoch)
+    }
+
     async fn propose(
         &mut self,
         parent: Arc<Block>,
@@ -95,11 +118,7 @@ impl Application for Player {
             Role::Idle => None,
             Role::Censor => {
                 deadline.await;
-                let mut header = Header::decode(parent.header()).ok()?;
-                header.height = header.height.next();
-                header.parent = Digest(parent.digest());
-                header.time = BlockTime(header.time.0 + 1);
-                Some(block_of(&mut header, &[]))
+                self.nothing(&parent)
             }
             Role::Liar => {
                 let mut chain = self.chain.clone();
@@ -177,7 +196,7 @@ fn lie(block: &Block, parent: &Block, turn: u64) -> Option<Block> {
         4 => statements.extend(statements.first().cloned()),
         5 => statements.push(b"not a statement".to_vec()),
         6 => header.log_size += 1,
-        7 => header.epoch = Epoch(1),
+        7 => header.epoch = header.epoch.next(),
         // Its store may have said that a tag is unused: then this one is false without a touch.
         _ => {}
     }

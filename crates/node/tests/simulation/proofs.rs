@@ -1,15 +1,16 @@
 //! What validators show to strangers: receipts, and checkpoints that they published.
 
-use contracts::membership::Registry;
+use contracts::membership::{Registry, Span};
+use contracts::trust::trust;
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::checkpoint::policy::Policy;
-use ledger::ids::{Digest, MemberName, Tag};
-use ledger::receipt::Trust;
+use ledger::ids::Tag;
+use ledger::receipt::Receipt;
 use node::chain::{Chain, PublicLog as _};
 use sim::network::check::{Published, Violation};
 
 use crate::inspect::position;
-use crate::world::World;
+use crate::world::{Errand, World};
 
 /// Of the final items, every so many get a receipt at each validator.
 const RECEIPT_EVERY: usize = 3;
@@ -29,9 +30,9 @@ pub(crate) fn published(world: &mut World, validator: usize, chain: &Chain) {
         Err(error) => return world.violations.push(wrong(0, error.to_string())),
     };
     let size = signed.checkpoint.size;
-    let policy = Policy::of_genesis(&world.genesis).unwrap();
-    if let Err(error) = policy.accept(&signed) {
-        world.violations.push(wrong(size, error.to_string()));
+    if !is_signed(chain, &signed) {
+        let why = "it has the signatures of no quorum".to_owned();
+        world.violations.push(wrong(size, why));
     }
     let before = world.last_published.insert(validator, size);
     if before.is_some_and(|before| before > size) {
@@ -47,6 +48,23 @@ pub(crate) fn published(world: &mut World, validator: usize, chain: &Chain) {
         world.published.push(one);
         world.count("checks of a published checkpoint");
     }
+}
+
+/// Whether the validators of some epoch so far have signed, as many as have to.
+fn is_signed(chain: &Chain, signed: &SignedCheckpoint) -> bool {
+    let registry = chain.registry();
+    past(&registry, chain).any(|span| {
+        let signatories = registry.signatories(span.from);
+        let policy = Policy::of_validators(chain.network(), &signatories).unwrap();
+        policy.accept(signed).is_ok()
+    })
+}
+
+/// Validators so far, the newest first.
+fn past<'a>(registry: &'a Registry, chain: &Chain) -> impl Iterator<Item = &'a Span> + use<'a> {
+    let epoch = registry.rules().epoch_of(chain.tip().height);
+    let spans = registry.schedule().iter().rev();
+    spans.filter(move |span| span.from <= epoch)
 }
 
 /// Each checkpoint that a validator published continues the one before, and convicts nobody who follows the rules.
@@ -80,17 +98,10 @@ pub(crate) fn continuity(world: &mut World, validator: usize, chain: &Chain) -> 
 
 /// Receipts of final items verify, with the signatures of a quorum under a checkpoint.
 pub(crate) fn receipts(world: &mut World, validator: usize, chain: &Chain) -> Option<Violation> {
-    let registry = Registry::from_genesis(&world.genesis).unwrap();
-    let trust = Trust {
-        network: world.genesis.network(),
-        validators: world.genesis.validators(),
-        key_of: |member: &MemberName, thumbprint: Digest| {
-            let certificate = registry.certificate(member, thumbprint).ok();
-            certificate.map(|certificate| certificate.key)
-        },
-    };
     let unused = Tag([0xee; 16]);
-    let quorum = trust.validators.quorum();
+    let registry = chain.registry();
+    let quorums = past(&registry, chain).map(|span| span.validators.quorum());
+    let quorum = quorums.min().unwrap();
     let errands = world.errands.iter();
     let finals = errands.filter(|errand| errand.acknowledged.contains_key(&validator));
     let mut verified = 0;
@@ -104,17 +115,25 @@ pub(crate) fn receipts(world: &mut World, validator: usize, chain: &Chain) -> Op
             Ok(None) => return failed("no certified header covers it".to_owned()),
             Err(error) => return failed(error.to_string()),
         };
-        match receipt.verify(&trust) {
-            Ok(recorded) if recorded.item != errand.statement.items()[0] => {
-                return failed("it is of another item".to_owned());
-            }
-            Ok(recorded) if recorded.receipts_of.len() < quorum => {
-                return failed("no checkpoint covers it".to_owned());
-            }
-            Ok(_) => verified += 1,
-            Err(error) => return failed(error.to_string()),
+        if let Err(why) = verify(world, &receipt, errand, quorum) {
+            return failed(why);
         }
+        verified += 1;
     }
     world.add("checks of a receipt", verified);
     None
+}
+
+/// Checks a receipt with nothing but the genesis.
+fn verify(world: &World, receipt: &Receipt, errand: &Errand, quorum: usize) -> Result<(), String> {
+    let trust = trust(&world.genesis, receipt.succession.as_ref());
+    let trust = trust.map_err(|error| error.to_string())?;
+    let recorded = receipt.verify(&trust).map_err(|error| error.to_string())?;
+    if recorded.item != errand.statement.items()[0] {
+        return Err("it is of another item".to_owned());
+    }
+    if recorded.receipts_of.len() < quorum {
+        return Err("no checkpoint covers it".to_owned());
+    }
+    Ok(())
 }

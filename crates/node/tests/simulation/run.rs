@@ -33,6 +33,7 @@ pub(crate) struct Outcome {
     pub(crate) injected: BTreeMap<&'static str, u64>,
     pub(crate) simulated_ms: u64,
     pub(crate) height: u64,
+    pub(crate) epochs: u64,
     pub(crate) statements: usize,
     /// Digest of everything that happened.
     pub(crate) trace: Digest,
@@ -96,11 +97,13 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
         world.add("lost messages", weather.lost());
         world.add("overtaken messages", weather.overtaken());
     }
+    let height = world.shown.iter().copied().max().unwrap_or(0);
     Outcome {
         violations: world.violations,
         injected: world.injected,
         simulated_ms,
-        height: world.shown.iter().copied().max().unwrap_or(0),
+        height,
+        epochs: 1 + height / plan.epoch_blocks,
         statements: world.errands.len(),
         trace: Digest::of(&trace),
     }
@@ -139,7 +142,7 @@ impl<'a> Phase<'a> {
             max_size: max_message_bytes::<Player>(&world.seats[0].config),
             max_peers_per_set: NZUsize!(16),
             disconnect_on_block: world.plan.blocks_traitors,
-            tracked_peer_sets: NZUsize!(1),
+            tracked_peer_sets: NZUsize!(2),
         };
         let child = context.child("network");
         let (network, oracle) = simulated::Network::new_with_peers(child, settings, keys).await;

@@ -8,11 +8,12 @@ use commonware_cryptography::Sha256;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_p2p::Recipients;
 use commonware_p2p::simulated::Oracle;
+use commonware_p2p::utils::mux::{Builder as _, Muxer};
 use commonware_runtime::deterministic::Context;
 use commonware_runtime::{Clock as _, Handle, Spawner as _, Supervisor as _};
-use commonware_utils::ordered::Set;
 use rand_core::Rng as _;
 use sim::network::plan::Treason;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::validator::{RATE, Seat};
@@ -28,14 +29,48 @@ pub(crate) fn start(
     treason: Treason,
 ) -> Handle<()> {
     let control = oracle.control(seat.key.clone());
-    let scheme = scheme(seat);
+    let seat = seat.clone();
     let context = context
         .child("traitor")
         .with_attribute("number", seat.number);
     context.spawn(move |context| async move {
         let votes = control.register(0, RATE).await.unwrap();
-        let own = context.child("own");
-        let task = match treason {
+        match treason {
+            Treason::Flooder => {
+                let mut wires = vec![votes];
+                for channel in 1..6 {
+                    wires.push(control.register(channel, RATE).await.unwrap());
+                }
+                flood(context, wires).await;
+            }
+            treason => vote(context, votes, &seat, treason).await,
+        }
+    })
+}
+
+/// Votes in each epoch that it hears of.
+async fn vote<S, R>(context: Context, (sender, receiver): (S, R), seat: &Seat, treason: Treason)
+where
+    S: commonware_p2p::Sender<PublicKey = PublicKey>,
+    R: commonware_p2p::Receiver<PublicKey = PublicKey>,
+{
+    let divided = Muxer::builder(context.child("mux"), sender, receiver);
+    let (muxer, mut mux, mut others) = divided.with_backup().build();
+    muxer.start();
+    let mut entered = BTreeSet::new();
+    while let Some((epoch, _)) = others.recv().await {
+        let Some(scheme) = scheme(seat, epoch) else {
+            continue;
+        };
+        // A traitor that stumbles over what it hears is silent until the next epoch.
+        if !entered.insert(epoch) {
+            continue;
+        }
+        let Ok(votes) = mux.register(epoch).await else {
+            return;
+        };
+        let own = context.child("epoch").with_attribute("epoch", epoch);
+        let _task = match treason {
             Treason::Conflicter => {
                 conflicter::Conflicter::<_, _, Sha256>::new(own, conflicter::Config { scheme })
                     .start(votes)
@@ -43,7 +78,7 @@ pub(crate) fn start(
             Treason::Nuller => {
                 nuller::Nuller::<_, _, Sha256>::new(own, nuller::Config { scheme }).start(votes)
             }
-            Treason::Outdated => outdated::Outdated::<_, _, Sha256>::new(
+            _ => outdated::Outdated::<_, _, Sha256>::new(
                 own,
                 outdated::Config {
                     scheme,
@@ -51,26 +86,15 @@ pub(crate) fn start(
                 },
             )
             .start(votes),
-            Treason::Flooder => {
-                let mut wires = vec![votes];
-                for channel in 1..6 {
-                    wires.push(control.register(channel, RATE).await.unwrap());
-                }
-                own.spawn(move |context| flood(context, wires))
-            }
-            _ => return,
         };
-        // A traitor that stumbles over what it hears is silent from then on.
-        let _ended = task.await;
-    })
+    }
 }
 
-fn scheme(seat: &Seat) -> Scheme {
-    let config = &seat.config;
-    let keys = config.validators.iter();
-    let keys = keys.map(|one| PublicKey::decode(Copying(&one.public_key)).unwrap());
-    let own = PrivateKey::decode(Copying(&config.seed)).unwrap();
-    Scheme::signer(&config.namespace, Set::from_iter_dedup(keys), own).unwrap()
+/// What the traitor of `seat` votes with in `epoch`, if it validates there.
+fn scheme(seat: &Seat, epoch: u64) -> Option<Scheme> {
+    let voters = seat.committees.voters(epoch)?;
+    let own = PrivateKey::decode(Copying(&seat.config.seed)).unwrap();
+    Scheme::signer(&seat.config.namespace, voters, own)
 }
 
 /// Sends noise on every channel, and now and then what it heard there, changed in one byte.

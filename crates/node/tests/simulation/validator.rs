@@ -17,6 +17,7 @@ use node::chain::{Chain, Cosigner, Ports};
 use node::engine::EngineConfig;
 use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 
+use crate::committees::Committees;
 use crate::cosigning;
 use crate::disk::MemoryDisk;
 use crate::player::{Player, Role, Sights};
@@ -38,6 +39,9 @@ pub(crate) struct Seat {
     pub(crate) disk: MemoryDisk,
     /// Names of the engine's files begin with it.
     pub(crate) partition: String,
+    /// The number of the start if votes from before it are forgotten.
+    pub(crate) forgets: Option<u64>,
+    pub(crate) committees: Committees,
     pub(crate) skew_ms: i64,
     pub(crate) weather: Weather,
     pub(crate) role: Role,
@@ -192,7 +196,7 @@ pub(crate) fn start(
     let context = context
         .child("validator")
         .with_attribute("number", seat.number);
-    let watched = Watched::new(context, ending.clone());
+    let watched = Watched::new(context, ending.clone(), seat.forgets);
     let task = watched.spawn(move |context| async move {
         let wires = channels(&context, &control, &split, &seat.weather);
         let wires = wires.await.remove(0);
@@ -224,7 +228,7 @@ pub(crate) fn start_twins(
     let oracle = oracle.clone();
     let context = context.child("twins").with_attribute("number", a.number);
     let clocks = context.child("clocks");
-    Watched::new(context, Ending::default()).spawn(move |context| async move {
+    Watched::new(context, Ending::default(), None).spawn(move |context| async move {
         let wires = channels(&context, &control, &split, &a.weather).await;
         let mut twins = Vec::new();
         for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
@@ -257,9 +261,9 @@ async fn run(
     let links = Links {
         channels,
         blocker: oracle.control(seat.key.clone()),
-        peers: oracle.manager(),
+        peers: oracle.socket_manager(),
     };
-    let player = Player::new(chain.application(), seat.role, sights);
+    let player = Player::new(chain.clone(), seat.role, sights);
     let (cosigning, cosigner, signatures) = (chain.clone(), seat.cosigner, gossip.clone());
     if seat.role == Role::Forger {
         let forging = (chain.clone(), cosigner.clone(), gossip.clone());
@@ -285,6 +289,6 @@ async fn run(
     );
     match started.await {
         Ok(actors) => format!("{:?}", actors.ended().await),
-        Err(error) => format!("the engine does not start: {error}"),
+        Err(error) => format!("the engine does not start: {error:?}"),
     }
 }

@@ -37,15 +37,29 @@ impl Ending {
 pub(crate) struct Watched {
     context: Context,
     ending: Ending,
+    /// The number of the start if votes from before it are forgotten.
+    forgets: Option<u64>,
 }
 
 impl Watched {
-    pub(crate) fn new(context: Context, ending: Ending) -> Self {
-        Self { context, ending }
+    pub(crate) fn new(context: Context, ending: Ending, forgets: Option<u64>) -> Self {
+        Self {
+            context,
+            ending,
+            forgets,
+        }
     }
 
     fn with(&self, context: Context) -> Self {
-        Self::new(context, self.ending.clone())
+        Self::new(context, self.ending.clone(), self.forgets)
+    }
+
+    /// Where `partition` is on the disk.
+    fn place(&self, partition: &str) -> String {
+        match self.forgets {
+            Some(start) if partition.contains("-consensus-") => format!("{partition}-{start}"),
+            _ => partition.to_owned(),
+        }
     }
 }
 
@@ -59,17 +73,26 @@ impl Supervisor for Watched {
     }
 
     fn with_attribute(self, key: &'static str, value: impl Display) -> Self {
-        Self::new(self.context.with_attribute(key, value), self.ending)
+        Self {
+            context: self.context.with_attribute(key, value),
+            ..self
+        }
     }
 }
 
 impl Spawner for Watched {
     fn shared(self, blocking: bool) -> Self {
-        Self::new(self.context.shared(blocking), self.ending)
+        Self {
+            context: self.context.shared(blocking),
+            ..self
+        }
     }
 
     fn dedicated(self) -> Self {
-        Self::new(self.context.dedicated(), self.ending)
+        Self {
+            context: self.context.dedicated(),
+            ..self
+        }
     }
 
     fn spawn<F, Fut, T>(self, f: F) -> Handle<T>
@@ -78,9 +101,9 @@ impl Spawner for Watched {
         Fut: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let ending = self.ending;
+        let (ending, forgets) = (self.ending, self.forgets);
         self.context.spawn(move |context| {
-            let task = f(Self::new(context, ending.clone()));
+            let task = f(Self::new(context, ending.clone(), forgets));
             async move {
                 match AssertUnwindSafe(task).catch_unwind().await {
                     Ok(value) => value,
@@ -162,16 +185,17 @@ impl Storage for Watched {
         name: &[u8],
         versions: RangeInclusive<BlobVersion>,
     ) -> Result<(Self::Blob, u64, BlobVersion), Error> {
-        let opened = self.context.open_versioned(partition, name, versions);
+        let partition = self.place(partition);
+        let opened = self.context.open_versioned(&partition, name, versions);
         opened.await
     }
 
     async fn remove(&self, partition: &str, name: Option<&[u8]>) -> Result<(), Error> {
-        self.context.remove(partition, name).await
+        self.context.remove(&self.place(partition), name).await
     }
 
     async fn scan(&self, partition: &str) -> Result<Vec<Vec<u8>>, Error> {
-        self.context.scan(partition).await
+        self.context.scan(&self.place(partition)).await
     }
 }
 

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PublicKey;
-use ledger::genesis::Genesis;
+use contracts::membership::Registry;
+use ledger::genesis::{Genesis, Rules};
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::limits::CLOCK_AHEAD_MS_MAX;
 use ledger::statement::SubmittedStatement;
 use node::chain::Cosigner;
-use node::engine::{EngineConfig, Validator};
+use node::engine::EngineConfig;
 use sim::forge::Forge;
 use sim::network::check::{Published, Violation};
 use sim::network::plan::{Plan, Traffic, TrafficKind, Treason};
 
+use crate::committees::Committees;
 use crate::cosigning::{self, cosigner};
 use crate::disk::{Flaw, MemoryDisk};
 use crate::player::Role;
@@ -59,6 +61,7 @@ pub(crate) struct World {
     pub(crate) seats: Vec<Seat>,
     pub(crate) errands: Vec<Errand>,
     pub(crate) ballot: Ballot,
+    pub(crate) committees: Committees,
     /// The highest height that each validator showed.
     pub(crate) shown: Vec<u64>,
     /// Writes that each disk refused, as far as they are explained.
@@ -89,8 +92,14 @@ impl World {
             .map(|at| format!("member-{at}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut forge = Forge::found_with(&names, |seed| Some(cosigning::public(seed))).unwrap();
+        let rules = Rules {
+            epoch_blocks: plan.epoch_blocks,
+            ..Rules::default()
+        };
+        let cosigned_by = |seed: &[u8; 32]| Some(cosigning::public(seed));
+        let mut forge = Forge::found_with(&names, Some(rules), cosigned_by).unwrap();
         let genesis = forge.genesis().clone();
+        let committees = Committees::of(&Registry::from_genesis(&genesis).unwrap());
         let errands = plan
             .traffic
             .iter()
@@ -99,8 +108,9 @@ impl World {
         let ballot = Ballot::default();
         let seats = names.iter().enumerate().map(|(number, name)| {
             let seed = forge.validator_seed(name).unwrap();
-            let keys = (seed, cosigner(&forge, name));
-            seat((&plan, mutation), number, keys, (&genesis, &ballot))
+            let keys = (seed, cosigner(&forge, name, seed));
+            let shared = (&genesis, &ballot, &committees);
+            seat((&plan, mutation), number, keys, shared)
         });
         let seats = seats.collect();
         let mut world = Self {
@@ -109,6 +119,7 @@ impl World {
             seats,
             errands,
             ballot,
+            committees,
             shown: vec![0; plan.validators],
             refused: vec![0; plan.validators],
             struck: BTreeMap::new(),
@@ -167,7 +178,7 @@ impl World {
         self.starts += 1;
         let mut seat = self.seats[validator].clone();
         if self.mutation == Some(Mutation::ForgetVotes) {
-            seat.partition = format!("{}-{}", seat.partition, self.starts);
+            seat.forgets = Some(self.starts);
         }
         seat
     }
@@ -226,22 +237,13 @@ fn seat(
     (plan, mutation): (&Plan, Option<Mutation>),
     number: usize,
     (seed, cosigner): ([u8; 32], Cosigner),
-    (genesis, ballot): (&Genesis, &Ballot),
+    (genesis, ballot, committees): (&Genesis, &Ballot, &Committees),
 ) -> Seat {
     let address = "127.0.0.1:1".parse().unwrap();
-    let validators = genesis.validators().keys.into_iter().map(|key| Validator {
-        public_key: key.0,
-        address,
-    });
     let namespace = genesis.network().0.0.to_vec();
-    let mut config = EngineConfig::new(
-        seed,
-        validators.collect(),
-        address,
-        "unused".into(),
-        namespace,
-    );
+    let mut config = EngineConfig::new(seed, address, "unused".into(), namespace);
     config.block_interval = INTERVAL;
+    config.epoch_blocks = plan.epoch_blocks;
     let own = genesis.members[number].validator.unwrap();
     let treason = plan.traitors.get(&number);
     let (role, flaw) = match (treason, mutation) {
@@ -260,6 +262,8 @@ fn seat(
         key: PublicKey::decode(Copying(&own.0)).unwrap(),
         disk: MemoryDisk::with(flaw),
         partition: format!("validator-{number}"),
+        forgets: None,
+        committees: committees.clone(),
         skew_ms: plan.skews_ms[number],
         weather: Weather::of(plan.link),
         role,

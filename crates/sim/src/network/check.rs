@@ -50,8 +50,8 @@ pub enum Violation {
     #[error("validator {0} lost what it had acknowledged: {1}")]
     Lost(usize, String),
     /// A validator that follows the rules voted against itself.
-    #[error("validator {0} voted against itself in view {1}: {2}")]
-    Contradiction(usize, u64, &'static str),
+    #[error("validator {0} voted against itself in epoch and view {1:?}: {2}")]
+    Contradiction(usize, (u64, u64), &'static str),
     /// A validator that follows the rules stopped, and no fault of the plan explains it.
     #[error("validator {0} stopped: {1}")]
     Stopped(usize, String),

@@ -21,6 +21,8 @@ pub struct Plan {
     pub seed: u64,
     /// Validators, 4 to 7, each of a member of its own.
     pub validators: usize,
+    /// Blocks of an epoch.
+    pub epoch_blocks: u64,
     /// The links between all of them.
     pub link: Link,
     /// How far each validator's clock is off.
@@ -180,6 +182,7 @@ impl Plan {
         Self {
             seed,
             validators,
+            epoch_blocks: draw.between(6, 24),
             link,
             skews_ms: (0..validators).map(|_| skew(&mut draw)).collect(),
             blocks_traitors: draw.happens(50),
