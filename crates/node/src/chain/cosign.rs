@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::checkpoint::{Checkpoint, CheckpointError, Cosignature, CosignerSigner};
+use contracts::rejection::Rejection;
+use ledger::checkpoint::{
+    Checkpoint, CheckpointError, Cosignature, CosignatureError, CosignerSigner,
+};
 use ledger::ids::MemberName;
 
 use super::Inner;
@@ -94,10 +97,14 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
     };
     let node = (&cosigner.member, node.certificate, sign_receipt);
     let seconds = (chain.clock)() / 1_000;
-    let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator);
-    signed
+    let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator)
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
-        .ok()
+        .ok()?;
+    // A validator that has taken other keys since signs this checkpoint no more.
+    verify(chain, &signed)
+        .inspect_err(|error| tracing::debug!(%error, "a checkpoint is not for this node to sign"))
+        .ok()?;
+    Some(signed)
 }
 
 /// Checks what a validator signed, and keeps it.
@@ -105,18 +112,34 @@ pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
     if chain.checkpoints.knows(cosignature) {
         return;
     }
-    let member = &cosignature.receipt.member;
-    let registry = Arc::clone(&chain.applied().registry);
-    let certificate = registry.certificate(member, cosignature.receipt.certificate);
-    let keys = chain.checkpoints.keys(member, cosignature.size);
-    let (Some(keys), Ok(certificate)) = (keys, certificate) else {
-        tracing::debug!(%member, "a checkpoint is signed by no validator of the network");
-        return;
-    };
-    match cosignature.verify(chain.network, &keys, &certificate.key) {
+    match verify(chain, cosignature) {
         Ok(()) => take(chain, cosignature),
-        Err(error) => tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong"),
+        Err(error @ Refused::Signature(_)) => {
+            tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong");
+        }
+        Err(error) => tracing::debug!(%error, "a checkpoint is not for this peer to sign"),
     }
+}
+
+/// Why signatures under a checkpoint do not count.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("`{0}` does not validate")]
+    NoValidator(MemberName),
+    #[error(transparent)]
+    Certificate(#[from] Rejection),
+    #[error(transparent)]
+    Signature(#[from] CosignatureError),
+}
+
+/// Checks signatures against the keys that their validator had when the checkpoint was due.
+fn verify(chain: &Inner, cosignature: &Cosignature) -> Result<(), Refused> {
+    let member = &cosignature.receipt.member;
+    let keys = chain.checkpoints.keys(member, cosignature.size);
+    let keys = keys.ok_or_else(|| Refused::NoValidator(member.clone()))?;
+    let registry = Arc::clone(&chain.applied().registry);
+    let certificate = registry.certificate(member, cosignature.receipt.certificate)?;
+    Ok(cosignature.verify(chain.network, &keys, &certificate.key)?)
 }
 
 /// Keeps verified signatures.
