@@ -15,7 +15,7 @@ use ledger::log::{self, Empty, LogAppend, LogError};
 use ledger::receipt::{Absence, Receipt};
 use ledger::scitt::RootSignature;
 use ledger::state::{MemoryState, StateError, StateKey};
-use ledger::statement::{StatementId, SubmittedStatement};
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// 2026-06-01T00:00:00Z, the time of block 0.
@@ -160,15 +160,41 @@ impl Forge {
         items: Vec<Item>,
         expires_at: Height,
     ) -> Result<SubmittedStatement, ForgeError> {
-        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
-        let seat = seat.ok_or(ForgeError::NoSuch)?;
-        let mut id = [0; 16];
-        id[8..].copy_from_slice(&self.statements.to_be_bytes());
-        self.statements += 1;
-        let frame = (self.genesis.network(), StatementId(id), expires_at);
+        let network = self.genesis.network();
+        let (id, seat) = self.next(member)?;
+        let frame = (network, id, expires_at);
         let signer = (&seat.name, seat.certificate);
         let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
         SubmittedStatement::sign_items(signer, frame, items, sign)
+    }
+
+    /// A command of `member` to `contract`.
+    pub fn command(
+        &mut self,
+        member: &str,
+        contract: u16,
+        command: Vec<u8>,
+    ) -> Result<SubmittedStatement, ForgeError> {
+        let network = self.genesis.network();
+        let (id, seat) = self.next(member)?;
+        let payload = Payload {
+            network,
+            id,
+            expires_at: Height(9_000),
+            body: Body::Command { contract, command },
+        };
+        let signer = (&seat.name, seat.certificate);
+        let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
+        SubmittedStatement::sign(signer, payload, Vec::new(), sign)
+    }
+
+    fn next(&mut self, member: &str) -> Result<(StatementId, &Seat), ForgeError> {
+        let mut seats = self.seats.iter();
+        let seat = seats.find(|seat| seat.name.as_str() == member);
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&self.statements.to_be_bytes());
+        self.statements += 1;
+        Ok((StatementId(id), seat.ok_or(ForgeError::NoSuch)?))
     }
 
     /// Appends a block with `statements`, taking them as they are, rules broken or not.

@@ -6,4 +6,5 @@
 pub mod check;
 mod draw;
 pub mod model;
+pub mod motion;
 pub mod plan;

@@ -3,13 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use contracts::membership::Registry;
 use ledger::dump::DumpedBlock;
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend};
 use sim::forge::{Forge, Forged};
-use sim::network::check::{Ledger, Published, Violation, check, check_published};
+use sim::network::check::{
+    Enrolled, Ledger, Published, Violation, check, check_enrolled, check_published,
+};
 use sim::network::model::log_root;
+use sim::network::motion::MotionKind;
 use sim::network::plan::{FaultKind, Plan, TrafficKind};
 
 const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
@@ -43,6 +47,7 @@ fn ledger(validator: usize, forge: &Forge) -> Ledger {
     Ledger {
         validator,
         blocks: blocks.collect(),
+        registry: Registry::from_genesis(forge.genesis()).unwrap().encode(),
     }
 }
 
@@ -53,6 +58,26 @@ fn n1_no_plan_has_more_faulty_validators_than_a_network_bears() {
         assert!(faulty <= plan.faulty_max(), "seed {}", plan.seed);
         assert!((4..=7).contains(&plan.validators));
     }
+}
+
+#[test]
+fn n1_whoever_leaves_the_faulty_stay_few_enough() {
+    let (mut kinds, mut returns) = (BTreeSet::new(), BTreeSet::new());
+    for plan in (0..SEEDS).map(Plan::draw) {
+        for motion in &plan.motions {
+            assert!(motion.at_ms < plan.heals_at_ms, "seed {}", plan.seed);
+            kinds.insert(std::mem::discriminant(&motion.kind));
+            let MotionKind::Departure { member, .. } = motion.kind else {
+                continue;
+            };
+            let left = (0..plan.validators).filter(|at| *at != member);
+            let honest = plan.honest();
+            let faulty = left.filter(|at| !honest.contains(at)).count();
+            assert!(faulty <= (plan.validators - 2) / 3, "seed {}", plan.seed);
+            returns.insert(honest.contains(&member));
+        }
+    }
+    assert_eq!((kinds.len(), returns.len()), (4, 2));
 }
 
 #[test]
@@ -190,6 +215,27 @@ fn a_certificate_of_another_block_is_found() {
         matches!(found.as_slice(), [Violation::NotReplayed(0, _)]),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_registry_that_does_not_follow_from_the_ledger_is_found() {
+    let forge = forge();
+    let genesis = forge.genesis();
+    let of = |validator, height, bytes: &[u8]| Enrolled {
+        validator,
+        height: Height(height),
+        registry: Digest::of(bytes),
+    };
+    let mut ledger = ledger(1, &forge);
+    let founding = ledger.registry.clone();
+    let (sound, other) = (of(0, 2, &founding), of(3, 2, b"another registry"));
+    let seen = |enrolled| check_enrolled(genesis, std::slice::from_ref(&ledger), enrolled);
+    assert_eq!(seen(&[sound, of(1, 4, &founding)]), None);
+    let found = Violation::OtherRegistry(3, Height(2));
+    assert_eq!(seen(&[sound, other]), Some(found));
+    ledger.registry.push(0);
+    let found = Violation::OtherRegistry(1, Height(4));
+    assert_eq!(check(genesis, &[ledger]), [found]);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use contracts::rejection::Rejection;
 use ledger::dump::Dump;
-use ledger::ids::Height;
+use ledger::ids::{Digest, Height};
 use ledger::limits::CLOCK_AHEAD_MS_MAX;
 use node::chain::{Chain, Position, SubmitError};
-use sim::network::check::{self, Ledger, Violation};
+use sim::network::check::{self, Enrolled, Ledger, Violation};
 use sim::network::plan::TrafficKind;
 
+use crate::council;
 use crate::proofs;
 use crate::run::{Phase, honest};
 use crate::validator::Running;
@@ -32,6 +33,13 @@ pub(crate) fn look(phase: &mut Phase<'_>, now: u64) {
         let running = &phase.running[&validator];
         if let Some(why) = running.ended() {
             stopped(phase, validator, &why, now);
+            continue;
+        }
+        let chosen = phase.world.seats[validator].with_keys_of(&running.chain);
+        if chosen.own().public != running.key {
+            // As an operator would, once it has other keys.
+            phase.world.count("restarts with another validator's key");
+            phase.kill(validator, now + 200);
             continue;
         }
         if !phase.world.is_honest(validator) {
@@ -91,7 +99,15 @@ pub(crate) fn note_tip(world: &mut World, validator: usize, chain: &Chain, now: 
         return;
     }
     world.shown[validator] = tip.height.0;
-    world.committees.note(&chain.registry(), tip.height);
+    let registry = chain.registry();
+    world.committees.note(&registry, tip.height);
+    if world.is_honest(validator) {
+        world.enrolled.insert(Enrolled {
+            validator,
+            height: tip.height,
+            registry: Digest::of(&registry.encode()),
+        });
+    }
     let clocks = honest(&world.plan);
     let ahead = clocks.iter().map(|at| world.plan.skews_ms[*at]).max();
     let real = world.genesis.time.0 + 3_600_000 + now;
@@ -115,7 +131,9 @@ fn submit(world: &mut World, validator: usize, chain: &Chain, now: u64) {
         let forged = errand.traffic.kind == TrafficKind::Forged;
         match chain.submit(errand.statement.clone()) {
             Ok(()) if forged => taken.push("a forged statement".to_owned()),
-            Err(SubmitError::Rejected(Rejection::TagUsed { .. })) => {}
+            Err(SubmitError::Rejected(
+                Rejection::TagUsed { .. } | Rejection::MemberSuspended(_),
+            )) => {}
             Err(SubmitError::Rejected(why)) if must_be_final(errand) => {
                 taken.push(format!("nothing, a valid statement was refused: {why}"));
             }
@@ -184,6 +202,9 @@ pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
         let height = world.shown[validator];
         if height < target || !phase.running.contains_key(&validator) {
             return Some(Violation::Stuck(validator, Height(height)));
+        }
+        if let Some(what) = world.council.undone(&phase.running[&validator].chain) {
+            return Some(Violation::NotGoverned(validator, what));
         }
         let last = world.errands.iter();
         let last = last.filter_map(|errand| errand.acknowledged.get(&validator));
@@ -264,6 +285,15 @@ pub(crate) fn judge(phase: &mut Phase<'_>) {
         }
     }
     violations.extend(check::check(&phase.world.genesis, &ledgers));
+    let changes = phase.running.values().map(|one| changes(&one.chain)).max();
+    let validators_changed = "changes of the validators";
+    phase.world.add(validators_changed, changes.unwrap_or(0));
+    let enrolled: Vec<Enrolled> = phase.world.enrolled.iter().copied().collect();
+    let genesis = &phase.world.genesis;
+    violations.extend(check::check_enrolled(genesis, &ledgers, &enrolled));
+    for command in ledgers.first().map(council::commands).unwrap_or_default() {
+        phase.world.count(command);
+    }
     violations.extend(check::check_published(&ledgers, &phase.world.published));
     violations.extend(refusals(phase.world, &ledgers));
     let forged = phase.world.errands.iter();
@@ -273,6 +303,15 @@ pub(crate) fn judge(phase: &mut Phase<'_>) {
         violations.push(Violation::Taken(usize::MAX, what));
     }
     phase.world.violations.extend(violations);
+}
+
+/// How often the validators have changed.
+fn changes(chain: &Chain) -> u64 {
+    let registry = chain.registry();
+    let epoch = registry.rules().epoch_of(chain.tip().height);
+    let spans = registry.schedule().iter();
+    let past = spans.filter(|span| span.from <= epoch).count();
+    u64::try_from(past - 1).unwrap()
 }
 
 /// A verdict is the same everywhere: what became final was refused by nobody.
@@ -297,5 +336,6 @@ fn ledger(validator: usize, chain: &Chain) -> Result<Ledger, String> {
     Ok(Ledger {
         validator,
         blocks: blocks.map_err(|error| error.to_string())?,
+        registry: chain.registry().encode(),
     })
 }

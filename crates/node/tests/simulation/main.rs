@@ -13,6 +13,7 @@
 mod campaign;
 mod committees;
 mod cosigning;
+mod council;
 mod disk;
 mod inspect;
 mod mutations;

@@ -18,7 +18,7 @@ use sim::network::plan::{FaultKind, Plan, Treason};
 use crate::player::Player;
 use crate::validator::{self, Running, now_ms};
 use crate::world::{Mutation, World};
-use crate::{inspect, traitors};
+use crate::{council, inspect, traitors};
 
 /// Between two looks at the network.
 const LOOK: Duration = Duration::from_millis(40);
@@ -137,7 +137,8 @@ fn runner(plan: &Plan, began_ms: u64) -> Runner {
 
 impl<'a> Phase<'a> {
     async fn begin(world: &'a mut World, context: Context, began_ms: u64) -> Self {
-        let keys: Vec<PublicKey> = world.seats.iter().map(|seat| seat.key.clone()).collect();
+        let founding = world.seats.iter().map(|seat| seat.own().public.clone());
+        let founding: Vec<PublicKey> = founding.collect();
         let settings = simulated::Config {
             max_size: max_message_bytes::<Player>(&world.seats[0].config),
             max_peers_per_set: NZUsize!(16),
@@ -145,7 +146,7 @@ impl<'a> Phase<'a> {
             tracked_peer_sets: NZUsize!(2),
         };
         let child = context.child("network");
-        let (network, oracle) = simulated::Network::new_with_peers(child, settings, keys).await;
+        let (network, oracle) = simulated::Network::new_with_peers(child, settings, founding).await;
         network.start();
         let mut phase = Self {
             world,
@@ -179,6 +180,7 @@ impl<'a> Phase<'a> {
             self.strike(now).await;
             self.restart(now);
             inspect::look(self, now);
+            council::sit(self, now);
             if now >= self.world.plan.heals_at_ms && cut.is_none() {
                 let target = *healed_at.get_or_insert_with(|| self.highest() + PROGRESS);
                 match inspect::unsettled(self, target) {
@@ -349,7 +351,8 @@ impl<'a> Phase<'a> {
                     .seats
                     .iter()
                     .filter(|one| one.number != validator);
-                let second = others.step_by(2).map(|one| one.key.clone()).collect();
+                let keys = others.step_by(2).flat_map(|one| one.keys.clone());
+                let second = keys.map(|keys| keys.public).collect();
                 let seats = [seat, self.world.twin(validator)];
                 let task = validator::start_twins(context, oracle, seats, second);
                 self.traitors.push(task);
@@ -377,25 +380,40 @@ impl<'a> Phase<'a> {
                 if self.links.get(&(from, to)) == wanted.as_ref() {
                     continue;
                 }
-                let keys = [from, to].map(|at| self.world.seats[at].key.clone());
-                let [sender, receiver] = keys;
-                if self.links.remove(&(from, to)).is_some() {
-                    let removed = self.oracle.remove_link(sender.clone(), receiver.clone());
-                    removed.await.unwrap();
-                }
-                if let Some((latency, jitter)) = wanted {
-                    let link = Link {
-                        latency: Duration::from_millis(latency),
-                        jitter: Duration::from_millis(jitter),
-                        // What is lost is lost on arrival, where it is counted.
-                        success_rate: Probability::new(1, 1).unwrap(),
-                    };
-                    self.oracle.add_link(sender, receiver, link).await.unwrap();
-                    self.links.insert((from, to), (latency, jitter));
+                let is_linked = self.links.remove(&(from, to)).is_some();
+                self.links.extend(wanted.map(|wanted| ((from, to), wanted)));
+                for sender in self.world.seats[from].keys.clone() {
+                    for receiver in &self.world.seats[to].keys {
+                        let ends = (sender.public.clone(), receiver.public.clone());
+                        link(&self.oracle, ends, is_linked, wanted).await;
+                    }
                 }
             }
         }
     }
+}
+
+/// Makes the link from one key to another what is wanted.
+async fn link(
+    oracle: &Oracle<PublicKey, Context>,
+    (sender, receiver): (PublicKey, PublicKey),
+    is_linked: bool,
+    wanted: Option<(u64, u64)>,
+) {
+    if is_linked {
+        let removed = oracle.remove_link(sender.clone(), receiver.clone());
+        removed.await.unwrap();
+    }
+    let Some((latency, jitter)) = wanted else {
+        return;
+    };
+    let link = Link {
+        latency: Duration::from_millis(latency),
+        jitter: Duration::from_millis(jitter),
+        // What is lost is lost on arrival, where it is counted.
+        success_rate: Probability::new(1, 1).unwrap(),
+    };
+    oracle.add_link(sender, receiver, link).await.unwrap();
 }
 
 /// Latency and jitter from one validator to another, if they are connected.

@@ -28,7 +28,7 @@ pub(crate) fn start(
     seat: &Seat,
     treason: Treason,
 ) -> Handle<()> {
-    let control = oracle.control(seat.key.clone());
+    let control = oracle.control(seat.own().public.clone());
     let seat = seat.clone();
     let context = context
         .child("traitor")

@@ -34,8 +34,8 @@ pub(crate) struct Seat {
     pub(crate) number: usize,
     pub(crate) genesis: Genesis,
     pub(crate) config: EngineConfig,
-    pub(crate) cosigner: Cosigner,
-    pub(crate) key: PublicKey,
+    /// Keys of its validator, the newest last.
+    pub(crate) keys: Vec<Keys>,
     pub(crate) disk: MemoryDisk,
     /// Names of the engine's files begin with it.
     pub(crate) partition: String,
@@ -49,11 +49,51 @@ pub(crate) struct Seat {
     pub(crate) ballot: Option<Ballot>,
 }
 
+/// What a validator connects, votes and cosigns with.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) seed: [u8; 32],
+    pub(crate) public: PublicKey,
+    pub(crate) cosigner: Cosigner,
+}
+
+impl Seat {
+    /// The seat with keys as a node chooses them when it starts: those that vote in the next block, or else the
+    /// newest that the ledger knows.
+    pub(crate) fn with_keys_of(&self, chain: &Chain) -> Self {
+        let (registry, tip) = (chain.registry(), chain.tip());
+        let vote = |keys: &&Keys| ledger::genesis::PublicKey(keys.seed_key());
+        let epoch = registry.rules().epoch_of(tip.height.next());
+        let voting = &registry.validators(epoch).keys;
+        let mut own = self.keys.iter();
+        let chosen = own.find(|keys| voting.contains(&vote(keys)));
+        let mut own = self.keys.iter().rev();
+        let newest = || own.find(|keys| registry.validator_keys(vote(keys)).is_some());
+        let chosen = chosen.or_else(newest).unwrap().clone();
+        let mut seat = self.clone();
+        seat.config.seed = chosen.seed;
+        seat.keys = vec![chosen];
+        seat
+    }
+
+    /// The keys with which it was started, or those of its founding.
+    pub(crate) fn own(&self) -> &Keys {
+        &self.keys[0]
+    }
+}
+
+impl Keys {
+    fn seed_key(&self) -> [u8; 32] {
+        self.public.as_ref().try_into().unwrap()
+    }
+}
+
 /// A validator that was started; dropping it changes nothing.
 pub(crate) struct Running {
     pub(crate) chain: Chain,
     pub(crate) status: Status,
     pub(crate) sights: Sights,
+    pub(crate) key: PublicKey,
     task: Handle<()>,
     ending: Ending,
 }
@@ -186,11 +226,9 @@ pub(crate) fn start(
     let (status, sights) = (Status::default(), Sights::default());
     let chain = open(context, seat, &sights)?;
     let ending = Ending::default();
-    let (told, seat, control) = (
-        ending.clone(),
-        seat.clone(),
-        oracle.control(seat.key.clone()),
-    );
+    let (told, seat) = (ending.clone(), seat.with_keys_of(&chain));
+    let key = seat.own().public.clone();
+    let control = oracle.control(key.clone());
     let playing = (chain.clone(), sights.clone(), status.clone());
     let oracle = oracle.clone();
     let context = context
@@ -206,6 +244,7 @@ pub(crate) fn start(
         chain,
         status,
         sights,
+        key,
         task,
         ending,
     })
@@ -224,7 +263,7 @@ pub(crate) fn start_twins(
         ballot: None,
         second: Some(second),
     };
-    let control = oracle.control(a.key.clone());
+    let control = oracle.control(a.own().public.clone());
     let oracle = oracle.clone();
     let context = context.child("twins").with_attribute("number", a.number);
     let clocks = context.child("clocks");
@@ -260,11 +299,12 @@ async fn run(
     let (gossip, outbox) = frames(&seat.config);
     let links = Links {
         channels,
-        blocker: oracle.control(seat.key.clone()),
+        blocker: oracle.control(seat.own().public.clone()),
         peers: oracle.socket_manager(),
     };
     let player = Player::new(chain.clone(), seat.role, sights);
-    let (cosigning, cosigner, signatures) = (chain.clone(), seat.cosigner, gossip.clone());
+    let cosigner = seat.own().cosigner.clone();
+    let (cosigning, signatures) = (chain.clone(), gossip.clone());
     if seat.role == Role::Forger {
         let forging = (chain.clone(), cosigner.clone(), gossip.clone());
         let _forging = context

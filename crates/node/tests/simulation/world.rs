@@ -4,29 +4,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use commonware_codec::{Copying, DecodeExt as _};
-use commonware_cryptography::ed25519::PublicKey;
-use contracts::membership::Registry;
+use commonware_cryptography::Signer as _;
+use commonware_cryptography::ed25519::PrivateKey;
+use contracts::membership::{Registry, ValidatorKeys};
 use ledger::genesis::{Genesis, Rules};
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
 use ledger::limits::CLOCK_AHEAD_MS_MAX;
 use ledger::statement::SubmittedStatement;
-use node::chain::Cosigner;
 use node::engine::EngineConfig;
 use sim::forge::Forge;
-use sim::network::check::{Published, Violation};
+use sim::network::check::{Enrolled, Published, Violation};
 use sim::network::plan::{Plan, Traffic, TrafficKind, Treason};
 
 use crate::committees::Committees;
 use crate::cosigning::{self, cosigner};
+use crate::council::Council;
 use crate::disk::{Flaw, MemoryDisk};
 use crate::player::Role;
-use crate::validator::Seat;
+use crate::validator::{Keys, Seat};
 use crate::votes::Ballot;
 use crate::weather::Weather;
 
 /// The network's block interval.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Blocks in which members vote on a proposal.
+const PROPOSAL_BLOCKS: u64 = 40;
 
 /// After a disk's last refusal, its validator has stopped within this time, if it stops because of it.
 const REFUSAL_NOTICED_MS: u64 = 1_000;
@@ -60,6 +64,7 @@ pub(crate) struct World {
     pub(crate) genesis: Genesis,
     pub(crate) seats: Vec<Seat>,
     pub(crate) errands: Vec<Errand>,
+    pub(crate) council: Council,
     pub(crate) ballot: Ballot,
     pub(crate) committees: Committees,
     /// The highest height that each validator showed.
@@ -77,6 +82,8 @@ pub(crate) struct World {
     pub(crate) last_published: BTreeMap<usize, u64>,
     /// All that honest validators ever published.
     pub(crate) published: Vec<Published>,
+    /// The registries that honest validators had.
+    pub(crate) enrolled: BTreeSet<Enrolled>,
     /// Since when a validator goes on although its disk refused something.
     forgiven: BTreeMap<usize, u64>,
     /// What validators had shown and acknowledged when their backups were made.
@@ -94,6 +101,7 @@ impl World {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let rules = Rules {
             epoch_blocks: plan.epoch_blocks,
+            proposal_blocks: PROPOSAL_BLOCKS,
             ..Rules::default()
         };
         let cosigned_by = |seed: &[u8; 32]| Some(cosigning::public(seed));
@@ -108,16 +116,26 @@ impl World {
         let ballot = Ballot::default();
         let seats = names.iter().enumerate().map(|(number, name)| {
             let seed = forge.validator_seed(name).unwrap();
-            let keys = (seed, cosigner(&forge, name, seed));
+            let seeds = [seed, later(&seed)];
+            let keys = seeds.map(|seed| keys(&forge, name, seed)).to_vec();
             let shared = (&genesis, &ballot, &committees);
             seat((&plan, mutation), number, keys, shared)
         });
-        let seats = seats.collect();
+        let seats: Vec<Seat> = seats.collect();
+        let later = seats.iter().map(|seat| {
+            let keys = &seat.keys[1];
+            ValidatorKeys {
+                vote: ledger::genesis::PublicKey(keys.public.as_ref().try_into().unwrap()),
+                cosigner: Some(cosigning::public(&keys.seed)),
+            }
+        });
+        let council = Council::new(forge, later.collect(), plan.motions.clone());
         let mut world = Self {
             mutation,
             genesis,
             seats,
             errands,
+            council,
             ballot,
             committees,
             shown: vec![0; plan.validators],
@@ -129,6 +147,7 @@ impl World {
             notes: BTreeMap::new(),
             last_published: BTreeMap::new(),
             published: Vec::new(),
+            enrolled: BTreeSet::new(),
             forgiven: BTreeMap::new(),
             starts: 0,
             injected: BTreeMap::new(),
@@ -236,15 +255,14 @@ fn name_of(treason: Treason) -> &'static str {
 fn seat(
     (plan, mutation): (&Plan, Option<Mutation>),
     number: usize,
-    (seed, cosigner): ([u8; 32], Cosigner),
+    keys: Vec<Keys>,
     (genesis, ballot, committees): (&Genesis, &Ballot, &Committees),
 ) -> Seat {
     let address = "127.0.0.1:1".parse().unwrap();
     let namespace = genesis.network().0.0.to_vec();
-    let mut config = EngineConfig::new(seed, address, "unused".into(), namespace);
+    let mut config = EngineConfig::new(keys[0].seed, address, "unused".into(), namespace);
     config.block_interval = INTERVAL;
     config.epoch_blocks = plan.epoch_blocks;
-    let own = genesis.members[number].validator.unwrap();
     let treason = plan.traitors.get(&number);
     let (role, flaw) = match (treason, mutation) {
         (Some(Treason::Liar), _) => (Role::Liar, Some(Flaw::ForgetsTags)),
@@ -258,8 +276,7 @@ fn seat(
         number,
         genesis: genesis.clone(),
         config,
-        cosigner,
-        key: PublicKey::decode(Copying(&own.0)).unwrap(),
+        keys,
         disk: MemoryDisk::with(flaw),
         partition: format!("validator-{number}"),
         forgets: None,
@@ -269,6 +286,20 @@ fn seat(
         role,
         ballot: plan.honest().contains(&number).then(|| ballot.clone()),
     }
+}
+
+fn keys(forge: &Forge, member: &str, seed: [u8; 32]) -> Keys {
+    let private = PrivateKey::decode(Copying(&seed)).unwrap();
+    Keys {
+        seed,
+        public: private.public_key(),
+        cosigner: cosigner(forge, member, seed),
+    }
+}
+
+/// The seed of the keys that a validator takes after those of this one.
+fn later(seed: &[u8; 32]) -> [u8; 32] {
+    Digest::of(seed).0
 }
 
 fn errand(forge: &mut Forge, traffic: &Traffic, member: &str) -> Errand {

@@ -18,6 +18,19 @@ pub struct Ledger {
     pub validator: usize,
     /// Its blocks.
     pub blocks: Vec<DumpedBlock>,
+    /// The registry that it has after them.
+    pub registry: Vec<u8>,
+}
+
+/// The registry that a validator had at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Enrolled {
+    /// The validator.
+    pub validator: usize,
+    /// The last block that it had applied.
+    pub height: Height,
+    /// Digest of the registry's bytes.
+    pub registry: Digest,
 }
 
 /// A checkpoint that a validator published at any time.
@@ -46,6 +59,9 @@ pub enum Violation {
     /// A ledger does not replay.
     #[error("the ledger of validator {0} does not replay: {1}")]
     NotReplayed(usize, String),
+    /// A validator had another registry than what follows from the ledger.
+    #[error("validator {0} had a registry at height {1} that does not follow from the ledger")]
+    OtherRegistry(usize, Height),
     /// What was acknowledged as final is gone.
     #[error("validator {0} lost what it had acknowledged: {1}")]
     Lost(usize, String),
@@ -85,6 +101,9 @@ pub enum Violation {
     /// A valid statement does not become final though all faults are over.
     #[error("statement {0} is not final at validator {1}")]
     NotFinal(usize, usize),
+    /// What members decided has no effect though all faults are over.
+    #[error("at validator {0}, what members saw to is not done: {1}")]
+    NotGoverned(usize, String),
     /// The same seed gave another run.
     #[error("the same seed gave two different runs")]
     NotRepeatable,
@@ -95,9 +114,26 @@ pub fn check(genesis: &Genesis, ledgers: &[Ledger]) -> Vec<Violation> {
     let mut violations: Vec<Violation> = disagreements(ledgers).into_iter().collect();
     for ledger in ledgers {
         violations.extend(rules(ledger));
-        violations.extend(replay(genesis, ledger));
+        violations.extend(replay(genesis, ledger).err());
     }
     violations
+}
+
+/// Checks that each validator had, at each height, the registry that follows from the longest ledger.
+pub fn check_enrolled(
+    genesis: &Genesis,
+    ledgers: &[Ledger],
+    enrolled: &[Enrolled],
+) -> Option<Violation> {
+    let longest = ledgers.iter().max_by_key(|ledger| ledger.blocks.len())?;
+    // A ledger that does not replay is found without this.
+    let registries = replay(genesis, longest).ok()?;
+    let other = enrolled.iter().find(|one| {
+        let mut before = registries.range(..=one.height);
+        let expected = before.next_back().map(|(_, registry)| registry);
+        expected != Some(&one.registry)
+    })?;
+    Some(Violation::OtherRegistry(other.validator, other.height))
 }
 
 /// Checks that whatever was published is the log of the ledgers, as it was at some time.
@@ -182,17 +218,31 @@ fn rules(ledger: &Ledger) -> Option<Violation> {
     None
 }
 
-fn replay(genesis: &Genesis, ledger: &Ledger) -> Option<Violation> {
-    let fault = |why: String| Some(Violation::NotReplayed(ledger.validator, why));
-    let mut replay = match Replay::new(genesis) {
-        Ok(replay) => replay,
-        Err(error) => return fault(error.to_string()),
-    };
+/// Replays a ledger; gives the digests of its registries, by the heights at which they changed.
+fn replay(genesis: &Genesis, ledger: &Ledger) -> Result<BTreeMap<Height, Digest>, Violation> {
+    let fault = |why: String| Violation::NotReplayed(ledger.validator, why);
+    let mut replay = Replay::new(genesis).map_err(|error| fault(error.to_string()))?;
+    let mut registries = BTreeMap::new();
+    let mut last = Height(0);
     for DumpedBlock { block, finality } in &ledger.blocks {
-        replay = match replay.apply(block, finality.as_ref()) {
-            Ok(replay) => replay,
-            Err(found) => return fault(found.to_string()),
-        };
+        registries.entry(last).or_insert_with(|| digest_of(&replay));
+        let revision = replay.registry().revision();
+        replay = replay
+            .apply(block, finality.as_ref())
+            .map_err(|found| fault(found.to_string()))?;
+        if replay.registry().revision() != revision {
+            last = block.header.height;
+        }
     }
-    None
+    registries.entry(last).or_insert_with(|| digest_of(&replay));
+    if replay.registry().encode() != ledger.registry {
+        let height = ledger.blocks.last().map(|last| last.block.header.height);
+        let height = height.unwrap_or(Height(0));
+        return Err(Violation::OtherRegistry(ledger.validator, height));
+    }
+    Ok(registries)
+}
+
+fn digest_of(replay: &Replay) -> Digest {
+    Digest::of(&replay.registry().encode())
 }

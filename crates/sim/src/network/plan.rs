@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draw::Draw;
+use super::motion::{Motion, motions};
 
 /// How long the faults of one run last, in simulated milliseconds.
 const FAULTY_MS: u64 = 24_000;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub retained_percent: u64,
     /// Statements by the time of their first submission.
     pub traffic: Vec<Traffic>,
+    /// What members ask of the contract of governance, by the time at which they begin to.
+    pub motions: Vec<Motion>,
     /// When the last fault has ended.
     pub heals_at_ms: u64,
 }
@@ -179,6 +182,7 @@ impl Plan {
             .map(|_| draw.between(2_000, FAULTY_MS))
             .collect();
         power_cuts_ms.sort_unstable();
+        let faulty = traitors.keys().chain(&damaged).copied().collect();
         Self {
             seed,
             validators,
@@ -190,6 +194,8 @@ impl Plan {
             power_cuts_ms,
             retained_percent: draw.one_of(&[0, 20, 50, 90], 0),
             traffic: traffic(&mut draw, validators, &honest),
+            // Early enough for what follows to happen among the faults.
+            motions: motions(&mut draw, validators, &faulty, FAULTY_MS / 2),
             traitors,
             heals_at_ms: FAULTY_MS,
         }
