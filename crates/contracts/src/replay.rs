@@ -107,6 +107,11 @@ impl Replay {
         })
     }
 
+    /// The members after the last block.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Computes the next block and compares.
     pub fn apply(
         mut self,

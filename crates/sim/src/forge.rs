@@ -8,14 +8,14 @@ use ledger::block::{Block, Header, body_of};
 use ledger::checkpoint::{Checkpoint, CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, PublicKey, Signatory};
+use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules, Signatory};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
 use ledger::receipt::{Absence, Receipt};
 use ledger::scitt::RootSignature;
 use ledger::state::{MemoryState, StateError, StateKey};
-use ledger::statement::{StatementId, SubmittedStatement};
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// 2026-06-01T00:00:00Z, the time of block 0.
@@ -86,12 +86,23 @@ struct Seat {
 impl Forge {
     /// Founds a network of the members named, in the order of their names, each of which validates.
     pub fn found(names: &[&str]) -> Result<Self, ForgeError> {
+        Self::found_with(names, None, |_| None)
+    }
+
+    /// The same, governed by `rules`, of validators that cosign checkpoints with the key that `cosigner` makes of their
+    /// seed, too.
+    pub fn found_with(
+        names: &[&str],
+        rules: Option<Rules>,
+        cosigner: impl Fn(&[u8; 32]) -> Option<MlDsa44Key>,
+    ) -> Result<Self, ForgeError> {
         let mut names = names.to_vec();
         names.sort_unstable();
         let mut members = Vec::new();
         let mut seats = Vec::new();
         for (name, at) in names.iter().zip(0_u8..) {
-            let (member, seat) = seat(name, at)?;
+            let (mut member, seat) = seat(name, at)?;
+            member.cosigner = cosigner(&seat.validator.into());
             members.push(member);
             seats.push(seat);
         }
@@ -99,7 +110,7 @@ impl Forge {
             name: "forged".to_owned(),
             time: FOUNDED,
             members,
-            rules: None,
+            rules,
         };
         Ok(Self {
             genesis,
@@ -121,21 +132,69 @@ impl Forge {
         &self.blocks
     }
 
+    /// The seed of the key with which `member` validates.
+    pub fn validator_seed(&self, member: &str) -> Option<[u8; 32]> {
+        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
+        seat.map(|seat| seat.validator.into())
+    }
+
+    /// The seed of the key of `member`'s node, and the SHA-256 of the certificate of that key.
+    pub fn node_seed(&self, member: &str) -> Option<([u8; 32], Digest)> {
+        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
+        seat.map(|seat| (seat.node.into(), seat.certificate))
+    }
+
     /// A statement of `member` with `items`.
     pub fn statement(
         &mut self,
         member: &str,
         items: Vec<Item>,
     ) -> Result<SubmittedStatement, ForgeError> {
-        let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
-        let seat = seat.ok_or(ForgeError::NoSuch)?;
-        let mut id = [0; 16];
-        id[8..].copy_from_slice(&self.statements.to_be_bytes());
-        self.statements += 1;
-        let frame = (self.genesis.network(), StatementId(id), Height(9_000));
+        self.statement_until(member, items, Height(9_000))
+    }
+
+    /// A statement of `member` with `items` that may be final up to `expires_at`.
+    pub fn statement_until(
+        &mut self,
+        member: &str,
+        items: Vec<Item>,
+        expires_at: Height,
+    ) -> Result<SubmittedStatement, ForgeError> {
+        let network = self.genesis.network();
+        let (id, seat) = self.next(member)?;
+        let frame = (network, id, expires_at);
         let signer = (&seat.name, seat.certificate);
         let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
         SubmittedStatement::sign_items(signer, frame, items, sign)
+    }
+
+    /// A command of `member` to `contract`.
+    pub fn command(
+        &mut self,
+        member: &str,
+        contract: u16,
+        command: Vec<u8>,
+    ) -> Result<SubmittedStatement, ForgeError> {
+        let network = self.genesis.network();
+        let (id, seat) = self.next(member)?;
+        let payload = Payload {
+            network,
+            id,
+            expires_at: Height(9_000),
+            body: Body::Command { contract, command },
+        };
+        let signer = (&seat.name, seat.certificate);
+        let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
+        SubmittedStatement::sign(signer, payload, Vec::new(), sign)
+    }
+
+    fn next(&mut self, member: &str) -> Result<(StatementId, &Seat), ForgeError> {
+        let mut seats = self.seats.iter();
+        let seat = seats.find(|seat| seat.name.as_str() == member);
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&self.statements.to_be_bytes());
+        self.statements += 1;
+        Ok((StatementId(id), seat.ok_or(ForgeError::NoSuch)?))
     }
 
     /// Appends a block with `statements`, taking them as they are, rules broken or not.

@@ -2,4 +2,5 @@
 
 pub mod adversary;
 pub mod forge;
+pub mod network;
 pub mod scan;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use contracts::machine::Signature;
 use contracts::membership::Registry;
-use ledger::block::Block;
+use ledger::block::{Block, Header};
 use ledger::finality::{FinalityCertificate, Vote};
 use ledger::ids::{Digest, Epoch, Height, MemberName};
 use ledger::limits::{BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX};
@@ -58,6 +58,16 @@ impl std::fmt::Debug for ChainApplication {
     }
 }
 
+/// Why a block is not known to be valid.
+enum Doubt {
+    /// It never can be.
+    Invalid(ExecutionError),
+    /// This node could not look: a later look may have another outcome.
+    Unknown(ExecutionError),
+    /// The engine is stopping.
+    Stopping,
+}
+
 /// Pending ancestors up to a block, the newest first, and what that block leads to.
 struct Base {
     pending: Vec<Arc<Executed>>,
@@ -86,46 +96,54 @@ impl ChainApplication {
         &self.0.0
     }
 
-    /// Finds what is pending between `block` and the applied tip, executing what this node has not seen.
-    async fn base(&self, block: Arc<engine::Block>, mut ancestors: Ancestors) -> Option<Base> {
-        let inner = self.inner();
-        let mut unexecuted: Vec<Arc<engine::Block>> = Vec::new();
+    /// `block` and its ancestors down to one that is applied or executed, the newest first.
+    async fn descent(
+        &self,
+        block: Arc<engine::Block>,
+        mut ancestors: Ancestors,
+    ) -> Result<Vec<Arc<engine::Block>>, Doubt> {
+        let mut descent = Vec::new();
         let mut at = Some(block);
-        // Down to what is applied or executed ...
         loop {
-            let block = at?;
-            let known = inner.pending().contains_key(&Digest(block.digest()));
-            if known || block.height() <= self.0.tip().height.0 {
-                unexecuted.push(block);
-                break;
+            let block = at.ok_or(Doubt::Stopping)?;
+            let digest = Digest(block.digest());
+            let is_known = self.inner().pending().contains_key(&digest);
+            let height = block.height();
+            descent.push(block);
+            if is_known || height <= self.0.tip().height.0 {
+                return Ok(descent);
             }
-            unexecuted.push(block);
             at = ancestors.next().await;
         }
-        // ... and up again.
+    }
+
+    /// Executes what this node has not seen of a descent; gives the base with all of it.
+    fn execute_all(&self, mut descent: Vec<Arc<engine::Block>>) -> Result<Base, Doubt> {
+        let applied = self.inner().applied();
         let mut base = None;
-        while let Some(block) = unexecuted.pop() {
-            base = Some(
-                match self.known(Digest(block.digest()), Height(block.height())) {
-                    Some(known) => known,
-                    None => self.execute_on(&block, &base?).ok()?.0,
-                },
-            );
+        while let Some(block) = descent.pop() {
+            let known = self.known(&applied, Digest(block.digest()), Height(block.height()));
+            base = match (known, base) {
+                (Some(known), _) => Some(known),
+                (None, Some(base)) => Some(self.execute_on(&block, &base, &applied)?.0),
+                // Later blocks may have been applied since the descent.
+                (None, None) => None,
+            };
         }
-        base
+        base.ok_or(Doubt::Invalid(ExecutionError::NotOnFinal))
     }
 
     /// The base whose newest block is the one with `digest`, if it is applied or all of it is executed.
-    fn known(&self, digest: Digest, height: Height) -> Option<Base> {
+    fn known(&self, applied: &Applied, digest: Digest, height: Height) -> Option<Base> {
         let Applied {
             tip: applied,
             registry,
-        } = self.inner().applied().clone();
+        } = applied;
         if height <= applied.height {
             return (digest == applied.digest).then_some(Base {
                 pending: Vec::new(),
-                tip: applied,
-                registry,
+                tip: *applied,
+                registry: Arc::clone(registry),
             });
         }
         let all = self.inner().pending();
@@ -153,10 +171,14 @@ impl ChainApplication {
         &self,
         block: &engine::Block,
         base: &Base,
+        _applied: &RwLockReadGuard<'_, Applied>,
     ) -> Result<(Base, Arc<Executed>), ExecutionError> {
         let inner = self.inner();
         let decoded = Block::decode(block.header(), block.body())
             .map_err(|_| ExecutionError::HeaderDiffers)?;
+        if decoded.header.time <= base.tip.time {
+            return Err(ExecutionError::HeaderDiffers);
+        }
         let mut statements = Vec::with_capacity(decoded.statements.len());
         for (at, bytes) in decoded.statements.into_iter().enumerate() {
             statements.push(match inner.mempool().get(Digest::of(&bytes)) {
@@ -168,11 +190,9 @@ impl ChainApplication {
                 }
             });
         }
-        let applied = inner.applied();
         let view = base.view(inner);
         let context = view.context(decoded.header.height, decoded.header.time);
         let executed = view.execute(&context, &statements)?;
-        drop(applied);
         if executed.header != decoded.header {
             return Err(ExecutionError::HeaderDiffers);
         }
@@ -196,6 +216,31 @@ impl ChainApplication {
             },
             executed,
         )
+    }
+
+    async fn judge(
+        &self,
+        block: Arc<engine::Block>,
+        parent: Arc<engine::Block>,
+        ancestors: Ancestors,
+    ) -> Result<(), Doubt> {
+        let mut descent = self.descent(parent, ancestors).await?;
+        descent.insert(0, block);
+        self.execute_all(descent)?;
+        Ok(())
+    }
+
+    /// What was found of a block up to the applied height is void: the final block of its height is the valid one.
+    fn settle(&self, header: &Header, doubt: Doubt) -> Result<(), Doubt> {
+        if header.height > self.0.tip().height {
+            return Err(doubt);
+        }
+        match self.inner().store.block(header.height) {
+            Ok(Some(stored)) if stored.header == *header => Ok(()),
+            Ok(Some(_)) => Err(Doubt::Invalid(ExecutionError::NotOnFinal)),
+            Ok(None) => Err(doubt),
+            Err(error) => Err(Doubt::Unknown(error.into())),
+        }
     }
 
     /// Waits until something waits that `base` does not hold.
@@ -327,7 +372,8 @@ impl Application for ChainApplication {
         ancestors: Ancestors,
         deadline: Deadline,
     ) -> Option<engine::Block> {
-        let base = self.base(parent, ancestors).await?;
+        let descent = self.descent(parent, ancestors).await.ok()?;
+        let base = self.execute_all(descent).ok()?;
         // In a fixed order, for a random one would make simulations differ.
         tokio::select! {
             biased;
@@ -353,20 +399,19 @@ impl Application for ChainApplication {
         while header.time.0 > (self.inner().clock)().saturating_add(CLOCK_AHEAD_MS_MAX) {
             (self.inner().timer)(Duration::from_millis(50)).await;
         }
-        if self.known(header.digest(), header.height).is_some() {
-            return true;
-        }
-        let Some(base) = self.base(parent, ancestors).await else {
-            return false;
-        };
-        if header.time <= base.tip.time {
-            return false;
-        }
-        match self.execute_on(&block, &base) {
-            Ok(_) => true,
-            Err(error) => {
+        let judged = self.judge(Arc::clone(&block), parent, ancestors).await;
+        match judged.or_else(|doubt| self.settle(&header, doubt)) {
+            Ok(()) => true,
+            Err(Doubt::Invalid(error)) => {
                 tracing::warn!(height = block.height(), %error, "a proposed block is invalid");
                 false
+            }
+            Err(doubt) => {
+                if let Doubt::Unknown(error) = doubt {
+                    tracing::error!(height = block.height(), %error, "a proposed block cannot be judged");
+                }
+                // No verdict, for `false` would be one for good: the view passes without this node's vote.
+                std::future::pending().await
             }
         }
     }
@@ -399,8 +444,12 @@ impl Application for ChainApplication {
                     tip: applied,
                     registry: self.0.registry(),
                 };
-                self.execute_on(&block, &base)
-                    .map_err(|error| ApplyError::Invalid(next, error.to_string()))?
+                let executed = self.execute_on(&block, &base, &self.inner().applied());
+                executed
+                    .map_err(|error| match error {
+                        ExecutionError::Store(error) => ApplyError::Store(error),
+                        error => ApplyError::Invalid(next, error.to_string()),
+                    })?
                     .1
             }
         };
@@ -409,6 +458,15 @@ impl Application for ChainApplication {
 
     fn gossip(&mut self, _: [u8; 32], frame: Bytes) {
         gossip::receive(self.inner(), &frame);
+    }
+}
+
+impl From<ExecutionError> for Doubt {
+    fn from(error: ExecutionError) -> Self {
+        match error {
+            ExecutionError::Store(_) => Self::Unknown(error),
+            error => Self::Invalid(error),
+        }
     }
 }
 
@@ -446,8 +504,8 @@ fn final_items(executed: &Executed) -> Vec<FinalItem> {
     items
 }
 
-fn header_of(block: &engine::Block) -> Option<ledger::block::Header> {
-    ledger::block::Header::decode(block.header()).ok()
+fn header_of(block: &engine::Block) -> Option<Header> {
+    Header::decode(block.header()).ok()
 }
 
 fn wire(block: &Block) -> engine::Block {

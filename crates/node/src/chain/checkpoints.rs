@@ -76,6 +76,18 @@ struct Open {
     row: StoredCheckpoint,
     cosigners: Arc<Cosigners>,
     signed: BTreeMap<MemberName, Cosignature>,
+    /// Some validator said that it lacks signatures.
+    is_wanted: bool,
+}
+
+/// How far the gathering of signatures is.
+pub(super) struct Progress {
+    /// What this node has signed.
+    pub(super) own: Option<Cosignature>,
+    /// Whether a quorum has signed.
+    pub(super) has_quorum: bool,
+    /// Whether this node's signatures may be missing somewhere.
+    pub(super) is_missed: bool,
 }
 
 /// What became of a validator's signatures.
@@ -109,7 +121,7 @@ impl Checkpoints {
             state: Mutex::new(state),
             newest: watch::Sender::new(None),
         };
-        if let Some((size, row)) = last.filter(|(_, row)| row.signatures.is_empty()) {
+        if let Some((size, row)) = last {
             checkpoints.gather(size, row, registry);
         }
         Ok(checkpoints)
@@ -143,6 +155,7 @@ impl Checkpoints {
             row,
             cosigners: Arc::clone(&state.cosigners),
             signed: BTreeMap::new(),
+            is_wanted: false,
         };
         state.open.insert(size, open);
         while state.open.len() > OPEN_MAX {
@@ -163,13 +176,30 @@ impl Checkpoints {
         self.newest.subscribe()
     }
 
-    /// What this node has signed of the checkpoint of `size`, and whether all validators have.
-    pub(super) fn signed_by(&self, member: &MemberName, size: u64) -> (Option<Cosignature>, bool) {
-        let state = self.state();
-        state.open.get(&size).map_or((None, true), |open| {
-            let is_complete = open.signed.len() == open.cosigners.keys.len();
-            (open.signed.get(member).cloned(), is_complete)
+    /// How far the checkpoint of `size` is; what was wanted of it is taken as sent with this.
+    pub(super) fn progress(&self, member: &MemberName, size: u64) -> Option<Progress> {
+        let mut state = self.state();
+        let open = state.open.get_mut(&size)?;
+        let is_wanted = std::mem::take(&mut open.is_wanted);
+        Some(Progress {
+            own: open.signed.get(member).cloned(),
+            has_quorum: open.signed.len() >= open.cosigners.validators.quorum(),
+            is_missed: is_wanted || open.signed.len() < open.cosigners.keys.len(),
         })
+    }
+
+    /// Some validator lacks signatures under the checkpoint of `size`.
+    pub(super) fn want(&self, size: u64) {
+        if let Some(open) = self.state().open.get_mut(&size) {
+            open.is_wanted = true;
+        }
+    }
+
+    /// Whether the signatures are there already.
+    pub(super) fn knows(&self, cosignature: &Cosignature) -> bool {
+        let state = self.state();
+        let open = state.open.get(&cosignature.size);
+        open.is_some_and(|open| open.signed.get(&cosignature.receipt.member) == Some(cosignature))
     }
 
     /// What `member` signs the checkpoint of `size` with, if it validates.

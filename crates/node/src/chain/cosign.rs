@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use ledger::checkpoint::{Checkpoint, CheckpointError, Cosignature, CosignerSigner};
+use contracts::rejection::Rejection;
+use ledger::checkpoint::{
+    Checkpoint, CheckpointError, Cosignature, CosignatureError, CosignerSigner,
+};
 use ledger::ids::MemberName;
 
 use super::Inner;
@@ -51,11 +53,10 @@ pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
     let mut newest = chain.checkpoints.subscribe();
     loop {
         let at = *newest.borrow_and_update();
-        if let Some(at) = at
-            && let Some(frame) = frame(chain, cosigner, at)
-            && gossip.broadcast(frame) == Err(GossipError::Stopped)
-        {
-            return;
+        for frame in at.map_or_else(Vec::new, |at| frames(chain, cosigner, at)) {
+            if gossip.broadcast(frame.encode()) == Err(GossipError::Stopped) {
+                return;
+            }
         }
         tokio::select! {
             biased;
@@ -67,19 +68,23 @@ pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
     }
 }
 
-/// This validator's signatures of the checkpoint, unless all others' are there.
-fn frame(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Bytes> {
-    let (own, is_complete) = chain.checkpoints.signed_by(&cosigner.member, at.size);
-    let own = match own {
-        Some(own) if !is_complete => own,
-        Some(_) => return None,
-        None => {
-            let own = sign(chain, cosigner, at)?;
-            take(chain, &own);
-            own
-        }
+/// This validator's signatures of the checkpoint where they may be missing, and whether it misses those of others.
+fn frames(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Vec<Frame> {
+    let Some(progress) = chain.checkpoints.progress(&cosigner.member, at.size) else {
+        return Vec::new();
     };
-    Some(Frame::Cosignature(Box::new(own)).encode())
+    let mut frames = Vec::new();
+    let own = match progress.own {
+        Some(own) => {
+            if !progress.has_quorum {
+                frames.push(Frame::Wanted(at.size));
+            }
+            progress.is_missed.then_some(own)
+        }
+        None => sign(chain, cosigner, at).inspect(|own| take(chain, own)),
+    };
+    frames.extend(own.map(|own| Frame::Cosignature(Box::new(own))));
+    frames
 }
 
 fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
@@ -92,26 +97,49 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
     };
     let node = (&cosigner.member, node.certificate, sign_receipt);
     let seconds = (chain.clock)() / 1_000;
-    let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator);
-    signed
+    let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator)
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
-        .ok()
+        .ok()?;
+    // A validator that has taken other keys since signs this checkpoint no more.
+    verify(chain, &signed)
+        .inspect_err(|error| tracing::debug!(%error, "a checkpoint is not for this node to sign"))
+        .ok()?;
+    Some(signed)
 }
 
 /// Checks what a validator signed, and keeps it.
 pub(super) fn receive(chain: &Inner, cosignature: &Cosignature) {
-    let member = &cosignature.receipt.member;
-    let registry = Arc::clone(&chain.applied().registry);
-    let certificate = registry.certificate(member, cosignature.receipt.certificate);
-    let keys = chain.checkpoints.keys(member, cosignature.size);
-    let (Some(keys), Ok(certificate)) = (keys, certificate) else {
-        tracing::debug!(%member, "a checkpoint is signed by no validator of the network");
+    if chain.checkpoints.knows(cosignature) {
         return;
-    };
-    match cosignature.verify(chain.network, &keys, &certificate.key) {
-        Ok(()) => take(chain, cosignature),
-        Err(error) => tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong"),
     }
+    match verify(chain, cosignature) {
+        Ok(()) => take(chain, cosignature),
+        Err(error @ Refused::Signature(_)) => {
+            tracing::warn!(%error, "a peer's signatures under a checkpoint are wrong");
+        }
+        Err(error) => tracing::debug!(%error, "a checkpoint is not for this peer to sign"),
+    }
+}
+
+/// Why signatures under a checkpoint do not count.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("`{0}` does not validate")]
+    NoValidator(MemberName),
+    #[error(transparent)]
+    Certificate(#[from] Rejection),
+    #[error(transparent)]
+    Signature(#[from] CosignatureError),
+}
+
+/// Checks signatures against the keys that their validator had when the checkpoint was due.
+fn verify(chain: &Inner, cosignature: &Cosignature) -> Result<(), Refused> {
+    let member = &cosignature.receipt.member;
+    let keys = chain.checkpoints.keys(member, cosignature.size);
+    let keys = keys.ok_or_else(|| Refused::NoValidator(member.clone()))?;
+    let registry = Arc::clone(&chain.applied().registry);
+    let certificate = registry.certificate(member, cosignature.receipt.certificate)?;
+    Ok(cosignature.verify(chain.network, &keys, &certificate.key)?)
 }
 
 /// Keeps verified signatures.

@@ -59,6 +59,8 @@ pub(super) enum ExecutionError {
     TooManyItems,
     #[error("the header does not state what follows from the block's statements")]
     HeaderDiffers,
+    #[error("the block does not descend from the final one")]
+    NotOnFinal,
 }
 
 /// The state after a block: applied rows below, pending blocks above, the newest first.

@@ -31,6 +31,9 @@ pub(super) enum Frame {
     /// The sender's signatures under a checkpoint.
     #[n(1)]
     Cosignature(#[n(0)] Box<Cosignature>),
+    /// The sender lacks a quorum's signatures under the newest checkpoint, of this size.
+    #[n(2)]
+    Wanted(#[n(0)] u64),
 }
 
 impl Frame {
@@ -89,6 +92,7 @@ pub(super) fn receive(chain: &Inner, frame: &[u8]) {
             }
         }
         Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
+        Ok(Frame::Wanted(size)) => chain.checkpoints.want(size),
         Err(error) => tracing::debug!(%error, "a peer sent a frame that is none"),
     }
 }

@@ -116,17 +116,6 @@ fn seat(member: &MemberName, keys: &Arc<dyn KeyStore>) -> Member {
     }
 }
 
-/// Waits until nothing of this member is on its way to the ledger.
-pub(crate) async fn until_anchored(node: &Node) {
-    for _ in 0..500 {
-        tokio::time::sleep(Duration::from_millis(60)).await;
-        if node.custody.outbox().in_flight == 0 {
-            return;
-        }
-    }
-    panic!("not anchored in time");
-}
-
 pub(crate) fn clinician(member: &str) -> Requester {
     Requester {
         member: member.parse().unwrap(),

@@ -15,7 +15,7 @@ use founding::{Founding, clinician};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::MemberName;
 use node::Node;
-use node::custody::{Change, CustodyError, ReceiptState, Requester};
+use node::custody::{AccessEntry, Change, CustodyError, ReceiptState, Requester, Written};
 use serde_json::{Value, json};
 use wallet::Wallet;
 
@@ -46,19 +46,44 @@ async fn create(node: &Node, by: &Requester, resource: Value) -> String {
     let change = Change::Create { resource, id: None };
     let written = node.custody.write(by, vec![change]).await.unwrap();
     let one = &written[0];
-    until_final(node, by, one.resource_type, &one.id).await;
+    until_final(node, by, one).await;
     one.id.clone()
 }
 
-async fn until_final(node: &Node, by: &Requester, resource_type: ResourceType, id: &str) {
+async fn until_final(node: &Node, by: &Requester, one: &Written) {
     for _ in 0..500 {
-        let state = node.custody.receipt(by, resource_type, id, 1).await;
+        let receipt = node
+            .custody
+            .receipt(by, one.resource_type, &one.id, one.version);
+        let state = receipt.await;
         if matches!(state, Ok(ReceiptState::Final(_))) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("not final in time");
+}
+
+/// Waits until each node has applied what one of them has.
+async fn until_level(nodes: &[Node]) {
+    let heights = nodes.iter().map(|node| node.chain.tip().height);
+    let highest = heights.max().unwrap();
+    for node in nodes {
+        let mut tips = node.chain.subscribe();
+        tips.wait_for(|tip| tip.height >= highest).await.unwrap();
+    }
+}
+
+/// The patient's access history once each entry of it has a receipt.
+async fn recorded_history(node: &Node, by: &Requester) -> Vec<AccessEntry> {
+    for _ in 0..500 {
+        let history = node.custody.access_history(by).unwrap();
+        if history.iter().all(|entry| entry.receipt.is_some()) {
+            return history;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not all on record in time");
 }
 
 /// Patient ids at the clinic and at the hospital, and a laboratory result at the hospital.
@@ -71,6 +96,7 @@ async fn enrolled(nodes: &[Node], wallet: &Wallet) -> (String, String, String) {
     let at_hospital = wallet.enrolment(network, "hospital", &NAMES);
     let at_hospital = hospital.custody.enroll(&sister, at_hospital).await.unwrap();
     let result = create(hospital, &sister, laboratory_result(&at_hospital)).await;
+    until_level(nodes).await;
     (at_clinic, at_hospital, result)
 }
 
@@ -85,6 +111,7 @@ async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
     let (at_clinic, at_hospital, result) = enrolled(&nodes, &wallet).await;
     let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
     let diagnosis = create(hospital, &sister, condition(&at_hospital)).await;
+    until_level(&nodes).await;
     let observation = ResourceType::parse("Observation").unwrap();
     let open = async |id: &str, resource_type| {
         let member = name("hospital");
@@ -107,7 +134,8 @@ async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
         .write(&doctor, vec![Change::File(grant)])
         .await
         .unwrap();
-    until_final(clinic, &doctor, ResourceType::CONSENT, &filed[0].id).await;
+    until_final(clinic, &doctor, &filed[0]).await;
+    until_level(&nodes).await;
     let opened = open(&result, observation).await.unwrap();
     assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
     assert_eq!(opened.member, name("hospital"));
@@ -138,8 +166,9 @@ async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
         .write(&doctor, vec![Change::File(withdrawal)])
         .await
         .unwrap();
-    founding::until_anchored(clinic).await;
     assert_eq!(written[0].version, 2);
+    until_final(clinic, &doctor, &written[0]).await;
+    until_level(&nodes).await;
     let denied = open(&result, observation).await;
     assert!(
         matches!(denied, Err(CustodyError::Denied { .. })),
@@ -163,7 +192,10 @@ async fn p2_both_members_put_every_attempt_on_record() {
         .exchange
         .open(&doctor, &at_clinic, &member, observation, &result)
         .await;
-    assert!(denied.is_err());
+    assert!(
+        matches!(denied, Err(CustodyError::Denied { .. })),
+        "{denied:?}"
+    );
 
     let own = |member: &str, patient: &str| Requester {
         patient: Some(patient.to_owned()),
@@ -171,16 +203,8 @@ async fn p2_both_members_put_every_attempt_on_record() {
         purpose: "PATRQT".to_owned(),
         ..clinician(member)
     };
-    founding::until_anchored(clinic).await;
-    founding::until_anchored(hospital).await;
-    let asked = clinic
-        .custody
-        .access_history(&own("clinic", &at_clinic))
-        .unwrap();
-    let decided = hospital
-        .custody
-        .access_history(&own("hospital", &at_hospital))
-        .unwrap();
+    let asked = recorded_history(clinic, &own("clinic", &at_clinic)).await;
+    let decided = recorded_history(hospital, &own("hospital", &at_hospital)).await;
     let denials = wallet::decisions(&decided);
     assert!(
         denials
@@ -188,10 +212,4 @@ async fn p2_both_members_put_every_attempt_on_record() {
             .any(|one| one.requester == name("clinic") && one.denied)
     );
     assert!(!wallet::decisions(&asked).is_empty());
-    assert!(
-        asked
-            .iter()
-            .chain(&decided)
-            .all(|entry| entry.receipt.is_some())
-    );
 }
