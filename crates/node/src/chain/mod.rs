@@ -5,6 +5,7 @@
 //! idempotent, and the applied height is written with the state that it leads to.
 
 mod application;
+mod base;
 mod checkpoints;
 mod committee;
 mod cosign;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::governance::{Action, CONTRACT, Command};
 use contracts::membership::{Endpoints, Registry, Seat, Standing, ValidatorKeys};
-use ledger::genesis::Rules;
+use ledger::genesis::{PublicKey, Rules};
 use ledger::ids::{Height, MemberName};
 use ledger::statement::{Body, SubmittedStatement};
 use node::chain::Chain;
@@ -125,7 +125,7 @@ impl Council {
             return self.votes(view, by, action, everybody);
         }
         match returns {
-            true if !seat.has_keys(self.later[member].vote) => self.rotate(view, member),
+            true if !has_keys(seat, self.later[member].vote) => self.rotate(view, member),
             true if !seat.validates => self.votes(view, by, Action::AddValidator(name), everybody),
             _ => Vec::new(),
         }
@@ -133,7 +133,7 @@ impl Council {
 
     fn rotate(&self, view: &View<'_>, member: usize) -> Wanted {
         let keys = self.later[member].clone();
-        let has_keys = self.seat(view.registry, member).has_keys(keys.vote);
+        let has_keys = has_keys(self.seat(view.registry, member), keys.vote);
         let command = (member, Command::RotateValidator(keys));
         Vec::from_iter((!has_keys).then_some(command))
     }
@@ -272,4 +272,8 @@ pub(crate) fn commands(ledger: &Ledger) -> Vec<&'static str> {
         _ => "other commands",
     };
     commands.map(name).collect()
+}
+
+fn has_keys(seat: &Seat, vote: PublicKey) -> bool {
+    seat.validators.iter().any(|keys| keys.vote == vote)
 }
