@@ -28,6 +28,9 @@ fn found(
             println!("  {}", what.chars().take(160).collect::<String>());
             return;
         }
+        for violation in &outcome.violations {
+            println!("seed {}, not what is looked for: {violation}", plan.seed);
+        }
     }
     panic!("{mutation:?} is not found in {plans_max} runs");
 }
