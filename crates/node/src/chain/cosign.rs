@@ -51,36 +51,37 @@ impl std::fmt::Debug for Cosigner {
 /// Signs checkpoints and sends the signatures to the other validators, until the engine ends.
 pub(super) async fn run(chain: &Inner, cosigner: &Cosigner, gossip: Gossip) {
     let mut newest = chain.checkpoints.subscribe();
+    let mut is_repeat = false;
     loop {
         let at = *newest.borrow_and_update();
-        for frame in at.map_or_else(Vec::new, |at| frames(chain, cosigner, at)) {
+        for frame in at.map_or_else(Vec::new, |at| frames(chain, cosigner, at, is_repeat)) {
             if gossip.broadcast(frame.encode()) == Err(GossipError::Stopped) {
                 return;
             }
         }
-        tokio::select! {
+        is_repeat = tokio::select! {
             biased;
-            changed = newest.changed() => if changed.is_err() {
-                return;
+            changed = newest.changed() => match changed {
+                Ok(()) => false,
+                Err(_) => return,
             },
-            () = (chain.timer)(REPEAT) => {}
-        }
+            () = (chain.timer)(REPEAT) => true,
+        };
     }
 }
 
 /// This validator's signatures of the checkpoint where they may be missing, and whether it misses those of others.
-fn frames(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Vec<Frame> {
+fn frames(chain: &Inner, cosigner: &Cosigner, at: Newest, is_repeat: bool) -> Vec<Frame> {
     let Some(progress) = chain.checkpoints.progress(&cosigner.member, at.size) else {
         return Vec::new();
     };
     let mut frames = Vec::new();
+    // Whoever does not sign it publishes it all the same.
+    if is_repeat && !progress.has_quorum {
+        frames.push(Frame::Wanted(at.size));
+    }
     let own = match progress.own {
-        Some(own) => {
-            if !progress.has_quorum {
-                frames.push(Frame::Wanted(at.size));
-            }
-            progress.is_missed.then_some(own)
-        }
+        Some(own) => progress.is_missed.then_some(own),
         None => sign(chain, cosigner, at).inspect(|own| take(chain, own)),
     };
     frames.extend(own.map(|own| Frame::Cosignature(Box::new(own))));

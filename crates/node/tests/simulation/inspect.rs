@@ -196,7 +196,7 @@ fn lost(world: &World, validator: usize, chain: &Chain) -> Option<Violation> {
 }
 
 /// What is not well yet, though all faults are over.
-pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
+pub(crate) fn unsettled(phase: &Phase<'_>, target: u64, now: u64) -> Option<Violation> {
     let world = &phase.world;
     for validator in honest(&world.plan) {
         let height = world.shown[validator];
@@ -215,7 +215,7 @@ pub(crate) fn unsettled(phase: &Phase<'_>, target: u64) -> Option<Violation> {
             return Some(Violation::NotPublished(validator, *index));
         }
         for (number, errand) in world.errands.iter().enumerate() {
-            if !must_be_final(errand) {
+            if !must_be_final(errand) || errand.traffic.at_ms > now {
                 continue;
             }
             // It is final here, or another version of it is.

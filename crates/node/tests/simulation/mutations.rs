@@ -1,6 +1,7 @@
 //! The test of the tests: each deliberately broken rule is found within a stated number of seeds.
 
 use sim::network::check::Violation;
+use sim::network::motion::MotionKind;
 use sim::network::plan::{Fault, FaultKind, Plan, Treason};
 
 use crate::campaign::attempt;
@@ -27,6 +28,9 @@ fn found(
             println!("  {}", what.chars().take(160).collect::<String>());
             return;
         }
+        for violation in &outcome.violations {
+            println!("seed {}, not what is looked for: {violation}", plan.seed);
+        }
     }
     panic!("{mutation:?} is not found in {plans_max} runs");
 }
@@ -45,6 +49,12 @@ fn loses_power(plan: &Plan) -> bool {
 fn has_liar(plan: &Plan) -> bool {
     let mut treasons = plan.traitors.values();
     treasons.any(|treason| *treason == Treason::Liar)
+}
+
+/// Nothing is ignored where nobody comes or goes.
+fn changes_validators(plan: &Plan) -> bool {
+    let mut kinds = plan.motions.iter().map(|motion| motion.kind);
+    kinds.any(|kind| matches!(kind, MotionKind::Rotation(_) | MotionKind::Departure { .. }))
 }
 
 #[test]
@@ -122,5 +132,16 @@ fn validators_that_propose_nothing_are_found() {
     let nobody_else = |plan: &Plan| plan.traitors.is_empty();
     found(Mutation::Play(Role::Idle), 1, nobody_else, |violation| {
         matches!(violation, Violation::Stuck(..) | Violation::NotFinal(..))
+    });
+}
+
+#[test]
+fn validators_that_ignore_a_change_of_validators_are_found() {
+    let mutation = Mutation::Play(Role::Stubborn);
+    found(mutation, 5, changes_validators, |violation| {
+        matches!(
+            violation,
+            Violation::NotReplayed(..) | Violation::NotGoverned(..) | Violation::Stuck(..)
+        )
     });
 }

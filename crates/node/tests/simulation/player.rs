@@ -30,6 +30,8 @@ pub(crate) enum Role {
     Timeless,
     /// Proposes nothing.
     Idle,
+    /// Knows no other validators than those of the genesis.
+    Stubborn,
 }
 
 #[derive(Clone)]
@@ -105,7 +107,10 @@ impl Application for Player {
     }
 
     fn committee(&self, epoch: u64) -> Option<Committee> {
-        self.chain.committee(epoch)
+        match self.role {
+            Role::Stubborn => self.chain.committee(0),
+            _ => self.chain.committee(epoch),
+        }
     }
 
     async fn propose(
@@ -127,7 +132,7 @@ impl Application for Player {
                     .await?;
                 lie(&block, &parent, self.turns.fetch_add(1, Ordering::Relaxed))
             }
-            Role::Fair | Role::Forger | Role::Believer | Role::Timeless => {
+            Role::Fair | Role::Forger | Role::Believer | Role::Timeless | Role::Stubborn => {
                 self.chain.propose(parent, ancestors, deadline).await
             }
         }

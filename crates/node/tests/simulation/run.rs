@@ -104,7 +104,7 @@ pub(crate) fn run(plan: &Plan, mutation: Option<Mutation>) -> Outcome {
         simulated_ms,
         height,
         epochs: 1 + height / plan.epoch_blocks,
-        statements: world.errands.len(),
+        statements: world.plan.traffic.len(),
         trace: Digest::of(&trace),
     }
 }
@@ -183,7 +183,7 @@ impl<'a> Phase<'a> {
             council::sit(self, now);
             if now >= self.world.plan.heals_at_ms && cut.is_none() {
                 let target = *healed_at.get_or_insert_with(|| self.highest() + PROGRESS);
-                match inspect::unsettled(self, target) {
+                match inspect::unsettled(self, target, now) {
                     None => return,
                     Some(why) if now > self.world.plan.heals_at_ms + HEALING_MS => {
                         self.world.violations.push(why);

@@ -29,6 +29,11 @@ use crate::weather::Weather;
 /// The network's block interval.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// Between two statements after the last fault.
+const CLOSING_EVERY_MS: usize = 5_000;
+/// How many there are at most.
+const CLOSING: usize = 24;
+
 /// Blocks in which members vote on a proposal.
 const PROPOSAL_BLOCKS: u64 = 40;
 
@@ -108,10 +113,9 @@ impl World {
         let mut forge = Forge::found_with(&names, Some(rules), cosigned_by).unwrap();
         let genesis = forge.genesis().clone();
         let committees = Committees::of(&Registry::from_genesis(&genesis).unwrap());
-        let errands = plan
-            .traffic
-            .iter()
-            .map(|one| errand(&mut forge, one, names[one.member]));
+        let closing = closing(&plan);
+        let traffic = plan.traffic.iter().chain(&closing);
+        let errands = traffic.map(|one| errand(&mut forge, one, names[one.member]));
         let errands = errands.collect();
         let ballot = Ballot::default();
         let seats = names.iter().enumerate().map(|(number, name)| {
@@ -300,6 +304,26 @@ fn keys(forge: &Forge, member: &str, seed: [u8; 32]) -> Keys {
 /// The seed of the keys that a validator takes after those of this one.
 fn later(seed: &[u8; 32]) -> [u8; 32] {
     Digest::of(seed).0
+}
+
+/// Once the faults are over, a statement now and then, so that there is something to sign a checkpoint of.
+///
+/// One from before may lack signatures for good: of a validator with other keys now, where all have lost power since.
+fn closing(plan: &Plan) -> Vec<Traffic> {
+    let honest = plan.honest();
+    let numbers = (1_000_000_u64..).step_by(2);
+    let times = (plan.heals_at_ms..).step_by(CLOSING_EVERY_MS);
+    let traffic = times
+        .zip(numbers)
+        .take(CLOSING)
+        .map(|(at_ms, number)| Traffic {
+            at_ms,
+            member: honest[0],
+            at: honest.iter().copied().collect(),
+            tags: vec![[number, number + 1]],
+            kind: TrafficKind::Plain,
+        });
+    traffic.collect()
 }
 
 fn errand(forge: &mut Forge, traffic: &Traffic, member: &str) -> Errand {

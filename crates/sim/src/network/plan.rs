@@ -12,6 +12,8 @@ use super::motion::{Motion, motions};
 
 /// How long the faults of one run last, in simulated milliseconds.
 const FAULTY_MS: u64 = 24_000;
+/// Within this time, a validator that runs writes a few times.
+const WRITES_MS: u64 = 4_000;
 /// Before this, the network starts in peace.
 const QUIET_MS: u64 = 500;
 
@@ -291,6 +293,10 @@ fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
             11 => FaultKind::Unreadable(validator),
             12 => FaultKind::JournalErrors(draw.between(1, 60)),
             _ => FaultKind::Slow(validator, draw.between(100, 900)),
+        };
+        let lasts = match kind {
+            FaultKind::CrashAtWrite { .. } => lasts.max(WRITES_MS),
+            _ => lasts,
         };
         faults.push(Fault {
             at_ms,
