@@ -122,7 +122,7 @@ impl Cosignature {
         })
     }
 
-    /// Checks every signature; `receipt_key` is that of the certificate that the receipt names.
+    /// Checks every signature, and that there is one of each key and no other; `receipt_key` is that of the certificate that the receipt names.
     pub fn verify(
         &self,
         network: NetworkId,
@@ -134,6 +134,9 @@ impl Cosignature {
         self.receipt
             .verify(self.root, receipt_key)
             .map_err(|_| invalid())?;
+        if self.ml_dsa_44.is_some() != keys.ml_dsa_44.is_some() {
+            return Err(invalid());
+        }
         let mut note = SignedCheckpoint::unsigned(Checkpoint::of(network, self.size, self.root));
         self.add_to(&mut note, keys);
         let ml_dsa_44 = keys.ml_dsa_44.iter();
