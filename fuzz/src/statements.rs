@@ -119,7 +119,18 @@ fn transparent(bytes: &[u8]) {
             is_signed(&Digest::of(&envelope)),
             "a statement that nobody signed"
         );
-        assert!(!shown.receipts.is_empty());
+        let at = usize::try_from(shown.index).unwrap();
+        assert_eq!(
+            world().statements[at].envelope(),
+            envelope,
+            "another place in the log"
+        );
+        let sizes: Vec<_> = world()
+            .stages
+            .iter()
+            .map(|stage| stage.note.checkpoint.size)
+            .collect();
+        assert!(shown.receipts.iter().all(|(_, size)| sizes.contains(size)));
     }
 }
 
@@ -129,7 +140,11 @@ fn cose_receipt(bytes: &[u8]) {
         let signature = &receipt.signature;
         let key = (world().trust().key_of)(&signature.member, signature.certificate);
         let root = world().note.checkpoint.root;
-        if key.is_some_and(|key| signature.verify(root, &key).is_ok()) {
+        if key.is_some_and(|key| {
+            signature
+                .verify((world().note.checkpoint.size, root), &key)
+                .is_ok()
+        }) {
             assert!(
                 world().signatures.contains(signature),
                 "a root that nobody signed"

@@ -110,7 +110,11 @@ impl Cosignature {
         Ok(Self {
             size: checkpoint.size,
             root: checkpoint.root,
-            receipt: RootSignature::sign((member, certificate), checkpoint.root, sign_receipt)?,
+            receipt: RootSignature::sign(
+                (member, certificate),
+                (checkpoint.size, checkpoint.root),
+                sign_receipt,
+            )?,
             timestamp,
             log: signer
                 .sign_ed25519(&keys.log.message(checkpoint, 0)?)?
@@ -132,7 +136,7 @@ impl Cosignature {
         let member = &self.receipt.member;
         let invalid = || CosignatureError::SignatureInvalid(member.clone());
         self.receipt
-            .verify(self.root, receipt_key)
+            .verify((self.size, self.root), receipt_key)
             .map_err(|_| invalid())?;
         if self.ml_dsa_44.is_some() != keys.ml_dsa_44.is_some() {
             return Err(invalid());
