@@ -149,6 +149,7 @@ def cose_receipt(ex):
     receipt, signature = ex["cose-receipt"], ex["cose-receipt"][-64:]
     length = receipt[3]
     protected = receipt[2 : 4 + length]
+    assert b"\x02\x65log/1" in protected
     signed = b"\x84\x6aSignature1" + protected + b"\x40\x58\x20" + ex["leaf"]
     Ed25519PrivateKey.from_private_bytes(b"\x01" * 32).public_key().verify(signature, signed)
     assert receipt[4 + length :].startswith(b"\xa1\x19\x01\x8c\xa1\x20\x81\x44\x83\x01\x00\x80\xf6")

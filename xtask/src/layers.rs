@@ -14,7 +14,7 @@ struct Rule {
     may_wait: bool,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     decides("ledger", &[]),
     decides("contracts", &["ledger"]),
     decides("interop", &[]),
@@ -37,6 +37,10 @@ const RULES: [Rule; 10] = [
             "node",
             "gateway",
         ],
+    ),
+    waits(
+        "fuzz",
+        &["ledger", "contracts", "interop", "sim", "vault", "node"],
     ),
     waits("xtask", &[]),
 ];

@@ -139,7 +139,8 @@ impl SignedCheckpoint {
         }
     }
 
-    /// Adds signature lines, as a witness answers them; says how many there were.
+    /// Adds signature lines, as a witness answers them; says how many there were. Lines with which the note could not
+    /// be read again are refused.
     pub fn add_lines(&mut self, lines: &str) -> Result<usize, CheckpointError> {
         let added = lines
             .lines()
@@ -147,7 +148,12 @@ impl SignedCheckpoint {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| CheckpointError::Malformed)?;
         let count = added.len();
-        self.signatures.extend(added);
+        let mut note = self.clone();
+        note.signatures.extend(added);
+        if count > 0 && Self::decode(&note.encode()?).as_ref() != Ok(&note) {
+            return Err(CheckpointError::Malformed);
+        }
+        *self = note;
         Ok(count)
     }
 

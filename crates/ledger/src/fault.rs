@@ -187,7 +187,7 @@ mod tests {
     use crate::finality::Vote;
     use crate::genesis::{Genesis, Member, PublicKey};
     use crate::ids::BlockTime;
-    use crate::log::InclusionPath;
+    use crate::log::{Empty, InclusionPath, LogAppend, prove_inclusion};
     use crate::scitt::RootSignature;
 
     fn key(seed: u8) -> SigningKey {
@@ -272,7 +272,7 @@ mod tests {
         let root = leaf_hash(statement.envelope());
         let sign = |bytes: &[u8]| Ok::<_, Infallible>(key(1).sign(bytes).to_bytes());
         let clinic = "clinic".parse().unwrap();
-        let signature = RootSignature::sign((&clinic, Digest([5; 32])), root, sign).unwrap();
+        let signature = RootSignature::sign((&clinic, Digest([5; 32])), (1, root), sign).unwrap();
         let path = InclusionPath {
             index: 0,
             size: 1,
@@ -289,6 +289,48 @@ mod tests {
         claims.add_transparent(&bytes, &trust).unwrap();
         claims.add_checkpoint(&note(&genesis, 1, 1, 9)).unwrap();
         assert_eq!(claims.conflicts()[0].subject, Subject::LogOfSize(1));
+    }
+
+    #[test]
+    fn p3_a_receipt_shown_with_another_size_convicts_nobody() {
+        let genesis = genesis();
+        let statement = crate::statement::tests::statement(1);
+        let mut log = LogAppend::after(0);
+        for leaf in [
+            leaf_hash(statement.envelope()),
+            Digest([7; 32]),
+            Digest([8; 32]),
+        ] {
+            log.push(leaf, &Empty).unwrap();
+        }
+        let sign = |bytes: &[u8]| Ok::<_, Infallible>(key(1).sign(bytes).to_bytes());
+        let clinic = "clinic".parse().unwrap();
+        let root = (3, log.root(&Empty).unwrap());
+        let signature = RootSignature::sign((&clinic, Digest([5; 32])), root, sign).unwrap();
+        let path = prove_inclusion(0, 3, &log).unwrap();
+        let other = InclusionPath {
+            size: 4,
+            ..path.clone()
+        };
+        let leaf = leaf_hash(statement.envelope());
+        assert_eq!(
+            other.root(leaf),
+            path.root(leaf),
+            "the path fits both sizes"
+        );
+        let trust = Trust {
+            network: statement.payload().network,
+            validators: Validators::founding(&genesis),
+            key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1))),
+        };
+        let mut claims = claims();
+        for (path, is_taken) in [(path, true), (other, false)] {
+            let receipt = signature.receipt(&Proof::Inclusion(path));
+            let bytes = scitt::transparent(statement.envelope(), &[receipt]).unwrap();
+            assert_eq!(claims.add_transparent(&bytes, &trust).is_ok(), is_taken);
+        }
+        claims.add_checkpoint(&note(&genesis, 1, 4, 9)).unwrap();
+        assert!(claims.conflicts().is_empty());
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Receipt {
         let signatures = cosigned.signatures.iter();
         signatures
             .map(|signature| {
-                signature.verify(cosigned.root, &trust.key(signature)?)?;
+                signature.verify((cosigned.path.size, cosigned.root), &trust.key(signature)?)?;
                 Ok(signature.member.clone())
             })
             .collect()
@@ -300,7 +300,7 @@ where
             .map_err(ReceiptError::StatementNotInLog)?;
         receipt
             .signature
-            .verify(root, &trust.key(&receipt.signature)?)?;
+            .verify((path.size, root), &trust.key(&receipt.signature)?)?;
         if *index.get_or_insert(path.index) != path.index {
             return Err(ReceiptError::NotOfInclusion(member));
         }

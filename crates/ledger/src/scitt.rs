@@ -6,11 +6,12 @@
 //! ```text
 //! receipt     = 18([ protected, { 396: { -1: [ path bytes ] } }, nil, signature ])      inclusion
 //!             = 18([ protected, { 396: { -2: [ path bytes ] } }, nil, signature ])      consistency
-//! protected   = { 1: -8, 15: { 1: member, 2: "log" }, 34: [-16, SHA-256 of the certificate], 395: 1 }
+//! protected   = { 1: -8, 15: { 1: member, 2: "log/<tree size>" }, 34: [-16, SHA-256 of the certificate], 395: 1 }
 //! path        = [ tree size, leaf index, [ hash, … ] ]    or    [ older size, newer size, [ hash, … ] ]
 //! transparent = the statement with { 394: [ receipt bytes, … ] } as its unprotected header
 //! ```
-//! The payload, which is detached, is the root: of the tree with that size, or of the newer tree.
+//! The payload, which is detached, is the root: of the tree with that size, or of the newer tree. The size is signed too:
+//! a path fits trees of several sizes with one root, so that a root alone could be shown as that of another size.
 
 use coset::cbor::value::Value;
 use coset::iana::EnumI64 as _;
@@ -35,7 +36,6 @@ pub const STATEMENT_MEDIA_TYPE: &str = "application/scitt-statement+cose";
 /// The media type of receipts (RFC 9943).
 pub const RECEIPT_MEDIA_TYPE: &str = "application/scitt-receipt+cose";
 
-const SUBJECT: &str = "log";
 const RECEIPTS: i64 = 394;
 const VERIFIABLE_DATA_STRUCTURE: i64 = 395;
 const VERIFIABLE_DATA_PROOFS: i64 = 396;
@@ -83,14 +83,14 @@ pub struct CoseReceipt {
 pub struct RootSignatureInvalid(pub MemberName);
 
 impl RootSignature {
-    /// Signs `root` for a member whose certificate has the SHA-256 thumbprint `certificate`.
+    /// Signs the root of the log of `size` statements for a member whose certificate has the SHA-256 thumbprint `certificate`.
     pub fn sign<E>(
         (member, certificate): (&MemberName, Digest),
-        root: Digest,
+        (size, root): (u64, Digest),
         sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
     ) -> Result<Self, E> {
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(member, certificate))
+            .protected(protected_header(member, certificate, size))
             .build();
         Ok(Self {
             member: member.clone(),
@@ -100,9 +100,13 @@ impl RootSignature {
     }
 
     /// Checks the signature under `key`, which the registry holds for the certificate.
-    pub fn verify(&self, root: Digest, key: &VerificationKey) -> Result<(), RootSignatureInvalid> {
+    pub fn verify(
+        &self,
+        (size, root): (u64, Digest),
+        key: &VerificationKey,
+    ) -> Result<(), RootSignatureInvalid> {
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(&self.member, self.certificate))
+            .protected(protected_header(&self.member, self.certificate, size))
             .build();
         key.verify(
             &Signature::from(*self.signature),
@@ -113,16 +117,17 @@ impl RootSignature {
 
     /// The receipt that the signature makes with a path to its root.
     pub fn receipt(&self, proof: &Proof) -> Vec<u8> {
-        let (kind, path) = match proof {
+        let (size, kind, path) = match proof {
             Proof::Inclusion(path) => (
+                path.size,
                 INCLUSION,
                 codec::encode(&(path.size, path.index, &path.siblings)),
             ),
-            Proof::Consistency(path) => (CONSISTENCY, codec::encode(path)),
+            Proof::Consistency(path) => (path.newer, CONSISTENCY, codec::encode(path)),
         };
         let proofs = vec![(Value::from(kind), Value::Array(vec![Value::from(path)]))];
         let mut cose = CoseSign1Builder::new()
-            .protected(protected_header(&self.member, self.certificate))
+            .protected(protected_header(&self.member, self.certificate, size))
             .unprotected(unprotected(VERIFIABLE_DATA_PROOFS, Value::Map(proofs)))
             .build();
         cose.signature = self.signature.to_vec();
@@ -256,9 +261,9 @@ fn read_receipt(bytes: &[u8]) -> Option<CoseReceipt> {
     })
 }
 
-fn protected_header(member: &MemberName, certificate: Digest) -> Header {
+fn protected_header(member: &MemberName, certificate: Digest, size: u64) -> Header {
     let header = HeaderBuilder::new().algorithm(iana::Algorithm::EdDSA);
-    cose::name_signer(header, (member, certificate), SUBJECT)
+    cose::name_signer(header, (member, certificate), &format!("log/{size}"))
         .value(VERIFIABLE_DATA_STRUCTURE, Value::from(RFC9162_SHA256))
         .build()
 }
@@ -296,20 +301,21 @@ mod tests {
         log
     }
 
-    fn signature(root: Digest) -> RootSignature {
+    fn signature(size: u64, root: Digest) -> RootSignature {
         let sign = |bytes: &[u8]| Ok::<_, Infallible>(key(1).sign(bytes).to_bytes());
         let signer = (&"clinic".parse().unwrap(), Digest([5; 32]));
-        RootSignature::sign(signer, root, sign).unwrap()
+        RootSignature::sign(signer, (size, root), sign).unwrap()
     }
 
     #[test]
     fn a_signature_is_of_one_root_one_member_and_one_certificate() {
-        let root = Digest([7; 32]);
-        let signed = signature(root);
+        let root = (23, Digest([7; 32]));
+        let signed = signature(root.0, root.1);
         let verify =
             |signed: &RootSignature, root| signed.verify(root, &VerificationKey::from(&key(1)));
         assert_eq!(verify(&signed, root), Ok(()));
-        assert!(verify(&signed, Digest([8; 32])).is_err());
+        assert!(verify(&signed, (23, Digest([8; 32]))).is_err());
+        assert!(verify(&signed, (24, root.1)).is_err());
         assert!(
             signed
                 .verify(root, &VerificationKey::from(&key(2)))
@@ -330,7 +336,7 @@ mod tests {
     #[test]
     fn receipts_of_both_kinds_read_as_they_were_written() {
         let log = log_of(23);
-        let signature = signature(log.root(&Empty).unwrap());
+        let signature = signature(23, log.root(&Empty).unwrap());
         let inclusion = Proof::Inclusion(prove_inclusion(5, 23, &log).unwrap());
         let consistency = Proof::Consistency(prove_consistency(9, 23, &log).unwrap());
         for proof in [inclusion, consistency] {
@@ -345,7 +351,7 @@ mod tests {
     fn a_transparent_statement_gives_back_statement_and_receipts() {
         let statement = crate::statement::tests::statement(3);
         let log = log_of(2);
-        let signature = signature(log.root(&Empty).unwrap());
+        let signature = signature(2, log.root(&Empty).unwrap());
         let receipt = signature.receipt(&Proof::Inclusion(prove_inclusion(1, 2, &log).unwrap()));
         let with = transparent(statement.envelope(), &[receipt.clone(), receipt.clone()]).unwrap();
         let (envelope, receipts) = take_apart(&with).unwrap();
@@ -368,6 +374,13 @@ mod tests {
         assert_eq!(without_items, Err(StatementError::ItemsOutOfBounds));
     }
 
+    fn size_of(receipt: &CoseReceipt) -> u64 {
+        match &receipt.proof {
+            Proof::Inclusion(path) => path.size,
+            Proof::Consistency(path) => path.newer,
+        }
+    }
+
     proptest! {
         #[test]
         fn p3_a_changed_byte_of_a_receipt_never_passes(at in any::<prop::sample::Index>(), flip in 1_u8..=255) {
@@ -375,12 +388,12 @@ mod tests {
             let root = log.root(&Empty).unwrap();
             let leaf = leaf_hash(&5_u64.to_be_bytes());
             let proof = Proof::Inclusion(prove_inclusion(5, 23, &log).unwrap());
-            let mut bytes = signature(root).receipt(&proof);
+            let mut bytes = signature(23, root).receipt(&proof);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
             let accepted = CoseReceipt::decode(&bytes).is_ok_and(|receipt| {
                 let included = matches!(&receipt.proof, Proof::Inclusion(path) if path.verify(leaf, root).is_ok());
-                included && receipt.signature.verify(root, &VerificationKey::from(&key(1))).is_ok()
+                included && receipt.signature.verify((size_of(&receipt), root), &VerificationKey::from(&key(1))).is_ok()
             });
             prop_assert!(!accepted);
         }

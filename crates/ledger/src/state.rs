@@ -145,7 +145,8 @@ impl StateProof {
     /// Whether `key` was absent under `root`.
     pub fn verify_absent(&self, root: StateRoot, key: StateKey) -> Result<(), StateError> {
         if root == StateRoot::EMPTY {
-            return Ok(());
+            let is_bare = self.proof.is_empty();
+            return is_bare.then_some(()).ok_or(StateError::Malformed);
         }
         let proof: SparseMerkleProof<TreeHasher> =
             borsh::from_slice(&self.proof).map_err(|_| StateError::Malformed)?;
@@ -253,6 +254,11 @@ mod tests {
         assert_eq!(proof.verify_absent(StateRoot::EMPTY, key(1)), Ok(()));
         let empty_proof = proof.verify_absent(StateRoot(Digest([1; 32])), key(1));
         assert_eq!(empty_proof, Err(StateError::Malformed));
+        let padded = StateProof { proof: vec![0] };
+        assert_eq!(
+            padded.verify_absent(StateRoot::EMPTY, key(1)),
+            Err(StateError::Malformed)
+        );
     }
 
     proptest! {

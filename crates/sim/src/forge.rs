@@ -294,7 +294,7 @@ impl Forge {
             }
             let signer = (&seat.name, seat.certificate);
             let sign = |bytes: &[u8]| Ok::<_, ForgeError>(seat.node.sign(bytes).to_bytes());
-            signatures.push(RootSignature::sign(signer, root, sign)?);
+            signatures.push(RootSignature::sign(signer, (self.log.size(), root), sign)?);
         }
         Ok((note, signatures))
     }

@@ -7,6 +7,9 @@ use x509_parser::prelude::FromDer;
 
 use crate::rejection::Rejection;
 
+/// DER of an AlgorithmIdentifier of Ed25519 (RFC 8410 §3), and the head of the BIT STRING with a signature.
+const ED25519_SIGNED: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x41, 0x00];
+
 /// A node's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeCertificate {
@@ -48,6 +51,9 @@ impl NodeCertificate {
         authority_key
             .verify(&signature, certificate.tbs_certificate.as_ref())
             .map_err(|_| CertificateError::NotSignedByAuthority)?;
+        if !is_as_signed(node, &certificate) {
+            return Err(CertificateError::Malformed);
+        }
         Self::of(node, &certificate)
     }
 
@@ -94,6 +100,21 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
         Ok(([], certificate)) => Ok(certificate),
         _ => Err(CertificateError::Malformed),
     }
+}
+
+/// Whether nothing but the signed part and its signature made the bytes. Otherwise the holder of a revoked certificate
+/// could write it in another way, with another thumbprint, and register it again.
+fn is_as_signed(node: &[u8], certificate: &X509Certificate<'_>) -> bool {
+    let signed = certificate.tbs_certificate.as_ref();
+    let content = [signed, &ED25519_SIGNED, &certificate.signature_value.data].concat();
+    let length = content.len().to_be_bytes();
+    let zeros = length.iter().take_while(|byte| **byte == 0).count();
+    let (_, length) = length.split_at(zeros);
+    let head = match length {
+        [short @ ..=0x7f] => vec![0x30, *short],
+        long => [&[0x30, 0x80 | u8::try_from(long.len()).unwrap_or(0)], long].concat(),
+    };
+    node == [head, content].concat()
 }
 
 /// The key of an authority's certificate.

@@ -146,3 +146,21 @@ fn members_are_in_order_and_somebody_validates() {
         MembershipError::Certificate(clinic, CertificateError::Malformed)
     );
 }
+
+#[test]
+fn m2_a_certificate_has_one_form_so_that_none_returns_after_it_is_revoked() {
+    let (clinic, _) = member("clinic", false);
+    let issued = |node: &[u8]| NodeCertificate::issued(node, &clinic.authority).map(|_| ());
+    assert_eq!(issued(&clinic.node), Ok(()));
+    // Before the 64 bytes of the signature: the algorithm, and the BIT STRING's head, none of which is signed.
+    let head = clinic.node.len() - 64;
+    for at in head - 10..head {
+        let mut other = clinic.node.clone();
+        other[at] ^= 1;
+        assert_eq!(issued(&other), Err(CertificateError::Malformed), "{at}");
+    }
+    let (start, rest) = clinic.node.split_at(2);
+    assert_eq!(start, [0x30, 0x82], "a length of two bytes");
+    let longer = [&[0x30, 0x83, 0], rest].concat();
+    assert_eq!(issued(&longer), Err(CertificateError::Malformed));
+}

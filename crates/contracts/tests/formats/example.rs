@@ -209,7 +209,7 @@ impl Example {
         Cosigned {
             path: log::prove_inclusion(0, 1, &self.log()).unwrap(),
             root,
-            signatures: vec![RootSignature::sign(signer, root, sign).unwrap()],
+            signatures: vec![RootSignature::sign(signer, (1, root), sign).unwrap()],
         }
     }
 

@@ -59,6 +59,7 @@ async fn p10_a_registered_statement_gets_a_receipt_that_verifies() {
         panic!("not of inclusion")
     };
     let root = path.root(leaf_hash(registered.envelope())).unwrap();
+    let root = (path.size, root);
     assert_eq!(receipt.signature.verify(root, &own_key(&site)), Ok(()));
 
     let again = get(&site, answer.header("location")).await;
@@ -169,11 +170,7 @@ async fn p10_checkpoint_and_tiles_are_where_tlog_tiles_has_them() {
     }
     let receipt = get(&site, "/scitt/consistency/2").await;
     let receipt = CoseReceipt::decode(&receipt.bytes).unwrap();
-    assert_eq!(
-        receipt
-            .signature
-            .verify(note.checkpoint.root, &own_key(&site)),
-        Ok(())
-    );
+    let root = (note.checkpoint.size, note.checkpoint.root);
+    assert_eq!(receipt.signature.verify(root, &own_key(&site)), Ok(()));
     assert_eq!(get(&site, "/scitt/consistency/4").await.status, 404);
 }

@@ -110,7 +110,11 @@ impl Cosignature {
         Ok(Self {
             size: checkpoint.size,
             root: checkpoint.root,
-            receipt: RootSignature::sign((member, certificate), checkpoint.root, sign_receipt)?,
+            receipt: RootSignature::sign(
+                (member, certificate),
+                (checkpoint.size, checkpoint.root),
+                sign_receipt,
+            )?,
             timestamp,
             log: signer
                 .sign_ed25519(&keys.log.message(checkpoint, 0)?)?
@@ -122,7 +126,7 @@ impl Cosignature {
         })
     }
 
-    /// Checks every signature; `receipt_key` is that of the certificate that the receipt names.
+    /// Checks every signature, and that there is one of each key and no other; `receipt_key` is that of the certificate that the receipt names.
     pub fn verify(
         &self,
         network: NetworkId,
@@ -132,8 +136,11 @@ impl Cosignature {
         let member = &self.receipt.member;
         let invalid = || CosignatureError::SignatureInvalid(member.clone());
         self.receipt
-            .verify(self.root, receipt_key)
+            .verify((self.size, self.root), receipt_key)
             .map_err(|_| invalid())?;
+        if self.ml_dsa_44.is_some() != keys.ml_dsa_44.is_some() {
+            return Err(invalid());
+        }
         let mut note = SignedCheckpoint::unsigned(Checkpoint::of(network, self.size, self.root));
         self.add_to(&mut note, keys);
         let ml_dsa_44 = keys.ml_dsa_44.iter();

@@ -207,6 +207,12 @@ fn p3_a_cosignature_is_of_one_checkpoint_one_member_and_its_keys() {
         log: signed.ed25519,
         ..signed.clone()
     }));
+    let without_key = CosignerKeys {
+        ml_dsa_44: None,
+        ..keys.clone()
+    };
+    let unverified = signed.verify(NETWORK, &without_key, &own);
+    assert!(unverified.is_err(), "a signature that no key checks");
     let other = Keys::of(2);
     assert!(
         signed
@@ -331,6 +337,20 @@ fn a_wrong_signature_of_a_known_key_spoils_the_note() {
             CheckpointError::SignatureInvalid(_)
         ))
     ));
+}
+
+#[test]
+fn lines_that_spoil_a_note_are_not_added() {
+    let (mut note, keys) = signed_by(1);
+    let whole = note.clone();
+    let name = keys[0].ed25519.name();
+    let line = |name: &str| format!("\u{2014} {name} AAAAAAEC\n");
+    let spoiled = note.add_lines(&line("a\u{1}b"));
+    assert_eq!(spoiled, Err(CheckpointError::Malformed));
+    let too_many = note.add_lines(&line(name).repeat(200));
+    assert_eq!(too_many, Err(CheckpointError::Malformed));
+    assert_eq!(note, whole);
+    assert_eq!(note.add_lines(&line(name)), Ok(1));
 }
 
 proptest! {

@@ -155,7 +155,8 @@ fn has_no_width(path: &str) -> bool {
     let too_high = level
         .and_then(|level| level.parse::<u8>().ok())
         .is_some_and(|level| level > LEVEL_MAX);
-    too_high || path.ends_with(".p/0")
+    let width = path.rsplit_once(".p/").map(|(_, width)| width);
+    too_high || width.is_some_and(|width| width.parse() == Ok(0_u32))
 }
 
 #[cfg(test)]
@@ -190,6 +191,9 @@ mod tests {
             "tile/0/0",
             "tile/64/000",
             "tile/0/000.p/0",
+            "tile/0/000.p/00",
+            "tile/0/000.p/+0",
+            "tile/+64/000",
             "tile/0/000.p/256",
             "tile/00/000",
             "tile/data/000",

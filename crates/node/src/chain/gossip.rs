@@ -97,6 +97,13 @@ pub(super) fn receive(chain: &Inner, frame: &[u8]) {
     }
 }
 
+/// Reads a frame as [`receive`] does and writes it again, for the targets in `fuzz/`.
+#[doc(hidden)]
+pub fn reread_frame(frame: &[u8]) -> Option<Vec<u8>> {
+    let frame: Frame = codec::decode("gossip frame", frame).ok()?;
+    Some(frame.encode().into())
+}
+
 fn admit(chain: &Inner, bytes: Vec<u8>) {
     let admitted = Pooled::decode(bytes)
         .map_err(|error| SubmitError::Rejected(error.into()))

@@ -41,6 +41,8 @@ use tokio::sync::{Notify, broadcast, watch};
 pub use application::ChainApplication;
 pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
+#[doc(hidden)]
+pub use gossip::reread_frame;
 pub use public_log::{PublicLog, transparent_statement};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
 pub use store::{Position, StoreError, Tip};

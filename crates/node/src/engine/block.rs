@@ -2,7 +2,8 @@
 
 use bytes::{BufMut, Bytes};
 use commonware_codec::{
-    Buf, EncodeSize, Error, FixedSize as _, MaxEncodeSize as _, RangeCfg, Read, ReadExt as _, Write,
+    Buf, Decode as _, Encode as _, EncodeSize, Error, FixedSize as _, MaxEncodeSize as _, RangeCfg,
+    Read, ReadExt as _, Write,
 };
 use commonware_consensus::{Block as ConsensusBlock, BoundedBlock, Heightable, types::Height};
 use commonware_cryptography::{
@@ -142,6 +143,17 @@ impl Read for Block {
     }
 }
 
+/// Reads a block as the engine does and writes it again, for the targets in `fuzz/`.
+#[doc(hidden)]
+pub fn reread_block(bytes: &[u8], max_bytes: usize) -> Option<Vec<u8>> {
+    let rules = BlockRules {
+        max_bytes,
+        binds: |_| true,
+    };
+    let block = Block::decode_cfg(Bytes::copy_from_slice(bytes), &rules).ok()?;
+    Some(block.encode().into())
+}
+
 impl Digestible for Block {
     type Digest = sha256::Digest;
 
@@ -171,7 +183,6 @@ impl BoundedBlock for Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use commonware_codec::{Decode as _, Encode as _};
     use proptest::prelude::*;
 
     const ANY: BlockRules = BlockRules {

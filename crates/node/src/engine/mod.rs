@@ -28,6 +28,8 @@ pub mod wiring;
 
 pub use application::{Ancestors, Application, Deadline};
 pub use block::Block;
+#[doc(hidden)]
+pub use block::reread_block;
 pub use certificate::FinalityCertificate;
 pub use committee::{Committee, CommitteeError, Validator};
 pub use config::{ConfigError, EngineConfig, MAX_BLOCK_BYTES};

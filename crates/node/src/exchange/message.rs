@@ -135,6 +135,33 @@ pub(super) struct WithheldEntry {
     pub(super) reason: String,
 }
 
+/// The messages of the exchange, as the targets in `fuzz/` name them.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    Tags,
+    Sealed,
+    Request,
+    Ask,
+    Answer,
+}
+
+/// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
+#[doc(hidden)]
+pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn again<T: for<'b> Decode<'b, ()> + Encode<()>>(bytes: &[u8]) -> Option<Vec<u8>> {
+        let message: T = codec::decode("message", bytes).ok()?;
+        Some(codec::encode(&message))
+    }
+    match kind {
+        MessageKind::Tags => again::<Tags>(bytes),
+        MessageKind::Sealed => again::<Sealed>(bytes),
+        MessageKind::Request => again::<Request>(bytes),
+        MessageKind::Ask => again::<Ask>(bytes),
+        MessageKind::Answer => again::<Answer>(bytes),
+    }
+}
+
 impl SignedRequest {
     /// What is signed.
     pub(super) fn input(request: &[u8]) -> Vec<u8> {

@@ -28,6 +28,8 @@ use crate::identity::Identity;
 use crate::outbox::Signer;
 
 pub use collect::Elsewhere;
+#[doc(hidden)]
+pub use message::{MessageKind, reread};
 
 /// What the exchange of one node needs.
 pub struct ExchangeConfig {

@@ -300,7 +300,7 @@ impl PublicLog for Ledger {
         Ok(Some(Cosigned {
             path: prove_inclusion(index, state.log.size(), &state.log).unwrap(),
             root,
-            signatures: vec![self.root_signature(root)],
+            signatures: vec![self.root_signature((state.log.size(), root))],
         }))
     }
 
@@ -309,7 +309,7 @@ impl PublicLog for Ledger {
         let Ok(path) = prove_consistency(size, state.log.size(), &state.log) else {
             return Ok(Vec::new());
         };
-        let signature = self.root_signature(state.log.root(&Empty).unwrap());
+        let signature = self.root_signature((state.log.size(), state.log.root(&Empty).unwrap()));
         Ok(vec![signature.receipt(&Proof::Consistency(path))])
     }
 
@@ -336,7 +336,7 @@ impl PublicLog for Ledger {
 }
 
 impl Ledger {
-    fn root_signature(&self, root: Digest) -> RootSignature {
+    fn root_signature(&self, root: (u64, Digest)) -> RootSignature {
         let signer = &self.0.signer;
         let member = &self.0.genesis.members[0].name;
         let speaker = signer.speaker();

@@ -1,0 +1,56 @@
+//! What nodes send each other: messages of the exchange, gossip, the engine's blocks.
+
+use node::chain::reread_frame;
+use node::engine::reread_block;
+use node::exchange::{MessageKind, reread};
+
+use crate::Target;
+
+/// The targets.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "exchange-tags",
+        run: |bytes| message(MessageKind::Tags, bytes),
+    },
+    Target {
+        name: "exchange-sealed",
+        run: |bytes| message(MessageKind::Sealed, bytes),
+    },
+    Target {
+        name: "exchange-request",
+        run: |bytes| message(MessageKind::Request, bytes),
+    },
+    Target {
+        name: "exchange-ask",
+        run: |bytes| message(MessageKind::Ask, bytes),
+    },
+    Target {
+        name: "exchange-answer",
+        run: |bytes| message(MessageKind::Answer, bytes),
+    },
+    Target {
+        name: "gossip-frame",
+        run: frame,
+    },
+    Target {
+        name: "engine-block",
+        run: engine_block,
+    },
+];
+
+const ENGINE_BLOCK_BYTES_MAX: usize = 4_096;
+
+fn message(kind: MessageKind, bytes: &[u8]) {
+    assert!(reread(kind, bytes).is_none_or(|again| again == bytes));
+}
+
+fn frame(bytes: &[u8]) {
+    assert!(reread_frame(bytes).is_none_or(|again| again == bytes));
+}
+
+fn engine_block(bytes: &[u8]) {
+    if let Some(again) = reread_block(bytes, ENGINE_BLOCK_BYTES_MAX) {
+        assert_eq!(again, bytes);
+        assert!(bytes.len() <= ENGINE_BLOCK_BYTES_MAX + 8 + 32 + 2 * 5);
+    }
+}
