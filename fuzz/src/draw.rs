@@ -17,7 +17,7 @@ impl Draw {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Draw {
     /// A number below `bound`, or 0 if there is none.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        let drawn = self.next().checked_rem(bound).unwrap_or(0);
+        let drawn = self.draw().checked_rem(bound).unwrap_or(0);
         usize::try_from(drawn).unwrap_or(0)
     }
 
@@ -50,13 +50,13 @@ impl Draw {
 
     /// Yes or no.
     pub fn flip(&mut self) -> bool {
-        self.next() & 1 == 1
+        self.draw() & 1 == 1
     }
 
     /// A number of any magnitude: small ones are as likely as large ones.
     pub fn number(&mut self) -> u64 {
         let bits = self.below(64);
-        self.next() >> bits
+        self.draw() >> bits
     }
 
     /// A word of small letters.
@@ -78,6 +78,6 @@ impl Draw {
     }
 
     fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
+        self.draw().to_be_bytes()[0]
     }
 }

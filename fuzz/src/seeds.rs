@@ -34,6 +34,7 @@ pub fn constant() -> Seeds {
         notes(),
         registry(),
         messages(),
+        consensus(),
     ]
     .concat()
 }
@@ -301,6 +302,22 @@ fn messages() -> Seeds {
     };
     let granted = (tag, sealed.clone(), key, descriptor, opening, Some(bare));
     let answer = (vec![granted], vec![(tag, "consent")], Height(91));
+    vec![
+        (
+            "exchange-tags",
+            vec![codec::encode(&(vec![tag, Tag([9; 16])],))],
+        ),
+        (
+            "exchange-sealed",
+            vec![codec::encode(&(vec![(tag, sealed)],))],
+        ),
+        ("exchange-request", vec![request]),
+        ("exchange-ask", vec![codec::encode(&ask)]),
+        ("exchange-answer", vec![codec::encode(&answer)]),
+    ]
+}
+
+fn consensus() -> Seeds {
     let statements: Vec<_> = world()
         .statements
         .iter()
@@ -315,17 +332,6 @@ fn messages() -> Seeds {
         vec![2, 9, 9],
     ];
     vec![
-        (
-            "exchange-tags",
-            vec![codec::encode(&(vec![tag, Tag([9; 16])],))],
-        ),
-        (
-            "exchange-sealed",
-            vec![codec::encode(&(vec![(tag, sealed)],))],
-        ),
-        ("exchange-request", vec![request]),
-        ("exchange-ask", vec![codec::encode(&ask)]),
-        ("exchange-answer", vec![codec::encode(&answer)]),
         (
             "gossip-frame",
             vec![

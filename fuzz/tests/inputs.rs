@@ -13,7 +13,7 @@ use fuzz::{GROUPS, Target, mutate, targets};
 use ledger::ids::Digest;
 
 /// Mutations of each target in a short run.
-const INPUTS: u64 = 250;
+const INPUTS: u64 = 1_000;
 /// Time for each target in a long run.
 const TIME: Duration = Duration::from_secs(4);
 /// Memory that a process of tests never needs: more means that a decoder believed a length.
