@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use contracts::export::{self, Export};
 use contracts::machine;
 use ledger::ids::Digest;
-use ledger::item::ITEM_BYTES;
 use ledger::limits::STATEMENT_BYTES_MAX;
 use ledger::receipt::{Receipt, verify_transparent};
 use ledger::scitt::{self, CoseReceipt};
@@ -186,10 +185,7 @@ fn check_receipt(receipt: &Receipt) {
     let statement = &world().statements[at];
     assert_eq!(statement.envelope(), receipt.statement);
     let at = usize::try_from(receipt.item_path.index).unwrap();
-    assert_eq!(
-        statement.items()[at].to_bytes(),
-        <[u8; ITEM_BYTES]>::from(receipt.item)
-    );
+    assert_eq!(statement.items()[at].to_bytes(), receipt.item);
     let headers = world()
         .forge
         .blocks()

@@ -252,7 +252,7 @@ async fn p3_a_log_shows_that_it_continues_its_past() {
             let registry = clinic.chain.registry();
             let key: [u8; 32] = registry.node_certificates().next().unwrap().1.key.into();
             let key = VerificationKey::try_from(key).unwrap();
-            assert_eq!(receipt.signature.verify(newer, &key), Ok(()));
+            assert_eq!(receipt.signature.verify((path.newer, newer), &key), Ok(()));
             assert!(path.verify(Digest::of(b"another past"), newer).is_err());
         }
         past = Some((now.path.size, now.root));
