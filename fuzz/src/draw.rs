@@ -16,8 +16,8 @@ impl Draw {
         Self(name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, mix))
     }
 
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
+    /// A number; each is as likely as any other.
+    pub fn uniform(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Draw {
     /// A number below `bound`, or 0 if there is none.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        let drawn = self.draw().checked_rem(bound).unwrap_or(0);
+        let drawn = self.uniform().checked_rem(bound).unwrap_or(0);
         usize::try_from(drawn).unwrap_or(0)
     }
 
@@ -50,13 +50,13 @@ impl Draw {
 
     /// Yes or no.
     pub fn flip(&mut self) -> bool {
-        self.draw() & 1 == 1
+        self.uniform() & 1 == 1
     }
 
     /// A number of any magnitude: small ones are as likely as large ones.
     pub fn number(&mut self) -> u64 {
         let bits = self.below(64);
-        self.draw() >> bits
+        self.uniform() >> bits
     }
 
     /// A word of small letters.
@@ -78,6 +78,6 @@ impl Draw {
     }
 
     fn byte(&mut self) -> u8 {
-        self.draw().to_be_bytes()[0]
+        self.uniform().to_be_bytes()[0]
     }
 }

@@ -7,6 +7,7 @@ use ledger::codec;
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Opening;
 use ledger::log::{self, tile};
+use ledger::receipt::Receipt;
 use ledger::statement::SubmittedStatement;
 use minicbor::bytes::{ByteArray, ByteVec};
 use vault::seal;
@@ -34,7 +35,6 @@ pub fn constant() -> Seeds {
         notes(),
         registry(),
         messages(),
-        consensus(),
     ]
     .concat()
 }
@@ -259,10 +259,34 @@ fn registry() -> Seeds {
 }
 
 fn messages() -> Seeds {
-    let (tag, opening) = (Tag([1; 16]), Opening([2; 32]));
-    let sealed = ByteVec::from(vec![0x81; 60]);
-    let network = world().genesis().network();
-    let strings = (
+    let tag = Tag([1; 16]);
+    let statements = world().statements.iter().take(2);
+    let statements: Vec<_> = statements.map(|one| ByteVec::from(one.encode())).collect();
+    let block = [
+        &[4][..],
+        &world().header().parent.0,
+        &[3, 1, 2, 3],
+        &[2, 9, 9],
+    ];
+    let frames = vec![
+        codec::encode(&(0_u8, (statements,))),
+        codec::encode(&(1_u8, (world().cosignature(),))),
+    ];
+    let tags = codec::encode(&(vec![tag, Tag([9; 16])],));
+    let entries = codec::encode(&(vec![(tag, ByteVec::from(vec![0x81; 60]))],));
+    vec![
+        ("exchange-tags", vec![tags]),
+        ("exchange-sealed", vec![entries]),
+        ("exchange-request", vec![asked()]),
+        ("exchange-ask", vec![ask()]),
+        ("exchange-answer", vec![answer()]),
+        ("gossip-frame", frames),
+        ("engine-block", vec![block.concat()]),
+    ]
+}
+
+fn asked() -> Vec<u8> {
+    let about = (
         Some("7"),
         "app",
         Some("physician"),
@@ -270,9 +294,9 @@ fn messages() -> Seeds {
         "everything",
         "Patient/1",
     );
-    let (practitioner, client, role, purpose, interaction, target) = strings;
+    let (practitioner, client, role, purpose, interaction, target) = about;
     let request = (
-        network,
+        world().genesis().network(),
         "hospital",
         "clinic",
         practitioner,
@@ -281,66 +305,31 @@ fn messages() -> Seeds {
         purpose,
         interaction,
         target,
-        vec![tag],
+        vec![Tag([1; 16])],
         ByteArray::from([3; 32]),
         Height(90),
     );
-    let request = codec::encode(&request);
+    codec::encode(&request)
+}
+
+fn ask() -> Vec<u8> {
     let signature = ByteArray::from([4; 64]);
-    let signed = (ByteVec::from(request.clone()), Digest([5; 32]), signature);
-    let ask = (
-        signed,
-        tag,
-        ByteVec::from(access().encode()),
-        opening.clone(),
-    );
+    let signed = (ByteVec::from(asked()), Digest([5; 32]), signature);
+    let descriptor = ByteVec::from(access().encode());
+    codec::encode(&(signed, Tag([1; 16]), descriptor, Opening([2; 32])))
+}
+
+fn answer() -> Vec<u8> {
+    let tag = Tag([1; 16]);
+    let sealed = ByteVec::from(vec![0x81; 60]);
     let key = (ByteArray::from([6; 32]), ByteVec::from(vec![7; 48]));
     let descriptor = ByteVec::from(world().export.descriptor.clone());
-    let bare = ledger::receipt::Receipt {
+    let bare = Receipt {
         cosigned: None,
         ..world().receipt.clone()
     };
-    let granted = (tag, sealed.clone(), key, descriptor, opening, Some(bare));
-    let answer = (vec![granted], vec![(tag, "consent")], Height(91));
-    vec![
-        (
-            "exchange-tags",
-            vec![codec::encode(&(vec![tag, Tag([9; 16])],))],
-        ),
-        (
-            "exchange-sealed",
-            vec![codec::encode(&(vec![(tag, sealed)],))],
-        ),
-        ("exchange-request", vec![request]),
-        ("exchange-ask", vec![codec::encode(&ask)]),
-        ("exchange-answer", vec![codec::encode(&answer)]),
-    ]
-}
-
-fn consensus() -> Seeds {
-    let statements: Vec<_> = world()
-        .statements
-        .iter()
-        .take(2)
-        .map(|one| ByteVec::from(one.encode()))
-        .collect();
-    let header = world().header();
-    let block = [
-        vec![4],
-        header.parent.0.to_vec(),
-        vec![3, 1, 2, 3],
-        vec![2, 9, 9],
-    ];
-    vec![
-        (
-            "gossip-frame",
-            vec![
-                codec::encode(&(0_u8, (statements,))),
-                codec::encode(&(1_u8, (world().cosignature(),))),
-            ],
-        ),
-        ("engine-block", vec![block.concat()]),
-    ]
+    let granted = (tag, sealed, key, descriptor, Opening([2; 32]), Some(bare));
+    codec::encode(&(vec![granted], vec![(tag, "consent")], Height(91)))
 }
 
 fn sealed() -> Seeds {
