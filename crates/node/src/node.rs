@@ -13,7 +13,7 @@ use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
-use crate::chain::{CannotCosign, Chain, Clock, Cosigner, OpenError};
+use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
@@ -274,7 +274,8 @@ fn engine_config(
     );
     engine.block_interval = config.block_interval;
     engine.epoch_blocks = registry.rules().epoch_blocks;
-    engine.max_peers = engine.max_peers.max(registry.seats().len());
+    let keys = registry.seats().len().saturating_mul(KEYS_HEARD);
+    engine.max_peers = engine.max_peers.max(keys);
     Ok(engine)
 }
 

@@ -38,6 +38,7 @@ use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
 
 pub use application::ChainApplication;
+pub(crate) use committee::KEYS_HEARD;
 pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
 pub use public_log::{PublicLog, transparent_statement};
