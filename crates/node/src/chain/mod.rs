@@ -8,6 +8,7 @@ mod application;
 mod checkpoints;
 mod committee;
 mod cosign;
+mod descent;
 mod disk;
 mod dump;
 mod execution;

@@ -317,7 +317,7 @@ fn certify(issuer: &Issuer<'static, KeyPair>, name: &str) -> (Vec<u8>, SigningKe
     (certificate, SigningKey::from_bytes(&seed))
 }
 
-fn public(seed: &[u8; 32]) -> PublicKey {
+pub(crate) fn public(seed: &[u8; 32]) -> PublicKey {
     PublicKey(VerificationKey::from(&SigningKey::from_bytes(seed)).into())
 }
 
