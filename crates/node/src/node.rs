@@ -14,7 +14,7 @@ use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
-use crate::chain::{CannotCosign, Chain, Clock, Cosigner, OpenError};
+use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
@@ -269,8 +269,7 @@ fn engine_config(
     );
     engine.block_interval = config.block_interval;
     engine.epoch_blocks = registry.rules().epoch_blocks;
-    // A rotation counts a validator twice until its epoch ends.
-    engine.max_peers = 2 * MEMBERS_MAX;
+    engine.max_peers = KEYS_HEARD * MEMBERS_MAX;
     Ok(engine)
 }
 

@@ -12,6 +12,10 @@ use crate::engine::{Committee, Validator};
 /// In place of an address that nobody has named: such a validator can dial, and is not dialled.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// Keys of each member, the newest, with which its node may connect: one that was away while they changed comes back
+/// with those of before.
+pub(crate) const KEYS_HEARD: usize = 2;
+
 impl Chain {
     /// Validators and followers of `epoch`; `None` until the block before it is applied.
     ///
@@ -68,9 +72,9 @@ fn followers(
     let seats = registry.seats().iter();
     let heard = seats.filter(|seat| seat.standing == Standing::Active);
     let mut followers: Vec<Validator> = heard
-        .filter_map(|seat| {
-            let keys = seat.validators.last()?;
-            Some(Validator {
+        .flat_map(|seat| {
+            let keys = seat.validators.iter().rev().take(KEYS_HEARD);
+            keys.map(|keys| Validator {
                 public_key: keys.vote.0,
                 address: address(seat),
             })

@@ -39,6 +39,7 @@ use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
 
 pub use application::ChainApplication;
+pub(crate) use committee::KEYS_HEARD;
 pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
 #[doc(hidden)]

@@ -1,11 +1,16 @@
 //! The registry over the real engine: what members decide holds on all nodes from the next block on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contracts::governance::{Action, Command};
+use contracts::membership::ValidatorKeys;
 use contracts::trust::trust;
+use ledger::genesis::PublicKey;
 use ledger::ids::Tag;
+use node::engine::Application as _;
 
 use super::*;
-use crate::network::Running;
+use crate::network::{Running, public};
 
 /// The first three of four members approve.
 async fn decide(founding: &Founding, members: &[Running], action: Action) {
@@ -143,6 +148,39 @@ async fn p9_a_network_whose_certificates_have_all_expired_recovers() {
     let receipt = certified_receipt(&members[1], position, &[]).await;
     let trusted = trust(&founding.genesis, receipt.succession.as_ref()).unwrap();
     assert_eq!(receipt.verify(&trusted).unwrap().member, clinic);
+    for member in members {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_connects_with_its_two_newest_keys_and_no_older_one() {
+    let founding = Founding::of(&FOUR);
+    let members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
+    let application = members[1].chain.application(BTreeMap::new());
+    let founders = application.committee(0).unwrap();
+    let taken: Vec<_> = (201..=203).map(|n| public(&[n; 32])).collect();
+    for (revision, vote) in (1..).zip(&taken) {
+        let keys = ValidatorKeys {
+            vote: *vote,
+            cosigner: None,
+        };
+        let command = Command::RotateValidator(keys);
+        let command = founding.seats[0].command(founding.genesis.network(), &command);
+        members[0].chain.submit(command).unwrap();
+        members[1].revised(revision).await;
+    }
+    let committee = application.committee(0).unwrap();
+    assert_eq!(
+        committee.validators, founders.validators,
+        "until the epoch ends"
+    );
+    let heard = committee
+        .followers
+        .iter()
+        .map(|one| PublicKey(one.public_key));
+    let newest: BTreeSet<PublicKey> = taken[1..].iter().copied().collect();
+    assert_eq!(heard.collect::<BTreeSet<_>>(), newest);
     for member in members {
         member.stop().await;
     }

@@ -328,7 +328,7 @@ fn certify(issuer: &Issuer<'static, KeyPair>, name: &str, year: i32) -> (Vec<u8>
     (certificate, SigningKey::from_bytes(&seed))
 }
 
-fn public(seed: &[u8; 32]) -> PublicKey {
+pub(crate) fn public(seed: &[u8; 32]) -> PublicKey {
     PublicKey(VerificationKey::from(&SigningKey::from_bytes(seed)).into())
 }
 
