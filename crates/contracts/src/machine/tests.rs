@@ -5,6 +5,7 @@ use ledger::item::Item;
 use ledger::statement::{Payload, StatementError, StatementId};
 
 use super::*;
+use crate::membership::Endpoints;
 use crate::membership::tests::{JUNE, member};
 
 struct Network {
@@ -134,4 +135,32 @@ fn a_command_to_no_contract_is_refused() {
         net.judge(&command, &mut Draft::default()),
         Err(Rejection::UnknownContract(77))
     );
+}
+
+#[test]
+fn g6_a_command_is_obeyed_once() {
+    let net = network();
+    let endpoints = Endpoints {
+        consensus: "192.0.2.1:1".to_owned(),
+        exchange: "192.0.2.1:2".to_owned(),
+    };
+    let payload = Payload {
+        network: net.genesis.network(),
+        id: StatementId([1; 16]),
+        expires_at: Height(5),
+        body: Body::Command {
+            contract: governance::CONTRACT,
+            command: Command::Announce(endpoints).encode(),
+        },
+    };
+    let certificate = Digest::of(&net.genesis.members[0].node);
+    let sign = |bytes: &[u8]| Ok::<_, ()>(net.key.sign(bytes).to_bytes());
+    let signer = (&"clinic".parse().unwrap(), certificate);
+    let command = SubmittedStatement::sign(signer, payload, vec![], sign).unwrap();
+    let mut draft = Draft::default();
+    assert_eq!(net.judge(&command, &mut draft), Ok(()));
+    let again = net.judge(&command, &mut draft);
+    assert_eq!(again, Err(Rejection::CommandRepeated));
+    let revised = draft.finish(&net.registry).unwrap();
+    assert_eq!(revised.revision(), 1, "a block makes one revision");
 }
