@@ -47,6 +47,8 @@ struct InFlight {
     next_attempt: Instant,
     /// The ledger refused its signer.
     is_unheard: bool,
+    /// The ledger holds some of its items.
+    is_partly_final: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,8 +221,10 @@ impl Delivery {
             Ok(()) => one.state = State::Sent,
             // Its time is over; settling signs its items anew, unless it was accepted in time.
             Err(SubmitError::Rejected(Rejection::Expired)) => one.state = State::Sent,
-            Err(SubmitError::Rejected(Rejection::TagUsed { .. })) if self.is_final(one) => {
+            // All of it is final, or some: settling finds out which.
+            Err(SubmitError::Rejected(Rejection::TagUsed { .. })) if self.is_partly_final(one) => {
                 one.state = State::Sent;
+                one.is_partly_final = true;
             }
             Err(SubmitError::Rejected(rejection)) if rejection.concerns_signer() => {
                 one.is_unheard = true;
@@ -246,12 +250,17 @@ impl Delivery {
     async fn settle(&self, under_way: &mut UnderWay) -> Result<(), DeliveryError> {
         let mut done = Vec::new();
         let mut to_sign = Vec::new();
+        let mut partly = Vec::new();
         let speaks = self.signer.speaker().certificate;
         // The tip is read first: what is not found afterwards was not accepted up to that height.
         let height = self.anchor.tip().height;
         for (first, one) in &mut under_way.statements {
-            if self.anchor.locate(&self.member, one.probe)?.is_some() {
-                done.push((*first, one.last));
+            if one.is_partly_final || self.anchor.locate(&self.member, one.probe)?.is_some() {
+                if self.missing(*first, one.last)?.is_empty() {
+                    done.push((*first, one.last));
+                } else {
+                    partly.push(*first);
+                }
             } else if one.state == State::Sent && height >= one.statement.payload().expires_at {
                 to_sign.push(*first);
             } else if one.is_unheard && one.statement.certificate() != speaks {
@@ -265,6 +274,17 @@ impl Delivery {
                 under_way.statements.remove(&first);
             }
         }
+        for first in partly {
+            if let Some(one) = under_way.statements.get_mut(&first) {
+                let items = self.missing(first, one.last)?;
+                let Some(probe) = items.first().map(|item| item.tags[0]) else {
+                    continue;
+                };
+                let statement = self.sign(batch::mix(items, &mut rand::rng()))?;
+                self.keep(first, one.last, probe, &statement).await?;
+                *one = InFlight::new(one.last, probe, statement);
+            }
+        }
         for first in to_sign {
             if let Some(one) = under_way.statements.get_mut(&first) {
                 let statement = self.sign(one.statement.items().to_vec())?;
@@ -275,9 +295,29 @@ impl Delivery {
         Ok(())
     }
 
-    fn is_final(&self, one: &InFlight) -> bool {
-        let located = self.anchor.locate(&self.member, one.probe);
-        located.is_ok_and(|position| position.is_some())
+    fn is_partly_final(&self, one: &InFlight) -> bool {
+        let mut items = one.statement.items().iter();
+        items.any(|item| {
+            let located = self.anchor.locate(&self.member, item.tags[0]);
+            located.is_ok_and(|position| position.is_some())
+        })
+    }
+
+    /// The items numbered `first` to `last` that the ledger does not hold. It may hold some and not others if these
+    /// records were put back from a backup: some went with other statements then.
+    fn missing(&self, first: u64, last: u64) -> Result<Vec<Item>, DeliveryError> {
+        let mut missing = Vec::new();
+        for row in self.store.scan_from(Table::Outbox, first) {
+            let (key, row) = row?;
+            if sequence(&key)? > last {
+                break;
+            }
+            let item = item_of(&row)?;
+            if self.anchor.locate(&self.member, item.tags[0])?.is_none() {
+                missing.push(item);
+            }
+        }
+        Ok(missing)
     }
 
     async fn release(&self, done: &[(u64, u64)]) -> Result<(), CustodyError> {
@@ -323,6 +363,7 @@ impl InFlight {
             attempts: 0,
             next_attempt: Instant::now(),
             is_unheard: false,
+            is_partly_final: false,
         }
     }
 }

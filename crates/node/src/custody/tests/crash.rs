@@ -103,7 +103,7 @@ async fn write_one(custody: &Custody, text: &str) -> u64 {
     let written = custody.write(&clinician("hospital"), changes).await;
     let version = written.unwrap()[0].version;
     let observation = interop::fhir::ResourceType::parse("Observation").unwrap();
-    for _ in 0..400 {
+    for _ in 0..4_000 {
         let by = clinician("hospital");
         let receipt = custody.receipt(&by, observation, "one", version).await;
         if matches!(receipt.unwrap(), crate::custody::ReceiptState::Final(_)) {
@@ -168,7 +168,7 @@ async fn p4_versions_go_on_after_a_crash_and_reach_the_ledger_once() {
     let observation = interop::fhir::ResourceType::parse("Observation").unwrap();
     for version in 1..=written[0].version {
         let mut is_final = false;
-        for _ in 0..200 {
+        for _ in 0..2_000 {
             let state = custody
                 .receipt(&by, observation, "one", version)
                 .await
