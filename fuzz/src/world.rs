@@ -7,7 +7,7 @@ use contracts::descriptor::{AccessDescriptor, Descriptor, RecordDescriptor};
 use contracts::export::Export;
 use contracts::governance::{self, Action, Command};
 use contracts::membership::{Endpoints, Registry};
-use ed25519_zebra::{SigningKey, VerificationKey};
+use ed25519_zebra::SigningKey;
 use ledger::block::Header;
 use ledger::checkpoint::policy::Policy;
 use ledger::checkpoint::{Cosignature, CosignerKeys, SignedCheckpoint, VerifierKey};
@@ -156,7 +156,9 @@ impl World {
     }
 
     /// What a verifier pins.
-    pub fn trust(&self) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey>> {
+    pub fn trust(
+        &self,
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey>> {
         Trust {
             network: self.genesis().network(),
             validators: self.genesis().validators().into(),

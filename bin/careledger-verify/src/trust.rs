@@ -4,7 +4,6 @@ use std::path::Path;
 
 use contracts::membership::Registry;
 use contracts::trust::{TrustError, registry, trust};
-use ed25519_zebra::VerificationKey;
 use ledger::checkpoint::policy::Policy;
 use ledger::fault::Claims;
 use ledger::genesis::{Genesis, Signatory};
@@ -40,8 +39,10 @@ impl Pinned {
     pub(crate) fn trust(
         &self,
         brought: Option<&Succession>,
-    ) -> Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>, Failure>
-    {
+    ) -> Result<
+        Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>>,
+        Failure,
+    > {
         Ok(trust(&self.genesis, self.succession.as_ref().or(brought))?)
     }
 

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use ed25519_zebra::VerificationKey;
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::ids::{Digest, Tag};
 use ledger::log::{leaf_hash, tile};
@@ -30,10 +29,9 @@ fn id_of(tag: u8) -> String {
     Digest(key.0).to_string()
 }
 
-fn own_key(site: &Site) -> VerificationKey {
+fn own_key(site: &Site) -> NodeKey {
     let registry = site.ledger.registry();
-    let key: [u8; 32] = registry.node_certificates().next().unwrap().1.key.into();
-    VerificationKey::try_from(key).unwrap()
+    registry.node_certificates().next().unwrap().1.key
 }
 
 fn sound(site: &Site, byte: u8) -> SubmittedStatement {

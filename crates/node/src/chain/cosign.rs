@@ -96,7 +96,7 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
         let signature = (node.sign)(bytes);
         signature.map_err(|error| CannotCosign::Key(error.to_string()))
     };
-    let node = (&cosigner.member, node.certificate, sign_receipt);
+    let node = (node.of(&cosigner.member), sign_receipt);
     let seconds = (chain.clock)() / 1_000;
     let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator)
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))

@@ -95,6 +95,7 @@ pub(crate) fn cosigner(forge: &Forge, member: &str, validator: [u8; 32]) -> Cosi
     let node = SigningKey::from_bytes(&node);
     let speaker = Speaker {
         certificate,
+        algorithm: ledger::node_key::Algorithm::EdDsa,
         sign: Arc::new(move |bytes| Ok(node.sign(bytes).to_bytes())),
     };
     Cosigner {
