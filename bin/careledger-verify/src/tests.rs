@@ -1,6 +1,7 @@
 //! What is handed out verifies; whatever was changed in it does not, and is named.
 
 mod checkpoints;
+mod es256;
 mod exports;
 mod histories;
 mod logs;
@@ -86,7 +87,10 @@ fn item(forge: &Forge, n: u8, descriptor: &Descriptor) -> Item {
 
 /// A ledger with `descriptors` of the hospital, among others' items.
 fn recorded(descriptors: &[Descriptor]) -> (Forge, Vec<Item>) {
-    let mut forge = Forge::found(&MEMBERS).unwrap();
+    recorded_by(Forge::found(&MEMBERS).unwrap(), descriptors)
+}
+
+fn recorded_by(mut forge: Forge, descriptors: &[Descriptor]) -> (Forge, Vec<Item>) {
     let numbered = (1_u8..).zip(descriptors);
     let items: Vec<Item> = numbered.map(|(n, one)| item(&forge, n, one)).collect();
     for item in &items {
