@@ -356,6 +356,7 @@ fn succession(forge: &Forge, registry: &Registry) -> Succession {
     let (key, digest) = registry.entry();
     let state_root: StateRoot = state.insert([(key, digest)]).unwrap();
     let (_, proof) = state.prove(StateKey::of_registry(0)).unwrap();
+    let newest = state.prove_absent(StateKey::of_registry(1)).unwrap();
     let header = |height: u64, state_root| Header {
         height: Height(height),
         epoch: Epoch(0),
@@ -377,6 +378,7 @@ fn succession(forge: &Forge, registry: &Registry) -> Succession {
             revision: 0,
             registry: registry.encode(),
             proof,
+            newest,
         }),
     }
 }

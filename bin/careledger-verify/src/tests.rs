@@ -5,6 +5,7 @@ mod es256;
 mod exports;
 mod histories;
 mod logs;
+mod recent;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use contracts::export::Export;

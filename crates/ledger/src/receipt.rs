@@ -269,8 +269,8 @@ pub struct Transparent {
     pub statement: Envelope,
     /// Its index in the log.
     pub index: u64,
-    /// Members whose receipts say so, with the size of the log that each signed.
-    pub receipts: Vec<(MemberName, u64)>,
+    /// Members whose receipts say so, with size and root of the log that each signed.
+    pub receipts: Vec<(MemberName, u64, Digest)>,
 }
 
 /// Checks a transparent statement (RFC 9943): its signature, and every receipt in it.
@@ -304,7 +304,7 @@ where
         if *index.get_or_insert(path.index) != path.index {
             return Err(ReceiptError::NotOfInclusion(member));
         }
-        shown.push((member, path.size));
+        shown.push((member, path.size, root));
     }
     Ok(Transparent {
         statement,

@@ -28,11 +28,11 @@ fn p3_an_export_and_a_log_of_p256_nodes_verify_and_no_changed_byte_does() {
     let (forge, items) = ledger();
     let pinned = pinned(forge.genesis());
     let whole = export(&forge, &items[0], record(1), &[tag(2)]).encode();
-    assert!(crate::export::check(&whole, &pinned, true).is_ok());
+    assert!(crate::export::check(&whole, (&pinned, None), true).is_ok());
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 1 << (at % 8);
-        let refused = crate::export::check(&changed, &pinned, false);
+        let refused = crate::export::check(&changed, (&pinned, None), false);
         assert!(refused.is_err(), "byte {at}");
     }
     assert!(crate::log::check(&forge.dump(|_| true), forge.genesis()).is_ok());
@@ -43,11 +43,14 @@ fn p10_receipts_of_p256_nodes_verify_and_no_changed_byte_does() {
     let (forge, items) = ledger();
     let pinned = pinned(forge.genesis());
     let bytes = statement(&forge, &items[0]);
-    assert!(receipt::check(&bytes, &pinned).is_ok());
+    assert!(receipt::check(&bytes, &pinned, None).is_ok());
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        assert!(receipt::check(&changed, &pinned).is_err(), "byte {at}");
+        assert!(
+            receipt::check(&changed, &pinned, None).is_err(),
+            "byte {at}"
+        );
     }
 }
 
