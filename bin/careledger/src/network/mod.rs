@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 use ledger::genesis::Rules;
 use ledger::ids::MemberName;
 
+use crate::governance::quota;
+
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
     AddressEntry, Credential, Layout, MemberLayout, NetworkFile, NodeFile, Passphrase,
@@ -73,6 +75,9 @@ struct InitArgs {
     /// Blocks of an epoch: changes of the validators wait for its end. Stays for the network's life.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(2..))]
     epoch_blocks: u64,
+    /// Items that each member may submit a second, and ten times as many at once; 0 for no bound.
+    #[arg(long, default_value_t = 5_000)]
+    items_per_second: u32,
     /// Prints what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -108,6 +113,7 @@ fn init(args: InitArgs) -> anyhow::Result<()> {
             port_base: args.port_base,
             rules: Rules {
                 epoch_blocks: args.epoch_blocks,
+                quota: quota(args.items_per_second, None),
                 ..Rules::default()
             },
         },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::rejection::Rejection;
 use ledger::codec;
@@ -239,6 +240,10 @@ impl Delivery {
                     code = rejection.code(), %rejection,
                     "invariant broken: the ledger refuses a statement of ours; its items stay in the outbox"
                 );
+            }
+            Err(SubmitError::OverQuota { wait_ms }) => {
+                one.next_attempt = Instant::now() + Duration::from_millis(wait_ms);
+                tracing::debug!(wait_ms, "this member's quota is used up; its items wait");
             }
             Err(error) => {
                 tracing::warn!(%error, "the ledger takes no statement; the same bytes go again")
