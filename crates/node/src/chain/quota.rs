@@ -93,9 +93,9 @@ mod tests {
         assert_eq!(buckets.wait_ms(&"payer", 1, QUOTA, 0), 10);
         assert_eq!(buckets.wait_ms(&"clinic", 50, QUOTA, 0), 0);
         let mut passed = 0;
-        for now in 0..10_000 {
-            if buckets.wait_ms(&"payer", 1, QUOTA, now) == 0 {
-                buckets.charge(&"payer", 1, QUOTA, now);
+        for ms in 0..10_000 {
+            if buckets.wait_ms(&"payer", 1, QUOTA, ms) == 0 {
+                buckets.charge(&"payer", 1, QUOTA, ms);
                 passed += 1;
             }
         }
