@@ -9,7 +9,9 @@ use ledger::checkpoint::{Checkpoint, Cosignature, SignedCheckpoint};
 use ledger::codec;
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules, Threshold, ValidatorSet};
+use ledger::genesis::{
+    Genesis, Member, MlDsa44Key, PublicKey, Quota, Rules, Threshold, ValidatorSet,
+};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::log::{ConsistencyPath, InclusionPath, tile};
@@ -165,6 +167,10 @@ fn rules(draw: &mut Draw) -> Rules {
         members,
         validators,
         settings,
+        quota: draw.option(|draw| Quota {
+            items_per_second: u32::from_be_bytes(draw.array()),
+            burst_items: u32::from_be_bytes(draw.array()),
+        }),
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
             "members": threshold(rules.members),
             "validators": threshold(rules.validators),
             "settings": threshold(rules.settings),
+            "quota": rules.quota.map(|quota| json!({
+                "itemsPerSecond": quota.items_per_second,
+                "burstItems": quota.burst_items,
+            })),
         },
         "members": seats.map(|seat| member(&registry, seat)).collect::<Vec<_>>(),
         "validators": spans.map(|span| json!({

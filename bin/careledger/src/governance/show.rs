@@ -55,6 +55,14 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
         "Revision {}, format {}, {} blocks an epoch",
         said["revision"], said["format"], said["rules"]["epochBlocks"]
     )?;
+    let quota = &said["rules"]["quota"];
+    if quota.is_object() {
+        writeln!(
+            out,
+            "Quota of each member: {} items a second, {} at once",
+            quota["itemsPerSecond"], quota["burstItems"]
+        )?;
+    }
     for member in list(&said["members"]) {
         let validates = if member["validates"] == Value::Bool(true) {
             "validates"

@@ -13,6 +13,8 @@ use ledger::genesis::Rules;
 use ledger::ids::MemberName;
 use vault::keystore::SecretKind;
 
+use crate::governance::quota;
+
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
     AddressEntry, Credential, Layout, MemberLayout, NetworkFile, NodeFile, Passphrase,
@@ -101,6 +103,9 @@ struct InitArgs {
     /// The kind of the keys in the members' certificates.
     #[arg(long, value_enum, default_value_t)]
     key_type: KeyType,
+    /// Items that each member may submit a second, and ten times as many at once; 0 for no bound.
+    #[arg(long, default_value_t = 5_000)]
+    items_per_second: u32,
     /// Prints what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -136,6 +141,7 @@ fn init(args: InitArgs) -> anyhow::Result<()> {
             port_base: args.port_base,
             rules: Rules {
                 epoch_blocks: args.epoch_blocks,
+                quota: quota(args.items_per_second, None),
                 ..Rules::default()
             },
             key_type: args.key_type,

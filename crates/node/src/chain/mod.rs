@@ -15,6 +15,7 @@ mod execution;
 mod gossip;
 mod mempool;
 mod public_log;
+mod quota;
 mod receipts;
 mod rows;
 mod store;
@@ -31,7 +32,7 @@ use contracts::membership::{MembershipError, Registry};
 use contracts::rejection::Rejection;
 use futures::future::BoxFuture;
 use ledger::block::Block;
-use ledger::genesis::Genesis;
+use ledger::genesis::{Genesis, Quota};
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::state::StateKey;
@@ -53,6 +54,7 @@ use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
 use execution::{Executed, View, child_of};
 use mempool::{Mempool, Pooled};
+use quota::Buckets;
 use store::Store;
 
 /// Finalised blocks that a slow listener may lag behind before it must look things up itself.
@@ -115,9 +117,15 @@ pub enum SubmitError {
     /// It breaks a rule, and will for ever.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Too much is waiting; send the same bytes again later.
+    /// Too much of the member's is waiting; send the same bytes again later.
     #[error("too many statements are waiting")]
     Full,
+    /// The member has submitted more than its quota; send the same bytes again later.
+    #[error("the member's quota is used up for {wait_ms} ms")]
+    OverQuota {
+        /// Milliseconds until the quota has room for the statement.
+        wait_ms: u64,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -140,6 +148,10 @@ struct Inner {
     entries: broadcast::Sender<Arc<Vec<FinalItem>>>,
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
     mempool: Mutex<Mempool>,
+    /// Items that members submitted.
+    submitted: Mutex<Buckets<MemberName>>,
+    /// Worthless statements that peers passed on.
+    worthless: Mutex<Buckets<[u8; 32]>>,
     arrival: Notify,
     fresh: Mutex<Vec<Arc<Pooled>>>,
     gossip: Notify,
@@ -211,6 +223,8 @@ impl Chain {
             entries: broadcast::Sender::new(ENTRIES_LAG_MAX),
             pending: Mutex::default(),
             mempool: Mutex::default(),
+            submitted: Mutex::default(),
+            worthless: Mutex::default(),
             arrival: Notify::new(),
             fresh: Mutex::default(),
             gossip: Notify::new(),
@@ -282,7 +296,8 @@ impl Chain {
     pub fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
         let bytes = statement.encode();
         let statement = Arc::new(Pooled::of(statement, bytes));
-        if self.0.admit(&statement)? {
+        let quota = self.0.quota();
+        if self.0.admit(&statement, quota)? {
             let mut fresh = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             fresh.push(statement);
             self.0.gossip.notify_one();
@@ -328,12 +343,25 @@ impl From<CheckpointsError> for OpenError {
 
 impl Inner {
     /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
-    fn admit(&self, statement: &Arc<Pooled>) -> Result<bool, SubmitError> {
-        if self.mempool().get(statement.digest).is_some() {
+    ///
+    /// What costs least comes first, and only a member's own signature counts against its quota.
+    fn admit(&self, statement: &Arc<Pooled>, quota: Option<Quota>) -> Result<bool, SubmitError> {
+        if self.mempool().get(statement.digest).is_some() || self.is_logged(statement)? {
             return Ok(false);
         }
+        let now_ms = (self.clock)();
+        let (member, items) = (
+            statement.statement.member(),
+            statement.statement.items().len(),
+        );
+        if let Some(quota) = quota {
+            let wait_ms = locked(&self.submitted).wait_ms(member, items, quota, now_ms);
+            if wait_ms > 0 {
+                return Err(SubmitError::OverQuota { wait_ms });
+            }
+        }
         let applied = self.applied();
-        let (height, time) = child_of(&applied.tip, (self.clock)());
+        let (height, time) = child_of(&applied.tip, now_ms);
         let view = View {
             network: self.network,
             store: &self.store,
@@ -349,26 +377,26 @@ impl Inner {
             }
         }
         let keys = &statement.keys;
-        let decision = machine::decide(
+        machine::decide(
             &context,
             &statement.statement,
             Signature::Unchecked,
             keys,
             &mut draft,
-        );
-        match decision {
-            Err(Rejection::TagUsed { .. } | Rejection::CommandRepeated)
-                if self.is_logged(statement)? =>
-            {
-                return Ok(false);
-            }
-            decision => decision?,
+        )?;
+        if let Some(quota) = quota {
+            locked(&self.submitted).charge(member, items, quota, now_ms);
         }
         if !self.mempool().add(Arc::clone(statement)) {
             return Err(SubmitError::Full);
         }
         self.arrival.notify_waiters();
         Ok(true)
+    }
+
+    /// How fast each member may submit items.
+    fn quota(&self) -> Option<Quota> {
+        self.applied().registry.rules().quota
     }
 
     /// Whether the very same statement is in the log.
@@ -388,10 +416,14 @@ impl Inner {
     }
 
     fn mempool(&self) -> MutexGuard<'_, Mempool> {
-        self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.mempool)
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Executed>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.pending)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@
 mod client;
 mod collect;
 mod consents;
+mod crowd;
 mod message;
 mod open;
 mod serve;

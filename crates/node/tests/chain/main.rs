@@ -19,6 +19,7 @@ use node::chain::{PublicLog as _, SubmitError, transparent_statement};
 
 mod governance;
 mod network;
+mod quotas;
 
 use network::Founding;
 
