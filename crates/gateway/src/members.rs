@@ -26,6 +26,7 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
     Json(json!({
         "revision": registry.revision(),
         "format": registry.format(),
+        "policies": registry.policies(),
         "rules": {
             "epochBlocks": rules.epoch_blocks,
             "proposalBlocks": rules.proposal_blocks,

@@ -202,7 +202,7 @@ async fn p5_a_vote_forbids_what_a_consent_permits_and_the_record_names_its_text(
     let by = clinician("hospital");
     let everything = record.custody.local_everything(&by, &record.patient).await;
     let own = everything.unwrap().entries.len();
-    assert_eq!(own, 4, "the hospital's own care goes on");
+    assert_eq!(own, 3, "the hospital's own care goes on");
 
     let decision = record.accesses().into_iter().rev().find_map(|access| {
         let is_asked = access.requester.as_str() == "clinic";
