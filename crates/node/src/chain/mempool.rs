@@ -166,6 +166,15 @@ impl Mempool {
         waiting.any(|one| one.keys.contains(&key))
     }
 
+    /// Bytes that wait, by member.
+    pub(super) fn bytes_by_member(&self) -> BTreeMap<MemberName, usize> {
+        let mut bytes = BTreeMap::new();
+        for (lane, queue) in &self.lanes {
+            *bytes.entry(lane.member.clone()).or_default() += queue.bytes;
+        }
+        bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }

@@ -287,6 +287,11 @@ impl Chain {
         self.0.mempool().len()
     }
 
+    /// Bytes of statements that wait to be ordered, by the member that submitted them.
+    pub fn waiting_bytes(&self) -> BTreeMap<MemberName, usize> {
+        self.0.mempool().bytes_by_member()
+    }
+
     /// Bytes of the chain on disk.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.0.store.disk_bytes()
