@@ -38,7 +38,7 @@ pub(crate) struct Scitt {
 pub(crate) async fn keys(State(scitt): State<Scitt>) -> Response {
     let registry = scitt.log.registry();
     let keys = registry.node_certificates();
-    let set = scitt::cose_key_set(keys.map(|(_, one)| (one.thumbprint, one.key.into())));
+    let set = scitt::cose_key_set(keys.map(|(_, one)| (one.thumbprint, one.key)));
     ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], set).into_response()
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn key(State(scitt): State<Scitt>, Path(kid): Path<String>) -> 
     let mut certificates = registry.node_certificates();
     match certificates.find(|(_, one)| one.thumbprint.to_string() == kid) {
         Some((_, one)) => {
-            let key = scitt::cose_key(one.thumbprint, one.key.into());
+            let key = scitt::cose_key(one.thumbprint, (one.key.algorithm(), &one.key.to_bytes()));
             ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], key).into_response()
         }
         None => problem(

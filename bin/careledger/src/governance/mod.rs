@@ -16,6 +16,7 @@ use ledger::ids::{Digest, MemberName};
 
 pub(crate) use desk::generate_validator;
 
+use crate::network::KeyType;
 use desk::Desk;
 
 const EXAMPLES: &str = "\
@@ -64,6 +65,9 @@ enum Task {
     Renew {
         #[command(flatten)]
         by: By,
+        /// The kind of the new key.
+        #[arg(long, value_enum, default_value_t)]
+        key_type: KeyType,
     },
     /// Revokes a certificate of this member.
     Revoke {
@@ -172,7 +176,7 @@ pub(crate) async fn run(args: GovernanceArgs) -> anyhow::Result<()> {
             by.desk()?.give(&by, &command).await
         }
         Task::Withdraw { by, proposal } => by.desk()?.give(&by, &Command::Withdraw(proposal)).await,
-        Task::Renew { by } => by.desk()?.renew(&by).await,
+        Task::Renew { by, key_type } => by.desk()?.renew(&by, key_type).await,
         Task::Revoke { by, thumbprint } => {
             let thumbprint = Digest::from_hex(&thumbprint);
             let thumbprint = thumbprint.context("a thumbprint is 64 hexadecimal digits")?;

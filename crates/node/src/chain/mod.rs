@@ -266,6 +266,12 @@ impl Chain {
         self.0.applied().tip
     }
 
+    /// The last applied block, and the registry as that block left it.
+    pub fn governed(&self) -> (Tip, Arc<Registry>) {
+        let applied = self.0.applied();
+        (applied.tip, Arc::clone(&applied.registry))
+    }
+
     /// Follows the last applied block.
     pub fn subscribe(&self) -> watch::Receiver<Tip> {
         self.0.tips.subscribe()

@@ -173,7 +173,7 @@ impl Delivery {
         let expires_at = Height(height.saturating_add(self.config.lifetime_heights));
         let speaker = self.signer.speaker();
         SubmittedStatement::sign_items(
-            (&self.member, speaker.certificate),
+            speaker.of(&self.member),
             (self.anchor.network(), id, expires_at),
             items,
             |bytes| (speaker.sign)(bytes),

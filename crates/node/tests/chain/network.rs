@@ -80,6 +80,7 @@ impl Seat {
         let key = self.key;
         let node = Speaker {
             certificate: self.certificate,
+            algorithm: ledger::node_key::Algorithm::EdDsa,
             sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
         };
         Cosigner {
@@ -254,7 +255,7 @@ impl Founding {
     /// What an outsider needs to check receipts.
     pub(crate) fn trust(
         &self,
-    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>> {
         contracts::trust::trust(&self.genesis, None).unwrap()
     }
 }
