@@ -49,7 +49,7 @@ fn p3_an_export_stands_in_the_log_of_the_auditors_checkpoint_or_it_says_what_is_
     let name = |checked: Result<(), Failure>| checked.unwrap_err().name;
     assert_eq!(check(&older, &note(&older.0, None), &[]), Ok(()));
     let to_newer = consistency(&newer.0, newer.0.log(), 4);
-    let paths = [to_newer.clone()];
+    let paths = [to_newer];
     assert_eq!(check(&older, &note(&newer.0, None), &paths), Ok(()));
     assert_eq!(
         check(&newer, &note(&older.0, None), &paths),
