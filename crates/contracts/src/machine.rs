@@ -135,8 +135,9 @@ fn admit(
     Ok(())
 }
 
-/// The registered key that signs; for a certificate that the statement registers, its own (G5).
-fn key_of(
+/// The key under which a statement's signature is checked: the registered one that signs; for a certificate that the
+/// statement registers, its own (G5).
+pub fn key_of(
     context: &Context<'_>,
     statement: &SubmittedStatement,
 ) -> Result<VerificationKey, Rejection> {

@@ -13,7 +13,7 @@
 //! ```
 
 use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
-use ed25519_zebra::{Signature, VerificationKey};
+use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes, batch};
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
@@ -263,6 +263,14 @@ impl SubmittedStatement {
     /// Checks the signature under `key`, which the registry holds for [`Self::certificate`].
     pub fn verify(&self, key: &VerificationKey) -> Result<(), StatementError> {
         verify_signature(&self.cose, key)
+    }
+
+    /// The signature with what it signs and `key`, to be checked together with others.
+    pub fn to_verify(&self, key: &VerificationKey) -> Result<batch::Item, StatementError> {
+        let signature = Signature::from_slice(&self.cose.signature)
+            .map_err(|_| StatementError::SignatureInvalid)?;
+        let signed = self.cose.tbs_data(&[]);
+        Ok((VerificationKeyBytes::from(*key), signature, &signed).into())
     }
 }
 

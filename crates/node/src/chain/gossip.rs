@@ -10,7 +10,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::mempool::Pooled;
-use super::{Inner, SubmitError, cosign};
+use super::{Inner, cosign, signatures};
 use crate::engine::{Gossip, GossipError};
 
 /// How long statements gather before a frame goes out.
@@ -87,9 +87,7 @@ fn frames(statements: &[Arc<Pooled>]) -> Vec<Bytes> {
 pub(super) fn receive(chain: &Inner, frame: &[u8]) {
     match codec::decode("gossip frame", frame) {
         Ok(Frame::Statements(statements)) => {
-            for bytes in statements {
-                admit(chain, bytes.into());
-            }
+            admit(chain, statements.into_iter().map(Into::into));
         }
         Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
         Ok(Frame::Wanted(size)) => chain.checkpoints.want(size),
@@ -104,11 +102,19 @@ pub fn reread_frame(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame.encode().into())
 }
 
-fn admit(chain: &Inner, bytes: Vec<u8>) {
-    let admitted = Pooled::decode(bytes)
-        .map_err(|error| SubmitError::Rejected(error.into()))
-        .and_then(|statement| chain.admit(&Arc::new(statement)));
-    if let Err(error) = admitted {
-        tracing::debug!(%error, "a peer's statement was not admitted");
+fn admit(chain: &Inner, statements: impl Iterator<Item = Vec<u8>>) {
+    let mut fresh = Vec::new();
+    for bytes in statements {
+        match Pooled::decode(bytes) {
+            Ok(statement) if chain.mempool().get(statement.digest).is_some() => {}
+            Ok(statement) => fresh.push(Arc::new(statement)),
+            Err(error) => tracing::debug!(%error, "a peer sent a statement that is none"),
+        }
+    }
+    let signature = signatures::check(chain, &fresh);
+    for statement in &fresh {
+        if let Err(error) = chain.admit(statement, signature) {
+            tracing::debug!(%error, "a peer's statement was not admitted");
+        }
     }
 }

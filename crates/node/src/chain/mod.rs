@@ -17,8 +17,10 @@ mod mempool;
 mod public_log;
 mod receipts;
 mod rows;
+mod signatures;
 mod store;
 mod succession;
+mod upper;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -276,7 +278,7 @@ impl Chain {
     pub fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
         let bytes = statement.encode();
         let statement = Arc::new(Pooled::of(statement, bytes));
-        if self.0.admit(&statement)? {
+        if self.0.admit(&statement, Signature::Unchecked)? {
             let mut fresh = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             fresh.push(statement);
             self.0.gossip.notify_one();
@@ -322,7 +324,7 @@ impl From<CheckpointsError> for OpenError {
 
 impl Inner {
     /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
-    fn admit(&self, statement: &Arc<Pooled>) -> Result<bool, SubmitError> {
+    fn admit(&self, statement: &Arc<Pooled>, signature: Signature) -> Result<bool, SubmitError> {
         if self.mempool().get(statement.digest).is_some() {
             return Ok(false);
         }
@@ -343,13 +345,7 @@ impl Inner {
             }
         }
         let keys = &statement.keys;
-        let decision = machine::decide(
-            &context,
-            &statement.statement,
-            Signature::Unchecked,
-            keys,
-            &mut draft,
-        );
+        let decision = machine::decide(&context, &statement.statement, signature, keys, &mut draft);
         match decision {
             Err(Rejection::TagUsed { .. } | Rejection::CommandRepeated)
                 if self.is_logged(statement)? =>

@@ -32,6 +32,7 @@ use minicbor::{Decode, Encode};
 use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
 use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
+use super::upper::Upper;
 
 /// What the state holds of a revision of the registry.
 const DIGEST_BYTES: usize = 32;
@@ -96,11 +97,11 @@ pub enum StoreError {
 
 /// The chain's rows, and what they mean.
 #[derive(Clone)]
-pub(super) struct Store(pub(super) Arc<dyn Rows>);
+pub(super) struct Store(pub(super) Arc<dyn Rows>, Arc<Upper>);
 
 impl Store {
     pub(super) fn new(rows: Arc<dyn Rows>) -> Self {
-        Self(rows)
+        Self(rows, Arc::default())
     }
 
     pub(super) fn tip(&self) -> Result<Option<Tip>, StoreError> {
@@ -215,7 +216,7 @@ impl Store {
             batch.insert(Keyspace::Certificates, &height, &codec::encode(certificate));
         }
         for (index, statement) in (block.log_size_before..).zip(&block.statements) {
-            let row = [&height, statement.as_slice()].concat();
+            let row = [&height, statement.bytes.as_slice()].concat();
             batch.insert(Keyspace::Statements, &key(index), &row);
         }
         for (index, hash) in block.log.added() {
@@ -236,7 +237,11 @@ impl Store {
             batch.insert(Keyspace::Checkpoints, &size, &codec::encode(checkpoint));
         }
         batch.insert(Keyspace::Tip, b"tip", &codec::encode(&block.tip()));
-        Ok(batch.commit(true)?)
+        batch.commit(true)?;
+        if let Some(update) = &block.state {
+            self.1.follow(update);
+        }
+        Ok(())
     }
 
     fn apply_state(&self, block: &Executed, batch: &mut dyn Batch) -> Result<(), StoreError> {
@@ -293,6 +298,9 @@ impl HashReader for Store {
 
 impl TreeReader for Store {
     fn get_node_option(&self, node_key: &NodeKey) -> anyhow::Result<Option<Node>> {
+        if let Some(node) = self.1.get(node_key) {
+            return Ok(Some(node));
+        }
         let row = self.0.get(Keyspace::Nodes, &node_row(node_key)?)?;
         Ok(row.map(|row| borsh::from_slice(&row)).transpose()?)
     }
