@@ -307,6 +307,7 @@ mod tests {
             for batch in batches {
                 let entries: Vec<_> = batch.iter().map(|(n, value)| (key(*n), vec![*value])).collect();
                 let (root, update) = insert(&state, state.changes, entries.clone()).unwrap();
+                let added = keys_added(&update);
                 let (root_alone, update_alone) = insert_one_by_one(&state, entries.clone());
                 prop_assert_eq!(root, root_alone);
                 prop_assert_eq!(update.node_batch, update_alone.node_batch);
@@ -314,7 +315,7 @@ mod tests {
                 let fresh: BTreeSet<_> = batch.iter().map(|(n, _)| *n)
                     .filter(|n| !state.contains(key(*n)))
                     .collect();
-                prop_assert!(batch.is_empty() || keys_added(&update) == fresh.len());
+                prop_assert!(batch.is_empty() || added == fresh.len());
                 prop_assert_eq!(state.insert(entries).unwrap(), root);
             }
         }

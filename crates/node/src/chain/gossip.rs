@@ -4,11 +4,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contracts::machine::Context;
 use ledger::checkpoint::Cosignature;
 use ledger::codec;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::execution::child_of;
 use super::mempool::Pooled;
 use super::{Inner, cosign, signatures};
 use crate::engine::{Gossip, GossipError};
@@ -111,7 +113,15 @@ fn admit(chain: &Inner, statements: impl Iterator<Item = Vec<u8>>) {
             Err(error) => tracing::debug!(%error, "a peer sent a statement that is none"),
         }
     }
-    let signature = signatures::check(chain, &fresh);
+    let applied = chain.applied().clone();
+    let (height, time) = child_of(&applied.tip, (chain.clock)());
+    let context = Context {
+        network: chain.network,
+        height,
+        time,
+        registry: &applied.registry,
+    };
+    let signature = signatures::check(&context, &fresh);
     for statement in &fresh {
         if let Err(error) = chain.admit(statement, signature) {
             tracing::debug!(%error, "a peer's statement was not admitted");

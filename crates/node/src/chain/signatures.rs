@@ -4,47 +4,33 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use contracts::machine::{self, Signature};
+use contracts::machine::{self, Context, Signature};
 use ed25519_zebra::batch;
 use rand::RngCore as _;
 use rand_core::{TryCryptoRng, TryRng};
 
-use super::Inner;
-use super::execution::child_of;
 use super::mempool::Pooled;
 
 /// Statements below which a batch saves nothing.
 const BATCH_MIN: usize = 4;
 
 /// Checks the signatures of all of `statements`; if one does not hold, each is to be checked by itself.
-pub(super) fn check(chain: &Inner, statements: &[Arc<Pooled>]) -> Signature {
-    if statements.len() >= BATCH_MIN && all_hold(chain, statements) {
+pub(super) fn check(context: &Context<'_>, statements: &[Arc<Pooled>]) -> Signature {
+    if statements.len() >= BATCH_MIN && all_hold(context, statements) {
         Signature::Checked
     } else {
         Signature::Unchecked
     }
 }
 
-fn all_hold(chain: &Inner, statements: &[Arc<Pooled>]) -> bool {
+fn all_hold(context: &Context<'_>, statements: &[Arc<Pooled>]) -> bool {
     let mut batch = batch::Verifier::new();
-    {
-        let applied = chain.applied();
-        let (height, time) = child_of(&applied.tip, (chain.clock)());
-        let context = machine::Context {
-            network: chain.network,
-            height,
-            time,
-            registry: &applied.registry,
+    for one in statements {
+        let key = machine::key_of(context, &one.statement).ok();
+        let Some(signed) = key.and_then(|key| one.statement.to_verify(&key).ok()) else {
+            return false;
         };
-        for one in statements {
-            let Ok(key) = machine::key_of(&context, &one.statement) else {
-                return false;
-            };
-            let Ok(signed) = one.statement.to_verify(&key) else {
-                return false;
-            };
-            batch.queue(signed);
-        }
+        batch.queue(signed);
     }
     batch.verify(Coefficients(rand::rng())).is_ok()
 }

@@ -13,6 +13,9 @@ use crate::network::Layout;
 
 pub(super) const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
+/// In which Linux counts processor time.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 pub(super) struct Validator {
     child: Child,
     input: ChildStdin,
@@ -71,6 +74,15 @@ impl Validator {
             .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib * 1_024)
+    }
+
+    /// Seconds of processor time so far, from the kernel; `None` where there is no `/proc`.
+    pub(super) fn cpu_seconds(&self) -> Option<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
+        // The second field, a name in parentheses, may hold spaces; what it took is the 14th and 15th.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
+        Some(f64::from(ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
     }
 
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {

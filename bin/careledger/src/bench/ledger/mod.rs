@@ -81,6 +81,8 @@ struct Bench {
 async fn measure(args: &LedgerArgs, folder: &Path) -> anyhow::Result<Report> {
     let mut bench = Bench::start(folder, args).await?;
     let each = args.statements / u32::try_from(MEMBERS.len())?;
+    // Until the validators have found each other.
+    bench.paced("start", (8, 1), 1, 4.0).await?;
     // One member that writes now and then.
     let idle = bench.paced("idle", (20, 1), 1, 5.0).await?;
     let full = bench.full("full load", each, 1, WINDOWS[0]).await?;
@@ -172,7 +174,13 @@ impl Bench {
         self.together(name, load, loaded).await
     }
 
+    fn cpu_seconds(&self) -> f64 {
+        let each = self.validators.iter().filter_map(Validator::cpu_seconds);
+        each.sum()
+    }
+
     async fn together(&mut self, name: &str, load: Load, loaded: usize) -> anyhow::Result<Run> {
+        let cpu_before = self.cpu_seconds();
         for validator in self.validators.iter_mut().take(loaded) {
             validator.tell(Task::Submit(load)).await?;
         }
@@ -180,6 +188,7 @@ impl Bench {
         for validator in self.validators.iter_mut().take(loaded) {
             outcomes.push(validator.answer().await?);
         }
+        let cpu_seconds = self.cpu_seconds() - cpu_before;
         let seconds = outcomes.iter().map(|one| one.seconds).fold(0.0, f64::max);
         let latencies = outcomes.iter().flat_map(|one| &one.latencies_ms);
         let mut latencies: Vec<f64> = latencies.copied().collect();
@@ -203,6 +212,8 @@ impl Bench {
             p95_ms: quantile(&latencies, 95),
             p99_ms: quantile(&latencies, 99),
             blocks: height.saturating_sub(self.height),
+            cores_used: cpu_seconds / seconds,
+            cpu_us_per_item: cpu_seconds * 1e6 / float(items),
             disk_bytes: disk.unwrap_or_default(),
         };
         self.items += items;
@@ -226,6 +237,8 @@ impl Bench {
             items: self.items,
             items_per_s: run.items_per_s,
             mb_per_s: run.mb_per_s,
+            cores_used: run.cores_used,
+            cpu_us_per_item: run.cpu_us_per_item,
             of_one_core_sha256: run.mb_per_s / self.limits.sha256_mb_per_s,
             p50_ms: run.p50_ms,
             p99_ms: run.p99_ms,

@@ -25,6 +25,10 @@ pub(super) struct Run {
     pub(super) p95_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) blocks: u64,
+    /// By all validators together, the load that they make included.
+    pub(super) cores_used: f64,
+    /// Processor time of all validators together.
+    pub(super) cpu_us_per_item: f64,
     pub(super) disk_bytes: u64,
 }
 
@@ -34,6 +38,9 @@ pub(super) struct Stage {
     pub(super) items: u64,
     pub(super) items_per_s: f64,
     pub(super) mb_per_s: f64,
+    pub(super) cores_used: f64,
+    /// Processor time of all validators together.
+    pub(super) cpu_us_per_item: f64,
     /// Megabytes a second over what one core hashes.
     pub(super) of_one_core_sha256: f64,
     pub(super) p50_ms: f64,
@@ -140,7 +147,7 @@ impl Report {
     fn print_loads(&self, out: &mut StdoutLock<'_>) -> anyhow::Result<()> {
         writeln!(
             out,
-            "{:<21} {:>12} {:>8} {:>6} {:>10} {:>8} {:>8} {:>8} {:>7} {:>6}",
+            "{:<21} {:>12} {:>8} {:>6} {:>10} {:>8} {:>8} {:>8} {:>7} {:>6} {:>6} {:>8}",
             "load",
             "statements/s",
             "items/s",
@@ -150,12 +157,14 @@ impl Report {
             "p95 ms",
             "p99 ms",
             "blocks",
-            "s"
+            "s",
+            "cores",
+            "µs/item"
         )?;
         for run in &self.loads {
             writeln!(
                 out,
-                "{:<21} {:>12.0} {:>8.0} {:>6.2} {:>10.3} {:>8.1} {:>8.1} {:>8.1} {:>7} {:>6.1}",
+                "{:<21} {:>12.0} {:>8.0} {:>6.2} {:>10.3} {:>8.1} {:>8.1} {:>8.1} {:>7} {:>6.1} {:>6.2} {:>8.0}",
                 run.name,
                 run.statements_per_s,
                 run.items_per_s,
@@ -165,7 +174,9 @@ impl Report {
                 run.p95_ms,
                 run.p99_ms,
                 run.blocks,
-                run.seconds
+                run.seconds,
+                run.cores_used,
+                run.cpu_us_per_item
             )?;
         }
         Ok(writeln!(out)?)
@@ -174,10 +185,12 @@ impl Report {
     fn print_growth(&self, out: &mut StdoutLock<'_>) -> anyhow::Result<()> {
         writeln!(
             out,
-            "{:>10} {:>8} {:>6} {:>9} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>10} {:>9}",
+            "{:>10} {:>8} {:>6} {:>6} {:>8} {:>9} {:>8} {:>8} {:>8} {:>11} {:>9} {:>7} {:>10} {:>9}",
             "items",
             "items/s",
             "MB/s",
+            "cores",
+            "µs/item",
             "of SHA256",
             "p50 ms",
             "p99 ms",
@@ -197,11 +210,13 @@ impl Report {
             } = stage.receipt;
             writeln!(
                 out,
-                "{:>10} {:>8.0} {:>6.2} {:>9.4} {:>8.0} {:>8.0} {:>8.0} {:>11.0} {log_size:>9} {bytes:>7.0} \
+                "{:>10} {:>8.0} {:>6.2} {:>6.2} {:>8.0} {:>9.4} {:>8.0} {:>8.0} {:>8.0} {:>11.0} {log_size:>9} {bytes:>7.0} \
                  {made_per_s:>10.0} {verified_per_s:>9.0}",
                 stage.items,
                 stage.items_per_s,
                 stage.mb_per_s,
+                stage.cores_used,
+                stage.cpu_us_per_item,
                 stage.of_one_core_sha256,
                 stage.p50_ms,
                 stage.p99_ms,
