@@ -20,7 +20,6 @@ mod rows;
 mod signatures;
 mod store;
 mod succession;
-mod upper;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

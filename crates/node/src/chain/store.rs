@@ -32,7 +32,6 @@ use minicbor::{Decode, Encode};
 use super::checkpoints::StoredCheckpoint;
 use super::execution::Executed;
 use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
-use super::upper::Upper;
 
 /// What the state holds of a revision of the registry.
 const DIGEST_BYTES: usize = 32;
@@ -97,11 +96,11 @@ pub enum StoreError {
 
 /// The chain's rows, and what they mean.
 #[derive(Clone)]
-pub(super) struct Store(pub(super) Arc<dyn Rows>, Arc<Upper>);
+pub(super) struct Store(pub(super) Arc<dyn Rows>);
 
 impl Store {
     pub(super) fn new(rows: Arc<dyn Rows>) -> Self {
-        Self(rows, Arc::default())
+        Self(rows)
     }
 
     pub(super) fn tip(&self) -> Result<Option<Tip>, StoreError> {
@@ -237,11 +236,7 @@ impl Store {
             batch.insert(Keyspace::Checkpoints, &size, &codec::encode(checkpoint));
         }
         batch.insert(Keyspace::Tip, b"tip", &codec::encode(&block.tip()));
-        batch.commit(true)?;
-        if let Some(update) = &block.state {
-            self.1.follow(update);
-        }
-        Ok(())
+        Ok(batch.commit(true)?)
     }
 
     fn apply_state(&self, block: &Executed, batch: &mut dyn Batch) -> Result<(), StoreError> {
@@ -298,9 +293,6 @@ impl HashReader for Store {
 
 impl TreeReader for Store {
     fn get_node_option(&self, node_key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        if let Some(node) = self.1.get(node_key) {
-            return Ok(Some(node));
-        }
         let row = self.0.get(Keyspace::Nodes, &node_row(node_key)?)?;
         Ok(row.map(|row| borsh::from_slice(&row)).transpose()?)
     }

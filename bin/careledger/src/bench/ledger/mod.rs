@@ -274,7 +274,6 @@ impl Bench {
 
     fn first(&mut self) -> &mut Validator {
         // INVARIANT: there are four.
-        #[expect(clippy::indexing_slicing, reason = "there are four validators")]
         &mut self.validators[0]
     }
 
