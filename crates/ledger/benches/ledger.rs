@@ -9,6 +9,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::log::{self, LogAppend};
+use ledger::node_key::NodeKey;
 use ledger::state::{self, MemoryState, StateKey};
 use ledger::statement::{StatementId, SubmittedStatement};
 
@@ -79,7 +80,7 @@ fn log_append(criterion: &mut Criterion) {
 
 fn statement(criterion: &mut Criterion) {
     let key = SigningKey::from_bytes(&[7; 32]);
-    let public = VerificationKey::from(&key);
+    let public = NodeKey::from(VerificationKey::from(&key));
     let mut group = criterion.benchmark_group("statement");
     for count in ITEMS {
         let statement = statement_of(&key, count);

@@ -151,9 +151,10 @@ impl ChainApplication {
         }
         let view = base.view(inner);
         let context = view.context(decoded.header.height, decoded.header.time);
-        if signatures::check(&context, &fresh) == Signature::Checked {
-            for (_, signature) in &mut statements {
-                *signature = Signature::Checked;
+        let mut checked = signatures::check(&context, &fresh).into_iter();
+        for (_, signature) in &mut statements {
+            if *signature == Signature::Unchecked {
+                *signature = checked.next().unwrap_or(Signature::Unchecked);
             }
         }
         let executed = view.execute(&context, &statements)?;

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contracts::machine::Context;
+use contracts::machine::{Context, Signature};
+use contracts::rejection::Rejection;
 use ledger::checkpoint::Cosignature;
 use ledger::codec;
 use minicbor::bytes::ByteVec;
@@ -12,7 +13,7 @@ use minicbor::{Decode, Encode};
 
 use super::execution::child_of;
 use super::mempool::Pooled;
-use super::{Inner, cosign, signatures};
+use super::{Inner, SubmitError, cosign, locked, quota, signatures};
 use crate::engine::{Gossip, GossipError};
 
 /// How long statements gather before a frame goes out.
@@ -85,15 +86,17 @@ fn frames(statements: &[Arc<Pooled>]) -> Vec<Bytes> {
     frames
 }
 
-/// Takes a peer's frame; what breaks a rule is left out.
-pub(super) fn receive(chain: &Inner, frame: &[u8]) {
+/// Takes a peer's frame; what breaks a rule is left out, and a peer that sends much of that is not listened to.
+pub(super) fn receive(chain: &Inner, peer: [u8; 32], frame: &[u8]) {
     match codec::decode("gossip frame", frame) {
         Ok(Frame::Statements(statements)) => {
-            admit(chain, statements.into_iter().map(Into::into));
+            admit_all(chain, peer, statements.into_iter().map(Into::into));
         }
         Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
         Ok(Frame::Wanted(size)) => chain.checkpoints.want(size),
-        Err(error) => tracing::debug!(%error, "a peer sent a frame that is none"),
+        Err(error) => {
+            tracing::debug!(%error, "a peer sent a frame that is none");
+        }
     }
 }
 
@@ -104,27 +107,57 @@ pub fn reread_frame(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame.encode().into())
 }
 
-fn admit(chain: &Inner, statements: impl Iterator<Item = Vec<u8>>) {
+/// Takes statements until the peer has sent too much that is worth nothing.
+fn admit_all(chain: &Inner, peer: [u8; 32], statements: impl Iterator<Item = Vec<u8>>) {
+    let now_ms = (chain.clock)();
+    let is_heard = || locked(&chain.worthless).wait_ms(&peer, 1, quota::WORTHLESS, now_ms) == 0;
+    let charge = || locked(&chain.worthless).charge(&peer, 1, quota::WORTHLESS, now_ms);
     let mut fresh = Vec::new();
     for bytes in statements {
+        if !is_heard() {
+            return;
+        }
         match Pooled::decode(bytes) {
             Ok(statement) if chain.mempool().get(statement.digest).is_some() => {}
             Ok(statement) => fresh.push(Arc::new(statement)),
-            Err(error) => tracing::debug!(%error, "a peer sent a statement that is none"),
+            Err(error) => {
+                tracing::debug!(%error, "a peer sent a statement that is none");
+                charge();
+            }
         }
     }
     let applied = chain.applied().clone();
-    let (height, time) = child_of(&applied.tip, (chain.clock)());
+    let (height, time) = child_of(&applied.tip, now_ms);
     let context = Context {
         network: chain.network,
         height,
         time,
         registry: &applied.registry,
     };
-    let signature = signatures::check(&context, &fresh);
-    for statement in &fresh {
-        if let Err(error) = chain.admit(statement, signature) {
-            tracing::debug!(%error, "a peer's statement was not admitted");
+    let checked = signatures::check(&context, &fresh);
+    for (statement, signature) in fresh.iter().zip(checked) {
+        if !is_heard() {
+            return;
+        }
+        if !admit(chain, statement, signature) {
+            charge();
         }
     }
+}
+
+/// Says whether a peer that follows the rules may have passed it on.
+fn admit(chain: &Inner, statement: &Arc<Pooled>, signature: Signature) -> bool {
+    let quota = chain.quota().map(quota::of_gossip);
+    let Err(error) = chain.admit(statement, signature, quota) else {
+        return true;
+    };
+    tracing::debug!(%error, "a peer's statement was not admitted");
+    let rejected = match &error {
+        SubmitError::Rejected(rejection) => Some(rejection),
+        SubmitError::Full | SubmitError::OverQuota { .. } | SubmitError::Store(_) => None,
+    };
+    !matches!(
+        rejected,
+        Some(Rejection::Statement(_) | Rejection::OtherNetwork)
+    )
 }

@@ -14,25 +14,28 @@ use super::mempool::Pooled;
 /// Statements below which a batch saves nothing.
 const BATCH_MIN: usize = 4;
 
-/// Checks the signatures of all of `statements`; if one does not hold, each is to be checked by itself.
-pub(super) fn check(context: &Context<'_>, statements: &[Arc<Pooled>]) -> Signature {
-    if statements.len() >= BATCH_MIN && all_hold(context, statements) {
-        Signature::Checked
-    } else {
-        Signature::Unchecked
-    }
-}
-
-fn all_hold(context: &Context<'_>, statements: &[Arc<Pooled>]) -> bool {
+/// Checks the signatures of `statements` together, and says of each whether it holds or has to be checked by itself:
+/// so have P-256 signatures, and all of them if one does not hold.
+pub(super) fn check(context: &Context<'_>, statements: &[Arc<Pooled>]) -> Vec<Signature> {
     let mut batch = batch::Verifier::new();
+    let mut checked = Vec::with_capacity(statements.len());
+    let mut queued = 0;
     for one in statements {
         let key = machine::key_of(context, &one.statement).ok();
-        let Some(signed) = key.and_then(|key| one.statement.to_verify(&key).ok()) else {
-            return false;
-        };
-        batch.queue(signed);
+        let signed = key.and_then(|key| one.statement.to_verify(&key));
+        checked.push(match signed {
+            Some(signed) => {
+                batch.queue(signed);
+                queued += 1;
+                Signature::Checked
+            }
+            None => Signature::Unchecked,
+        });
     }
-    batch.verify(Coefficients(rand::rng())).is_ok()
+    if queued < BATCH_MIN || batch.verify(Coefficients(rand::rng())).is_err() {
+        checked.fill(Signature::Unchecked);
+    }
+    checked
 }
 
 /// What a batch is multiplied by, so that two wrong signatures do not make a right one.

@@ -19,7 +19,7 @@ use ledger::genesis::Rules;
 use super::figures::{float, mebibytes, quantile};
 use super::limits::Limits;
 use crate::demo::free_ports;
-use crate::network::{Founding, Layout, found};
+use crate::network::{Founding, KeyType, Layout, found};
 use crate::progress;
 use cluster::{MEMBERS, Validator};
 use report::{CatchUp, Report, Run, Stage};
@@ -113,6 +113,7 @@ impl Bench {
         let count = u16::try_from(MEMBERS.len())?;
         let members = MEMBERS.iter().map(|name| name.parse());
         let founding = Founding {
+            key_type: KeyType::default(),
             name: "bench".to_owned(),
             members: members.collect::<Result<_, _>>()?,
             port_base: free_ports(PORT_BASE, count)?,

@@ -80,6 +80,26 @@ pub(super) struct Report {
     catch_up: CatchUp,
 }
 
+impl Aim {
+    fn at_least(what: &'static str, aim: &'static str, bound: f64, measured: f64) -> Self {
+        Self {
+            what,
+            aim,
+            measured,
+            is_met: measured >= bound,
+        }
+    }
+
+    fn at_most(what: &'static str, aim: &'static str, bound: f64, measured: f64) -> Self {
+        Self {
+            what,
+            aim,
+            measured,
+            is_met: measured <= bound,
+        }
+    }
+}
+
 impl Report {
     pub(super) fn new(
         limits: Limits,
@@ -240,62 +260,50 @@ fn aims(loads: &[Run], growth: &[Stage], catch_up: &CatchUp) -> Vec<Aim> {
         _ => f64::NAN,
     };
     let verified = last.map_or(f64::NAN, |one| one.receipt.verified_per_s);
-    let at_least = |what, aim, bound: f64, measured: f64| Aim {
-        what,
-        aim,
-        measured,
-        is_met: measured >= bound,
-    };
-    let at_most = |what, aim, bound: f64, measured: f64| Aim {
-        what,
-        aim,
-        measured,
-        is_met: measured <= bound,
-    };
     vec![
-        at_least(
+        Aim::at_least(
             "statements/s, one item each",
             ">= 8,000",
             8_000.0,
             of("full load", |run| run.statements_per_s),
         ),
-        at_least(
+        Aim::at_least(
             "items/s, 256 a statement, best stage",
             ">= 50,000",
             50_000.0,
             fastest.fold(0.0, f64::max),
         ),
-        at_most(
+        Aim::at_most(
             "commit p50 at half load, ms",
             "<= 100",
             100.0,
             of("half load", |run| run.p50_ms),
         ),
-        at_most(
+        Aim::at_most(
             "commit p50 idle, ms",
             "<= 50",
             50.0,
             of("idle", |run| run.p50_ms),
         ),
-        at_least(
+        Aim::at_least(
             "items/s of the last stage over the first",
             ">= 0.8",
             0.8,
             ratio(|one| one.items_per_s),
         ),
-        at_least(
+        Aim::at_least(
             "catch-up by replay over the original rate",
             ">= 5",
             5.0,
             catch_up.of_original_rate,
         ),
-        at_least(
+        Aim::at_least(
             "receipts verified/s on one core",
             ">= 5,000",
             5_000.0,
             verified,
         ),
-        at_most(
+        Aim::at_most(
             "memory after the last stage over the first",
             "<= 1.2",
             1.2,
