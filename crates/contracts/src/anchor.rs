@@ -44,7 +44,8 @@ pub fn decide(keys: &[StateKey], used: &mut BTreeSet<StateKey>) -> Result<(), Re
     if !at_fault.is_empty() {
         return Err(Rejection::TagUsed { items: at_fault });
     }
-    used.append(&mut fresh);
+    // Not `append`, which builds the whole set anew.
+    used.extend(fresh);
     Ok(())
 }
 

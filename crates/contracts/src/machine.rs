@@ -135,8 +135,9 @@ fn admit(
     Ok(())
 }
 
-/// The registered key that signs; for a certificate that the statement registers, its own (G5).
-fn key_of(context: &Context<'_>, statement: &SubmittedStatement) -> Result<NodeKey, Rejection> {
+/// The key under which a statement's signature is checked: the registered one that signs; for a certificate that the
+/// statement registers, its own (G5).
+pub fn key_of(context: &Context<'_>, statement: &SubmittedStatement) -> Result<NodeKey, Rejection> {
     let (member, thumbprint) = (statement.member(), statement.certificate());
     let Some(certificate) = governance::registers(statement) else {
         let registry = context.registry;

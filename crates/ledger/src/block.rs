@@ -6,7 +6,7 @@
 //! ```
 //! A block's digest is the SHA-256 of its header; `body` in the header is the SHA-256 of the body.
 
-use minicbor::bytes::ByteVec;
+use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
@@ -88,7 +88,7 @@ impl Block {
             time: genesis.time,
             parent: Digest([0; 32]),
             validators: validators.digest(&validators),
-            body: Digest::of(&body_of(&[])),
+            body: Digest::of(&body_of::<Vec<u8>>(&[])),
             log_root: log::LogAppend::after(0)
                 .root(&log::Empty)
                 .unwrap_or(Digest([0; 32])),
@@ -124,11 +124,7 @@ impl Block {
 }
 
 /// Encodes statements as a block's body.
-pub fn body_of(statements: &[Vec<u8>]) -> Vec<u8> {
-    codec::encode(
-        &statements
-            .iter()
-            .map(|bytes| ByteVec::from(bytes.clone()))
-            .collect::<Vec<_>>(),
-    )
+pub fn body_of<T: AsRef<[u8]>>(statements: &[T]) -> Vec<u8> {
+    let statements = statements.iter().map(AsRef::as_ref);
+    codec::encode(&statements.map(<&ByteSlice>::from).collect::<Vec<_>>())
 }

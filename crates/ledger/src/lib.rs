@@ -33,7 +33,7 @@ pub mod limits {
     /// Bytes of the statements of one block.
     pub const BLOCK_BYTES_MAX: usize = 2 * 1024 * 1024;
     /// Items of one block: what validators can execute well within a view's timeout.
-    pub const BLOCK_ITEMS_MAX: usize = 2_048;
+    pub const BLOCK_ITEMS_MAX: usize = 4_096;
     /// Heights after which a statement that was not finalised may no longer be.
     pub const STATEMENT_LIFETIME_HEIGHTS: u64 = 10_000;
     /// Milliseconds by which a block's time may be ahead of a validator's clock.

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use jmt::proof::SparseMerkleProof;
-use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
+use jmt::storage::{LeafNode, Node, NodeKey, NodeStats, TreeReader, TreeUpdateBatch};
 use jmt::{JellyfishMerkleTree, KeyHash, RootHash, SimpleHasher};
 use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
@@ -95,13 +96,30 @@ pub fn insert<R: TreeReader>(
     changes: u64,
     entries: impl IntoIterator<Item = (StateKey, Vec<u8>)>,
 ) -> Result<(StateRoot, TreeUpdateBatch), StateError> {
-    let values = entries
+    let tree = JellyfishMerkleTree::<R, TreeHasher>::new(reader);
+    let values: Vec<_> = entries
         .into_iter()
-        .map(|(key, value)| (KeyHash(key.0), Some(value)));
-    JellyfishMerkleTree::<R, TreeHasher>::new(reader)
-        .put_value_set(values, changes)
+        .map(|(key, value)| (KeyHash(key.0), value))
+        .collect();
+    let changed = if values.is_empty() {
+        tree.put_value_set([], changes)
+    } else {
+        // All at once: each node on the way to several keys is read, hashed and written once.
+        tree.batch_put_value_sets(vec![values], None, changes)
+            .and_then(|(roots, update)| {
+                let root = roots.into_iter().next().context("no root")?;
+                Ok((root, update))
+            })
+    };
+    changed
         .map(|(root, update)| (StateRoot(Digest(root.0)), update))
         .map_err(|_| StateError::NodeMissing)
+}
+
+/// How many of the keys, at least one, that led to `update` were absent before.
+pub fn keys_added(update: &TreeUpdateBatch) -> usize {
+    let added = |stats: &NodeStats| stats.new_leaves.saturating_sub(stats.stale_leaves);
+    update.node_stats.iter().map(added).sum()
 }
 
 /// Proves that `key` was absent after the state had been changed `changes` times.
@@ -232,6 +250,8 @@ impl TreeReader for MemoryState {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -261,8 +281,45 @@ mod tests {
         );
     }
 
+    /// As [`insert`], but key by key.
+    fn insert_one_by_one(
+        reader: &MemoryState,
+        entries: Vec<(StateKey, Vec<u8>)>,
+    ) -> (StateRoot, TreeUpdateBatch) {
+        let values = entries
+            .into_iter()
+            .map(|(key, value)| (KeyHash(key.0), Some(value)));
+        let tree = JellyfishMerkleTree::<_, TreeHasher>::new(reader);
+        let (root, update) = tree.put_value_set(values, reader.changes).unwrap();
+        (StateRoot(Digest(root.0)), update)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_batch_changes_the_tree_as_its_keys_one_by_one_do(
+            batches in prop::collection::vec(
+                prop::collection::vec((0_u32..400, any::<u8>()), 0..60),
+                1..6,
+            ),
+        ) {
+            let mut state = MemoryState::default();
+            for batch in batches {
+                let entries: Vec<_> = batch.iter().map(|(n, value)| (key(*n), vec![*value])).collect();
+                let (root, update) = insert(&state, state.changes, entries.clone()).unwrap();
+                let added = keys_added(&update);
+                let (root_alone, update_alone) = insert_one_by_one(&state, entries.clone());
+                prop_assert_eq!(root, root_alone);
+                prop_assert_eq!(update.node_batch, update_alone.node_batch);
+                prop_assert_eq!(update.stale_node_index_batch, update_alone.stale_node_index_batch);
+                let fresh: BTreeSet<_> = batch.iter().map(|(n, _)| *n)
+                    .filter(|n| !state.contains(key(*n)))
+                    .collect();
+                prop_assert!(batch.is_empty() || added == fresh.len());
+                prop_assert_eq!(state.insert(entries).unwrap(), root);
+            }
+        }
+
         #[test]
         fn p4_absence_is_shown_exactly_for_what_is_absent(
             batches in prop::collection::vec(prop::collection::btree_set(0_u32..400, 1..40), 1..6),

@@ -13,6 +13,7 @@
 //! ```
 
 use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable};
+use ed25519_zebra::{Signature, VerificationKeyBytes, batch};
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
@@ -271,6 +272,20 @@ impl SubmittedStatement {
     /// Checks the signature under `key`, which the registry holds for [`Self::certificate`].
     pub fn verify(&self, key: &NodeKey) -> Result<(), StatementError> {
         verify_signature(&self.cose, self.signed.algorithm, key)
+    }
+
+    /// The Ed25519 signature with what it signs and `key`, to be checked together with others; `None` where it has to be
+    /// checked by itself.
+    pub fn to_verify(&self, key: &NodeKey) -> Option<batch::Item> {
+        let NodeKey::Ed25519(key) = key else {
+            return None;
+        };
+        if self.signed.algorithm != Algorithm::EdDsa {
+            return None;
+        }
+        let signature = Signature::from_slice(&self.cose.signature).ok()?;
+        let signed = self.cose.tbs_data(&[]);
+        Some((VerificationKeyBytes::from(*key), signature, &signed).into())
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::anchor::quantile;
+use super::figures::quantile;
 use crate::client::{self, Client, Request, User};
 use crate::demo::{Processes, free_ports};
 use crate::network::{Founding, KeyType, Layout, Passphrase, found, read_json};

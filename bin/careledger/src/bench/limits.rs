@@ -1,12 +1,15 @@
 //! What this machine's processor and disk do at best, measured beside the figures that they bound.
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::ids::Digest;
 use serde::Serialize;
+
+use super::figures::float;
 
 const FOR: Duration = Duration::from_millis(500);
 const STATEMENT_BYTES: usize = 300;
@@ -20,6 +23,8 @@ pub(super) struct Limits {
     pub(super) sha256_mb_per_s: f64,
     /// Milliseconds that an `fdatasync` of 4 KiB takes, median.
     pub(super) fdatasync_ms: f64,
+    /// Megabytes a second through a TCP connection on loopback.
+    pub(super) loopback_mb_per_s: f64,
     /// Cores of the machine.
     pub(super) cores: usize,
 }
@@ -37,6 +42,7 @@ impl Limits {
             ed25519_verify_per_s: verified,
             sha256_mb_per_s: hashed * 1.048_576,
             fdatasync_ms: fdatasync(folder)?,
+            loopback_mb_per_s: loopback()?,
             cores: std::thread::available_parallelism()?.get(),
         })
     }
@@ -51,6 +57,26 @@ fn rate(work: impl Fn() -> bool) -> f64 {
         count += 1;
     }
     f64::from(count) / start.elapsed().as_secs_f64()
+}
+
+fn loopback() -> anyhow::Result<f64> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let reader = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        std::io::copy(&mut stream, &mut std::io::sink())
+    });
+    let mut stream = TcpStream::connect(address)?;
+    let chunk = vec![7; 1 << 16];
+    let start = Instant::now();
+    while start.elapsed() < FOR {
+        stream.write_all(&chunk)?;
+    }
+    drop(stream);
+    let bytes = reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader of the loopback ended early"))??;
+    Ok(float(bytes) / 1e6 / start.elapsed().as_secs_f64())
 }
 
 fn fdatasync(folder: &Path) -> anyhow::Result<f64> {

@@ -1,9 +1,9 @@
 //! `careledger bench`: what this machine does, each figure beside the limit that it is measured against.
 
-mod anchor;
 mod fhir;
+mod figures;
+mod ledger;
 mod limits;
-mod load;
 
 use clap::{Args, Subcommand};
 
@@ -17,19 +17,19 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     /// The ledger: four validators in four processes on this machine.
-    #[command(after_help = "Example:\n  careledger bench anchor --json")]
-    Anchor(anchor::AnchorArgs),
+    #[command(after_help = "Example:\n  careledger bench ledger --items 1000000")]
+    Ledger(ledger::LedgerArgs),
     /// The FHIR API of one member: create and read.
     Fhir(fhir::FhirArgs),
-    /// One validator that makes its own load; started by `bench anchor`.
+    /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
-    Validator(load::ValidatorArgs),
+    Validator(ledger::ValidatorArgs),
 }
 
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
-        BenchCommand::Anchor(args) => anchor::run(args).await,
+        BenchCommand::Ledger(args) => ledger::run(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
-        BenchCommand::Validator(args) => load::run(args).await,
+        BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }

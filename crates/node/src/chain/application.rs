@@ -179,7 +179,8 @@ impl Application for ChainApplication {
     }
 
     fn genesis(&mut self) -> engine::Block {
-        wire(&Block::genesis(&self.inner().genesis))
+        let genesis = Block::genesis(&self.inner().genesis);
+        wire(&genesis.header, genesis.body())
     }
 
     fn applied(&mut self) -> u64 {
@@ -205,10 +206,7 @@ impl Application for ChainApplication {
             () = deadline => {}
         }
         let executed = self.build(&base)?;
-        Some(wire(&Block {
-            header: executed.header.clone(),
-            statements: executed.statements.clone(),
-        }))
+        Some(wire(&executed.header, executed.body()))
     }
 
     async fn verify(
@@ -306,10 +304,8 @@ impl Executed {
 
 fn final_items(executed: &Executed) -> Vec<FinalItem> {
     let mut items = Vec::new();
-    for (statement, bytes) in (executed.log_size_before..).zip(&executed.statements) {
-        let Ok(decoded) = ledger::statement::SubmittedStatement::decode(bytes) else {
-            continue;
-        };
+    for (statement, pooled) in (executed.log_size_before..).zip(&executed.statements) {
+        let decoded = &pooled.statement;
         items.extend((0..).zip(decoded.items()).map(|(item, entry)| FinalItem {
             member: decoded.member().clone(),
             item: *entry,
@@ -323,13 +319,12 @@ fn header_of(block: &engine::Block) -> Option<Header> {
     Header::decode(block.header()).ok()
 }
 
-fn wire(block: &Block) -> engine::Block {
-    let header = &block.header;
+fn wire(header: &Header, body: Vec<u8>) -> engine::Block {
     engine::Block::new(
         header.height.0,
         header.parent.0,
         header.encode().into(),
-        block.body().into(),
+        body.into(),
     )
 }
 

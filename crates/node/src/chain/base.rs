@@ -10,7 +10,7 @@ use ledger::ids::{Digest, Height};
 use super::application::ChainApplication;
 use super::execution::{Executed, ExecutionError, View};
 use super::mempool::Pooled;
-use super::{Applied, Inner, Tip};
+use super::{Applied, Inner, Tip, signatures};
 use crate::engine::{self, Ancestors};
 
 /// Why a block is not known to be valid.
@@ -136,18 +136,27 @@ impl ChainApplication {
             return Err(ExecutionError::HeaderDiffers);
         }
         let mut statements = Vec::with_capacity(decoded.statements.len());
+        let mut fresh = Vec::new();
         for (at, bytes) in decoded.statements.into_iter().enumerate() {
             statements.push(match inner.mempool().get(Digest::of(&bytes)) {
                 Some(pooled) => (pooled, Signature::Checked),
                 None => {
-                    let fresh = Pooled::decode(bytes)
+                    let decoded = Pooled::decode(bytes)
                         .map_err(|error| ExecutionError::Rejected(at, error.into()))?;
-                    (Arc::new(fresh), Signature::Unchecked)
+                    let decoded = Arc::new(decoded);
+                    fresh.push(Arc::clone(&decoded));
+                    (decoded, Signature::Unchecked)
                 }
             });
         }
         let view = base.view(inner);
         let context = view.context(decoded.header.height, decoded.header.time);
+        let mut checked = signatures::check(&context, &fresh).into_iter();
+        for (_, signature) in &mut statements {
+            if *signature == Signature::Unchecked {
+                *signature = checked.next().unwrap_or(Signature::Unchecked);
+            }
+        }
         let executed = view.execute(&context, &statements)?;
         if executed.header != decoded.header {
             return Err(ExecutionError::HeaderDiffers);

@@ -39,6 +39,7 @@ impl Disk {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .worker_threads(1)
+            .journal_compression(CompressionType::None)
             .open()?;
         // Hashes, keys and signatures do not compress.
         let plain = CompressionPolicy::all(CompressionType::None);

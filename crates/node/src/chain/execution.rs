@@ -21,7 +21,7 @@ use super::store::{Position, Store, StoreError, Tip, position_row};
 /// A block with everything that follows from it.
 pub(super) struct Executed {
     pub(super) header: Header,
-    pub(super) statements: Vec<Vec<u8>>,
+    pub(super) statements: Vec<Arc<Pooled>>,
     pub(super) digests: BTreeSet<Digest>,
     pub(super) log_size_before: u64,
     pub(super) log: LogAppend,
@@ -36,6 +36,17 @@ pub(super) struct Executed {
 }
 
 impl Executed {
+    fn takes_fresh_keys_only(&self) -> bool {
+        let taken = self.tags.len() + usize::from(self.has_revised);
+        self.state
+            .as_ref()
+            .is_none_or(|update| state::keys_added(update) == taken)
+    }
+
+    pub(super) fn body(&self) -> Vec<u8> {
+        body(&self.statements)
+    }
+
     pub(super) fn tip(&self) -> Tip {
         Tip {
             height: self.header.height,
@@ -61,6 +72,13 @@ pub(super) enum ExecutionError {
     HeaderDiffers,
     #[error("the block does not descend from the final one")]
     NotOnFinal,
+}
+
+/// Whether the store is asked which keys were used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lookup {
+    Done,
+    Skipped,
 }
 
 /// The state after a block: applied rows below, pending blocks above, the newest first.
@@ -150,9 +168,24 @@ impl View<'_> {
         if items.sum::<usize>() > BLOCK_ITEMS_MAX {
             return Err(ExecutionError::TooManyItems);
         }
+        // The state tree, which is read anyway, tells whether a key was used: in a valid block none was.
+        match self.execute_with(context, statements, Lookup::Skipped) {
+            Ok(executed) if executed.takes_fresh_keys_only() => Ok(executed),
+            _ => self.execute_with(context, statements, Lookup::Done),
+        }
+    }
+
+    fn execute_with(
+        &self,
+        context: &Context<'_>,
+        statements: &[(Arc<Pooled>, Signature)],
+        lookup: Lookup,
+    ) -> Result<Executed, ExecutionError> {
         let mut draft = Draft::default();
         for (at, (statement, signature)) in statements.iter().enumerate() {
-            self.load(&statement.keys, &mut draft.used)?;
+            if lookup == Lookup::Done {
+                self.load(&statement.keys, &mut draft.used)?;
+            }
             machine::decide(
                 context,
                 &statement.statement,
@@ -165,11 +198,13 @@ impl View<'_> {
         let revised = draft.finish(self.registry).map(Arc::new);
         let has_revised = revised.is_some();
         let registry = revised.unwrap_or_else(|| Arc::clone(self.registry));
-        let statements: Vec<_> = statements.iter().map(|(statement, _)| statement).collect();
+        let statements: Vec<_> = statements
+            .iter()
+            .map(|(statement, _)| Arc::clone(statement))
+            .collect();
         let (log, log_root, tags) = self.append(&statements)?;
         let revision = has_revised.then(|| registry.entry());
         let (state_root, state) = self.insert(&tags, revision)?;
-        let bytes: Vec<Vec<u8>> = statements.iter().map(|one| one.bytes.clone()).collect();
         let header = Header {
             network: context.network,
             epoch: registry.rules().epoch_of(context.height),
@@ -177,7 +212,7 @@ impl View<'_> {
             time: context.time,
             parent: self.tip.digest,
             validators: registry.validators_digest(context.height),
-            body: Digest::of(&body_of(&bytes)),
+            body: Digest::of(&body(&statements)),
             log_root,
             log_size: log.size(),
             state_root,
@@ -185,8 +220,8 @@ impl View<'_> {
         Ok(Executed {
             digest: header.digest(),
             header,
-            statements: bytes,
             digests: statements.iter().map(|one| one.digest).collect(),
+            statements,
             log_size_before: self.tip.log_size,
             log,
             tags,
@@ -226,7 +261,7 @@ impl View<'_> {
 
     fn append(
         &self,
-        statements: &[&Arc<Pooled>],
+        statements: &[Arc<Pooled>],
     ) -> Result<(LogAppend, Digest, BTreeMap<StateKey, Position>), StoreError> {
         let damaged = |_| StoreError::Damaged("log hash");
         let mut log = LogAppend::after(self.tip.log_size);
@@ -266,6 +301,12 @@ impl View<'_> {
             .map_err(|_| StoreError::Damaged("state node"))?;
         Ok((root, Some(update)))
     }
+}
+
+/// `statements` as a block's body.
+fn body(statements: &[Arc<Pooled>]) -> Vec<u8> {
+    let bytes: Vec<&[u8]> = statements.iter().map(|one| one.bytes.as_slice()).collect();
+    body_of(&bytes)
 }
 
 /// The context of a child of `tip`.

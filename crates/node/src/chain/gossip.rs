@@ -4,14 +4,16 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contracts::machine::{Context, Signature};
 use contracts::rejection::Rejection;
 use ledger::checkpoint::Cosignature;
 use ledger::codec;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::execution::child_of;
 use super::mempool::Pooled;
-use super::{Inner, SubmitError, cosign, locked, quota};
+use super::{Inner, SubmitError, cosign, locked, quota, signatures};
 use crate::engine::{Gossip, GossipError};
 
 /// How long statements gather before a frame goes out.
@@ -88,15 +90,7 @@ fn frames(statements: &[Arc<Pooled>]) -> Vec<Bytes> {
 pub(super) fn receive(chain: &Inner, peer: [u8; 32], frame: &[u8]) {
     match codec::decode("gossip frame", frame) {
         Ok(Frame::Statements(statements)) => {
-            for bytes in statements {
-                let now_ms = (chain.clock)();
-                if locked(&chain.worthless).wait_ms(&peer, 1, quota::WORTHLESS, now_ms) > 0 {
-                    return;
-                }
-                if !admit(chain, bytes.into()) {
-                    locked(&chain.worthless).charge(&peer, 1, quota::WORTHLESS, now_ms);
-                }
-            }
+            admit_all(chain, peer, statements.into_iter().map(Into::into));
         }
         Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
         Ok(Frame::Wanted(size)) => chain.checkpoints.want(size),
@@ -113,13 +107,48 @@ pub fn reread_frame(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame.encode().into())
 }
 
+/// Takes statements until the peer has sent too much that is worth nothing.
+fn admit_all(chain: &Inner, peer: [u8; 32], statements: impl Iterator<Item = Vec<u8>>) {
+    let now_ms = (chain.clock)();
+    let is_heard = || locked(&chain.worthless).wait_ms(&peer, 1, quota::WORTHLESS, now_ms) == 0;
+    let charge = || locked(&chain.worthless).charge(&peer, 1, quota::WORTHLESS, now_ms);
+    let mut fresh = Vec::new();
+    for bytes in statements {
+        if !is_heard() {
+            return;
+        }
+        match Pooled::decode(bytes) {
+            Ok(statement) if chain.mempool().get(statement.digest).is_some() => {}
+            Ok(statement) => fresh.push(Arc::new(statement)),
+            Err(error) => {
+                tracing::debug!(%error, "a peer sent a statement that is none");
+                charge();
+            }
+        }
+    }
+    let applied = chain.applied().clone();
+    let (height, time) = child_of(&applied.tip, now_ms);
+    let context = Context {
+        network: chain.network,
+        height,
+        time,
+        registry: &applied.registry,
+    };
+    let checked = signatures::check(&context, &fresh);
+    for (statement, signature) in fresh.iter().zip(checked) {
+        if !is_heard() {
+            return;
+        }
+        if !admit(chain, statement, signature) {
+            charge();
+        }
+    }
+}
+
 /// Says whether a peer that follows the rules may have passed it on.
-fn admit(chain: &Inner, bytes: Vec<u8>) -> bool {
+fn admit(chain: &Inner, statement: &Arc<Pooled>, signature: Signature) -> bool {
     let quota = chain.quota().map(quota::of_gossip);
-    let admitted = Pooled::decode(bytes)
-        .map_err(|error| SubmitError::Rejected(error.into()))
-        .and_then(|statement| chain.admit(&Arc::new(statement), quota));
-    let Err(error) = admitted else {
+    let Err(error) = chain.admit(statement, signature, quota) else {
         return true;
     };
     tracing::debug!(%error, "a peer's statement was not admitted");

@@ -18,6 +18,7 @@ mod public_log;
 mod quota;
 mod receipts;
 mod rows;
+mod signatures;
 mod store;
 mod succession;
 
@@ -302,7 +303,7 @@ impl Chain {
         let bytes = statement.encode();
         let statement = Arc::new(Pooled::of(statement, bytes));
         let quota = self.0.quota();
-        if self.0.admit(&statement, quota)? {
+        if self.0.admit(&statement, Signature::Unchecked, quota)? {
             let mut fresh = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             fresh.push(statement);
             self.0.gossip.notify_one();
@@ -350,7 +351,12 @@ impl Inner {
     /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
     ///
     /// What costs least comes first, and only a member's own signature counts against its quota.
-    fn admit(&self, statement: &Arc<Pooled>, quota: Option<Quota>) -> Result<bool, SubmitError> {
+    fn admit(
+        &self,
+        statement: &Arc<Pooled>,
+        signature: Signature,
+        quota: Option<Quota>,
+    ) -> Result<bool, SubmitError> {
         if self.mempool().get(statement.digest).is_some() || self.is_logged(statement)? {
             return Ok(false);
         }
@@ -382,13 +388,7 @@ impl Inner {
             }
         }
         let keys = &statement.keys;
-        machine::decide(
-            &context,
-            &statement.statement,
-            Signature::Unchecked,
-            keys,
-            &mut draft,
-        )?;
+        machine::decide(&context, &statement.statement, signature, keys, &mut draft)?;
         if let Some(quota) = quota {
             locked(&self.submitted).charge(member, items, quota, now_ms);
         }

@@ -215,7 +215,7 @@ impl Store {
             batch.insert(Keyspace::Certificates, &height, &codec::encode(certificate));
         }
         for (index, statement) in (block.log_size_before..).zip(&block.statements) {
-            let row = [&height, statement.as_slice()].concat();
+            let row = [&height, statement.bytes.as_slice()].concat();
             batch.insert(Keyspace::Statements, &key(index), &row);
         }
         for (index, hash) in block.log.added() {

@@ -17,6 +17,7 @@ use ledger::receipt::{Cosigned, verify_transparent};
 use ledger::scitt::{CoseReceipt, Proof};
 use node::chain::{PublicLog as _, SubmitError, transparent_statement};
 
+mod blocks;
 mod governance;
 mod network;
 mod quotas;

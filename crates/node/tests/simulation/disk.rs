@@ -18,7 +18,7 @@ pub(crate) enum Flaw {
     ForgetsTags,
     /// Says that what it holds in memory is durable.
     AcknowledgesEarly,
-    /// After a crash, half of the write that was under way is there.
+    /// After a crash, the second half of the write that was under way is there: the tip without what lies behind it.
     TearsBatches,
     /// Writes some log hashes wrongly.
     SpoilsHashes,
@@ -213,8 +213,8 @@ impl State {
         }
         let lands = trap.lands;
         if self.flaw == Some(Flaw::TearsBatches) {
-            changes.truncate(changes.len() / 2);
-            self.write(changes, true);
+            let second_half = changes.split_off(changes.len() / 2);
+            self.write(second_half, true);
         } else if lands {
             self.write(changes, durable);
         }
