@@ -1,7 +1,5 @@
 //! What a validator does to each statement and each block, on one core and in memory.
 
-#![expect(missing_docs, reason = "a benchmark has no callers")]
-
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -1,6 +1,6 @@
 //! Blocks that a node executes and applies, with the database below, and receipts; one core.
 
-#![expect(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
