@@ -123,7 +123,7 @@ impl ChainApplication {
         }
     }
 
-    fn apply(
+    pub(super) fn apply(
         &self,
         executed: &Executed,
         certificate: Option<&FinalityCertificate>,
@@ -323,7 +323,7 @@ fn header_of(block: &engine::Block) -> Option<Header> {
     Header::decode(block.header()).ok()
 }
 
-fn wire(block: &Block) -> engine::Block {
+pub(super) fn wire(block: &Block) -> engine::Block {
     let header = &block.header;
     engine::Block::new(
         header.height.0,

@@ -11,6 +11,7 @@ mod decide;
 mod enroll;
 mod erase;
 mod error;
+pub mod inspect;
 mod keys;
 mod payload;
 mod read;

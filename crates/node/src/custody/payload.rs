@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::TryStreamExt as _;
 use vault::blob::{BlobConfig, BlobError, BlobId, BlobStore};
 use vault::seal::{self, SealedPayload};
 use vault::secret::{ClearBytes, DataKey};
@@ -38,6 +39,12 @@ impl Payloads {
         }
         let id = self.blobs.put(sealed).await?;
         Ok(Payload::Blob(id.to_string()))
+    }
+
+    /// The names of all blobs.
+    pub(crate) async fn names(&self) -> Result<Vec<BlobId>, CustodyError> {
+        let names = self.blobs.list().map_ok(|entry| entry.id);
+        Ok(names.try_collect().await?)
     }
 
     /// Deletes a blob; harmless when it is gone already.

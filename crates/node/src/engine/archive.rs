@@ -42,7 +42,7 @@ const REPAIRS: NonZeroUsize = NZUsize!(16);
 
 type Certificates<E> =
     prunable::Archive<EightCap, E, Sha256Digest, Finalization<Scheme, Sha256Digest>>;
-type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
+pub(super) type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
 
 pub(super) type Marshal<E> = marshal::core::Actor<
     E,
@@ -71,11 +71,7 @@ pub(super) async fn open<E: Runtime>(
         ),
     )
     .await?;
-    let blocks = Blocks::init(
-        context.child("archive"),
-        settings(format!("{partition}-blocks"), rules, cache),
-    )
-    .await?;
+    let blocks = blocks(context, partition, rules, cache).await?;
     let (actor, mailbox, _) = Marshal::init(
         context.child("marshal"),
         certificates,
@@ -100,6 +96,17 @@ pub(super) async fn open<E: Runtime>(
     )
     .await;
     Ok((actor, mailbox))
+}
+
+/// Opens the archive of final blocks.
+pub(super) async fn blocks<E: Runtime>(
+    context: &E,
+    partition: &str,
+    rules: BlockRules,
+    cache: &CacheRef,
+) -> Result<Blocks<E>, Error> {
+    let settings = settings(format!("{partition}-blocks"), rules, cache);
+    Blocks::init(context.child("archive"), settings).await
 }
 
 fn settings<C>(name: String, codec_config: C, cache: &CacheRef) -> prunable::Config<EightCap, C> {

@@ -5,7 +5,7 @@ use super::{
     committee::CommitteeError,
     config::{ConfigError, EngineConfig},
     gossip::{self, Gossip, Outbox},
-    network,
+    inspect, network,
     status::{EngineStatus, Status},
     wiring::{self, Halt, Identity},
 };
@@ -122,6 +122,12 @@ fn run<A: Application + Sync>(
         .with_worker_threads(config.worker_threads)
         .with_storage_directory(config.directory.join("consensus"));
     tokio::Runner::new(settings).start(|context| async move {
+        let storage = config.directory.join("consensus");
+        match inspect::votes(&context, &storage, &mut 0).await {
+            Ok(None) => {}
+            Ok(Some(file)) => return Err(EngineError::VotesDamaged(file)),
+            Err(error) => return Err(EngineError::VotesDamaged(error.to_string())),
+        }
         let (links, network) = network::open::<A>(&context, &config, identity);
         let actors = wiring::start(
             context.child("engine"),
@@ -206,6 +212,9 @@ pub enum EngineError {
     /// The engine's own storage failed.
     #[error("the engine's storage failed: {0}")]
     Storage(String),
+    /// The record of votes is not what was written: to go on might be to contradict it.
+    #[error("the record of votes is damaged ({0}): run `careledger verify --self --repair`")]
+    VotesDamaged(String),
     /// An actor ended though nothing asked it to.
     #[error("a part of the engine ended")]
     ActorEnded,

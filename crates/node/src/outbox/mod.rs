@@ -13,7 +13,7 @@ use std::time::Duration;
 use ledger::ids::Digest;
 
 pub use batch::SIZES;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, StatementRow};
 
 /// How items leave.
 #[derive(Debug, Clone)]
