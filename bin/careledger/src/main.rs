@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod demo;
 mod dump;
+mod faults;
 mod governance;
 mod import;
 mod network;
@@ -48,6 +49,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
+    Faults(faults::FaultsArgs),
 }
 
 #[tokio::main]
@@ -76,6 +78,7 @@ async fn main() -> ExitCode {
         },
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Faults(args) => faults::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ pub use damage::{RecordDamage, RecordFault, RecordPart};
 use self::damage::Findings;
 use super::keys::Keys;
 use super::payload::Payloads;
-use super::rows::{AccessRow, AdoptedRow, EntryRow, SubjectRow, access_key, version_key};
+use super::rows::{AccessRow, AdoptedRow, EntryRow, Own, SubjectRow, access_key, version_key};
 use super::store::{Disk, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
 use super::{Anchor, CustodyError};
@@ -180,7 +180,17 @@ impl<P: FnMut(u64)> Walk<P> {
         for (key, row) in self.rows(Table::Positions, RecordPart::Position) {
             self.step();
             let row = (key.as_slice(), row.as_slice());
-            let _position: Option<u64> = self.open(Table::Positions, RecordPart::Position, row);
+            let last: Option<u64> = self.open(Table::Positions, RecordPart::Position, row);
+            let branch = key.get(16).and_then(|code| Own::with_code(*code));
+            let (Some(last), Some(subject), Some(branch)) = (last, self.subject_in(&key), branch)
+            else {
+                continue;
+            };
+            let next = subject.key(branch).map(|branch| branch.entries().tag(last + 1));
+            let on_ledger = next.map(|tag| self.anchor.locate(&self.member, tag));
+            if matches!(on_ledger, Ok(Ok(Some(_)))) {
+                self.findings.note(RecordPart::Position, RecordFault::Lost);
+            }
         }
         for (key, row) in self.rows(Table::Adopted, RecordPart::Consent) {
             self.step();
@@ -200,7 +210,7 @@ impl<P: FnMut(u64)> Walk<P> {
                 continue;
             };
             self.report.accesses += 1;
-            let Ok(entries) = subject.key(super::rows::Own::Access) else {
+            let Ok(entries) = subject.key(Own::Access) else {
                 continue;
             };
             let digest = Digest::of(&access.descriptor);

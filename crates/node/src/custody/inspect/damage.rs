@@ -43,6 +43,8 @@ pub enum RecordFault {
     Differs,
     /// The ledger does not have its item, and the outbox neither.
     NotAnchored,
+    /// The ledger has items behind it of which nothing is known here.
+    Lost,
 }
 
 /// Records of one kind with one fault.
@@ -141,6 +143,7 @@ impl RecordFault {
             Self::Unreadable => "unreadable",
             Self::Differs => "differs",
             Self::NotAnchored => "not-anchored",
+            Self::Lost => "lost",
         }
     }
 }
@@ -156,10 +159,15 @@ impl fmt::Display for RecordDamage {
             (RecordFault::Unreadable, _) => "cannot be opened",
             (RecordFault::Differs, true) => "is not what was recorded",
             (RecordFault::Differs, false) => "are not what was recorded",
+            (RecordFault::Lost, true) => "ends before the ledger does",
+            (RecordFault::Lost, false) => "end before the ledger does",
             (RecordFault::NotAnchored, true) => "is neither on the ledger nor on its way",
             (RecordFault::NotAnchored, false) => "are neither on the ledger nor on their way",
         };
-        let consequence = self.part.consequence();
+        let consequence = match self.fault {
+            RecordFault::Lost => "what was recorded last is not here any more",
+            _ => self.part.consequence(),
+        };
         write!(f, "{} {noun} {verb}: {consequence}", self.count)
     }
 }
