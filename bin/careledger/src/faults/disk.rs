@@ -73,8 +73,8 @@ async fn fill(net: &mut Net, data: &Path, aside: &Path) -> anyhow::Result<String
     net.check_all(&all).await?;
     net.all_sound().await?;
     let became = match ended {
-        Some(_) => "the node stopped, and came back when it was started again",
-        None => "the node went on, and wrote again by itself",
+        Some(_) => format!("it stopped and said `{}`, and came back when it was started again", last_words(net)?),
+        None => "it went on, and wrote again by itself".to_owned(),
     };
     Ok(format!(
         "with a full disk {VICTIM} refused writes ({refused}); {became}; all {} acknowledged versions are there",
@@ -106,6 +106,15 @@ async fn until_refused(net: &Net) -> anyhow::Result<String> {
         anyhow::ensure!(start.elapsed() < PATIENCE, "writes go on though the disk is full");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// With which sentence the node ended, which has to name the disk.
+fn last_words(net: &Net) -> anyhow::Result<String> {
+    let log = fs::read_to_string(net.layout.member(VICTIM).log())?;
+    let said = log.lines().rfind(|line| line.starts_with("careledger: "));
+    let said = said.context("it did not say why it stopped")?;
+    anyhow::ensure!(said.contains("is full"), "it stopped with: {said}");
+    Ok(said.to_owned())
 }
 
 /// Takes all the room that is left.

@@ -125,5 +125,11 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
 /// An error and what caused it.
 fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            return text;
+        }
+        format!("{text}: {cause}")
+    })
 }

@@ -35,6 +35,9 @@ pub(crate) struct VerifyArgs {
     /// Mend what can be mended. What is replaced is kept beside it, as `NAME.damaged-TIME`.
     #[arg(long)]
     repair: bool,
+    /// With `--repair`: have the engine start anew even if nothing of it is found damaged.
+    #[arg(long, requires = "repair")]
+    renew_engine: bool,
     /// A member from which lost blocks may be fetched; each is checked. Repeatable.
     #[arg(long, value_name = "URL", requires = "repair")]
     from: Vec<String>,
@@ -99,10 +102,11 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Verdict> {
     let _stopped = hold(&subject.data())?;
     let mut found = check::everything(&subject).await;
     let mut steps = Vec::new();
-    if args.repair && found.verdict() == Verdict::Damaged {
+    if args.repair && (args.renew_engine || found.verdict() == Verdict::Damaged) {
         let sources = repair::Sources {
             peers: args.from,
             backup: args.from_backup,
+            renews_engine: args.renew_engine,
         };
         if !args.json {
             report::print(&found, false)?;

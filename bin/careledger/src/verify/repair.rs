@@ -22,6 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Sources {
     pub(super) peers: Vec<String>,
     pub(super) backup: Option<PathBuf>,
+    pub(super) renews_engine: bool,
 }
 
 /// Mends, and says what was done.
@@ -34,7 +35,7 @@ pub(super) async fn mend(
     if found.is_chain_damaged() {
         steps.push(mend_chain(subject, sources).await?);
     }
-    if !found.engine.damages.is_empty() {
+    if sources.renews_engine || !found.engine.damages.is_empty() {
         let kept = set_aside(&subject.part("engine"))?;
         fs::create_dir_all(subject.part("engine"))?;
         steps.push(format!(

@@ -68,7 +68,9 @@ pub async fn rebuild(
     });
     let before = old.as_ref().map_or(0, Old::height);
     let mut building = Building::start(genesis, into)?;
-    for height in (1..=before).map(Height) {
+    // Of a store that says nothing, all comes from others, as far as they have it.
+    let last = if before == 0 { u64::MAX } else { before };
+    for height in (1..=last).map(Height) {
         let own = old.as_ref();
         let own = own.and_then(|old| old.block(height, building.next_index()));
         let own = own.filter(|block| building.follows(block));

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use contracts::descriptor::Descriptor;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, Tag};
 use ledger::item::{ITEM_BYTES, Item};
@@ -28,6 +29,9 @@ use super::store::{Disk, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
 use super::{Anchor, CustodyError};
 use crate::outbox::StatementRow;
+
+/// How much later than a record the ledger's last block has to be for the record's item to be missed.
+const SLACK_MS: u64 = 60_000;
 
 /// What an inspection has gone over, and what it found.
 #[derive(Debug, Clone, Default)]
@@ -218,20 +222,34 @@ impl<P: FnMut(u64)> Walk<P> {
             let commits = |tags: [Tag; 2]| {
                 Item::commit(self.anchor.network(), &self.member, tags, &access.opening, digest)
             };
-            if let Some(fault) = self.anchored(tag, commits) {
+            let at = match Descriptor::decode(&access.descriptor) {
+                Ok(Descriptor::Access(access)) => access.at,
+                _ => u64::MAX,
+            };
+            if let Some(fault) = self.anchored((tag, at), commits) {
                 self.findings.note(RecordPart::Access, fault);
             }
         }
     }
 
     /// What is wrong with the item whose first tag this is, which is on the ledger or on its way.
-    fn anchored(&self, tag: Tag, due: impl Fn([Tag; 2]) -> Item) -> Option<RecordFault> {
+    ///
+    /// A ledger that ends before the record was made, such as one that is mended and not caught up, does not tell.
+    fn anchored(
+        &self,
+        (tag, recorded_at): (Tag, u64),
+        due: impl Fn([Tag; 2]) -> Item,
+    ) -> Option<RecordFault> {
         match self.anchor.locate(&self.member, tag) {
             Ok(Some(position)) => {
                 let (_, item) = self.anchor.item(position).ok()?;
                 (item != due(item.tags)).then_some(RecordFault::Differs)
             }
-            Ok(None) => (!self.waiting.contains(&tag)).then_some(RecordFault::NotAnchored),
+            Ok(None) if self.waiting.contains(&tag) => None,
+            Ok(None) => {
+                let is_behind = self.anchor.tip().time.0 <= recorded_at.saturating_add(SLACK_MS);
+                (!is_behind).then_some(RecordFault::NotAnchored)
+            }
             // The chain's own inspection says so.
             Err(_) => None,
         }

@@ -169,6 +169,13 @@ impl Custody {
         *self.0.outbox.borrow()
     }
 
+    /// Waits until the records cannot be written any more, because a sync failed: only a new start goes on.
+    ///
+    /// Drop it before the records: it holds them open.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.store.stopped()
+    }
+
     /// Takes a patient's branches from the patient's wallet; returns the patient's id here.
     pub async fn enroll(
         &self,

@@ -1,5 +1,6 @@
 //! Payloads: sealed contents, small ones in the row, large ones in the blob store.
 
+use std::error::Error as _;
 use std::path::Path;
 
 use futures::TryStreamExt as _;
@@ -95,7 +96,20 @@ impl From<BlobError> for CustodyError {
                 tracing::error!(%error, "a payload cannot be opened");
                 Self::DamagedBlob(id)
             }
+            other if is_disk_full(&other) => Self::DiskFull,
             other => Self::Storage(other.to_string()),
         }
     }
+}
+
+fn is_disk_full(error: &BlobError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

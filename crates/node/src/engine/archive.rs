@@ -40,7 +40,7 @@ const UNAPPLIED: NonZeroUsize = NZUsize!(16);
 /// Missing heights asked for at once.
 const REPAIRS: NonZeroUsize = NZUsize!(16);
 
-type Certificates<E> =
+pub(super) type Certificates<E> =
     prunable::Archive<EightCap, E, Sha256Digest, Finalization<Scheme, Sha256Digest>>;
 pub(super) type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
 
@@ -62,15 +62,7 @@ pub(super) async fn open<E: Runtime>(
     (schemes, epocher): (Schemes, FixedEpocher),
     cache: &CacheRef,
 ) -> Result<(Marshal<E>, Mailbox<Scheme, Standard<Block>>), Error> {
-    let certificates = Certificates::init(
-        context.child("certificates"),
-        settings(
-            format!("{partition}-certificates"),
-            Scheme::certificate_codec_config_unbounded(),
-            cache,
-        ),
-    )
-    .await?;
+    let certificates = certificates(context, partition, cache).await?;
     let blocks = blocks(context, partition, rules, cache).await?;
     let (actor, mailbox, _) = Marshal::init(
         context.child("marshal"),
@@ -96,6 +88,20 @@ pub(super) async fn open<E: Runtime>(
     )
     .await;
     Ok((actor, mailbox))
+}
+
+/// Opens the archive of certificates.
+pub(super) async fn certificates<E: Runtime>(
+    context: &E,
+    partition: &str,
+    cache: &CacheRef,
+) -> Result<Certificates<E>, Error> {
+    let settings = settings(
+        format!("{partition}-certificates"),
+        Scheme::certificate_codec_config_unbounded(),
+        cache,
+    );
+    Certificates::init(context.child("certificates"), settings).await
 }
 
 /// Opens the archive of final blocks.

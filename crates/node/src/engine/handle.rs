@@ -139,7 +139,7 @@ fn run<A: Application + Sync>(
             (outbox, status),
         )
         .await
-        .map_err(|error| EngineError::Storage(error.to_string()))?;
+        .map_err(|error| EngineError::Storage(with_source(&error)))?;
         ::tokio::select! {
             _ = stopped => {
                 if context.stop(0, Some(GRACE)).await.is_err() {
@@ -168,6 +168,11 @@ fn lock(directory: &Path) -> Result<File, StartError> {
         TryLockError::Error(error) => StartError::Directory(error),
     })?;
     Ok(lock)
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}"));
+    format!("{error}{}", source.unwrap_or_default())
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -210,7 +215,7 @@ pub enum EngineError {
     #[error("the committee of epoch {0}: {1}")]
     Committee(u64, CommitteeError),
     /// The engine's own storage failed.
-    #[error("the engine's storage failed: {0}")]
+    #[error("the engine's storage failed ({0}): stop the node and run `careledger verify --self`")]
     Storage(String),
     /// The record of votes is not what was written: to go on might be to contradict it.
     #[error("the record of votes is damaged ({0}): run `careledger verify --self --repair`")]

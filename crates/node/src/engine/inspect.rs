@@ -14,6 +14,9 @@ use commonware_runtime::{
 use commonware_storage::archive::{Archive as _, Identifier};
 use std::{fmt, fs, path::Path, thread};
 
+/// Partitions with votes have it in their names.
+const VOTES: &str = "-consensus-";
+
 /// What an inspection has gone over, and what it found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineReport {
@@ -39,6 +42,8 @@ pub enum EngineDamage {
         /// How many.
         count: u64,
     },
+    /// A file cannot be opened, or would be cut by the library.
+    File(String),
     /// The record of votes has pages that are not what was written.
     Votes(String),
 }
@@ -55,6 +60,10 @@ impl fmt::Display for EngineDamage {
                 "{count} archived blocks ({first} to {last}) are not those of the chain or cannot be read: other members \
                  do not get them from this node"
             ),
+            Self::File(file) => write!(
+                f,
+                "the engine's file {file} is damaged: the node does not start, or loses what is in it"
+            ),
             Self::Votes(file) => write!(
                 f,
                 "the record of votes {file} is damaged: the validator might contradict what it has signed"
@@ -69,6 +78,7 @@ impl EngineDamage {
         match self {
             Self::Archive(_) => "archive",
             Self::Blocks { .. } => "archived-blocks",
+            Self::File(_) => "file",
             Self::Votes(_) => "votes",
         }
     }
@@ -95,7 +105,12 @@ pub fn inspect(directory: &Path, max_block_bytes: usize, digests: Vec<[u8; 32]>)
                 Ok(damaged) => report.damages.extend(damaged.map(EngineDamage::Votes)),
                 Err(error) => report.damages.push(EngineDamage::Votes(error.to_string())),
             }
+            match others(&context, &storage).await {
+                Ok(damages) => report.damages.extend(damages),
+                Err(error) => report.damages.push(EngineDamage::Archive(error.to_string())),
+            }
             blocks(&context, rules, &digests, &mut report).await;
+            certificates(&context, &mut report, digests.len()).await;
             report
         })
     });
@@ -111,24 +126,84 @@ pub(super) async fn votes<E: Runtime>(
     storage: &Path,
     count: &mut u64,
 ) -> Result<Option<String>, RuntimeError> {
-    let Ok(partitions) = fs::read_dir(storage) else {
-        return Ok(None);
-    };
-    for partition in partitions.flatten() {
-        let partition = partition.file_name().to_string_lossy().into_owned();
-        if !partition.contains("-consensus-") {
+    for partition in partitions(storage) {
+        if !partition.contains(VOTES) {
             continue;
         }
         for name in context.scan(&partition).await? {
             let (blob, size) = context.open(&partition, &name).await?;
             *count += 1;
             if !are_sound(&blob, size).await? {
-                let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
-                return Ok(Some(format!("{partition}/{name}")));
+                return Ok(Some(path_of(&partition, &name)));
             }
         }
     }
     Ok(None)
+}
+
+/// Files beside the record of votes that the library would not open, or would cut.
+async fn others<E: Runtime>(
+    context: &E,
+    storage: &Path,
+) -> Result<Vec<EngineDamage>, RuntimeError> {
+    let mut damages = Vec::new();
+    for partition in partitions(storage) {
+        if partition.contains(VOTES) {
+            continue;
+        }
+        let (mut copies, mut sound) = (0, 0);
+        for name in context.scan(&partition).await? {
+            let file = || EngineDamage::File(path_of(&partition, &name));
+            let Ok((blob, size)) = context.open(&partition, &name).await else {
+                damages.push(file());
+                continue;
+            };
+            copies += 1;
+            if partition.ends_with("-keys") || partition.ends_with("-key") {
+                if !are_sound(&blob, size).await? {
+                    damages.push(file());
+                }
+            } else if partition.ends_with("metadata") || partition.ends_with("-epochs") {
+                sound += u32::from(is_sound_copy(&blob, size).await?);
+            } else {
+                sound += 1;
+            }
+        }
+        // Of two copies, a crash may have torn the one that was being written.
+        if copies > 0 && sound == 0 && !partition.ends_with("key") && !partition.ends_with("keys") {
+            damages.push(EngineDamage::File(partition));
+        }
+    }
+    Ok(damages)
+}
+
+fn partitions(storage: &Path) -> Vec<String> {
+    let entries = fs::read_dir(storage).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+fn path_of(partition: &str, name: &[u8]) -> String {
+    let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{partition}/{name}")
+}
+
+/// Whether a copy of a small table ends with the CRC-32C of what is before it.
+async fn is_sound_copy(
+    blob: &impl commonware_runtime::Blob,
+    size: u64,
+) -> Result<bool, RuntimeError> {
+    if size == 0 {
+        return Ok(true);
+    }
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let bytes = blob.read_at(0, size, ReadOptions::default()).await?.coalesce();
+    let parts = bytes.as_ref().split_last_chunk();
+    Ok(parts.is_some_and(|(data, checksum)| {
+        Crc32::checksum(data) == u32::from_be_bytes(*checksum)
+    }))
 }
 
 /// Whether all pages but the last, which a crash may have torn, are what was written.
@@ -191,6 +266,23 @@ async fn blocks<E: Runtime>(
     }
     if let Some((first, last, count)) = damaged {
         report.damages.push(EngineDamage::Blocks { first, last, count });
+    }
+}
+
+async fn certificates<E: Runtime>(context: &E, report: &mut EngineReport, heights: usize) {
+    let cache = CacheRef::new(super::wiring::PAGE, super::wiring::PAGES);
+    let opened = archive::certificates(&context.child("inspection"), "engine", &cache).await;
+    let Ok(archive) = opened else {
+        let why = "that of certificates".to_owned();
+        report.damages.push(EngineDamage::Archive(why));
+        return;
+    };
+    for (height, _) in (1..).zip(0..heights) {
+        if archive.get(Identifier::Index(height)).await.is_err() {
+            let file = "engine-certificates-values".to_owned();
+            report.damages.push(EngineDamage::File(file));
+            return;
+        }
     }
 }
 

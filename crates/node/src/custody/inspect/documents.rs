@@ -129,7 +129,7 @@ impl<P: FnMut(u64)> Walk<P> {
             &erase.opening(),
             digest,
         );
-        self.anchored(tags[0], |_| due)
+        self.anchored((tags[0], row.facts.recorded_at), |_| due)
     }
 
     fn terms(&mut self, head: &Head, document: &DocumentKey) {
