@@ -90,7 +90,9 @@ pub(crate) async fn block(
     Path(height): Path<u64>,
 ) -> Response {
     match log.block(Height(height)) {
-        Ok(Some(bytes)) => ([(header::CONTENT_TYPE, "application/cbor-seq")], bytes).into_response(),
+        Ok(Some(bytes)) => {
+            ([(header::CONTENT_TYPE, "application/cbor-seq")], bytes).into_response()
+        }
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "there is no such block yet"),
         Err(error) => {
             tracing::error!(%error, "a block cannot be read: run `careledger verify --self`");

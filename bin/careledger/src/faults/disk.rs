@@ -19,7 +19,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Whether a small filesystem can be mounted here.
 pub(super) fn may_mount() -> bool {
     let folder = std::env::temp_dir().join(format!("careledger-mount-{}", std::process::id()));
-    let may = fs::create_dir_all(&folder).is_ok() && mount(&folder).is_ok() && unmount(&folder).is_ok();
+    let may =
+        fs::create_dir_all(&folder).is_ok() && mount(&folder).is_ok() && unmount(&folder).is_ok();
     // Nothing is in it.
     let _removed = fs::remove_dir(&folder);
     may
@@ -42,7 +43,11 @@ pub(super) async fn run(net: &mut Net) -> anyhow::Result<String> {
 }
 
 async fn fill(net: &mut Net, data: &Path, aside: &Path) -> anyhow::Result<String> {
-    let copied = Command::new("cp").arg("-a").arg(aside.join(".")).arg(data).status()?;
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(aside.join("."))
+        .arg(data)
+        .status()?;
     anyhow::ensure!(copied.success(), "the data cannot be copied");
     net.processes.restart(VICTIM).await?;
     let traffic = net.write()?;
@@ -64,7 +69,10 @@ async fn fill(net: &mut Net, data: &Path, aside: &Path) -> anyhow::Result<String
     let patient = net.patient(VICTIM)?;
     let start = Instant::now();
     while create(&client, &patient, 0).await.is_err() {
-        anyhow::ensure!(start.elapsed() < PATIENCE, "it does not write again once there is room");
+        anyhow::ensure!(
+            start.elapsed() < PATIENCE,
+            "it does not write again once there is room"
+        );
         tokio::time::sleep(PAUSE).await;
     }
     let mut all: Vec<Acknowledged> = traffic.stop().await?;
@@ -73,7 +81,10 @@ async fn fill(net: &mut Net, data: &Path, aside: &Path) -> anyhow::Result<String
     net.check_all(&all).await?;
     net.all_sound().await?;
     let became = match ended {
-        Some(_) => format!("it stopped and said `{}`, and came back when it was started again", last_words(net)?),
+        Some(_) => format!(
+            "it stopped and said `{}`, and came back when it was started again",
+            last_words(net)?
+        ),
         None => "it went on, and wrote again by itself".to_owned(),
     };
     Ok(format!(
@@ -103,7 +114,10 @@ async fn until_refused(net: &Net) -> anyhow::Result<String> {
             }
             Err(error) => return Ok(format!("{error:#}")),
         }
-        anyhow::ensure!(start.elapsed() < PATIENCE, "writes go on though the disk is full");
+        anyhow::ensure!(
+            start.elapsed() < PATIENCE,
+            "writes go on though the disk is full"
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -131,7 +145,9 @@ fn fill_up(ballast: &Path) -> anyhow::Result<()> {
 
 fn mount(folder: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("mount");
-    command.args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(folder);
+    command
+        .args(["-t", "tmpfs", "-o", SIZE, "tmpfs"])
+        .arg(folder);
     let output = command.output().context("mount")?;
     anyhow::ensure!(output.status.success(), "mount is not permitted");
     Ok(())
@@ -139,6 +155,10 @@ fn mount(folder: &Path) -> anyhow::Result<()> {
 
 fn unmount(folder: &Path) -> anyhow::Result<()> {
     let output = Command::new("umount").arg(folder).output()?;
-    anyhow::ensure!(output.status.success(), "{} cannot be unmounted", folder.display());
+    anyhow::ensure!(
+        output.status.success(),
+        "{} cannot be unmounted",
+        folder.display()
+    );
     Ok(())
 }

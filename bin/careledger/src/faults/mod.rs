@@ -65,7 +65,10 @@ pub(crate) async fn run(args: FaultsArgs) -> anyhow::Result<()> {
     };
     let folder = net.end(outcome.is_ok()).await?;
     match outcome {
-        Ok(said) => say(&format!("ok  {said} ({:.1} s)", start.elapsed().as_secs_f64())),
+        Ok(said) => say(&format!(
+            "ok  {said} ({:.1} s)",
+            start.elapsed().as_secs_f64()
+        )),
         Err(error) => {
             let folder = folder.display();
             Err(error.context(format!("seed {seed}; what the members did is in {folder}")))

@@ -134,7 +134,10 @@ impl Net {
             if is_calm && tips.iter().all(|tip| *tip == first) {
                 return Ok(first);
             }
-            anyhow::ensure!(Instant::now() < deadline, "the ledgers do not come to one block");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "the ledgers do not come to one block"
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -151,7 +154,11 @@ impl Net {
             async move {
                 let context = || format!("{} acknowledged by {}", one.reference, one.member);
                 let client = clients.get(one.member).with_context(context)?;
-                let read = client.get(&one.reference).await?.ok().with_context(context)?;
+                let read = client
+                    .get(&one.reference)
+                    .await?
+                    .ok()
+                    .with_context(context)?;
                 let value = read.json()?.pointer("/valueQuantity/value").cloned();
                 anyhow::ensure!(
                     value == Some(Value::from(one.value)),
@@ -188,7 +195,11 @@ impl Net {
         }
         for member in MEMBERS {
             let output = self.verify(member, &[])?;
-            anyhow::ensure!(output.status.success(), "{member} is not sound: {}", said(&output));
+            anyhow::ensure!(
+                output.status.success(),
+                "{member} is not sound: {}",
+                said(&output)
+            );
         }
         Ok(())
     }
@@ -197,7 +208,10 @@ impl Net {
     pub(super) fn verify(&self, member: &str, options: &[&str]) -> anyhow::Result<Output> {
         let config = self.layout.member(member).config();
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["verify", "--self", "--config"]).arg(config).args(options);
+        command
+            .args(["verify", "--self", "--config"])
+            .arg(config)
+            .args(options);
         Ok(command.output()?)
     }
 

@@ -52,10 +52,17 @@ pub(super) async fn run(net: &mut Net, rounds: u32) -> anyhow::Result<String> {
             Ended::Mended => mended += 1,
             Ended::Harmless => harmless += 1,
         }
-        net.processes.restart(VICTIM).await.with_context(|| done.clone())?;
+        net.processes
+            .restart(VICTIM)
+            .await
+            .with_context(|| done.clone())?;
         net.settle().await.with_context(|| done.clone())?;
         for reference in &large {
-            client.get(reference).await?.ok().with_context(|| done.clone())?;
+            client
+                .get(reference)
+                .await?
+                .ok()
+                .with_context(|| done.clone())?;
         }
         net.processes.kill(VICTIM).await?;
         forget_damaged(net)?;
@@ -98,14 +105,22 @@ fn damage(net: &mut Net, part: &str) -> anyhow::Result<String> {
     match kind {
         Damage::Flip => {
             let mut content = fs::read(&path)?;
-            let byte = content.get_mut(usize::try_from(place)?).context("no such byte")?;
+            let byte = content
+                .get_mut(usize::try_from(place)?)
+                .context("no such byte")?;
             *byte ^= 1 << net.random.random_range(0..8);
             fs::write(&path, content)?;
         }
-        Damage::Cut => fs::OpenOptions::new().write(true).open(&path)?.set_len(place)?,
+        Damage::Cut => fs::OpenOptions::new()
+            .write(true)
+            .open(&path)?
+            .set_len(place)?,
         Damage::Delete => fs::remove_file(&path)?,
     }
-    Ok(format!("{kind:?} at {place} of {bytes} bytes of {}", path.display()))
+    Ok(format!(
+        "{kind:?} at {place} of {bytes} bytes of {}",
+        path.display()
+    ))
 }
 
 /// Has `verify --self` look, and mend what it finds.

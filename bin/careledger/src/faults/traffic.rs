@@ -89,7 +89,10 @@ async fn write_until(
 
 /// Writes a heart rate; returns its version once it is acknowledged.
 pub(super) async fn create(client: &Client, patient: &str, value: u64) -> anyhow::Result<String> {
-    let created = client.post("Observation", &body(patient, value)).await?.ok()?;
+    let created = client
+        .post("Observation", &body(patient, value))
+        .await?
+        .ok()?;
     let id = created.created_id().context("no Location")?;
     Ok(format!("Observation/{id}/_history/1"))
 }
@@ -120,7 +123,9 @@ pub(super) async fn create_large(client: &Client, patient: &str) -> anyhow::Resu
         "subject": { "reference": format!("Patient/{patient}") },
         "content": [{ "attachment": { "contentType": "image/png", "data": "A".repeat(200_000) } }],
     });
-    let created = client.post("DocumentReference", &Request::json(&body)).await?;
+    let created = client
+        .post("DocumentReference", &Request::json(&body))
+        .await?;
     let id = created.ok()?.created_id().context("no Location")?;
     Ok(format!("DocumentReference/{id}"))
 }

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use ::node::ROOT_EPOCH;
 use ::node::chain::{self, Chain, ChainReport};
 use ::node::custody::inspect::{self as records, RecordsReport};
-use ::node::ROOT_EPOCH;
 use ::node::engine::{self, EngineConfig, EngineReport};
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -57,7 +57,9 @@ impl Found {
 pub(super) async fn everything(subject: &Subject) -> Found {
     let chain = chain(subject);
     let engine = engine(subject, &chain);
-    let records = records(subject).await.unwrap_or_else(|error| Records::Unchecked(format!("{error:#}")));
+    let records = records(subject)
+        .await
+        .unwrap_or_else(|error| Records::Unchecked(format!("{error:#}")));
     Found {
         chain,
         engine,
@@ -90,7 +92,9 @@ fn engine(subject: &Subject, chain: &Result<ChainReport, String>) -> EngineRepor
         subject.part("engine"),
         Vec::new(),
     );
-    let digests = chain.as_ref().map_or(Vec::new(), |report| report.digests.clone());
+    let digests = chain
+        .as_ref()
+        .map_or(Vec::new(), |report| report.digests.clone());
     engine::inspect(&subject.part("engine"), limits.max_block_bytes, digests)
 }
 
@@ -106,13 +110,9 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
     let chain = chain.context("the records are compared with the chain once that is mended")?;
     let bar = progress::spinner("records");
     let (folder, blobs) = (subject.part("records"), subject.part("blobs"));
-    let inspecting = records::inspect(
-        &folder,
-        &blobs,
-        (&member, &root),
-        Arc::new(chain),
-        |done| bar.set_position(done),
-    );
+    let inspecting = records::inspect(&folder, &blobs, (&member, &root), Arc::new(chain), |done| {
+        bar.set_position(done)
+    });
     let inspected = AssertUnwindSafe(inspecting).catch_unwind().await;
     bar.finish_and_clear();
     Ok(match inspected {

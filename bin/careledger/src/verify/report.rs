@@ -98,7 +98,12 @@ fn sentences(found: &Found) -> Vec<(&'static str, String)> {
     sentences.extend(engine.map(|one| ("engine", one.to_string())));
     match &found.records {
         Records::Checked(records) => {
-            sentences.extend(records.damages.iter().map(|one| ("records", one.to_string())));
+            sentences.extend(
+                records
+                    .damages
+                    .iter()
+                    .map(|one| ("records", one.to_string())),
+            );
         }
         Records::Broken(why) => {
             sentences.push(("records", format!("{why}: nothing of them can be read")));

@@ -19,11 +19,11 @@ use ledger::log::{self, HashReader, LogAppend};
 use ledger::state::StateKey;
 use ledger::statement::SubmittedStatement;
 
+use super::OpenError;
 use super::damage::{ChainDamage, ChainFault, ChainPart, Findings};
 use super::disk::Disk;
 use super::rows::{Keyspace, Rows};
 use super::store::{Store, StoreError, StoredBlock, Tip, key};
-use super::OpenError;
 
 /// What an inspection has gone over, and what it found.
 #[derive(Debug, Clone)]
@@ -211,9 +211,10 @@ impl<'a> Walk<'a> {
         header.network == self.network
             && header.height == height
             && (self.log_size..=self.end).contains(&header.log_size)
-            && self.before.as_ref().is_none_or(|before| {
-                header.parent == before.digest() && header.time > before.time
-            })
+            && self
+                .before
+                .as_ref()
+                .is_none_or(|before| header.parent == before.digest() && header.time > before.time)
     }
 
     /// Goes past the statements of a block whose header is lost; the registry goes on as the store has it.
@@ -322,7 +323,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let changed = u64::from(has_keys || has_revised);
-        let changes = self.changes.map_or(stored.changes, |before| before + changed);
+        let changes = self
+            .changes
+            .map_or(stored.changes, |before| before + changed);
         self.changes = Some(changes);
         let says = (stored.changes, stored.revision, header.validators);
         let follows = (
@@ -341,7 +344,11 @@ impl<'a> Walk<'a> {
         self.log_size += 1;
         let leaf = statement.map(|statement| log::leaf_hash(statement.envelope()));
         let Some(leaf) = leaf.or_else(|| self.stored_leaf(index)) else {
-            self.note(ChainPart::LogHash, ChainFault::Missing, log::leaf_index(index));
+            self.note(
+                ChainPart::LogHash,
+                ChainFault::Missing,
+                log::leaf_index(index),
+            );
             return;
         };
         let mut append = LogAppend::after(index);
@@ -350,7 +357,11 @@ impl<'a> Walk<'a> {
             corrected: &self.hashes,
         };
         if append.push(leaf, &due).is_err() {
-            self.note(ChainPart::LogHash, ChainFault::Missing, log::leaf_index(index));
+            self.note(
+                ChainPart::LogHash,
+                ChainFault::Missing,
+                log::leaf_index(index),
+            );
             return;
         }
         for (at, hash) in append.added() {

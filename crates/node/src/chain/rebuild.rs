@@ -192,7 +192,11 @@ impl Building {
     }
 
     /// The first that is final by its own certificate, or else any that can be the next one.
-    fn prefer(&mut self, own: Option<DumpedBlock>, fetched: Vec<DumpedBlock>) -> Option<DumpedBlock> {
+    fn prefer(
+        &mut self,
+        own: Option<DumpedBlock>,
+        fetched: Vec<DumpedBlock>,
+    ) -> Option<DumpedBlock> {
         let mut fetched: Vec<_> = fetched
             .into_iter()
             .filter(|block| self.follows(block))
@@ -260,7 +264,10 @@ impl Building {
             };
             let signed = SignedCheckpoint::decode(&note).ok();
             let size = signed.as_ref().map(|signed| signed.checkpoint.size);
-            let due = size.map(|size| store.checkpoint(size)).transpose()?.flatten();
+            let due = size
+                .map(|size| store.checkpoint(size))
+                .transpose()?
+                .flatten();
             let root = signed.map(|signed| signed.checkpoint.root);
             if due.is_some_and(|due| Some(due.root) == root) {
                 batch.insert(Keyspace::Tip, name, &note);

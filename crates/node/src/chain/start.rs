@@ -22,7 +22,15 @@ pub(super) fn check(store: &Store, tip: &Tip) -> Result<(), StoreError> {
         last.log_size,
         last.state_root,
     );
-    if says != (tip.height, tip.time, tip.digest, tip.log_size, tip.state_root) {
+    if says
+        != (
+            tip.height,
+            tip.time,
+            tip.digest,
+            tip.log_size,
+            tip.state_root,
+        )
+    {
         return Err(StoreError::Damaged("the last block is not its header's"));
     }
     let before = check_headers(store, &last)?;
@@ -52,7 +60,9 @@ fn check_headers(store: &Store, last: &Header) -> Result<u64, StoreError> {
     for height in (lowest..last.height.0).rev().map(Height) {
         let header = header(store, height)?;
         if later.parent != header.digest() {
-            return Err(StoreError::Damaged("a header that the next one does not follow"));
+            return Err(StoreError::Damaged(
+                "a header that the next one does not follow",
+            ));
         }
         if later == *last {
             before = header.log_size;

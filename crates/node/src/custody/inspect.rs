@@ -155,7 +155,9 @@ impl<P: FnMut(u64)> Walk<P> {
                     self.waiting.insert(Item::from_bytes(&item).tags[0]);
                     self.report.waiting += 1;
                 }
-                _ => self.findings.note(RecordPart::Outbox, RecordFault::Unreadable),
+                _ => self
+                    .findings
+                    .note(RecordPart::Outbox, RecordFault::Unreadable),
             }
         }
         for (_, row) in self.rows(Table::Statements, RecordPart::Outbox) {
@@ -163,7 +165,8 @@ impl<P: FnMut(u64)> Walk<P> {
             let row: Option<StatementRow> = codec::decode("outbox statement", &row).ok();
             let statement = row.and_then(|row| SubmittedStatement::decode(&row.bytes).ok());
             if statement.is_none() {
-                self.findings.note(RecordPart::Outbox, RecordFault::Unreadable);
+                self.findings
+                    .note(RecordPart::Outbox, RecordFault::Unreadable);
             }
         }
     }
@@ -178,7 +181,8 @@ impl<P: FnMut(u64)> Walk<P> {
         for (_, id) in self.rows(Table::Patients, RecordPart::Subject) {
             self.step();
             if !matches!(self.store.get(Table::Subjects, &id), Ok(Some(_))) {
-                self.findings.note(RecordPart::Subject, RecordFault::Missing);
+                self.findings
+                    .note(RecordPart::Subject, RecordFault::Missing);
             }
         }
         for (key, row) in self.rows(Table::Positions, RecordPart::Position) {
@@ -190,7 +194,9 @@ impl<P: FnMut(u64)> Walk<P> {
             else {
                 continue;
             };
-            let next = subject.key(branch).map(|branch| branch.entries().tag(last + 1));
+            let next = subject
+                .key(branch)
+                .map(|branch| branch.entries().tag(last + 1));
             let on_ledger = next.map(|tag| self.anchor.locate(&self.member, tag));
             if matches!(on_ledger, Ok(Ok(Some(_)))) {
                 self.findings.note(RecordPart::Position, RecordFault::Lost);
@@ -220,7 +226,13 @@ impl<P: FnMut(u64)> Walk<P> {
             let digest = Digest::of(&access.descriptor);
             let tag = entries.entries().tag(position);
             let commits = |tags: [Tag; 2]| {
-                Item::commit(self.anchor.network(), &self.member, tags, &access.opening, digest)
+                Item::commit(
+                    self.anchor.network(),
+                    &self.member,
+                    tags,
+                    &access.opening,
+                    digest,
+                )
             };
             let at = match Descriptor::decode(&access.descriptor) {
                 Ok(Descriptor::Access(access)) => access.at,
@@ -265,7 +277,8 @@ impl<P: FnMut(u64)> Walk<P> {
             let entry: Option<EntryRow> = codec::decode("entry", &row).ok();
             let there = match entry {
                 None => {
-                    self.findings.note(RecordPart::Entry, RecordFault::Unreadable);
+                    self.findings
+                        .note(RecordPart::Entry, RecordFault::Unreadable);
                     continue;
                 }
                 // The versions of erased documents are gone; their heads stay.

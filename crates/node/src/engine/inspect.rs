@@ -107,7 +107,9 @@ pub fn inspect(directory: &Path, max_block_bytes: usize, digests: Vec<[u8; 32]>)
             }
             match others(&context, &storage).await {
                 Ok(damages) => report.damages.extend(damages),
-                Err(error) => report.damages.push(EngineDamage::Archive(error.to_string())),
+                Err(error) => report
+                    .damages
+                    .push(EngineDamage::Archive(error.to_string())),
             }
             blocks(&context, rules, &digests, &mut report).await;
             certificates(&context, &mut report, digests.len()).await;
@@ -179,6 +181,7 @@ async fn others<E: Runtime>(
 
 fn partitions(storage: &Path) -> Vec<String> {
     let entries = fs::read_dir(storage).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| entry.path().is_dir());
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.collect();
     names.sort_unstable();
@@ -199,11 +202,15 @@ async fn is_sound_copy(
         return Ok(true);
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let bytes = blob.read_at(0, size, ReadOptions::default()).await?.coalesce();
+    let bytes = blob
+        .read_at(0, size, ReadOptions::default())
+        .await?
+        .coalesce();
     let parts = bytes.as_ref().split_last_chunk();
-    Ok(parts.is_some_and(|(data, checksum)| {
-        Crc32::checksum(data) == u32::from_be_bytes(*checksum)
-    }))
+    Ok(
+        parts
+            .is_some_and(|(data, checksum)| Crc32::checksum(data) == u32::from_be_bytes(*checksum)),
+    )
 }
 
 /// Whether all pages but the last, which a crash may have torn, are what was written.
@@ -224,7 +231,9 @@ async fn are_sound(blob: &impl commonware_runtime::Blob, size: u64) -> Result<bo
 /// A page ends with two slots, each a length (2 bytes) and the CRC-32C of so many bytes of it; the longer one counts, or
 /// the other if its write was torn.
 fn is_sound(page: &[u8]) -> bool {
-    let Some((data, slots)) = page.split_last_chunk::<12>().filter(|(data, _)| !data.is_empty())
+    let Some((data, slots)) = page
+        .split_last_chunk::<12>()
+        .filter(|(data, _)| !data.is_empty())
     else {
         return false;
     };
@@ -248,7 +257,9 @@ async fn blocks<E: Runtime>(
     let archive = match opened {
         Ok(archive) => archive,
         Err(error) => {
-            report.damages.push(EngineDamage::Archive(error.to_string()));
+            report
+                .damages
+                .push(EngineDamage::Archive(error.to_string()));
             return;
         }
     };
@@ -265,7 +276,9 @@ async fn blocks<E: Runtime>(
         }
     }
     if let Some((first, last, count)) = damaged {
-        report.damages.push(EngineDamage::Blocks { first, last, count });
+        report
+            .damages
+            .push(EngineDamage::Blocks { first, last, count });
     }
 }
 

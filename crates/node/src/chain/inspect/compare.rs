@@ -80,10 +80,9 @@ impl Walk<'_> {
             .store
             .0
             .get(Keyspace::Certificates, &key(header.height.0));
-        let certificate: Result<Option<FinalityCertificate>, StoreError> =
-            row.map_err(StoreError::from).and_then(|row| {
-                row.map(|row| decode("certificate", &row)).transpose()
-            });
+        let certificate: Result<Option<FinalityCertificate>, StoreError> = row
+            .map_err(StoreError::from)
+            .and_then(|row| row.map(|row| decode("certificate", &row)).transpose());
         let fault = match certificate {
             Ok(Some(certificate)) if self.proves(&certificate, header) => {
                 self.certificates += 1;

@@ -28,11 +28,13 @@ struct Ledger {
 
 fn item(block: u8, at: u8) -> Item {
     Item {
-        tags: [Tag([block; 16]), Tag([block | 0x80; 16])].map(|tag| Tag({
-            let mut bytes = tag.0;
-            bytes[15] = at;
-            bytes
-        })),
+        tags: [Tag([block; 16]), Tag([block | 0x80; 16])].map(|tag| {
+            Tag({
+                let mut bytes = tag.0;
+                bytes[15] = at;
+                bytes
+            })
+        }),
         commitment: Digest([block; 32]),
     }
 }
@@ -65,7 +67,9 @@ impl Ledger {
                 .execute_on(&wire(&forged.block), &base, &applied)
                 .unwrap();
             drop(applied);
-            application.apply(&executed, Some(&forged.finality)).unwrap();
+            application
+                .apply(&executed, Some(&forged.finality))
+                .unwrap();
         }
         ledger
     }
@@ -148,21 +152,72 @@ fn each_damaged_row_is_named_and_mended() {
     let flipped: Option<fn(&mut Vec<u8>)> = Some(flip);
     let cut: Option<fn(&mut Vec<u8>)> = Some(|row| row.truncate(row.len() / 2));
     let cases = [
-        (Keyspace::Blocks, key(3), None, ChainPart::Block, ChainFault::Missing),
-        (Keyspace::Blocks, key(3), cut, ChainPart::Block, ChainFault::Unreadable),
-        (Keyspace::Statements, key(2), None, ChainPart::Statement, ChainFault::Missing),
-        (Keyspace::Statements, key(2), flipped, ChainPart::Statement, ChainFault::Differs),
-        (Keyspace::Hashes, key(0), None, ChainPart::LogHash, ChainFault::Missing),
-        (Keyspace::Hashes, key(1), flipped, ChainPart::LogHash, ChainFault::Differs),
-        (Keyspace::Certificates, key(4), flipped, ChainPart::Certificate, ChainFault::Differs),
-        (Keyspace::Certificates, key(4), cut, ChainPart::Certificate, ChainFault::Unreadable),
+        (
+            Keyspace::Blocks,
+            key(3),
+            None,
+            ChainPart::Block,
+            ChainFault::Missing,
+        ),
+        (
+            Keyspace::Blocks,
+            key(3),
+            cut,
+            ChainPart::Block,
+            ChainFault::Unreadable,
+        ),
+        (
+            Keyspace::Statements,
+            key(2),
+            None,
+            ChainPart::Statement,
+            ChainFault::Missing,
+        ),
+        (
+            Keyspace::Statements,
+            key(2),
+            flipped,
+            ChainPart::Statement,
+            ChainFault::Differs,
+        ),
+        (
+            Keyspace::Hashes,
+            key(0),
+            None,
+            ChainPart::LogHash,
+            ChainFault::Missing,
+        ),
+        (
+            Keyspace::Hashes,
+            key(1),
+            flipped,
+            ChainPart::LogHash,
+            ChainFault::Differs,
+        ),
+        (
+            Keyspace::Certificates,
+            key(4),
+            flipped,
+            ChainPart::Certificate,
+            ChainFault::Differs,
+        ),
+        (
+            Keyspace::Certificates,
+            key(4),
+            cut,
+            ChainPart::Certificate,
+            ChainFault::Unreadable,
+        ),
     ];
     for (keyspace, place, change, part, fault) in cases {
         let ledger = Ledger::new();
         ledger.change(keyspace, &place, change);
         let damages = ledger.damages(&ledger.chain());
         let is_named = |one: &(ChainPart, ChainFault, u64, u64)| (one.0, one.1) == (part, fault);
-        assert!(damages.iter().any(is_named), "{keyspace:?} {place:?}: {damages:?}");
+        assert!(
+            damages.iter().any(is_named),
+            "{keyspace:?} {place:?}: {damages:?}"
+        );
         let rebuilt = ledger.rebuilt(|height| ledger.at_peers(height));
         assert_eq!(rebuilt.height, BLOCKS, "{keyspace:?} {place:?}");
     }
@@ -174,7 +229,12 @@ fn derived_rows_are_mended_without_peers() {
     let cases = [
         (Keyspace::Tags, None, ChainPart::Tag, ChainFault::Missing),
         (Keyspace::Tags, flipped, ChainPart::Tag, ChainFault::Differs),
-        (Keyspace::Checkpoints, None, ChainPart::Checkpoint, ChainFault::Missing),
+        (
+            Keyspace::Checkpoints,
+            None,
+            ChainPart::Checkpoint,
+            ChainFault::Missing,
+        ),
         (Keyspace::Tip, None, ChainPart::Tip, ChainFault::Missing),
         (Keyspace::Tip, flipped, ChainPart::Tip, ChainFault::Differs),
     ];
@@ -202,7 +262,10 @@ fn a_node_of_the_state_tree_that_is_gone_is_found() {
     drop(disk);
     ledger.change(Keyspace::Nodes, &place, None);
     let damages = ledger.damages(&ledger.chain());
-    assert!(damages.iter().any(|one| one.0 == ChainPart::StateNode), "{damages:?}");
+    assert!(
+        damages.iter().any(|one| one.0 == ChainPart::StateNode),
+        "{damages:?}"
+    );
     assert_eq!(ledger.rebuilt(|_| Vec::new()).height, BLOCKS);
 }
 
@@ -235,12 +298,18 @@ fn what_peers_invent_is_not_taken() {
     ];
     for invention in inventions {
         let rebuilt = ledger.rebuilt(|height| strip(ledger.at_peers(height), invention));
-        assert_eq!(rebuilt.height, 2, "it ends before the block that nobody has");
+        assert_eq!(
+            rebuilt.height, 2,
+            "it ends before the block that nobody has"
+        );
     }
     let uncertified = |one: &mut DumpedBlock| {
         one.finality = None::<FinalityCertificate>;
     };
     let rebuilt = ledger.rebuilt(|height| strip(ledger.at_peers(height), uncertified));
-    assert_eq!(rebuilt.height, BLOCKS, "the own certificate of a descendant covers it");
+    assert_eq!(
+        rebuilt.height, BLOCKS,
+        "the own certificate of a descendant covers it"
+    );
     assert_eq!(rebuilt.fetched, 1);
 }

@@ -75,12 +75,13 @@ impl Findings {
     }
 
     pub(super) fn damages(&self) -> Vec<RecordDamage> {
-        let damage = |(&(part, fault), (count, blobs)): (&_, &(u64, BTreeSet<BlobId>))| RecordDamage {
-            part,
-            fault,
-            count: *count,
-            blobs: blobs.clone(),
-        };
+        let damage =
+            |(&(part, fault), (count, blobs)): (&_, &(u64, BTreeSet<BlobId>))| RecordDamage {
+                part,
+                fault,
+                count: *count,
+                blobs: blobs.clone(),
+            };
         self.0.iter().map(damage).collect()
     }
 }

@@ -30,7 +30,10 @@ impl<P: FnMut(u64)> Walk<P> {
         }
         for (key, _) in self.rows(Table::Versions, RecordPart::Version) {
             self.step();
-            if !key.get(..16).is_some_and(|document| self.documents.contains(document)) {
+            if !key
+                .get(..16)
+                .is_some_and(|document| self.documents.contains(document))
+            {
                 self.findings.note(RecordPart::Head, RecordFault::Missing);
             }
         }
@@ -46,24 +49,29 @@ impl<P: FnMut(u64)> Walk<P> {
                 // Erased, or a number that was lost with records put back from a backup.
                 (Ok(None), Ok(None)) if version < head.version => continue,
                 (Ok(None), Ok(_)) => {
-                    self.findings.note(RecordPart::Version, RecordFault::Missing);
+                    self.findings
+                        .note(RecordPart::Version, RecordFault::Missing);
                     continue;
                 }
                 (Ok(Some(_)), Ok(None)) => {
-                    self.findings.note(RecordPart::EraseKey, RecordFault::Missing);
+                    self.findings
+                        .note(RecordPart::EraseKey, RecordFault::Missing);
                     continue;
                 }
                 (Err(_), _) => {
-                    self.findings.note(RecordPart::Version, RecordFault::Unreadable);
+                    self.findings
+                        .note(RecordPart::Version, RecordFault::Unreadable);
                     continue;
                 }
                 (_, Err(_)) => {
-                    self.findings.note(RecordPart::EraseKey, RecordFault::Unreadable);
+                    self.findings
+                        .note(RecordPart::EraseKey, RecordFault::Unreadable);
                     continue;
                 }
             };
             let Ok(row) = erase.open::<VersionRow>(Table::Versions, &key, &row) else {
-                self.findings.note(RecordPart::Version, RecordFault::Unreadable);
+                self.findings
+                    .note(RecordPart::Version, RecordFault::Unreadable);
                 continue;
             };
             self.version(head, version, (&row, &erase)).await;
@@ -75,11 +83,13 @@ impl<P: FnMut(u64)> Walk<P> {
 
     async fn version(&mut self, head: &Head, version: u64, (row, erase): (&VersionRow, &EraseKey)) {
         let Ok(Descriptor::Record(record)) = Descriptor::decode(&row.descriptor) else {
-            self.findings.note(RecordPart::Version, RecordFault::Differs);
+            self.findings
+                .note(RecordPart::Version, RecordFault::Differs);
             return;
         };
         if (record.version, &record.id) != (version, &head.id) {
-            self.findings.note(RecordPart::Version, RecordFault::Differs);
+            self.findings
+                .note(RecordPart::Version, RecordFault::Differs);
         }
         self.report.versions += 1;
         if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
@@ -90,7 +100,9 @@ impl<P: FnMut(u64)> Walk<P> {
                 Ok(id) => {
                     self.named.insert(id);
                 }
-                Err(_) => self.findings.note(RecordPart::Version, RecordFault::Differs),
+                Err(_) => self
+                    .findings
+                    .note(RecordPart::Version, RecordFault::Differs),
             }
         }
         if row.facts.deleted {
@@ -133,7 +145,9 @@ impl<P: FnMut(u64)> Walk<P> {
     }
 
     fn terms(&mut self, head: &Head, document: &DocumentKey) {
-        let key = self.keys.terms(&head.resource_type, &[&head.subject, document]);
+        let key = self
+            .keys
+            .terms(&head.resource_type, &[&head.subject, document]);
         let fault = match self.store.get(Table::Terms, &key) {
             Ok(Some(row)) => self.terms_fault(head, document, (&key, &row)),
             Ok(None) => Some(RecordFault::Missing),
