@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::ids::Height;
 use ledger::log::tile::Tile;
@@ -116,6 +116,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
             let message = "too many statements are waiting: send the same bytes again later";
             refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
         }
+        Err(SubmitError::OverQuota { wait_ms }) => {
+            let message = "the member's quota is used up: send the same bytes again later";
+            let later = refusal(StatusCode::TOO_MANY_REQUESTS, 0, message);
+            (retry_after(wait_ms), later).into_response()
+        }
         Err(SubmitError::Store(error)) => {
             tracing::error!(%error, "a statement cannot be taken");
             refusal(
@@ -125,6 +130,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
             )
         }
     }
+}
+
+/// `Retry-After` (RFC 9110), in whole seconds.
+pub(crate) fn retry_after(wait_ms: u64) -> [(HeaderName, String); 1] {
+    [(header::RETRY_AFTER, wait_ms.div_ceil(1_000).to_string())]
 }
 
 pub(crate) fn unreadable() -> Response {

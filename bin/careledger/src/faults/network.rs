@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::traffic::{Acknowledged, Traffic};
 use crate::client::{self, Client, User};
 use crate::demo::{Processes, free_ports, open_wallets};
-use crate::network::{Founding, Layout, found, read_genesis, read_json};
+use crate::network::{Founding, KeyType, Layout, found, read_genesis, read_json};
 use crate::receipt::fetch;
 use crate::status::{ReadyAnswer, TipAnswer, tip};
 use crate::wallet::{View, clerk};
@@ -44,6 +44,7 @@ impl Net {
         let members = MEMBERS.iter().map(|name| name.parse());
         let founding = Founding {
             name: "faults".to_owned(),
+            key_type: KeyType::default(),
             members: members.collect::<Result<_, _>>()?,
             port_base: free_ports(PORT_BASE, 4)?,
             // Short, so that nodes fall behind over the ends of epochs, too.
