@@ -44,7 +44,7 @@ pub(super) async fn run(net: &mut Net, rounds: u32) -> anyhow::Result<String> {
     net.settle().await?;
     net.processes.kill(VICTIM).await?;
     let backup = back_up(net)?;
-    let (mut mended, mut harmless) = (0, 0);
+    let (mut mended, mut harmless, mut renewed) = (0, 0, 0);
     for round in 0..rounds {
         let part = ["chain", "engine", "blobs"][usize::try_from(round)? % 3];
         let done = damage(net, part)?;
@@ -72,10 +72,26 @@ pub(super) async fn run(net: &mut Net, rounds: u32) -> anyhow::Result<String> {
     net.check_all(&all).await?;
     net.all_sound().await?;
     Ok(format!(
-        "{rounds} damages to files of a stopped node: {mended} were found, named and mended, {harmless} touched nothing \
-         that counts; {} acknowledged versions are there, and the network went on with the node each time",
+        "{rounds} damages to files of a stopped node: {mended} were found, named and mended, {harmless} touched \
+         nothing that is looked at, after {renewed} of which the engine had to be renewed; {} acknowledged versions are there, and the network went on with the node each time",
         all.len()
     ))
+}
+
+/// The node starts, and comes to one block with the others.
+async fn go_on(net: &mut Net) -> anyhow::Result<()> {
+    net.processes.restart(VICTIM).await?;
+    net.settle().await?;
+    Ok(())
+}
+
+/// For a node that ends although nothing was found.
+async fn renew_engine(net: &mut Net) -> anyhow::Result<()> {
+    let ended = net.processes.has_ended(VICTIM)?;
+    anyhow::ensure!(ended.is_some(), "the node neither goes on nor ends");
+    let renewed = net.verify(VICTIM, &["--repair", "--renew-engine"])?;
+    anyhow::ensure!(renewed.status.success(), "{}", said(&renewed));
+    go_on(net).await
 }
 
 fn back_up(net: &Net) -> anyhow::Result<PathBuf> {

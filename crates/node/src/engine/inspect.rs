@@ -162,7 +162,9 @@ async fn others<E: Runtime>(
             };
             copies += 1;
             if partition.ends_with("-keys") || partition.ends_with("-key") {
-                if !are_sound(&blob, size).await? {
+                let values = partition.replace("-key", "-value");
+                let has_values = storage.join(&values).join(hex_of(&name)).exists();
+                if !has_values || !are_sound(&blob, size).await? {
                     damages.push(file());
                 }
             } else if partition.ends_with("metadata") || partition.ends_with("-epochs") {
@@ -189,8 +191,12 @@ fn partitions(storage: &Path) -> Vec<String> {
 }
 
 fn path_of(partition: &str, name: &[u8]) -> String {
-    let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{partition}/{name}")
+    format!("{partition}/{}", hex_of(name))
+}
+
+/// A file's name on disk.
+fn hex_of(name: &[u8]) -> String {
+    name.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a copy of a small table ends with the CRC-32C of what is before it.
