@@ -52,11 +52,10 @@ pub(super) async fn run(net: &mut Net, rounds: u32) -> anyhow::Result<String> {
             Ended::Mended => mended += 1,
             Ended::Harmless => harmless += 1,
         }
-        net.processes
-            .restart(VICTIM)
-            .await
-            .with_context(|| done.clone())?;
-        net.settle().await.with_context(|| done.clone())?;
+        if go_on(net).await.is_err() {
+            renew_engine(net).await.with_context(|| done.clone())?;
+            renewed += 1;
+        }
         for reference in &large {
             client
                 .get(reference)

@@ -25,6 +25,10 @@ pub(crate) const CANNOT_CHECK: u8 = 2;
     careledger verify --self --config net/clinic/node.toml --repair --from http://127.0.0.1:8102 \
 --from-backup /backup/clinic-1\n\nTo check what others show you, use careledger-verify."
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct VerifyArgs {
     /// Check this node's own files.
     #[arg(long = "self", required = true)]
