@@ -166,7 +166,7 @@ fn renew_validator(keys: &dyn KeyStore) -> anyhow::Result<()> {
 }
 
 /// Keeps the node from starting; fails while it runs.
-fn hold(data: &Path) -> anyhow::Result<Option<File>> {
+pub(crate) fn hold(data: &Path) -> anyhow::Result<Option<File>> {
     let Ok(lock) = File::open(data.join(ENGINE).join("lock")) else {
         return Ok(None);
     };

@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod demo;
 mod dump;
+mod faults;
 mod governance;
 mod import;
 mod network;
@@ -14,6 +15,7 @@ mod receipt;
 mod status;
 mod synth;
 mod token;
+mod verify;
 mod wallet;
 mod witness;
 
@@ -44,8 +46,10 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
+    Verify(verify::VerifyArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
+    Faults(faults::FaultsArgs),
 }
 
 #[tokio::main]
@@ -68,20 +72,27 @@ async fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Verify(args) => match verify::run(args).await {
+            Ok(verdict) => return verdict.into(),
+            Err(error) => return fail(&error, verify::CANNOT_CHECK),
+        },
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Faults(args) => faults::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            use std::io::Write as _;
-            // Nothing is left to do if standard error is closed.
-            let _written = writeln!(std::io::stderr(), "careledger: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error, 1),
     }
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    use std::io::Write as _;
+    // Nothing is left to do if standard error is closed.
+    let _written = writeln!(std::io::stderr(), "careledger: {error:#}");
+    code.into()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

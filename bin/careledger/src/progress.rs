@@ -11,3 +11,12 @@ pub(crate) fn bar(length: usize, unit: &'static str) -> ProgressBar {
         Err(_) => bar,
     }
 }
+
+/// A count of things whose number is not known.
+pub(crate) fn spinner(unit: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(unit);
+    match ProgressStyle::with_template("{msg:>12} {pos}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -180,6 +180,7 @@ fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router 
         .route("/log/checkpoint", get(log::checkpoint))
         .route("/log/witnessed", get(log::witnessed))
         .route("/log/tile/{*path}", get(log::tile))
+        .route("/log/blocks/{height}", get(log::block))
         .route("/network/members", get(members::members))
         .route("/network/succession", get(members::succession))
         .with_state(published);

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ledger::ids::Height;
 use ledger::log::tile::Tile;
 use ledger::statement::SubmittedStatement;
 use node::chain::{PublicLog, StoreError, SubmitError};
@@ -78,6 +79,23 @@ pub(crate) async fn tile(
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "the log has no such tile yet"),
         Err(error) => {
             tracing::error!(%error, "a tile cannot be read");
+            unreadable()
+        }
+    }
+}
+
+/// `GET /log/blocks/HEIGHT`: a final block as in a dump (`docs/formats/dump.md`), for members that lost theirs.
+pub(crate) async fn block(
+    State(log): State<Arc<dyn PublicLog>>,
+    Path(height): Path<u64>,
+) -> Response {
+    match log.block(Height(height)) {
+        Ok(Some(bytes)) => {
+            ([(header::CONTENT_TYPE, "application/cbor-seq")], bytes).into_response()
+        }
+        Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "there is no such block yet"),
+        Err(error) => {
+            tracing::error!(%error, "a block cannot be read: run `careledger verify --self`");
             unreadable()
         }
     }

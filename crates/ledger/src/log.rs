@@ -166,6 +166,11 @@ pub fn leaf_hash(entry: &[u8]) -> Digest {
     Digest(record_hash(entry).0)
 }
 
+/// Under which index the hash of a leaf is stored.
+pub fn leaf_index(leaf: u64) -> u64 {
+    stored_hash_index(0, leaf)
+}
+
 /// The root of the first `size` leaves.
 pub fn root(size: u64, reader: &impl HashReader) -> Result<Digest, LogError> {
     tree_hash(size, &Reader(reader))

@@ -5,6 +5,7 @@
 //! "no later version was final at H" is shown.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Context as _;
 use jmt::proof::SparseMerkleProof;
@@ -144,8 +145,12 @@ pub fn prove<R: TreeReader>(
     let Some(version) = changes.checked_sub(1) else {
         return Ok((None, StateProof { proof: Vec::new() }));
     };
-    let (value, proof) = JellyfishMerkleTree::<R, TreeHasher>::new(reader)
-        .get_with_proof(KeyHash(key.0), version)
+    // The library panics where a sibling on the path is missing.
+    let proving = AssertUnwindSafe(|| {
+        JellyfishMerkleTree::<R, TreeHasher>::new(reader).get_with_proof(KeyHash(key.0), version)
+    });
+    let (value, proof) = catch_unwind(proving)
+        .map_err(|_| StateError::NodeMissing)?
         .map_err(|_| StateError::NodeMissing)?;
     let proof = borsh::to_vec(&proof).map_err(|_| StateError::Malformed)?;
     Ok((value, StateProof { proof }))

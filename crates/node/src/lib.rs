@@ -9,4 +9,4 @@ pub mod identity;
 mod node;
 pub mod outbox;
 
-pub use node::{Node, NodeConfig, NodeError, PeerAddress};
+pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH};

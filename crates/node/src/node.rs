@@ -23,7 +23,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::outbox::OutboxConfig;
 
 /// The epoch of the wrapping key that is the root of the records' keys.
-const ROOT_EPOCH: u32 = 1;
+pub const ROOT_EPOCH: u32 = 1;
 
 /// Where another member's node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

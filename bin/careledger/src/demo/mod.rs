@@ -138,13 +138,13 @@ fn found_members(layout: &Layout) -> anyhow::Result<()> {
 }
 
 /// The demo stands in for all patients: their wallets lie in its folder.
-fn open_wallets(layout: &Layout) -> anyhow::Result<WalletFolder> {
+pub(crate) fn open_wallets(layout: &Layout) -> anyhow::Result<WalletFolder> {
     let folder = layout.wallets();
     let passphrase = layout.wallets_passphrase()?;
     WalletFolder::open(&folder, &Passphrase::find(Some(&passphrase))?)
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -34,7 +34,7 @@ impl Processes {
             client: reqwest::Client::builder().no_proxy().build()?,
         };
         for member in processes.members() {
-            processes.spawn(&member)?;
+            processes.launch(&member)?;
         }
         for member in processes.members() {
             processes.until_ready(&member).await?;
@@ -49,8 +49,22 @@ impl Processes {
 
     /// Starts a member's node that is not running, and waits until it is ready.
     pub(crate) async fn restart(&mut self, member: &str) -> anyhow::Result<()> {
-        self.spawn(member)?;
+        self.launch(member)?;
         self.until_ready(member).await
+    }
+
+    pub(crate) fn is_running(&self, member: &str) -> bool {
+        self.running.contains_key(member)
+    }
+
+    /// How a member's node ended, if it has ended on its own.
+    pub(crate) fn has_ended(&mut self, member: &str) -> anyhow::Result<Option<ExitStatus>> {
+        let child = self.running.get_mut(member);
+        let ended = child.context("the node was not started")?.try_wait()?;
+        if ended.is_some() {
+            self.running.remove(member);
+        }
+        Ok(ended)
     }
 
     /// Kills a member's node with SIGKILL.
@@ -79,7 +93,8 @@ impl Processes {
         Ok(())
     }
 
-    fn spawn(&mut self, member: &str) -> anyhow::Result<()> {
+    /// Starts a member's node, and does not wait.
+    pub(crate) fn launch(&mut self, member: &str) -> anyhow::Result<()> {
         let of_member = self.layout.member(member);
         let log = OpenOptions::new()
             .create(true)
@@ -105,7 +120,8 @@ impl Processes {
         Ok(())
     }
 
-    async fn until_ready(&mut self, member: &str) -> anyhow::Result<()> {
+    /// Waits until a member's node is ready.
+    pub(crate) async fn until_ready(&mut self, member: &str) -> anyhow::Result<()> {
         let entry = self
             .network
             .members

@@ -67,14 +67,38 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let outcome = tokio::select! {
         () = stop => Ok(()),
         ended = ended => ended.context("consensus ended"),
+        () = node.custody.stopped() => Err(anyhow::anyhow!("the record store cannot be written any more")),
     };
+    let outcome = outcome.map_err(|error| with_cause(error, &folder.join(&file.data)));
     tracing::info!(member = %file.member, "the node is stopping");
     witnessing.abort();
     warning.abort();
     drop(asked);
     serving.await??;
-    node.stop().await?;
-    outcome
+    match (outcome, node.stop().await) {
+        // What made the node end says more than how it ended.
+        (Err(why), _) => Err(why),
+        (Ok(()), stopped) => Ok(stopped?),
+    }
+}
+
+/// A full disk shows in many ways, few of which say so.
+fn with_cause(error: anyhow::Error, data: &Path) -> anyhow::Error {
+    if !is_full(data) {
+        return error;
+    }
+    let data = data.display();
+    error.context(format!(
+        "the disk of {data} is full: make room, and start the node again; nothing that was acknowledged is lost"
+    ))
+}
+
+fn is_full(data: &Path) -> bool {
+    let probe = data.join("probe");
+    let written = std::fs::write(&probe, [0; 1 << 16]);
+    // It may not have been made.
+    let _removed = std::fs::remove_file(&probe);
+    written.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
 }
 
 /// Says in the log, each day, that the certificate expires within weeks.

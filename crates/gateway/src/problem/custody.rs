@@ -32,6 +32,7 @@ impl From<CustodyError> for Problem {
             CustodyError::DamagedBlob(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception)
             }
+            CustodyError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, IssueType::NoStore),
             CustodyError::Storage(what) => return Self::internal(&what),
         };
         Self::new(status, code, said)

@@ -123,7 +123,7 @@ impl ChainApplication {
         }
     }
 
-    fn apply(
+    pub(super) fn apply(
         &self,
         executed: &Executed,
         certificate: Option<&FinalityCertificate>,
@@ -319,7 +319,7 @@ fn header_of(block: &engine::Block) -> Option<Header> {
     Header::decode(block.header()).ok()
 }
 
-fn wire(header: &Header, body: Vec<u8>) -> engine::Block {
+pub(super) fn wire(header: &Header, body: Vec<u8>) -> engine::Block {
     engine::Block::new(
         header.height.0,
         header.parent.0,

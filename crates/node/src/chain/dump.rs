@@ -4,7 +4,8 @@ use std::io::Write;
 
 use ledger::block::Block;
 use ledger::dump::{entry, start};
-use ledger::ids::Height;
+use ledger::finality::FinalityCertificate;
+use ledger::ids::{Digest, Height};
 
 use super::{Chain, StoreError};
 
@@ -27,26 +28,39 @@ impl Chain {
         let last = store
             .certified_until(self.tip().height)?
             .map_or(Height(0), |(last, _)| last);
-        let mut log_size = 0;
         for height in (1..=last.0).map(Height) {
-            let header = store
-                .block(height)?
-                .ok_or(StoreError::Damaged("block"))?
-                .header;
-            let mut statements = Vec::new();
-            for index in log_size..header.log_size {
-                let (_, bytes) = store
-                    .statement(index)?
-                    .ok_or(StoreError::Damaged("statement"))?;
-                statements.push(bytes);
-            }
-            log_size = header.log_size;
-            let certified = store.certified_from(height)?;
-            let own = certified.filter(|(certified, _)| *certified == height);
-            let finality = own.map(|(_, certificate)| certificate);
-            out.write_all(&entry(&Block { header, statements }, finality.as_ref()))?;
+            let (block, finality) = self.dumped(height)?;
+            out.write_all(&entry(&block, finality.as_ref()))?;
         }
         out.flush()?;
         Ok(last)
+    }
+
+    /// An applied block, and the certificate of this very block if there is one.
+    pub(super) fn dumped(
+        &self,
+        height: Height,
+    ) -> Result<(Block, Option<FinalityCertificate>), StoreError> {
+        let store = &self.0.store;
+        let header = |height| {
+            let stored = store.block(height)?.ok_or(StoreError::Damaged("block"))?;
+            Ok::<_, StoreError>(stored.header)
+        };
+        let first = header(Height(height.0.saturating_sub(1)))?.log_size;
+        let header = header(height)?;
+        let mut statements = Vec::new();
+        for index in first..header.log_size {
+            let (_, bytes) = store
+                .statement(index)?
+                .ok_or(StoreError::Damaged("statement"))?;
+            statements.push(bytes);
+        }
+        let block = Block { header, statements };
+        if Digest::of(&block.body()) != block.header.body {
+            return Err(StoreError::Damaged("statement"));
+        }
+        let certified = store.certified_from(height)?;
+        let own = certified.filter(|(certified, _)| *certified == height);
+        Ok((block, own.map(|(_, certificate)| certificate)))
     }
 }

@@ -9,16 +9,20 @@ mod base;
 mod checkpoints;
 mod committee;
 mod cosign;
+mod damage;
 mod disk;
 mod dump;
 mod execution;
 mod gossip;
+mod inspect;
 mod mempool;
 mod public_log;
 mod quota;
+mod rebuild;
 mod receipts;
 mod rows;
 mod signatures;
+mod start;
 mod store;
 mod succession;
 
@@ -36,6 +40,7 @@ use ledger::block::Block;
 use ledger::genesis::{Genesis, Quota};
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
+use ledger::log::{self, HashReader as _};
 use ledger::state::StateKey;
 use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
@@ -43,10 +48,13 @@ use tokio::sync::{Notify, broadcast, watch};
 pub use application::ChainApplication;
 pub(crate) use committee::KEYS_HEARD;
 pub use cosign::{CannotCosign, Cosigner};
+pub use damage::{ChainDamage, ChainFault, ChainPart};
 pub use dump::DumpError;
 #[doc(hidden)]
 pub use gossip::reread_frame;
+pub use inspect::{ChainReport, inspect, inspect_rows};
 pub use public_log::{PublicLog, transparent_statement};
+pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
 pub use store::{Position, StoreError, Tip};
 
@@ -198,6 +206,7 @@ impl Chain {
                 if first.header != block.header {
                     return Err(OpenError::OtherNetwork);
                 }
+                start::check(&store, &tip)?;
                 let registry = store.registry()?.map_or(founding, Arc::new);
                 Applied { tip, registry }
             }
@@ -329,12 +338,19 @@ impl Chain {
 
     /// The statement at `index` of the log.
     pub fn statement(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
-        let Some((_, bytes)) = self.0.store.statement(index)? else {
+        let store = &self.0.store;
+        let Some((_, bytes)) = store.statement(index)? else {
             return Ok(None);
         };
-        SubmittedStatement::decode(&bytes)
-            .map(Some)
-            .map_err(|_| StoreError::Damaged("statement"))
+        let damaged = StoreError::Damaged("statement");
+        let Ok(statement) = SubmittedStatement::decode(&bytes) else {
+            return Err(damaged);
+        };
+        let leaf = log::leaf_hash(statement.envelope());
+        match store.hash(log::leaf_index(index)) {
+            Some(stored) if stored == leaf => Ok(Some(statement)),
+            _ => Err(damaged),
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use contracts::membership::Registry;
 use ledger::checkpoint::Cosignature;
+use ledger::dump;
+use ledger::ids::Height;
 use ledger::log::tile::{self, Content, Tile};
 use ledger::log::{self, ConsistencyPath, LogError};
 use ledger::receipt::Cosigned;
@@ -26,6 +28,8 @@ pub trait PublicLog: Send + Sync {
     fn is_waiting(&self, key: StateKey) -> bool;
     /// The log's entry at `index`.
     fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The final block at `height` with its statements and, if there is one, its certificate, as in a dump.
+    fn block(&self, height: Height) -> Result<Option<Vec<u8>>, StoreError>;
     /// The first checkpoint that holds the entry at `index` and that a quorum signed.
     fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError>;
     /// Receipts that the newest signed checkpoint continues the log as it was at `size`; empty if there is none.
@@ -73,6 +77,14 @@ impl PublicLog for Chain {
         }
         let statement: Option<SubmittedStatement> = self.statement(index)?;
         Ok(statement.map(|statement| statement.envelope().to_vec()))
+    }
+
+    fn block(&self, height: Height) -> Result<Option<Vec<u8>>, StoreError> {
+        if height.0 == 0 || height > self.tip().height {
+            return Ok(None);
+        }
+        let (block, finality) = self.dumped(height)?;
+        Ok(Some(dump::entry(&block, finality.as_ref())))
     }
 
     fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError> {

@@ -90,7 +90,7 @@ pub enum StoreError {
     #[error("the chain's database failed")]
     Database(#[from] RowsError),
     /// A row does not decode, or is missing though another implies it.
-    #[error("the chain's store is damaged: {0}")]
+    #[error("the chain's store is damaged ({0}): stop the node and run `careledger verify --self`")]
     Damaged(&'static str),
 }
 

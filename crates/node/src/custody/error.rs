@@ -54,6 +54,9 @@ pub enum CustodyError {
     /// A payload is not what was stored: it must come back from a backup.
     #[error("blob {0} is missing or damaged")]
     DamagedBlob(vault::blob::BlobId),
+    /// Nothing can be written until there is room.
+    #[error("the disk is full: nothing was written")]
+    DiskFull,
     /// The store is damaged or cannot be written.
     #[error("the record store failed: {0}")]
     Storage(String),

@@ -11,6 +11,7 @@ mod decide;
 mod enroll;
 mod erase;
 mod error;
+pub mod inspect;
 mod keys;
 mod payload;
 mod read;
@@ -166,6 +167,13 @@ impl Custody {
     /// What is on its way to the ledger.
     pub fn outbox(&self) -> OutboxStatus {
         *self.0.outbox.borrow()
+    }
+
+    /// Waits until the records cannot be written any more, because a sync failed: only a new start goes on.
+    ///
+    /// Drop it before the records: it holds them open.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.store.stopped()
     }
 
     /// Takes a patient's branches from the patient's wallet; returns the patient's id here.

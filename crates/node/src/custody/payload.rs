@@ -1,7 +1,9 @@
 //! Payloads: sealed contents, small ones in the row, large ones in the blob store.
 
+use std::error::Error as _;
 use std::path::Path;
 
+use futures::TryStreamExt as _;
 use vault::blob::{BlobConfig, BlobError, BlobId, BlobStore};
 use vault::seal::{self, SealedPayload};
 use vault::secret::{ClearBytes, DataKey};
@@ -38,6 +40,12 @@ impl Payloads {
         }
         let id = self.blobs.put(sealed).await?;
         Ok(Payload::Blob(id.to_string()))
+    }
+
+    /// The names of all blobs.
+    pub(crate) async fn names(&self) -> Result<Vec<BlobId>, CustodyError> {
+        let names = self.blobs.list().map_ok(|entry| entry.id);
+        Ok(names.try_collect().await?)
     }
 
     /// Deletes a blob; harmless when it is gone already.
@@ -88,7 +96,20 @@ impl From<BlobError> for CustodyError {
                 tracing::error!(%error, "a payload cannot be opened");
                 Self::DamagedBlob(id)
             }
+            other if is_disk_full(&other) => Self::DiskFull,
             other => Self::Storage(other.to_string()),
         }
     }
+}
+
+fn is_disk_full(error: &BlobError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -45,6 +45,10 @@ impl Own {
         }
     }
 
+    pub(crate) fn with_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.code() == code)
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Consent => 0,

@@ -4,6 +4,7 @@
 //! changes of those that succeed into one batch, syncs it, and only then answers. Readers see synced rows alone.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -159,6 +160,12 @@ impl Store {
         answered.await.unwrap_or(Err(stopped))
     }
 
+    /// Waits until the writer has ended: after that nothing is written any more.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let jobs = self.jobs.clone();
+        async move { jobs.closed().await }
+    }
+
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
         self.tables.get(table, key)
     }
@@ -246,7 +253,14 @@ fn pair(guard: fjall::Guard) -> Result<(Vec<u8>, Vec<u8>), CustodyError> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 fn storage(error: fjall::Error) -> CustodyError {
-    CustodyError::Storage(error.to_string())
+    failed(&error)
+}
+
+fn failed(error: &fjall::Error) -> CustodyError {
+    match error {
+        fjall::Error::Io(io) if io.kind() == ErrorKind::StorageFull => CustodyError::DiskFull,
+        other => CustodyError::Storage(other.to_string()),
+    }
 }
 
 struct Writer<P> {
@@ -291,7 +305,7 @@ impl<P: Persist> Writer<P> {
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
-                Err(error) => Err(CustodyError::Storage(error.to_string())),
+                Err(error) => Err(failed(error)),
             });
         }
         outcome

@@ -40,9 +40,9 @@ const UNAPPLIED: NonZeroUsize = NZUsize!(16);
 /// Missing heights asked for at once.
 const REPAIRS: NonZeroUsize = NZUsize!(16);
 
-type Certificates<E> =
+pub(super) type Certificates<E> =
     prunable::Archive<EightCap, E, Sha256Digest, Finalization<Scheme, Sha256Digest>>;
-type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
+pub(super) type Blocks<E> = prunable::Archive<EightCap, E, Sha256Digest, Arc<Block>>;
 
 pub(super) type Marshal<E> = marshal::core::Actor<
     E,
@@ -62,20 +62,8 @@ pub(super) async fn open<E: Runtime>(
     (schemes, epocher): (Schemes, FixedEpocher),
     cache: &CacheRef,
 ) -> Result<(Marshal<E>, Mailbox<Scheme, Standard<Block>>), Error> {
-    let certificates = Certificates::init(
-        context.child("certificates"),
-        settings(
-            format!("{partition}-certificates"),
-            Scheme::certificate_codec_config_unbounded(),
-            cache,
-        ),
-    )
-    .await?;
-    let blocks = Blocks::init(
-        context.child("archive"),
-        settings(format!("{partition}-blocks"), rules, cache),
-    )
-    .await?;
+    let certificates = certificates(context, partition, cache).await?;
+    let blocks = blocks(context, partition, rules, cache).await?;
     let (actor, mailbox, _) = Marshal::init(
         context.child("marshal"),
         certificates,
@@ -100,6 +88,31 @@ pub(super) async fn open<E: Runtime>(
     )
     .await;
     Ok((actor, mailbox))
+}
+
+/// Opens the archive of certificates.
+pub(super) async fn certificates<E: Runtime>(
+    context: &E,
+    partition: &str,
+    cache: &CacheRef,
+) -> Result<Certificates<E>, Error> {
+    let settings = settings(
+        format!("{partition}-certificates"),
+        Scheme::certificate_codec_config_unbounded(),
+        cache,
+    );
+    Certificates::init(context.child("certificates"), settings).await
+}
+
+/// Opens the archive of final blocks.
+pub(super) async fn blocks<E: Runtime>(
+    context: &E,
+    partition: &str,
+    rules: BlockRules,
+    cache: &CacheRef,
+) -> Result<Blocks<E>, Error> {
+    let settings = settings(format!("{partition}-blocks"), rules, cache);
+    Blocks::init(context.child("archive"), settings).await
 }
 
 fn settings<C>(name: String, codec_config: C, cache: &CacheRef) -> prunable::Config<EightCap, C> {

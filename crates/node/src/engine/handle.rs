@@ -5,7 +5,7 @@ use super::{
     committee::CommitteeError,
     config::{ConfigError, EngineConfig},
     gossip::{self, Gossip, Outbox},
-    network,
+    inspect, network,
     status::{EngineStatus, Status},
     wiring::{self, Halt, Identity},
 };
@@ -122,6 +122,12 @@ fn run<A: Application + Sync>(
         .with_worker_threads(config.worker_threads)
         .with_storage_directory(config.directory.join("consensus"));
     tokio::Runner::new(settings).start(|context| async move {
+        let storage = config.directory.join("consensus");
+        match inspect::votes(&context, &storage, &mut 0).await {
+            Ok(None) => {}
+            Ok(Some(file)) => return Err(EngineError::VotesDamaged(file)),
+            Err(error) => return Err(EngineError::VotesDamaged(error.to_string())),
+        }
         let (links, network) = network::open::<A>(&context, &config, identity);
         let actors = wiring::start(
             context.child("engine"),
@@ -133,7 +139,7 @@ fn run<A: Application + Sync>(
             (outbox, status),
         )
         .await
-        .map_err(|error| EngineError::Storage(error.to_string()))?;
+        .map_err(|error| EngineError::Storage(with_source(&error)))?;
         ::tokio::select! {
             _ = stopped => {
                 if context.stop(0, Some(GRACE)).await.is_err() {
@@ -162,6 +168,11 @@ fn lock(directory: &Path) -> Result<File, StartError> {
         TryLockError::Error(error) => StartError::Directory(error),
     })?;
     Ok(lock)
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}"));
+    format!("{error}{}", source.unwrap_or_default())
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -204,8 +215,11 @@ pub enum EngineError {
     #[error("the committee of epoch {0}: {1}")]
     Committee(u64, CommitteeError),
     /// The engine's own storage failed.
-    #[error("the engine's storage failed: {0}")]
+    #[error("the engine's storage failed ({0}): stop the node and run `careledger verify --self`")]
     Storage(String),
+    /// The record of votes is not what was written: to go on might be to contradict it.
+    #[error("the record of votes is damaged ({0}): run `careledger verify --self --repair`")]
+    VotesDamaged(String),
     /// An actor ended though nothing asked it to.
     #[error("a part of the engine ended")]
     ActorEnded,

@@ -42,8 +42,8 @@ use std::{
 use thiserror::Error;
 
 pub(super) const MAILBOX: NonZeroUsize = NZUsize!(1024);
-const PAGE: NonZeroU16 = NZU16!(4096);
-const PAGES: NonZeroUsize = NZUsize!(1024);
+pub(super) const PAGE: NonZeroU16 = NZU16!(4096);
+pub(super) const PAGES: NonZeroUsize = NZUsize!(1024);
 
 /// Blocks not yet final that are kept in memory for each peer.
 const BLOCKS_PER_PEER: usize = 8;

@@ -25,7 +25,7 @@ const BACKOFF_MAX: u32 = 4;
 
 /// A statement as it is kept until it is final; its key is the number of its first item.
 #[derive(Encode, Decode)]
-struct StatementRow {
+pub(crate) struct StatementRow {
     /// The number of its last item.
     #[n(0)]
     last: u64,
@@ -35,7 +35,7 @@ struct StatementRow {
     /// The bytes as they are sent.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A statement under way.

@@ -14,7 +14,7 @@ use ledger::ids::{Digest, MemberName};
 use ledger::node_key::{Algorithm, SigningNode};
 
 pub use batch::SIZES;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, StatementRow};
 
 /// How items leave.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ impl BlobId {
     }
 
     /// The folder that the blob lies in.
-    pub(super) fn shard(self) -> String {
+    pub fn shard(self) -> String {
         hex::encode(&self.0[..1])
     }
 }

@@ -10,7 +10,7 @@ use ledger::block::{Block, Header, body_of};
 use ledger::checkpoint::{Checkpoint, CosignerKeys, SignedCheckpoint};
 use ledger::finality::{FinalityCertificate, Vote};
 use ledger::genesis::{Genesis, Member, PublicKey};
-use ledger::ids::{BlockTime, Digest, MemberName, NetworkId, Tag};
+use ledger::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::log::tile::{self, Content, Tile};
 use ledger::log::{
@@ -297,6 +297,10 @@ impl PublicLog for Ledger {
         let state = self.state();
         let statement = state.statements.get(usize::try_from(index).unwrap());
         Ok(statement.map(|statement| statement.envelope().to_vec()))
+    }
+
+    fn block(&self, _: Height) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
     }
 
     fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError> {

@@ -1,0 +1,315 @@
+//! Goes over the whole record store of a node that does not run, and counts what is damaged.
+//!
+//! Rows are opened as reading them would open them, and compared with each other and with the ledger. Nothing that is
+//! found says whose record it is: a report counts.
+
+mod damage;
+mod documents;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use contracts::descriptor::Descriptor;
+use ledger::codec;
+use ledger::ids::{Digest, MemberName, Tag};
+use ledger::item::{ITEM_BYTES, Item};
+use ledger::statement::SubmittedStatement;
+use ledger::stream::RootKey;
+use minicbor::{Decode, Encode};
+use vault::blob::BlobId;
+
+pub use damage::{RecordDamage, RecordFault, RecordPart};
+
+use self::damage::Findings;
+use super::keys::Keys;
+use super::payload::Payloads;
+use super::rows::{AccessRow, AdoptedRow, EntryRow, Own, SubjectRow, access_key, version_key};
+use super::store::{Disk, Store, Table, sequence};
+use super::subject::{Subject, Subjects};
+use super::{Anchor, CustodyError};
+use crate::outbox::StatementRow;
+
+/// How much later than a record the ledger's last block has to be for the record's item to be missed.
+const SLACK_MS: u64 = 60_000;
+
+/// What an inspection has gone over, and what it found.
+#[derive(Debug, Clone, Default)]
+pub struct RecordsReport {
+    /// Patients.
+    pub subjects: u64,
+    /// Documents, deleted ones too.
+    pub documents: u64,
+    /// Versions that can be read.
+    pub versions: u64,
+    /// Accesses on record.
+    pub accesses: u64,
+    /// Items on their way to the ledger.
+    pub waiting: u64,
+    /// Blobs that versions name.
+    pub blobs: u64,
+    /// Blobs that no version names: what a crash in the middle of a write leaves.
+    pub orphans: u64,
+    /// What is damaged.
+    pub damages: Vec<RecordDamage>,
+}
+
+/// Inspects the records in the options' folders; `anchor` is their ledger. `progress` is told the rows that are done.
+pub async fn inspect(
+    directory: &Path,
+    blobs: &Path,
+    (member, root): (&MemberName, &RootKey),
+    anchor: Arc<dyn Anchor>,
+    progress: impl FnMut(u64),
+) -> Result<RecordsReport, CustodyError> {
+    let store = Arc::new(Store::open(directory, Disk)?);
+    let keys = Keys::new(root);
+    let mut walk = Walk {
+        subjects: Subjects::new(
+            Arc::clone(&store),
+            Arc::clone(&keys),
+            member.clone(),
+            anchor.network(),
+        ),
+        payloads: Payloads::open_in(blobs)?,
+        member: member.clone(),
+        store,
+        keys,
+        anchor,
+        waiting: BTreeSet::new(),
+        named: BTreeSet::new(),
+        documents: BTreeSet::new(),
+        report: RecordsReport::default(),
+        findings: Findings::default(),
+        progress,
+        done: 0,
+    };
+    walk.outbox();
+    walk.patients();
+    walk.documents().await;
+    walk.accesses();
+    walk.entries();
+    walk.blobs().await?;
+    walk.report.damages = walk.findings.damages();
+    Ok(walk.report)
+}
+
+struct Walk<P> {
+    store: Arc<Store>,
+    keys: Arc<Keys>,
+    subjects: Subjects,
+    payloads: Payloads,
+    member: MemberName,
+    anchor: Arc<dyn Anchor>,
+    /// First tags of the items in the outbox.
+    waiting: BTreeSet<Tag>,
+    /// Blobs that versions name.
+    named: BTreeSet<BlobId>,
+    /// Documents that have a head.
+    documents: BTreeSet<Vec<u8>>,
+    report: RecordsReport,
+    findings: Findings,
+    progress: P,
+    done: u64,
+}
+
+impl<P: FnMut(u64)> Walk<P> {
+    /// The rows of a table that can be read.
+    fn rows(&mut self, table: Table, part: RecordPart) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut rows = Vec::new();
+        for row in self.store.scan(table, &[]) {
+            match row {
+                Ok(row) => rows.push(row),
+                // What follows a block of rows that cannot be read is not reached.
+                Err(_) => {
+                    self.findings.note(part, RecordFault::Unreadable);
+                    break;
+                }
+            }
+        }
+        rows
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        (self.progress)(self.done);
+    }
+
+    fn open<T>(&mut self, table: Table, part: RecordPart, (key, row): (&[u8], &[u8])) -> Option<T>
+    where
+        T: for<'b> Decode<'b, ()> + Encode<()>,
+    {
+        let opened = self.keys.open_row(table, key, row).ok();
+        if opened.is_none() {
+            self.findings.note(part, RecordFault::Unreadable);
+        }
+        opened
+    }
+
+    fn outbox(&mut self) {
+        for (key, row) in self.rows(Table::Outbox, RecordPart::Outbox) {
+            self.step();
+            let item: Option<[u8; ITEM_BYTES]> = row.try_into().ok();
+            match (sequence(&key), item) {
+                (Ok(_), Some(item)) => {
+                    self.waiting.insert(Item::from_bytes(&item).tags[0]);
+                    self.report.waiting += 1;
+                }
+                _ => self
+                    .findings
+                    .note(RecordPart::Outbox, RecordFault::Unreadable),
+            }
+        }
+        for (_, row) in self.rows(Table::Statements, RecordPart::Outbox) {
+            self.step();
+            let row: Option<StatementRow> = codec::decode("outbox statement", &row).ok();
+            let statement = row.and_then(|row| SubmittedStatement::decode(&row.bytes).ok());
+            if statement.is_none() {
+                self.findings
+                    .note(RecordPart::Outbox, RecordFault::Unreadable);
+            }
+        }
+    }
+
+    fn patients(&mut self) {
+        for (key, row) in self.rows(Table::Subjects, RecordPart::Subject) {
+            self.step();
+            let row = (key.as_slice(), row.as_slice());
+            let subject: Option<SubjectRow> = self.open(Table::Subjects, RecordPart::Subject, row);
+            self.report.subjects += u64::from(subject.is_some());
+        }
+        for (_, id) in self.rows(Table::Patients, RecordPart::Subject) {
+            self.step();
+            if !matches!(self.store.get(Table::Subjects, &id), Ok(Some(_))) {
+                self.findings
+                    .note(RecordPart::Subject, RecordFault::Missing);
+            }
+        }
+        for (key, row) in self.rows(Table::Positions, RecordPart::Position) {
+            self.step();
+            let row = (key.as_slice(), row.as_slice());
+            let last: Option<u64> = self.open(Table::Positions, RecordPart::Position, row);
+            let branch = key.get(16).and_then(|code| Own::with_code(*code));
+            let (Some(last), Some(subject), Some(branch)) = (last, self.subject_in(&key), branch)
+            else {
+                continue;
+            };
+            let next = subject
+                .key(branch)
+                .map(|branch| branch.entries().tag(last + 1));
+            let on_ledger = next.map(|tag| self.anchor.locate(&self.member, tag));
+            if matches!(on_ledger, Ok(Ok(Some(_)))) {
+                self.findings.note(RecordPart::Position, RecordFault::Lost);
+            }
+        }
+        for (key, row) in self.rows(Table::Adopted, RecordPart::Consent) {
+            self.step();
+            let row = (key.as_slice(), row.as_slice());
+            let _consent: Option<AdoptedRow> = self.open(Table::Adopted, RecordPart::Consent, row);
+        }
+    }
+
+    fn accesses(&mut self) {
+        for (key, row) in self.rows(Table::Accesses, RecordPart::Access) {
+            self.step();
+            let opened = (key.as_slice(), row.as_slice());
+            let access: Option<AccessRow> = self.open(Table::Accesses, RecordPart::Access, opened);
+            let (Some(access), Some(subject), Some(position)) =
+                (access, self.subject_in(&key), number_in(&key))
+            else {
+                continue;
+            };
+            self.report.accesses += 1;
+            let Ok(entries) = subject.key(Own::Access) else {
+                continue;
+            };
+            let digest = Digest::of(&access.descriptor);
+            let tag = entries.entries().tag(position);
+            let commits = |tags: [Tag; 2]| {
+                Item::commit(
+                    self.anchor.network(),
+                    &self.member,
+                    tags,
+                    &access.opening,
+                    digest,
+                )
+            };
+            let at = match Descriptor::decode(&access.descriptor) {
+                Ok(Descriptor::Access(access)) => access.at,
+                _ => u64::MAX,
+            };
+            if let Some(fault) = self.anchored((tag, at), commits) {
+                self.findings.note(RecordPart::Access, fault);
+            }
+        }
+    }
+
+    /// What is wrong with the item whose first tag this is, which is on the ledger or on its way.
+    ///
+    /// A ledger that ends before the record was made, such as one that is mended and not caught up, does not tell.
+    fn anchored(
+        &self,
+        (tag, recorded_at): (Tag, u64),
+        due: impl Fn([Tag; 2]) -> Item,
+    ) -> Option<RecordFault> {
+        match self.anchor.locate(&self.member, tag) {
+            Ok(Some(position)) => {
+                let (_, item) = self.anchor.item(position).ok()?;
+                (item != due(item.tags)).then_some(RecordFault::Differs)
+            }
+            Ok(None) if self.waiting.contains(&tag) => None,
+            Ok(None) => {
+                let is_behind = self.anchor.tip().time.0 <= recorded_at.saturating_add(SLACK_MS);
+                (!is_behind).then_some(RecordFault::NotAnchored)
+            }
+            // The chain's own inspection says so.
+            Err(_) => None,
+        }
+    }
+
+    fn subject_in(&self, key: &[u8]) -> Option<Arc<Subject>> {
+        self.subjects.load(key.first_chunk()?).ok()
+    }
+
+    fn entries(&mut self) {
+        for (_, row) in self.rows(Table::Entries, RecordPart::Entry) {
+            self.step();
+            let entry: Option<EntryRow> = codec::decode("entry", &row).ok();
+            let there = match entry {
+                None => {
+                    self.findings
+                        .note(RecordPart::Entry, RecordFault::Unreadable);
+                    continue;
+                }
+                // The versions of erased documents are gone; their heads stay.
+                Some(EntryRow::Version { document, version }) => {
+                    let key = version_key(&document, version);
+                    self.documents.contains(document.as_slice())
+                        || matches!(self.store.get(Table::Versions, &key), Ok(Some(_)))
+                }
+                Some(EntryRow::Access { subject, position }) => {
+                    let key = access_key(&subject, position);
+                    matches!(self.store.get(Table::Accesses, &key), Ok(Some(_)))
+                }
+            };
+            if !there {
+                self.findings.note(RecordPart::Entry, RecordFault::Missing);
+            }
+        }
+    }
+
+    /// Counts blobs that nobody names; what is missing was found with the version that names it.
+    async fn blobs(&mut self) -> Result<(), CustodyError> {
+        let there = self.payloads.names().await?;
+        self.report.blobs = u64::try_from(self.named.len()).unwrap_or(u64::MAX);
+        let orphans = there.iter().filter(|id| !self.named.contains(id)).count();
+        self.report.orphans = u64::try_from(orphans).unwrap_or(u64::MAX);
+        Ok(())
+    }
+}
+
+/// The number behind a row name of 16 bytes.
+fn number_in(key: &[u8]) -> Option<u64> {
+    let number = key.get(16..)?.try_into().ok()?;
+    Some(u64::from_be_bytes(number))
+}

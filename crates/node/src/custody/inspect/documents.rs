@@ -1,0 +1,179 @@
+//! Heads, versions, search terms and payloads.
+
+use contracts::descriptor::Descriptor;
+use ledger::ids::Digest;
+use ledger::item::Item;
+use vault::blob::BlobId;
+
+use super::{RecordFault, RecordPart, Walk};
+use crate::custody::CustodyError;
+use crate::custody::keys::EraseKey;
+use crate::custody::rows::{DocumentKey, Head, Payload, TermsRow, VersionRow, version_key};
+use crate::custody::store::Table;
+
+impl<P: FnMut(u64)> Walk<P> {
+    pub(super) async fn documents(&mut self) {
+        for (key, row) in self.rows(Table::Heads, RecordPart::Head) {
+            self.step();
+            let row = (key.as_slice(), row.as_slice());
+            let Some(head): Option<Head> = self.open(Table::Heads, RecordPart::Head, row) else {
+                continue;
+            };
+            let document = self.keys.document(&head.resource_type, &head.id);
+            if key != document {
+                self.findings.note(RecordPart::Head, RecordFault::Differs);
+                continue;
+            }
+            self.report.documents += 1;
+            self.documents.insert(key);
+            self.versions(&head, &document).await;
+        }
+        for (key, _) in self.rows(Table::Versions, RecordPart::Version) {
+            self.step();
+            if !key
+                .get(..16)
+                .is_some_and(|document| self.documents.contains(document))
+            {
+                self.findings.note(RecordPart::Head, RecordFault::Missing);
+            }
+        }
+    }
+
+    async fn versions(&mut self, head: &Head, document: &DocumentKey) {
+        for version in 1..=head.version {
+            let key = version_key(document, version);
+            let row = self.store.get(Table::Versions, &key);
+            let erase = self.keys.erase_key(&self.store, document, version);
+            let (row, erase) = match (row, erase) {
+                (Ok(Some(row)), Ok(Some(erase))) => (row, erase),
+                // Erased, or a number that was lost with records put back from a backup.
+                (Ok(None), Ok(None)) if version < head.version => continue,
+                (Ok(None), Ok(_)) => {
+                    self.findings
+                        .note(RecordPart::Version, RecordFault::Missing);
+                    continue;
+                }
+                (Ok(Some(_)), Ok(None)) => {
+                    self.findings
+                        .note(RecordPart::EraseKey, RecordFault::Missing);
+                    continue;
+                }
+                (Err(_), _) => {
+                    self.findings
+                        .note(RecordPart::Version, RecordFault::Unreadable);
+                    continue;
+                }
+                (_, Err(_)) => {
+                    self.findings
+                        .note(RecordPart::EraseKey, RecordFault::Unreadable);
+                    continue;
+                }
+            };
+            let Ok(row) = erase.open::<VersionRow>(Table::Versions, &key, &row) else {
+                self.findings
+                    .note(RecordPart::Version, RecordFault::Unreadable);
+                continue;
+            };
+            self.version(head, version, (&row, &erase)).await;
+        }
+        if !head.deleted {
+            self.terms(head, document);
+        }
+    }
+
+    async fn version(&mut self, head: &Head, version: u64, (row, erase): (&VersionRow, &EraseKey)) {
+        let Ok(Descriptor::Record(record)) = Descriptor::decode(&row.descriptor) else {
+            self.findings
+                .note(RecordPart::Version, RecordFault::Differs);
+            return;
+        };
+        if (record.version, &record.id) != (version, &head.id) {
+            self.findings
+                .note(RecordPart::Version, RecordFault::Differs);
+        }
+        self.report.versions += 1;
+        if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
+            self.findings.note(RecordPart::Version, fault);
+        }
+        if let Payload::Blob(locator) = &row.payload {
+            match locator.parse::<BlobId>() {
+                Ok(id) => {
+                    self.named.insert(id);
+                }
+                Err(_) => self
+                    .findings
+                    .note(RecordPart::Version, RecordFault::Differs),
+            }
+        }
+        if row.facts.deleted {
+            return;
+        }
+        let part = match row.payload {
+            Payload::Blob(_) => RecordPart::Blob,
+            Payload::None | Payload::Inline(_) => RecordPart::Version,
+        };
+        match self.payloads.open(erase, &row.payload).await {
+            Ok(content) if Digest::of(&content) == record.content => {}
+            Ok(_) => self.findings.note(part, RecordFault::Differs),
+            Err(CustodyError::DamagedBlob(id)) => {
+                self.findings.note_blob(id);
+            }
+            Err(_) => self.findings.note(part, RecordFault::Unreadable),
+        }
+    }
+
+    fn version_anchored(
+        &self,
+        head: &Head,
+        version: u64,
+        (row, erase): (&VersionRow, &EraseKey),
+    ) -> Option<RecordFault> {
+        let subject = self.subjects.load(&head.subject).ok()?;
+        let versions = subject.key(head.stream).ok()?;
+        let versions = versions.document(&head.resource_type, &head.id);
+        let entries = subject.key(row.facts.branch).ok()?.entries();
+        let tags = [versions.tag(version), entries.tag(row.entry)];
+        let digest = Digest::of(&row.descriptor);
+        let due = Item::commit(
+            self.anchor.network(),
+            &self.member,
+            tags,
+            &erase.opening(),
+            digest,
+        );
+        self.anchored((tags[0], row.facts.recorded_at), |_| due)
+    }
+
+    fn terms(&mut self, head: &Head, document: &DocumentKey) {
+        let key = self
+            .keys
+            .terms(&head.resource_type, &[&head.subject, document]);
+        let fault = match self.store.get(Table::Terms, &key) {
+            Ok(Some(row)) => self.terms_fault(head, document, (&key, &row)),
+            Ok(None) => Some(RecordFault::Missing),
+            Err(_) => Some(RecordFault::Unreadable),
+        };
+        if let Some(fault) = fault {
+            self.findings.note(RecordPart::Terms, fault);
+        }
+    }
+
+    fn terms_fault(
+        &self,
+        head: &Head,
+        document: &DocumentKey,
+        (key, row): (&[u8], &[u8]),
+    ) -> Option<RecordFault> {
+        let Some((version, sealed)) = row.split_first_chunk() else {
+            return Some(RecordFault::Unreadable);
+        };
+        if u64::from_be_bytes(*version) != head.version {
+            return Some(RecordFault::Differs);
+        }
+        let erase = self.keys.erase_key(&self.store, document, head.version);
+        // A lost key was found with its version.
+        let erase = erase.ok().flatten()?;
+        let opened = erase.open::<TermsRow>(Table::Terms, key, sealed);
+        opened.is_err().then_some(RecordFault::Unreadable)
+    }
+}
