@@ -76,6 +76,7 @@ pub(crate) async fn tile(
             (headers, bytes).into_response()
         }
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "the log has no such tile yet"),
+        Err(error @ StoreError::NotKept(_)) => gone(&error),
         Err(error) => {
             tracing::error!(%error, "a tile cannot be read");
             unreadable()
@@ -109,12 +110,17 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
     }
 }
 
+/// What was there, and is not kept at this node.
+pub(crate) fn gone(error: &StoreError) -> Response {
+    refusal(StatusCode::GONE, 0, &error.to_string())
+}
+
 pub(crate) fn unreadable() -> Response {
     let message = "the log cannot be read now";
     refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
 }
 
 /// `rule` is the number of the broken rule (`contracts::rejection`), or 0.
-fn refusal(status: StatusCode, rule: u16, message: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, rule: u16, message: &str) -> Response {
     (status, Json(json!({ "rule": rule, "error": message }))).into_response()
 }

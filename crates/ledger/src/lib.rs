@@ -18,6 +18,7 @@ pub mod item;
 pub mod log;
 pub mod receipt;
 pub mod scitt;
+pub mod snapshot;
 pub mod state;
 pub mod statement;
 pub mod stream;

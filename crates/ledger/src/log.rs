@@ -166,6 +166,13 @@ pub fn leaf_hash(entry: &[u8]) -> Digest {
     Digest(record_hash(entry).0)
 }
 
+/// The stored hash of the leaf at `index`.
+pub fn leaf(index: u64, reader: &impl HashReader) -> Option<Digest> {
+    (index < LOG_SIZE_MAX)
+        .then(|| reader.hash(stored_hash_index(0, index)))
+        .flatten()
+}
+
 /// The root of the first `size` leaves.
 pub fn root(size: u64, reader: &impl HashReader) -> Result<Digest, LogError> {
     tree_hash(size, &Reader(reader))

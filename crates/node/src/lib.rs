@@ -6,6 +6,7 @@ pub mod engine;
 pub mod exchange;
 pub mod health;
 pub mod identity;
+pub mod join;
 mod node;
 pub mod outbox;
 

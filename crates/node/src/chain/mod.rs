@@ -13,17 +13,20 @@ mod disk;
 mod dump;
 mod execution;
 mod gossip;
+mod joining;
 mod mempool;
+mod pruning;
 mod public_log;
 mod receipts;
 mod rows;
+mod snapshot;
 mod store;
 mod succession;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use contracts::machine::{self, Draft, Signature};
@@ -34,6 +37,7 @@ use ledger::block::Block;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
+use ledger::log::{self, leaf_hash};
 use ledger::state::StateKey;
 use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
@@ -44,8 +48,11 @@ pub use cosign::{CannotCosign, Cosigner};
 pub use dump::DumpError;
 #[doc(hidden)]
 pub use gossip::reread_frame;
+pub use joining::{JoinError, Joining};
+pub use pruning::Keep;
 pub use public_log::{PublicLog, transparent_statement};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
+pub use snapshot::Snapshots;
 pub use store::{Position, StoreError, Tip};
 
 use crate::engine::Gossip;
@@ -53,6 +60,7 @@ use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
 use execution::{Executed, View, child_of};
 use mempool::{Mempool, Pooled};
+use pruning::Pruning;
 use store::Store;
 
 /// Finalised blocks that a slow listener may lag behind before it must look things up itself.
@@ -107,6 +115,9 @@ pub enum OpenError {
     /// The store belongs to another network.
     #[error("the chain's directory belongs to another network: start with an empty one")]
     OtherNetwork,
+    /// A snapshot was not taken over completely.
+    #[error("the chain's directory holds a part of a snapshot: remove it and join again")]
+    JoiningUnfinished,
 }
 
 /// Why a statement was not taken.
@@ -132,6 +143,7 @@ struct Inner {
     network: NetworkId,
     store: Store,
     checkpoints: Checkpoints,
+    pruning: OnceLock<Pruning>,
     clock: Clock,
     timer: Timer,
     /// What is applied. Execution reads under it, applying writes: a view never changes under an execution.
@@ -176,6 +188,9 @@ impl Chain {
     pub fn open_on(genesis: Genesis, ports: Ports) -> Result<Self, OpenError> {
         let founding = Arc::new(Registry::from_genesis(&genesis)?);
         let store = Store::new(ports.rows);
+        if store.is_joining()? {
+            return Err(OpenError::JoiningUnfinished);
+        }
         let block = Block::genesis(&genesis);
         let applied = match store.tip()? {
             Some(tip) => {
@@ -204,6 +219,7 @@ impl Chain {
             checkpoints: Checkpoints::open(network, &registry, &tip, &store)?,
             genesis,
             store,
+            pruning: OnceLock::new(),
             clock: ports.clock,
             timer: ports.timer,
             applied: RwLock::new(applied),
@@ -373,8 +389,9 @@ impl Inner {
         let Some(position) = self.store.position(*first)? else {
             return Ok(false);
         };
-        let logged = self.store.statement(position.statement)?;
-        Ok(logged.is_some_and(|(_, bytes)| bytes == statement.bytes))
+        // The envelope commits to the items; its body may not be kept here any more.
+        let leaf = leaf_hash(statement.statement.envelope());
+        Ok(log::leaf(position.statement, &self.store) == Some(leaf))
     }
 
     fn applied(&self) -> RwLockReadGuard<'_, Applied> {

@@ -7,6 +7,7 @@ use super::{
     application::{Adapter, Application, automaton},
     archive,
     block::{Block, BlockRules},
+    certificate::FinalityCertificate,
     config::EngineConfig,
     consensus::Consensus,
     delivery,
@@ -28,7 +29,7 @@ use commonware_consensus::{
     simplex::{self, scheme::ed25519::Scheme},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, ed25519::PublicKey, sha256::Digest as Sha256Digest,
+    Digested, Digestible as _, certificate::Scheme as _, ed25519::PublicKey, sha256::Digest as Sha256Digest,
 };
 use commonware_p2p::{AddressableManager, Blocker, Provider, Receiver, Sender, utils::mux};
 use commonware_parallel::Sequential;
@@ -105,6 +106,9 @@ pub enum WiringError {
     /// The archive of final blocks could not be opened.
     #[error("the archive of final blocks")]
     Archive(#[from] StorageError),
+    /// What the application was begun from is not final by the validators of its epoch.
+    #[error("the block from which the application was begun is not final")]
+    Joined,
     /// The record of epochs could not be opened.
     #[error("the record of epochs")]
     Journals(#[from] JournalError),
@@ -170,6 +174,12 @@ where
     let applied = application.applied();
     let cache = CacheRef::new(PAGE, PAGES);
     let schemes = Schemes::new(application.clone(), identity, &config.namespace);
+    let joined = application.joined();
+    let has_joined = joined.is_some();
+    let begin = match joined {
+        Some(certificate) => floor(&certificate, &schemes).ok_or(WiringError::Joined)?,
+        None => marshal::Start::Genesis(genesis),
+    };
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("blocks"),
@@ -182,12 +192,12 @@ where
     );
     let provided = (schemes.clone(), calendar.epocher());
     let (marshal, mailbox) =
-        archive::open(&context, partition, rules, genesis, provided, &cache).await?;
+        archive::open(&context, partition, rules, begin, provided, &cache).await?;
     let journals = context.child("journals");
     let journals = Journals::open(journals, partition.to_owned(), calendar, applied).await?;
     let delivery = delivery::start(
         context.child("delivery"),
-        (application.clone(), applied),
+        (application.clone(), applied, has_joined),
         mailbox.clone(),
         status.clone(),
     );
@@ -256,6 +266,16 @@ where
         timing: config.timing(),
         cache,
     }
+}
+
+/// From where consensus goes on, if `certificate` makes it final.
+fn floor(
+    certificate: &FinalityCertificate,
+    schemes: &Schemes,
+) -> Option<marshal::Start<Scheme, Sha256Digest, Digested<Block>>> {
+    let scheme = schemes.of(certificate.epoch)?;
+    let finalization = certificate.finalization(scheme.participants().len())?;
+    Some(marshal::Start::Floor(finalization))
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {
