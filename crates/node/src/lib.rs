@@ -10,4 +10,4 @@ pub mod join;
 mod node;
 pub mod outbox;
 
-pub use node::{Node, NodeConfig, NodeError, PeerAddress};
+pub use node::{Node, NodeConfig, NodeError, PeerAddress, chain_in};

@@ -1,5 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
+mod joining;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
+use self::joining::{How, Peers};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -29,11 +32,18 @@ const EXPIRY_CHECK: Duration = Duration::from_hours(24);
 
 /// Runs a node.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  careledger node --config net/hospital/node.toml")]
+#[command(after_help = "Examples:\n  careledger node --config net/hospital/node.toml\n  \
+    careledger node --config net/regulator/node.toml --join replay")]
 pub(crate) struct NodeArgs {
     /// The node's configuration.
     #[arg(long)]
     config: PathBuf,
+    /// How a node without a ledger gets one: a founding member replays, others join by snapshot.
+    #[arg(long, value_enum, default_value_t = How::Auto)]
+    join: How,
+    /// A signed note over a checkpoint of the log, such as /log/witnessed, that a snapshot has to continue.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
     /// Stops when standard input ends, so that the node does not outlive what started it.
     #[arg(long)]
     until_stdin_ends: bool,
@@ -46,7 +56,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(file.listen)
         .await
         .with_context(|| format!("the gateway cannot listen on {}", file.listen))?;
-    let node = Node::start(node_config(&file, &folder, &keys)?).await?;
+    let config = node_config(&file, &folder, &keys)?;
+    let peers = Peers::of(&file)?;
+    joining::prepare(&config, &peers, (args.join, args.checkpoint.as_deref())).await?;
+    let node = Node::start(config).await?;
+    let catching_up = tokio::spawn(joining::show_catching_up(node.chain.clone(), peers));
     let gateway = gateway(&file, &node, &keys)?;
     let witnesses = witnesses(&file)?;
     let log = Arc::new(node.chain.clone());
@@ -71,6 +85,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     tracing::info!(member = %file.member, "the node is stopping");
     witnessing.abort();
     warning.abort();
+    catching_up.abort();
     drop(asked);
     serving.await??;
     node.stop().await?;
@@ -121,6 +136,7 @@ pub(crate) fn node_config(
             .map(|(name, entry)| Ok((member(name)?, address(entry))))
             .collect::<anyhow::Result<_>>()?,
         certificate: own_certificate(folder),
+        keep: file.keep.parse().context("`keep` in node.toml")?,
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         block_interval: BLOCK_INTERVAL,
@@ -163,6 +179,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         custody: node.custody.clone(),
         ledger: Arc::new(node.chain.clone()),
         log: Arc::new(node.chain.clone()),
+        snapshots: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),

@@ -19,7 +19,10 @@ use ledger::scitt::{CoseReceipt, Proof};
 use node::chain::{PublicLog as _, SubmitError, transparent_statement};
 
 mod governance;
+mod joining;
+mod liars;
 mod network;
+mod power;
 
 use network::Founding;
 

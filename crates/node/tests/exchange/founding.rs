@@ -86,6 +86,7 @@ impl Founding {
             addresses: self.addresses.clone(),
             certificate: None,
             keys: Arc::clone(&self.keys[member]),
+            keep: node::chain::Keep::All,
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(20),
                 ..OutboxConfig::default()
