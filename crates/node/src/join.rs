@@ -19,6 +19,11 @@ use crate::chain::{JoinError, Joining, Tip};
 
 pub use peer::{Peer, PeerError};
 
+/// Pages of statements that a peer may send although they bring little.
+const PAGES_SPARE: u64 = 16;
+/// Statements that a page gets on by at least, on the whole.
+const STATEMENTS_OF_PAGE_MIN: u64 = 8;
+
 /// Answers to GET requests, of one peer.
 pub trait Source: Send + Sync {
     /// How people call the peer.
@@ -142,7 +147,11 @@ pub async fn join(
     }
     let mut reasons = Vec::new();
     let mut offers = Vec::new();
-    for (at, offer) in offers_of(terms.genesis, peers).await.into_iter().enumerate() {
+    for (at, offer) in offers_of(terms.genesis, peers)
+        .await
+        .into_iter()
+        .enumerate()
+    {
         match offer {
             Ok(offer) => offers.push((at, offer)),
             Err(reason) => reasons.push((at, reason)),
@@ -161,7 +170,10 @@ pub async fn join(
         }
     }
     Joining::forget(terms.directory).map_err(JoinFailed::Own)?;
-    if reasons.iter().all(|(_, reason)| matches!(reason, Refusal::NoSnapshot)) {
+    if reasons
+        .iter()
+        .all(|(_, reason)| matches!(reason, Refusal::NoSnapshot))
+    {
         return Err(JoinFailed::NoSnapshot);
     }
     let named = |(at, reason): (usize, Refusal)| {
@@ -269,11 +281,14 @@ async fn take_own(
     member: &MemberName,
     watch: &mut impl FnMut(Step<'_>),
 ) -> Result<bool, Refusal> {
-    let keeps_all = offered(peer).await?.is_some_and(|offer| offer.kept_from <= Height(1));
+    let keeps_all = offered(peer)
+        .await?
+        .is_some_and(|offer| offer.kept_from <= Height(1));
     let height = joining.height().0;
     let (_, total) = joining.leaves();
     let mut from = 0;
-    loop {
+    // A page brings a megabyte of statements or has looked at thousands.
+    for _ in 0..PAGES_SPARE + total / STATEMENTS_OF_PAGE_MIN {
         watch(Step::Own { done: from, total });
         let path = format!("/network/snapshot/{height}/statements/{member}/{from}");
         let Some(bytes) = peer.get(&path).await? else {
@@ -285,6 +300,7 @@ async fn take_own(
             _ => return Ok(keeps_all),
         }
     }
+    Ok(false)
 }
 
 fn permille(key: &[u8; 32]) -> u64 {

@@ -144,7 +144,10 @@ async fn by_snapshot(
 fn show(meter: &mut Meter, step: &Step<'_>) {
     match *step {
         Step::Begun { peer, height } => {
-            meter.say(&format!("Joining with the snapshot of block {} of {peer}.", height.0));
+            meter.say(&format!(
+                "Joining with the snapshot of block {} of {peer}.",
+                height.0
+            ));
         }
         Step::Log { done, total } => meter.show("log", done, total),
         Step::State { permille } => meter.show("state, ‰", permille, 1_000),

@@ -32,8 +32,10 @@ const EXPIRY_CHECK: Duration = Duration::from_hours(24);
 
 /// Runs a node.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  careledger node --config net/hospital/node.toml\n  \
-    careledger node --config net/regulator/node.toml --join replay")]
+#[command(
+    after_help = "Examples:\n  careledger node --config net/hospital/node.toml\n  \
+    careledger node --config net/regulator/node.toml --join replay"
+)]
 pub(crate) struct NodeArgs {
     /// The node's configuration.
     #[arg(long)]

@@ -16,14 +16,14 @@ async fn get(site: &Site, path: &str) -> Answer {
 async fn a_snapshot_is_served_in_pages_without_a_token() {
     let site = Site::new();
     let leaves = get(&site, "/network/snapshot/1/leaves/0").await;
-    let page = LeafPage::decode(&leaves.body).unwrap();
+    let page = LeafPage::decode(&leaves.bytes).unwrap();
     assert_eq!(page.leaves, [Digest([7; 32])]);
     let from = "ab".repeat(32);
     let state = get(&site, &format!("/network/snapshot/1/state/{from}")).await;
-    let page = StatePage::decode(&state.body).unwrap();
+    let page = StatePage::decode(&state.bytes).unwrap();
     assert_eq!(page.entries[0].key, EntryKey([0xab; 32]));
     let own = get(&site, "/network/snapshot/1/statements/clinic/41").await;
-    assert_eq!(StatementPage::decode(&own.body).unwrap().next, Some(42));
+    assert_eq!(StatementPage::decode(&own.bytes).unwrap().next, Some(42));
 }
 
 #[tokio::test]
@@ -40,6 +40,6 @@ async fn what_there_is_not_and_what_is_not_kept_any_more_is_told_apart() {
     ] {
         let answer = get(&site, path).await;
         assert_eq!(answer.status, status, "{path}");
-        assert!(!answer.body.is_empty(), "{path} says why");
+        assert!(!answer.bytes.is_empty(), "{path} says why");
     }
 }

@@ -3,15 +3,17 @@
 //! Rows are written page by page; a mark that is written first and goes with the last write keeps a part of a snapshot
 //! from being taken for a chain. In a directory, all of it is written beside the place and moved there at the end.
 
+mod refusal;
+
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contracts::membership::{MembershipError, Registry};
+use contracts::membership::Registry;
 use ledger::block::{Block, Header};
 use ledger::checkpoint::Checkpoint;
-use ledger::codec::{self, DecodeError};
+use ledger::codec;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, MemberName};
 use ledger::limits::STATEMENT_ITEMS_MAX;
@@ -25,11 +27,18 @@ use ledger::succession::Validators;
 
 use super::checkpoints::StoredCheckpoint;
 use super::disk::Disk;
-use super::rows::{Batch, Keyspace, Rows, RowsError};
+use super::rows::{Batch, Keyspace, Rows};
 use super::store::{
     DIGEST_BYTES, JOINED, JOINING, REMOVED, Removed, Store, StoreError, StoredBlock, Tip, key,
     node_row, position_of, to_row,
 };
+
+pub use refusal::JoinError;
+
+/// Pages of the state in which a peer may bring little, for entries of after the snapshot are left out of them.
+const PAGES_SPARE: u64 = 10_000;
+/// Entries that a page brings at least, on the whole.
+const ENTRIES_OF_PAGE_MIN: u64 = 1_024;
 
 /// A chain on its way from a snapshot.
 pub struct Joining {
@@ -40,81 +49,14 @@ pub struct Joining {
     /// Leaves that are there.
     leaves: u64,
     entries: u64,
+    /// Pages of the state that came.
+    pages: u64,
     changes: u64,
     state_root: StateRoot,
     /// Where the next page of the state begins; nothing once the last is there.
     next: Option<EntryKey>,
     /// Where it is written, and where it goes.
     place: Option<(PathBuf, PathBuf)>,
-}
-
-/// Why a snapshot is not taken over. All but a failure of this node's store is what the peer did.
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    /// An answer is no such structure.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The offer does not follow from the genesis.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// A page of leaf hashes is empty before the log's end, or goes beyond it.
-    #[error("the leaf hashes are not those of a log of {0} statements")]
-    LeavesMiscounted(u64),
-    /// The leaf hashes are not those of the log.
-    #[error("the leaf hashes do not lead to the log root that the validators signed")]
-    OtherLog,
-    /// Entries of the state are not in the order of their keys, or a page does not go on behind the one before it.
-    #[error("the entries of the state are out of order")]
-    StateOutOfOrder,
-    /// An entry's value is neither a place in the log nor a digest.
-    #[error("an entry of the state is neither a place in the log nor a digest")]
-    StateMalformed,
-    /// The state has more entries than the log's statements could have made.
-    #[error("the state has more entries than its statements could have made")]
-    StateTooLarge,
-    /// The entries are not those of the state.
-    #[error("the entries do not lead to the state root that the validators signed")]
-    OtherState,
-    /// The registry is none.
-    #[error("the registry of members: {0}")]
-    Registry(#[from] MembershipError),
-    /// The registry is not the one in force.
-    #[error("the registry of members is not the one that was in force")]
-    OtherRegistry,
-    /// Too few validators signed the log's root.
-    #[error("no quorum of the validators signed the log root as a checkpoint")]
-    NotACheckpoint,
-    /// The log is not the one that outsiders have seen.
-    #[error("the log contradicts the checkpoint of {0} statements that this node was given")]
-    OtherThanSeen(u64),
-    /// The log is shorter than what outsiders have seen.
-    #[error("the snapshot is older than the checkpoint of {0} statements that this node was given")]
-    OlderThanSeen(u64),
-    /// A statement is not the one in the log.
-    #[error("statement {0} is not the one that the log has")]
-    OtherStatement(u64),
-    /// The snapshot is not here completely.
-    #[error("pages of the snapshot are missing")]
-    Incomplete,
-    /// This node's store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// This node's directory cannot be written.
-    #[error("the chain's directory")]
-    Directory(#[from] std::io::Error),
-}
-
-impl JoinError {
-    /// Whether it is what the peer did, and another may do better.
-    pub fn is_of_peer(&self) -> bool {
-        !matches!(self, Self::Store(_) | Self::Directory(_))
-    }
-}
-
-impl From<RowsError> for JoinError {
-    fn from(error: RowsError) -> Self {
-        Self::Store(error.into())
-    }
 }
 
 impl std::fmt::Debug for Joining {
@@ -172,6 +114,7 @@ impl Joining {
             validators,
             leaves: 0,
             entries: 0,
+            pages: 0,
             changes: 0,
             state_root: StateRoot::EMPTY,
             next: Some(EntryKey([0; 32])),
@@ -229,7 +172,8 @@ impl Joining {
         // Each statement has items with two tags each, or is a command that may have made a revision of the registry.
         let most = statements.saturating_mul(2 * STATEMENT_ITEMS_MAX as u64);
         self.entries = self.entries.saturating_add(page.entries.len() as u64);
-        if self.entries > most {
+        self.pages = self.pages.saturating_add(1);
+        if self.entries > most || self.pages > PAGES_SPARE + most / ENTRIES_OF_PAGE_MIN {
             return Err(JoinError::StateTooLarge);
         }
         for entry in &page.entries {
@@ -263,7 +207,8 @@ impl Joining {
             self.validators
                 .verify(&block.header, &block.finality)
                 .map_err(OfferError::from)?;
-            if block.header.network != self.header().network || block.header.height > self.height() {
+            if block.header.network != self.header().network || block.header.height > self.height()
+            {
                 return Err(OfferError::OtherNetwork.into());
             }
             if block.header.height < self.height() {
@@ -273,9 +218,10 @@ impl Joining {
         for logged in &page.statements {
             let refused = || JoinError::OtherStatement(logged.index);
             let block = usize::try_from(logged.block).ok();
-            let block = block.and_then(|at| page.blocks.get(at)).ok_or_else(refused)?;
-            let statement =
-                SubmittedStatement::decode(&logged.statement).map_err(|_| refused())?;
+            let block = block
+                .and_then(|at| page.blocks.get(at))
+                .ok_or_else(refused)?;
+            let statement = SubmittedStatement::decode(&logged.statement).map_err(|_| refused())?;
             let leaf = leaf_hash(statement.envelope());
             if logged.index >= block.header.log_size
                 || log::leaf(logged.index, &self.store) != Some(leaf)
@@ -321,9 +267,9 @@ impl Joining {
         let keys = page.entries.iter().map(|entry| entry.key);
         let is_ordered = keys.clone().is_sorted_by(|one, next| one < next);
         let is_behind = keys.clone().next().is_none_or(|first| first >= from);
-        let advances = page.next.is_none_or(|next| {
-            next > from && keys.last().is_none_or(|last| next > last)
-        });
+        let advances = page
+            .next
+            .is_none_or(|next| next > from && keys.last().is_none_or(|last| next > last));
         let fits = is_ordered && is_behind && advances;
         fits.then_some(()).ok_or(JoinError::StateOutOfOrder)
     }
@@ -406,7 +352,9 @@ impl Joining {
         let root = root.map_err(|_| StoreError::Damaged("log hash"))?;
         let expected = Checkpoint::of(self.header().network, seen.size, root);
         let is_same = *seen == expected;
-        is_same.then_some(()).ok_or(JoinError::OtherThanSeen(seen.size))
+        is_same
+            .then_some(())
+            .ok_or(JoinError::OtherThanSeen(seen.size))
     }
 
     /// Writes everything else together with the tip, and takes the mark away.

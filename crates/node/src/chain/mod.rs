@@ -14,6 +14,7 @@ mod dump;
 mod execution;
 mod gossip;
 mod joining;
+mod lent;
 mod mempool;
 mod pruning;
 mod public_log;
@@ -59,6 +60,7 @@ use crate::engine::Gossip;
 use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
 use execution::{Executed, View, child_of};
+use lent::Lent;
 use mempool::{Mempool, Pooled};
 use pruning::Pruning;
 use store::Store;
@@ -152,6 +154,7 @@ struct Inner {
     entries: broadcast::Sender<Arc<Vec<FinalItem>>>,
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
     mempool: Mutex<Mempool>,
+    lent: Mutex<Lent>,
     arrival: Notify,
     fresh: Mutex<Vec<Arc<Pooled>>>,
     gossip: Notify,
@@ -227,6 +230,7 @@ impl Chain {
             entries: broadcast::Sender::new(ENTRIES_LAG_MAX),
             pending: Mutex::default(),
             mempool: Mutex::default(),
+            lent: Mutex::default(),
             arrival: Notify::new(),
             fresh: Mutex::default(),
             gossip: Notify::new(),
@@ -318,7 +322,14 @@ impl Chain {
 
     /// The statement at `index` of the log.
     pub fn statement(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
-        let Some((_, bytes)) = self.0.store.statement(index)? else {
+        let stored = match self.0.store.statement(index) {
+            Err(error @ StoreError::NotKept(_)) => {
+                let lent = self.0.lent().get(index);
+                return lent.map(|lent| Some((*lent).clone())).ok_or(error);
+            }
+            stored => stored?,
+        };
+        let Some((_, bytes)) = stored else {
             return Ok(None);
         };
         SubmittedStatement::decode(&bytes)
@@ -400,6 +411,10 @@ impl Inner {
 
     fn mempool(&self) -> MutexGuard<'_, Mempool> {
         self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Executed>>> {

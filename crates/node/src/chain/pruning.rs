@@ -151,6 +151,9 @@ mod tests {
         assert_eq!("0 days".parse::<Keep>(), Err(KeepError::TooFew));
         let unknown = "30 years".parse::<Keep>();
         assert_eq!(unknown, Err(KeepError::Unknown("30 years".to_owned())));
-        assert!(matches!("x days".parse::<Keep>(), Err(KeepError::Number(_))));
+        assert!(matches!(
+            "x days".parse::<Keep>(),
+            Err(KeepError::Number(_))
+        ));
     }
 }

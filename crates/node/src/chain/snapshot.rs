@@ -49,7 +49,10 @@ impl Snapshots for Chain {
     fn offer(&self) -> Result<Option<Offer>, StoreError> {
         let store = &self.0.store;
         let tip = self.tip();
-        for row in store.checkpoints_until(tip.log_size).take(CHECKPOINTS_TRIED) {
+        for row in store
+            .checkpoints_until(tip.log_size)
+            .take(CHECKPOINTS_TRIED)
+        {
             let (_, checkpoint) = row?;
             if checkpoint.signatures.is_empty() || checkpoint.height > tip.height {
                 continue;
@@ -57,7 +60,9 @@ impl Snapshots for Chain {
             let Some(block) = self.certified(checkpoint.height)? else {
                 continue;
             };
-            let revision = self.stored_block(checkpoint.height)?.map(|one| one.revision);
+            let revision = self
+                .stored_block(checkpoint.height)?
+                .map(|one| one.revision);
             let registry = store.registry_at(revision.unwrap_or(0))?;
             return Ok(Some(Offer {
                 transitions: self.transitions(block.header.epoch)?,
@@ -123,7 +128,10 @@ impl Snapshots for Chain {
         let Some(block) = self.stored_block(height)? else {
             return Ok(None);
         };
-        let until = block.header.log_size.min(from.saturating_add(STATEMENTS_TRIED));
+        let until = block
+            .header
+            .log_size
+            .min(from.saturating_add(STATEMENTS_TRIED));
         let mut page = StatementPage {
             blocks: Vec::new(),
             statements: Vec::new(),

@@ -144,7 +144,11 @@ impl<A: Application> Delivery<A> {
             self.apply(block).await.map_err(Halt::Application)?;
         }
         // The block before the one from which the application was begun counts as processed.
-        Ok(if self.joined { processed.max(applied) } else { processed })
+        Ok(if self.joined {
+            processed.max(applied)
+        } else {
+            processed
+        })
     }
 
     /// Removes what the application lets go; the last block that was applied stays in any case.

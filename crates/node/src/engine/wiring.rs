@@ -29,7 +29,8 @@ use commonware_consensus::{
     simplex::{self, scheme::ed25519::Scheme},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, certificate::Scheme as _, ed25519::PublicKey, sha256::Digest as Sha256Digest,
+    Digested, Digestible as _, certificate::Scheme as _, ed25519::PublicKey,
+    sha256::Digest as Sha256Digest,
 };
 use commonware_p2p::{AddressableManager, Blocker, Provider, Receiver, Sender, utils::mux};
 use commonware_parallel::Sequential;

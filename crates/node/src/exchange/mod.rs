@@ -11,6 +11,7 @@ mod consents;
 mod message;
 mod open;
 mod serve;
+mod shown;
 mod tls;
 
 use std::collections::BTreeMap;

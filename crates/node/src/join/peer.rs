@@ -37,6 +37,7 @@ impl Peer {
     pub fn at(base_url: &str) -> Result<Self, PeerError> {
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT);
         Ok(Self {
             base_url: base_url.trim_end_matches('/').to_owned(),

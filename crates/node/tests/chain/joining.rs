@@ -90,7 +90,9 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
     let mut members: Vec<_> = (0..4).map(|at| founding.start(at)).collect();
     record(&founding, &members[3], 3, 0..3).await;
     record(&founding, &members[0], 0, 10..20).await;
-    members[3].located(&founding.seats[0].name, first_tag(&founding, 0, 19)).await;
+    members[3]
+        .located(&founding.seats[0].name, first_tag(&founding, 0, 19))
+        .await;
     members.pop().unwrap().stop().await;
     fs::remove_dir_all(founding.folder(3)).unwrap();
     fs::create_dir_all(founding.folder(3)).unwrap();
@@ -116,7 +118,8 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
     founding.start(3).kill().await;
     let back = founding.start(3);
     record(&founding, &members[1], 1, 30..32).await;
-    back.located(&founding.seats[1].name, first_tag(&founding, 1, 31)).await;
+    back.located(&founding.seats[1].name, first_tag(&founding, 1, 31))
+        .await;
     back.kill().await;
     let back = founding.start(3);
     proves_what_was(&founding, &back, tip.height).await;
@@ -126,7 +129,8 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
     reached(&members[0], (epoch + 1) * 30).await;
     members.remove(0).stop().await;
     record(&founding, &members[0], 1, 40..42).await;
-    back.located(&founding.seats[1].name, first_tag(&founding, 1, 41)).await;
+    back.located(&founding.seats[1].name, first_tag(&founding, 1, 41))
+        .await;
     for member in members {
         member.stop().await;
     }
@@ -142,18 +146,31 @@ async fn proves_what_was(founding: &Founding, back: &Running, joined: Height) {
         let recorded = receipt.verify(&founding.trust()).unwrap();
         assert_eq!(recorded.absent, absent);
         if absent.is_empty() {
-            assert!(recorded.height < joined, "the first certified block is shown");
+            assert!(
+                recorded.height < joined,
+                "the first certified block is shown"
+            );
         }
     }
-    let others = back.located(&founding.seats[0].name, first_tag(founding, 0, 10)).await;
+    let others = back
+        .located(&founding.seats[0].name, first_tag(founding, 0, 10))
+        .await;
     let missing = back.chain.receipt(others, &[]).unwrap_err();
     assert!(matches!(missing, StoreError::NotKept(index) if index == others.statement));
-    assert!(matches!(back.chain.dump(Vec::new()), Err(DumpError::NotKept(height)) if height == joined));
+    assert!(
+        matches!(back.chain.dump(Vec::new()), Err(DumpError::NotKept(height)) if height == joined)
+    );
     let again = back.chain.submit(founding.numbered(0, 10, 3));
-    assert!(again.is_ok(), "the very same statement is known without its body");
+    assert!(
+        again.is_ok(),
+        "the very same statement is known without its body"
+    );
     let second = back.chain.submit(founding.numbered(0, 10, 2));
     let refused = second.unwrap_err();
-    assert!(matches!(refused, SubmitError::Rejected(Rejection::TagUsed { .. })));
+    assert!(matches!(
+        refused,
+        SubmitError::Rejected(Rejection::TagUsed { .. })
+    ));
 }
 
 async fn reached(member: &Running, height: u64) {
@@ -179,18 +196,28 @@ async fn p3_a_pruned_member_proves_its_own_and_says_what_it_has_not() {
     assert!(kept_from.0 > last, "nothing was pruned");
 
     for number in 0..3 {
-        let own = members[0].located(clinic, first_tag(&founding, 0, number)).await;
+        let own = members[0]
+            .located(clinic, first_tag(&founding, 0, number))
+            .await;
         let receipt = certified_receipt(&members[0], own, &[]).await;
         receipt.verify(&founding.trust()).unwrap();
     }
     let hospital = &founding.seats[1].name;
-    let others = members[0].located(hospital, first_tag(&founding, 1, 3)).await;
+    let others = members[0]
+        .located(hospital, first_tag(&founding, 1, 3))
+        .await;
     let gone = members[0].chain.item(others).unwrap_err();
     assert!(matches!(gone, StoreError::NotKept(_)));
     let bundle: Tile = "tile/entries/000.p/6".parse().unwrap();
-    assert!(matches!(members[0].chain.tile(&bundle), Err(StoreError::NotKept(_))));
+    assert!(matches!(
+        members[0].chain.tile(&bundle),
+        Err(StoreError::NotKept(_))
+    ));
     assert!(members[1].chain.tile(&bundle).unwrap().is_some());
-    assert!(matches!(members[0].chain.dump(Vec::new()), Err(DumpError::NotKept(_))));
+    assert!(matches!(
+        members[0].chain.dump(Vec::new()),
+        Err(DumpError::NotKept(_))
+    ));
     let offer = offered(&members[0], 6).await;
     assert!(offer.kept_from >= kept_from);
     let [clinic, hospital] = members;

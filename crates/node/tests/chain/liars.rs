@@ -67,56 +67,101 @@ fn in_leaves(change: impl Fn(&mut LeafPage) + Send + Sync + 'static) -> Change {
 /// Lies about the block and the validators, and how each is refused.
 fn about_the_block(old: Vec<u8>) -> Vec<(&'static str, Change)> {
     vec![
-        ("not final", in_offer(|offer| {
-            offer.block.finality.votes[0].signature[0] ^= 1;
-        })),
-        ("not final", in_offer(|offer| offer.block.header.log_root = Digest([7; 32]))),
-        ("another network", in_offer(|offer| {
-            offer.block.header.network.0 = Digest([7; 32]);
-        })),
+        (
+            "not final",
+            in_offer(|offer| {
+                offer.block.finality.votes[0].signature[0] ^= 1;
+            }),
+        ),
+        (
+            "not final",
+            in_offer(|offer| offer.block.header.log_root = Digest([7; 32])),
+        ),
+        (
+            "another network",
+            in_offer(|offer| {
+                offer.block.header.network.0 = Digest([7; 32]);
+            }),
+        ),
         ("epoch", in_offer(|offer| offer.block.header.epoch.0 += 1)),
-        ("epoch before", in_offer(|offer| {
-            offer.boundary = Some(offer.block.clone());
-        })),
+        (
+            "epoch before",
+            in_offer(|offer| {
+                offer.boundary = Some(offer.block.clone());
+            }),
+        ),
         ("registry", in_offer(|offer| offer.registry = None)),
-        ("registry", in_offer(move |offer| offer.registry = Some(ByteVec::from(old.clone())))),
-        ("registry", in_offer(|offer| offer.registry = Some(ByteVec::from(vec![1])))),
+        (
+            "registry",
+            in_offer(move |offer| offer.registry = Some(ByteVec::from(old.clone()))),
+        ),
+        (
+            "registry",
+            in_offer(|offer| offer.registry = Some(ByteVec::from(vec![1]))),
+        ),
         ("checkpoint", in_offer(|offer| offer.signatures.clear())),
-        ("checkpoint", in_offer(|offer| {
-            offer.signatures[0].signature[5] ^= 1;
-        })),
+        (
+            "checkpoint",
+            in_offer(|offer| {
+                offer.signatures[0].signature[5] ^= 1;
+            }),
+        ),
     ]
 }
 
 /// Lies about log and state, and how each is refused.
 fn about_the_contents() -> Vec<(&'static str, Change)> {
     vec![
-        ("log root", in_leaves(|page| page.leaves[2] = Digest([7; 32]))),
+        (
+            "log root",
+            in_leaves(|page| page.leaves[2] = Digest([7; 32])),
+        ),
         ("log root", in_leaves(|page| page.leaves.swap(0, 1))),
-        ("log of", in_leaves(|page| page.leaves.push(Digest([7; 32])))),
+        (
+            "log of",
+            in_leaves(|page| page.leaves.push(Digest([7; 32]))),
+        ),
         ("log of", in_leaves(|page| page.leaves.clear())),
         ("state root", in_state(|page| page.entries[4].value[7] ^= 1)),
-        ("state root", in_state(|page| {
-            page.entries.remove(3);
-        })),
-        ("state root", in_state(|page| {
-            page.entries.push(Entry {
-                key: EntryKey([255; 32]),
-                value: vec![0; 10],
-            });
-        })),
+        (
+            "state root",
+            in_state(|page| {
+                page.entries.remove(3);
+            }),
+        ),
+        (
+            "state root",
+            in_state(|page| {
+                page.entries.push(Entry {
+                    key: EntryKey([255; 32]),
+                    value: vec![0; 10],
+                });
+            }),
+        ),
         ("state root", in_state(|page| page.entries.truncate(2))),
         ("state root", in_state(|page| page.entries.clear())),
         ("out of order", in_state(|page| page.entries.swap(0, 1))),
-        ("out of order", in_state(|page| page.next = Some(EntryKey([0; 32])))),
-        ("neither a place", in_state(|page| page.entries[0].value.push(0))),
-        ("neither a place", in_state(|page| page.entries[0].value[0] = 9)),
-        ("malformed", Box::new(|path, mut bytes| {
-            if path.contains("/state/") {
-                bytes.pop();
-            }
-            bytes
-        })),
+        (
+            "out of order",
+            in_state(|page| page.next = Some(EntryKey([0; 32]))),
+        ),
+        (
+            "neither a place",
+            in_state(|page| page.entries[0].value.push(0)),
+        ),
+        (
+            "neither a place",
+            in_state(|page| page.entries[0].value[0] = 9),
+        ),
+        (
+            "malformed",
+            Box::new(|path, mut bytes| {
+                if path.contains("/state/") {
+                    bytes.pop();
+                }
+                bytes
+            }),
+        ),
     ]
 }
 
@@ -138,11 +183,18 @@ async fn p3_p4_p8_whoever_lies_in_any_part_of_a_snapshot_is_named_and_the_next_p
             seen: Some(&seen),
         };
         let liar: Arc<dyn Source> = Arc::new(Liar(peer("liar"), lie));
-        let refused = join(&terms, &[Arc::clone(&liar)], |_| {}).await.unwrap_err();
+        let refused = join(&terms, &[Arc::clone(&liar)], |_| {})
+            .await
+            .unwrap_err();
         let said = refused.to_string();
         assert!(matches!(refused, JoinFailed::NobodyTrue(_)));
-        assert!(said.contains("liar: ") && said.contains(expected), "lie {number}: {said}");
-        let left = std::fs::read_dir(directory.parent().unwrap()).unwrap().count();
+        assert!(
+            said.contains("liar: ") && said.contains(expected),
+            "lie {number}: {said}"
+        );
+        let left = std::fs::read_dir(directory.parent().unwrap())
+            .unwrap()
+            .count();
         assert_eq!(left, 0, "lie {number}: what it sent is dropped");
         let tip = join(&terms, &[liar, Arc::new(peer("clinic"))], |_| {}).await;
         assert!(tip.is_ok(), "lie {number}: {tip:?}");

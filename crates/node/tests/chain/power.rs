@@ -34,7 +34,11 @@ impl Memory {
 impl Rows for Memory {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Row>, RowsError> {
         let state = self.0.lock().unwrap();
-        Ok(state.1.get(&(keyspace, key.to_vec())).cloned().map(Row::from))
+        Ok(state
+            .1
+            .get(&(keyspace, key.to_vec()))
+            .cloned()
+            .map(Row::from))
     }
 
     fn contains(&self, keyspace: Keyspace, key: &[u8]) -> Result<bool, RowsError> {
@@ -148,7 +152,9 @@ async fn p3_a_part_of_a_snapshot_is_never_taken_for_a_chain() {
                     assert!(receipt.unwrap().verify(&founding.trust()).is_ok());
                     whole += 1;
                 }
-                (Err(JoinError::Store(_)), Err(OpenError::JoiningUnfinished)) => assert!(writes > 0),
+                (Err(JoinError::Store(_)), Err(OpenError::JoiningUnfinished)) => {
+                    assert!(writes > 0)
+                }
                 (Err(JoinError::Store(_)), Ok(chain)) => {
                     assert_eq!((writes, chain.tip().height), (0, Height(0)));
                 }
@@ -156,7 +162,10 @@ async fn p3_a_part_of_a_snapshot_is_never_taken_for_a_chain() {
             }
         }
         if whole > 0 {
-            assert!(writes > 10, "there are pages between which the power may go");
+            assert!(
+                writes > 10,
+                "there are pages between which the power may go"
+            );
             break;
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ledger::genesis::{Genesis, Member, PublicKey};
 use ledger::ids::{BlockTime, MemberName};
+use node::chain::Keep;
 use node::custody::Requester;
 use node::outbox::OutboxConfig;
 use node::{Node, NodeConfig, PeerAddress};
@@ -25,6 +26,7 @@ pub(crate) struct Founding {
     keys: BTreeMap<MemberName, Arc<dyn KeyStore>>,
     addresses: BTreeMap<MemberName, PeerAddress>,
     folder: TempDir,
+    keep: Keep,
 }
 
 impl Founding {
@@ -67,7 +69,14 @@ impl Founding {
             keys,
             addresses,
             folder,
+            keep: Keep::All,
         }
+    }
+
+    /// The same with nodes that keep of the others what `keep` says.
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
     }
 
     pub(crate) async fn start_all(&self) -> Vec<Node> {
@@ -86,7 +95,7 @@ impl Founding {
             addresses: self.addresses.clone(),
             certificate: None,
             keys: Arc::clone(&self.keys[member]),
-            keep: node::chain::Keep::All,
+            keep: self.keep,
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(20),
                 ..OutboxConfig::default()
