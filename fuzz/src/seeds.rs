@@ -322,6 +322,7 @@ fn messages() -> Seeds {
         codec::encode(&(0_u8, (statements,))),
         codec::encode(&(1_u8, (world().cosignature(),))),
     ];
+    let statement = world().statements[1].encode();
     let tags = codec::encode(&(vec![tag, Tag([9; 16])],));
     let entries = codec::encode(&(vec![(tag, ByteVec::from(vec![0x81; 60]))],));
     vec![
@@ -330,6 +331,11 @@ fn messages() -> Seeds {
         ("exchange-request", vec![asked()]),
         ("exchange-ask", vec![ask()]),
         ("exchange-answer", vec![answer()]),
+        ("exchange-statement-at", vec![vec![0x81, 7]]),
+        (
+            "exchange-statement-bytes",
+            vec![codec::encode(&(ByteVec::from(statement),))],
+        ),
         ("gossip-frame", frames),
         ("engine-block", vec![block.concat()]),
     ]
