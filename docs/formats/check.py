@@ -11,8 +11,12 @@ import re
 import struct
 import sys
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 EMPTY = b"SPARSE_MERKLE_PLACEHOLDER_HASH__"
 
 
@@ -158,6 +162,31 @@ def cose_receipt(ex):
     assert ex["transparent-statement"] == statement[:empty] + receipts + statement[empty + 1 :]
 
 
+def es256(ex):
+    """The same by a P-256 key: another algorithm in both protected headers, and ECDSA with the lower s."""
+    key = ec.derive_private_key(int.from_bytes(b"\x01" * 32, "big"), ec.SECP256R1())
+
+    def named(protected):
+        assert protected[2:5] == b"\xa4\x01\x27"
+        return protected[:4] + b"\x26" + protected[5:]
+
+    def sign(protected, payload):
+        signed = b"\x84\x6aSignature1" + protected + b"\x40" + payload
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        r, s = decode_dss_signature(key.sign(signed, algorithm))
+        return r.to_bytes(32, "big") + min(s, P256_ORDER - s).to_bytes(32, "big")
+
+    envelope, receipt = ex["envelope"], ex["cose-receipt"]
+    protected, payload = named(envelope[2:106]), envelope[107:-66]
+    start, end = b"\xd2\x84" + protected, payload + b"\x58\x40" + sign(protected, payload)
+    length = receipt[3]
+    protected = named(receipt[2 : 4 + length])
+    root = b"\x58\x20" + leaf(start + b"\xa0" + end)
+    receipt = receipt[:2] + protected + receipt[4 + length : -64] + sign(protected, root)
+    receipts = b"\xa1\x19\x01\x8a\x81\x58" + bytes([len(receipt)]) + receipt
+    assert ex["es256-transparent-statement"] == start + receipts + end
+
+
 def checkpoint(ex):
     origin = b"careledger/" + ex["network"].hex().encode()
     text = origin + b"\n1\n" + base64.b64encode(ex["leaf"]) + b"\n"
@@ -193,6 +222,7 @@ def main():
     block(ex)
     state(ex, padding)
     cose_receipt(ex)
+    es256(ex)
     checkpoint(ex)
     whole(ex)
     print(f"{len(ex)} examples follow from the documents")

@@ -11,6 +11,7 @@ import sys
 
 import cbor2
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scitt_cose import extract_receipts, parse_signed_statement, verify_receipt
 
@@ -43,8 +44,8 @@ def verify(transparent, keys):
     return stated[0]["issuer"], stated[0]["subject"], issuers
 
 
-def pem_of(seed):
-    key = Ed25519PrivateKey.from_private_bytes(seed).public_key()
+def pem_of(private):
+    key = private.public_key()
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -57,14 +58,20 @@ def fails(transparent, keys):
 
 
 def worked_examples():
-    transparent, keys = examples()["transparent-statement"], [pem_of(b"\x01" * 32)]
-    assert verify(transparent, keys) == ("clinic", "items", ["clinic"])
-    assert fails(transparent, [pem_of(b"\x02" * 32)])
-    for at in range(len(transparent)):
-        changed = bytearray(transparent)
-        changed[at] ^= 1
-        assert fails(bytes(changed), keys), f"byte {at} can be changed"
-    print(f"scitt-cose verifies the transparent statement, and none of its {len(transparent)} bytes can be changed")
+    ed25519 = [pem_of(Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)) for seed in (1, 2)]
+    p256 = [pem_of(ec.derive_private_key(int.from_bytes(bytes([seed]) * 32, "big"), ec.SECP256R1())) for seed in (1, 2)]
+    for name, (own, other), of_other_kind in (
+        ("transparent-statement", ed25519, p256[0]),
+        ("es256-transparent-statement", p256, ed25519[0]),
+    ):
+        transparent = examples()[name]
+        assert verify(transparent, [own]) == ("clinic", "items", ["clinic"])
+        assert fails(transparent, [other]) and fails(transparent, [of_other_kind])
+        for at in range(len(transparent)):
+            changed = bytearray(transparent)
+            changed[at] ^= 1
+            assert fails(bytes(changed), [own]), f"byte {at} can be changed"
+        print(f"scitt-cose verifies the {name}, and none of its {len(transparent)} bytes can be changed")
 
 
 def main():

@@ -2,18 +2,23 @@
 //!
 //! The values are well-formed and mean nothing: what is pinned is how they are written.
 
+use std::convert::Infallible;
+
 use ledger::block::{Header, body_of};
 use ledger::checkpoint::{Checkpoint, Cosignature, SignedCheckpoint};
 use ledger::codec;
 use ledger::dump;
 use ledger::finality::{FinalityCertificate, Vote};
-use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules, Threshold, ValidatorSet};
+use ledger::genesis::{
+    Genesis, Member, MlDsa44Key, PublicKey, Quota, Rules, Threshold, ValidatorSet,
+};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::log::{ConsistencyPath, InclusionPath, tile};
+use ledger::node_key::{Algorithm, SigningNode};
 use ledger::scitt::{Proof, RootSignature};
 use ledger::state::StateRoot;
-use ledger::statement::{Body, Payload, StatementId};
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use minicbor::bytes::ByteVec;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
@@ -29,7 +34,7 @@ const VALUES: u64 = 64;
 /// A format, and how a value of it is drawn and written.
 type Format = (&'static str, fn(&mut Draw) -> Vec<u8>);
 
-const FORMATS: [Format; 21] = [
+const FORMATS: [Format; 25] = [
     ("item", |draw| item(draw).to_bytes().to_vec()),
     ("statement-payload", |draw| codec::encode(&payload(draw))),
     ("genesis", |draw| genesis(draw).encode()),
@@ -65,8 +70,19 @@ const FORMATS: [Format; 21] = [
     ("access-descriptor", |draw| access(draw).encode()),
     ("opening", |draw| codec::encode(&Opening(draw.array()))),
     ("cose-key", |draw| {
-        ledger::scitt::cose_key(digest(draw), draw.array())
+        ledger::scitt::cose_key(digest(draw), (Algorithm::EdDsa, &draw.array::<32>()))
     }),
+    ("es256/cose-key", |draw| {
+        ledger::scitt::cose_key(digest(draw), (Algorithm::Es256, &draw.array::<65>()))
+    }),
+    ("es256/root-signature", |draw| {
+        codec::encode(&es256_root_signature(draw))
+    }),
+    ("es256/cose-receipt", |draw| {
+        let proof = Proof::Inclusion(inclusion(draw));
+        es256_root_signature(draw).receipt(&proof)
+    }),
+    ("es256/statement", es256_statement),
 ];
 
 /// Each format's name and the hash over its values' encodings, then those of the real artefacts that are always the
@@ -151,6 +167,10 @@ fn rules(draw: &mut Draw) -> Rules {
         members,
         validators,
         settings,
+        quota: draw.option(|draw| Quota {
+            items_per_second: u32::from_be_bytes(draw.array()),
+            burst_items: u32::from_be_bytes(draw.array()),
+        }),
     }
 }
 
@@ -227,7 +247,29 @@ fn root_signature(draw: &mut Draw) -> RootSignature {
         member: name(draw),
         certificate: digest(draw),
         signature: draw.array().into(),
+        algorithm: Algorithm::EdDsa,
     }
+}
+
+/// The same by a P-256 key.
+fn es256_root_signature(draw: &mut Draw) -> RootSignature {
+    RootSignature {
+        algorithm: Algorithm::Es256,
+        ..root_signature(draw)
+    }
+}
+
+fn es256_statement(draw: &mut Draw) -> Vec<u8> {
+    let member = name(draw);
+    let signer = SigningNode {
+        member: &member,
+        certificate: digest(draw),
+        algorithm: Algorithm::Es256,
+    };
+    let payload = payload(draw);
+    let sign = |_: &[u8]| Ok::<_, Infallible>(draw.array());
+    let signed = SubmittedStatement::sign(signer, payload, Vec::new(), sign);
+    signed.unwrap().envelope().to_vec()
 }
 
 fn cose_receipt(draw: &mut Draw) -> Vec<u8> {

@@ -105,7 +105,7 @@ fn cosignature(bytes: &[u8]) {
     let genesis = world().genesis();
     for (signatory, own) in genesis.signatories().iter().zip(0_u8..) {
         let keys = ledger::checkpoint::CosignerKeys::of(genesis.network(), signatory).unwrap();
-        let receipt_key = (&crate::world::node_key(own)).into();
+        let receipt_key = ed25519_zebra::VerificationKey::from(&crate::world::node_key(own)).into();
         if signed
             .verify(genesis.network(), &keys, &receipt_key)
             .is_ok()

@@ -129,7 +129,12 @@ fn transparent(bytes: &[u8]) {
             .iter()
             .map(|stage| stage.note.checkpoint.size)
             .collect();
-        assert!(shown.receipts.iter().all(|(_, size)| sizes.contains(size)));
+        assert!(
+            shown
+                .receipts
+                .iter()
+                .all(|(_, size, _)| sizes.contains(size))
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use contracts::descriptor::{AccessDescriptor, Descriptor, RecordDescriptor};
 use contracts::export::Export;
 use contracts::governance::{self, Action, Command};
 use contracts::membership::{Endpoints, Registry};
-use ed25519_zebra::{SigningKey, VerificationKey};
+use ed25519_zebra::SigningKey;
 use ledger::block::Header;
 use ledger::checkpoint::policy::Policy;
 use ledger::checkpoint::{Cosignature, CosignerKeys, SignedCheckpoint, VerifierKey};
@@ -156,7 +156,9 @@ impl World {
     }
 
     /// What a verifier pins.
-    pub fn trust(&self) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey>> {
+    pub fn trust(
+        &self,
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey>> {
         Trust {
             network: self.genesis().network(),
             validators: self.genesis().validators().into(),
@@ -354,6 +356,7 @@ fn succession(forge: &Forge, registry: &Registry) -> Succession {
     let (key, digest) = registry.entry();
     let state_root: StateRoot = state.insert([(key, digest)]).unwrap();
     let (_, proof) = state.prove(StateKey::of_registry(0)).unwrap();
+    let newest = state.prove_absent(StateKey::of_registry(1)).unwrap();
     let header = |height: u64, state_root| Header {
         height: Height(height),
         epoch: Epoch(0),
@@ -375,6 +378,7 @@ fn succession(forge: &Forge, registry: &Registry) -> Succession {
             revision: 0,
             registry: registry.encode(),
             proof,
+            newest,
         }),
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
+use crate::recent::{Recent, View};
 use crate::trust::Pinned;
 
 struct Entry {
@@ -27,7 +28,11 @@ struct Checked {
 }
 
 /// Checks a member's answer to `$access-history`. Entries that are not final yet are counted, and prove nothing.
-pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
+pub(crate) fn check(
+    bytes: &[u8],
+    pinned: &Pinned,
+    recent: Option<&Recent>,
+) -> Result<Facts, Failure> {
     let entries = read(bytes)
         .ok_or_else(|| Failure::new("answer", "the file is not an answer to $access-history"))?;
     let mut checked: Vec<Checked> = Vec::new();
@@ -50,6 +55,10 @@ pub(crate) fn check(bytes: &[u8], pinned: &Pinned) -> Result<Facts, Failure> {
         let recorded = trust
             .and_then(|trust| Ok(receipt.verify(&trust)?))
             .map_err(|failure| failure.at(&place))?;
+        if let Some(recent) = recent {
+            let compared = recent.compare(&View::of(receipt));
+            compared.map_err(|failure| failure.at(&place))?;
+        }
         let one = opened(entry, &recorded, pinned.genesis.network())
             .map_err(|failure| failure.at(&place))?;
         if let Some(before) = checked.last()

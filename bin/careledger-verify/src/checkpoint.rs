@@ -8,20 +8,33 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::fault::accusations;
 use crate::outcome::Facts;
-use crate::trust::Pinned;
+use crate::trust::{Pinned, covers};
+
+/// A policy that a checkpoint may satisfy, if it is of one of these sizes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) policy: Policy,
+    /// From the first to the second; `None` for a policy of the auditor's own.
+    pub(crate) sizes: Option<(u64, u64)>,
+}
 
 /// The policy in `text`, or those of the network: a quorum of its validators, the newest first.
-pub(crate) fn policies(text: Option<&str>, pinned: &Pinned) -> Result<Vec<Policy>, Failure> {
+pub(crate) fn policies(text: Option<&str>, pinned: &Pinned) -> Result<Vec<Asked>, Failure> {
     match text {
         Some(text) => Policy::parse(text)
-            .map(|policy| vec![policy])
+            .map(|policy| {
+                vec![Asked {
+                    policy,
+                    sizes: None,
+                }]
+            })
             .map_err(|error| Failure::new("policy", error)),
         None => pinned.policies(),
     }
 }
 
 /// Checks that one of the policies accepts a signed checkpoint.
-pub(crate) fn check(note: &[u8], policies: &[Policy]) -> Result<Facts, Failure> {
+pub(crate) fn check(note: &[u8], policies: &[Asked]) -> Result<Facts, Failure> {
     let (signed, accepted) = accepted(note, policies)?;
     let witnesses: Vec<_> = accepted
         .witnesses
@@ -43,7 +56,7 @@ pub(crate) fn check(note: &[u8], policies: &[Policy]) -> Result<Facts, Failure> 
 pub(crate) fn consistency(
     (older, newer): (&[u8], &[u8]),
     receipt: Option<&[u8]>,
-    (policies, pinned): (&[Policy], &Pinned),
+    (policies, pinned): (&[Asked], &Pinned),
 ) -> Result<Facts, Failure> {
     let (older, newer) = (accepted(older, policies)?.0, accepted(newer, policies)?.0);
     let (before, after) = (&older.checkpoint, &newer.checkpoint);
@@ -94,12 +107,20 @@ fn split(pinned: &Pinned, one: &SignedCheckpoint, other: &SignedCheckpoint) -> F
 }
 
 /// A checkpoint, and who made which policy accept it; if none does, what the first one misses.
-fn accepted(note: &[u8], policies: &[Policy]) -> Result<(SignedCheckpoint, Accepted), Failure> {
+pub(crate) fn accepted(
+    note: &[u8],
+    asked: &[Asked],
+) -> Result<(SignedCheckpoint, Accepted), Failure> {
     let signed =
         SignedCheckpoint::decode(note).map_err(|error| Failure::new("checkpoint", error))?;
+    let size = signed.checkpoint.size;
     let mut missed = None;
-    for policy in policies {
-        match policy.accept(&signed) {
+    for one in asked {
+        // Former validators do not stand for a log that went on without them.
+        if !one.sizes.is_none_or(|sizes| covers(sizes, size)) {
+            continue;
+        }
+        match one.policy.accept(&signed) {
             Ok(accepted) => return Ok((signed, accepted)),
             Err(error) => missed = missed.or(Some(error)),
         }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use crate::failure::Failure;
 use crate::outcome::{Facts, Outcome, Unreadable};
+use crate::recent::Recent;
 use crate::trust::Pinned;
 use crate::{access_history, checkpoint, export, fault, log, receipt};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +19,7 @@ Examples:
   careledger-verify log ledger.dump --genesis genesis.cbor
   careledger-verify access-history history.json --genesis genesis.cbor
   careledger-verify receipt statement.cose --genesis genesis.cbor
+  careledger-verify export observation.cbor --checkpoint mine.txt --policy network.policy --consistency to-mine.cose
   careledger-verify policy --genesis genesis.cbor > network.policy
   careledger-verify checkpoint checkpoint.txt --policy network.policy
   careledger-verify consistency old.txt new.txt --receipt consistency.cose
@@ -66,6 +69,8 @@ enum Check {
         /// Fail unless it is shown that no later version was final at the receipt's height.
         #[arg(long)]
         latest: bool,
+        #[command(flatten)]
+        own: OwnCheckpoint,
     },
     /// A whole ledger, replayed from its genesis: every statement, root and certificate.
     Log {
@@ -76,11 +81,15 @@ enum Check {
     AccessHistory {
         /// The answer, a FHIR `Parameters` in JSON.
         file: PathBuf,
+        #[command(flatten)]
+        own: OwnCheckpoint,
     },
     /// A transparent statement (RFC 9943) with receipts of a quorum, or the receipt of an item.
     Receipt {
         /// The file, as `/scitt/signed-statements/ID` answers it.
         file: PathBuf,
+        #[command(flatten)]
+        own: OwnCheckpoint,
     },
     /// A signed checkpoint of the log (C2SP tlog-checkpoint), by who stands by it.
     Checkpoint {
@@ -111,6 +120,58 @@ enum Check {
     },
 }
 
+/// A checkpoint of the auditor's own, as recent as is wanted.
+#[derive(Debug, Args)]
+struct OwnCheckpoint {
+    /// A signed checkpoint of your own: the log of what is checked, and of --succession, has to be its log.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Which signatures the checkpoint needs (C2SP tlog-policy); without it, a quorum of the network's validators.
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    policy: Option<PathBuf>,
+    /// A receipt of consistency between both logs where their sizes differ, as `/scitt/consistency/SIZE` answers it.
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    consistency: Vec<PathBuf>,
+}
+
+impl OwnCheckpoint {
+    /// Runs `check` with the checkpoint, if there is one, after the pinned succession was compared with it.
+    fn and(
+        &self,
+        pinned: &Pinned,
+        check: impl FnOnce(Option<&Recent>) -> Result<Facts, Failure>,
+    ) -> Checked {
+        let Some(path) = &self.checkpoint else {
+            return Ok(check(None));
+        };
+        let note = read(path)?;
+        let text = self.policy.as_deref().map(read_text).transpose()?;
+        let paths = self.consistency.iter().map(|path| read(path));
+        let paths = paths.collect::<Result<Vec<_>, _>>()?;
+        Ok(
+            compared(&note, text.as_deref(), &paths, pinned).and_then(|recent| {
+                let mut facts = check(Some(&recent))?;
+                facts.push(("in the log of", json!(recent.size())));
+                Ok(facts)
+            }),
+        )
+    }
+}
+
+fn compared(
+    note: &[u8],
+    policy: Option<&str>,
+    paths: &[Vec<u8>],
+    pinned: &Pinned,
+) -> Result<Recent, Failure> {
+    let recent = Recent::read(note, &checkpoint::policies(policy, pinned)?, paths)?;
+    if let Some(view) = pinned.view() {
+        let compared = recent.compare(&[view]);
+        compared.map_err(|failure| failure.at("the succession"))?;
+    }
+    Ok(recent)
+}
+
 impl Arguments {
     fn pinned(&self) -> Result<Pinned, Unreadable> {
         Pinned::read(&self.genesis, self.succession.as_deref())
@@ -138,14 +199,19 @@ fn check(task: &Check, arguments: &Arguments) -> Outcome {
         Err(unreadable) => return Outcome::Unreadable(unreadable),
     };
     let checked = match task {
-        Check::Export { file, latest } => {
-            read(file).map(|bytes| export::check(&bytes, &pinned, *latest))
-        }
+        Check::Export { file, latest, own } => read(file).and_then(|bytes| {
+            own.and(&pinned, |recent| {
+                export::check(&bytes, (&pinned, recent), *latest)
+            })
+        }),
         Check::Log { path } => log::read(path).map(|bytes| log::check(&bytes, &pinned.genesis)),
-        Check::AccessHistory { file } => {
-            read(file).map(|bytes| access_history::check(&bytes, &pinned))
-        }
-        Check::Receipt { file } => read(file).map(|bytes| receipt::check(&bytes, &pinned)),
+        Check::AccessHistory { file, own } => read(file).and_then(|bytes| {
+            own.and(&pinned, |recent| {
+                access_history::check(&bytes, &pinned, recent)
+            })
+        }),
+        Check::Receipt { file, own } => read(file)
+            .and_then(|bytes| own.and(&pinned, |recent| receipt::check(&bytes, &pinned, recent))),
         Check::Checkpoint { file, policy } => check_checkpoint(file, policy.as_deref(), &pinned),
         Check::Consistency {
             older,
@@ -204,7 +270,7 @@ fn print_policy(arguments: &Arguments) -> ExitCode {
     let newest = checkpoint::policies(None, &pinned).map(|policies| policies.into_iter().next());
     match newest {
         Ok(None) => ExitCode::from(1),
-        Ok(Some(policy)) => match write!(std::io::stdout(), "{policy}") {
+        Ok(Some(asked)) => match write!(std::io::stdout(), "{}", asked.policy) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(2),
         },

@@ -6,12 +6,20 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::outcome::Facts;
+use crate::recent::{Recent, View};
 use crate::trust::Pinned;
 
 /// Checks the bytes of an export; `latest` asks for the proof that no later version was final.
-pub(crate) fn check(bytes: &[u8], pinned: &Pinned, latest: bool) -> Result<Facts, Failure> {
+pub(crate) fn check(
+    bytes: &[u8],
+    (pinned, recent): (&Pinned, Option<&Recent>),
+    latest: bool,
+) -> Result<Facts, Failure> {
     let export = Export::decode(bytes).map_err(|error| Failure::new("export", error))?;
     let verified = export::verify(&export, &pinned.trust(export.receipt.succession.as_ref())?)?;
+    if let Some(recent) = recent {
+        recent.compare(&View::of(&export.receipt))?;
+    }
     if latest && !verified.latest {
         let message = "the export does not show that no later version was final";
         return Err(Failure::new("absence-proof-missing", message));

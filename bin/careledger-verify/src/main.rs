@@ -9,6 +9,7 @@ mod fault;
 mod log;
 mod outcome;
 mod receipt;
+mod recent;
 mod trust;
 
 use std::process::ExitCode;

@@ -1,9 +1,11 @@
 //! What is handed out verifies; whatever was changed in it does not, and is named.
 
 mod checkpoints;
+mod es256;
 mod exports;
 mod histories;
 mod logs;
+mod recent;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use contracts::export::Export;
@@ -86,7 +88,10 @@ fn item(forge: &Forge, n: u8, descriptor: &Descriptor) -> Item {
 
 /// A ledger with `descriptors` of the hospital, among others' items.
 fn recorded(descriptors: &[Descriptor]) -> (Forge, Vec<Item>) {
-    let mut forge = Forge::found(&MEMBERS).unwrap();
+    recorded_by(Forge::found(&MEMBERS).unwrap(), descriptors)
+}
+
+fn recorded_by(mut forge: Forge, descriptors: &[Descriptor]) -> (Forge, Vec<Item>) {
     let numbered = (1_u8..).zip(descriptors);
     let items: Vec<Item> = numbered.map(|(n, one)| item(&forge, n, one)).collect();
     for item in &items {

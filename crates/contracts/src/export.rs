@@ -8,10 +8,9 @@
 use ledger::codec::{self, DecodeError};
 use ledger::ids::{BlockTime, Digest, Height, MemberName};
 use ledger::item::Opening;
+use ledger::node_key::NodeKey;
 use ledger::receipt::{Receipt, ReceiptError, Trust};
 use minicbor::{Decode, Encode};
-
-use ed25519_zebra::VerificationKey;
 
 use crate::descriptor::{Descriptor, RecordDescriptor};
 
@@ -113,7 +112,7 @@ impl std::fmt::Debug for Export {
 /// Checks every link from the content to the validators' signatures.
 pub fn verify<F>(export: &Export, trust: &Trust<F>) -> Result<Verified, ExportError>
 where
-    F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+    F: Fn(&MemberName, Digest) -> Option<NodeKey>,
 {
     let recorded = export.receipt.verify(trust)?;
     let digest = Digest::of(&export.descriptor);

@@ -315,11 +315,8 @@ fn register(
     let seat = registry
         .seat(context.member)
         .ok_or_else(|| Refusal::NoSuchMember(context.member.clone()))?;
-    NodeCertificate::issued(&certificate, &seat.authority)?;
-    if registry
-        .certificate(context.member, context.certificate)
-        .is_ok()
-    {
+    let issued = NodeCertificate::issued(&certificate, &seat.authority)?;
+    if registry.has_certificate(context.member, &issued) {
         return Err(Refusal::RegisteredBefore);
     }
     let own = registry.node_certificates();

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use ed25519_zebra::VerificationKey;
 use ledger::ids::{BlockTime, Height, NetworkId};
 use ledger::limits::STATEMENT_LIFETIME_HEIGHTS;
+use ledger::node_key::NodeKey;
 use ledger::state::StateKey;
 use ledger::statement::{Body, SubmittedStatement};
 
@@ -136,10 +136,7 @@ fn admit(
 }
 
 /// The registered key that signs; for a certificate that the statement registers, its own (G5).
-fn key_of(
-    context: &Context<'_>,
-    statement: &SubmittedStatement,
-) -> Result<VerificationKey, Rejection> {
+fn key_of(context: &Context<'_>, statement: &SubmittedStatement) -> Result<NodeKey, Rejection> {
     let (member, thumbprint) = (statement.member(), statement.certificate());
     let Some(certificate) = governance::registers(statement) else {
         let registry = context.registry;

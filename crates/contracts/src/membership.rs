@@ -15,10 +15,10 @@ mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ed25519_zebra::VerificationKey;
 use ledger::codec;
 use ledger::genesis::{Genesis, PublicKey, Rules, Signatory, ValidatorSet};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName};
+use ledger::node_key::NodeKey;
 use ledger::state::StateKey;
 use minicbor::{Decode, Encode};
 
@@ -195,6 +195,12 @@ impl Registry {
         self.contents.policies.last().map(String::as_str)
     }
 
+    /// The text with this SHA-256 among all that was ever voted as policies: what a recorded decision rested on.
+    pub fn policies_with(&self, digest: Digest) -> Option<&str> {
+        let mut texts = self.contents.policies.iter().map(String::as_str);
+        texts.find(|text| Digest::of(text.as_bytes()) == digest)
+    }
+
     /// The format that nodes have to understand.
     pub fn format(&self) -> u16 {
         self.contents.format
@@ -221,7 +227,7 @@ impl Registry {
         member: &MemberName,
         thumbprint: Digest,
         time: BlockTime,
-    ) -> Result<&VerificationKey, Rejection> {
+    ) -> Result<&NodeKey, Rejection> {
         self.check_standing(member)?;
         let certificate = self.certificate(member, thumbprint)?;
         if certificate.revoked.is_some() {
@@ -237,7 +243,7 @@ impl Registry {
         member: &MemberName,
         certificate: &[u8],
         time: BlockTime,
-    ) -> Result<VerificationKey, Rejection> {
+    ) -> Result<NodeKey, Rejection> {
         self.check_standing(member)?;
         let seat = self.seat(member);
         let seat = seat.ok_or_else(|| Rejection::UnknownMember(member.clone()))?;
@@ -265,6 +271,12 @@ impl Registry {
             .iter()
             .find(|certificate| certificate.thumbprint == thumbprint)
             .ok_or_else(|| Rejection::UnknownCertificate(member.clone()))
+    }
+
+    /// Whether `member` has, or had, a certificate that says the same, however its signature is written.
+    pub(crate) fn has_certificate(&self, member: &MemberName, one: &NodeCertificate) -> bool {
+        let mut own = self.nodes.get(member).into_iter().flatten();
+        own.any(|known| known.signed == one.signed)
     }
 
     /// The member whose certificate has `thumbprint`, if it speaks at `time`.

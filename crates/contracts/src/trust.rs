@@ -1,8 +1,8 @@
 //! Trust: what follows from the genesis for whoever checks offline, and from the succession that comes with a proof.
 
-use ed25519_zebra::VerificationKey;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName};
+use ledger::node_key::NodeKey;
 use ledger::receipt::Trust;
 use ledger::succession::{Succession, SuccessionError, Validators};
 
@@ -25,7 +25,7 @@ pub enum TrustError {
 pub fn trust(
     genesis: &Genesis,
     succession: Option<&Succession>,
-) -> Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>, TrustError> {
+) -> Result<Trust<impl Fn(&MemberName, Digest) -> Option<NodeKey> + use<>>, TrustError> {
     let registry = registry(genesis, succession)?;
     let validators = match succession {
         Some(succession) => succession.verify(genesis)?,

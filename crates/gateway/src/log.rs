@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::log::tile::Tile;
 use ledger::statement::SubmittedStatement;
@@ -99,6 +99,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
             let message = "too many statements are waiting: send the same bytes again later";
             refusal(StatusCode::SERVICE_UNAVAILABLE, 0, message)
         }
+        Err(SubmitError::OverQuota { wait_ms }) => {
+            let message = "the member's quota is used up: send the same bytes again later";
+            let later = refusal(StatusCode::TOO_MANY_REQUESTS, 0, message);
+            (retry_after(wait_ms), later).into_response()
+        }
         Err(SubmitError::Store(error)) => {
             tracing::error!(%error, "a statement cannot be taken");
             refusal(
@@ -113,6 +118,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
 /// What was there, and is not kept at this node.
 pub(crate) fn gone(error: &StoreError) -> Response {
     refusal(StatusCode::GONE, 0, &error.to_string())
+}
+
+/// `Retry-After` (RFC 9110), in whole seconds.
+pub(crate) fn retry_after(wait_ms: u64) -> [(HeaderName, String); 1] {
+    [(header::RETRY_AFTER, wait_ms.div_ceil(1_000).to_string())]
 }
 
 pub(crate) fn unreadable() -> Response {

@@ -11,6 +11,7 @@ use contracts::membership::{NodeCertificate, Registry, Seat, Standing};
 use interop::fhir::timespan::format_instant;
 use ledger::genesis::Threshold;
 use ledger::ids::BlockTime;
+use ledger::node_key::NodeKey;
 use node::chain::PublicLog;
 use serde_json::{Value, json};
 
@@ -25,12 +26,17 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
     Json(json!({
         "revision": registry.revision(),
         "format": registry.format(),
+        "policies": registry.policies(),
         "rules": {
             "epochBlocks": rules.epoch_blocks,
             "proposalBlocks": rules.proposal_blocks,
             "members": threshold(rules.members),
             "validators": threshold(rules.validators),
             "settings": threshold(rules.settings),
+            "quota": rules.quota.map(|quota| json!({
+                "itemsPerSecond": quota.items_per_second,
+                "burstItems": quota.burst_items,
+            })),
         },
         "members": seats.map(|seat| member(&registry, seat)).collect::<Vec<_>>(),
         "validators": spans.map(|span| json!({
@@ -83,6 +89,10 @@ fn member(registry: &Registry, seat: &Seat) -> Value {
 fn certificate(certificate: &NodeCertificate) -> Value {
     json!({
         "thumbprint": certificate.thumbprint.to_string(),
+        "keyType": match certificate.key {
+            NodeKey::Ed25519(_) => "Ed25519",
+            NodeKey::P256(_) => "P-256",
+        },
         "notBefore": instant(certificate.not_before),
         "notAfter": instant(certificate.not_after),
         "revoked": certificate.revoked.map(instant),

@@ -1,4 +1,4 @@
-//! Counts and durations for Prometheus. Labels are names of interactions and classes of statuses.
+//! Counts and durations for Prometheus. Labels are names of interactions, classes of statuses and members.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     requests: Family<Outcome, Counter>,
     durations: Family<Interaction, Histogram>,
     gauges: Vec<(Reading, Gauge)>,
+    waiting: Family<Submitter, Gauge>,
 }
 
 /// Reads a number out of a node's health.
@@ -110,6 +111,11 @@ struct Interaction {
     interaction: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Submitter {
+    member: String,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("careledger");
@@ -125,6 +131,12 @@ impl Metrics {
             "Seconds from a request's head to its answer's, by interaction",
             durations.clone(),
         );
+        let waiting = Family::default();
+        registry.register(
+            "waiting_bytes",
+            "Bytes of statements that wait to be ordered, by the member that submitted them",
+            waiting.clone(),
+        );
         let gauges = GAUGES.map(|(name, help, reading)| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -135,6 +147,7 @@ impl Metrics {
             requests,
             durations,
             gauges: gauges.to_vec(),
+            waiting,
         }
     }
 
@@ -154,6 +167,13 @@ impl Metrics {
     pub(crate) fn text(&self, health: &Health) -> Result<String, fmt::Error> {
         for (reading, gauge) in &self.gauges {
             gauge.set(i64::try_from(reading(health)).unwrap_or(i64::MAX));
+        }
+        for (member, bytes) in &health.waiting_bytes {
+            let submitter = Submitter {
+                member: member.to_string(),
+            };
+            let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+            self.waiting.get_or_create(&submitter).set(bytes);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -223,6 +243,7 @@ mod tests {
             r#"careledger_http_request_seconds_count{interaction="read"} 3"#,
             "careledger_height 7",
             "careledger_outbox_depth 2",
+            r#"careledger_waiting_bytes{member="payer"} 512"#,
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
         ] {

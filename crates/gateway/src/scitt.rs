@@ -17,6 +17,8 @@ use minicbor::Encoder;
 use node::chain::{PublicLog, StoreError, SubmitError, transparent_statement};
 use node::custody::Anchor;
 
+use crate::log::retry_after;
+
 const KEYS_MEDIA_TYPE: &str = "application/cbor";
 const PROBLEM_MEDIA_TYPE: &str = "application/concise-problem-details+cbor";
 /// How long a registration is waited for before the answer is where to ask again.
@@ -36,7 +38,7 @@ pub(crate) struct Scitt {
 pub(crate) async fn keys(State(scitt): State<Scitt>) -> Response {
     let registry = scitt.log.registry();
     let keys = registry.node_certificates();
-    let set = scitt::cose_key_set(keys.map(|(_, one)| (one.thumbprint, one.key.into())));
+    let set = scitt::cose_key_set(keys.map(|(_, one)| (one.thumbprint, one.key)));
     ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], set).into_response()
 }
 
@@ -46,7 +48,7 @@ pub(crate) async fn key(State(scitt): State<Scitt>, Path(kid): Path<String>) -> 
     let mut certificates = registry.node_certificates();
     match certificates.find(|(_, one)| one.thumbprint.to_string() == kid) {
         Some((_, one)) => {
-            let key = scitt::cose_key(one.thumbprint, one.key.into());
+            let key = scitt::cose_key(one.thumbprint, (one.key.algorithm(), &one.key.to_bytes()));
             ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], key).into_response()
         }
         None => problem(
@@ -82,6 +84,11 @@ pub(crate) async fn register(State(scitt): State<Scitt>, body: Bytes) -> Respons
         Err(SubmitError::Full) => {
             let detail = "too many statements are waiting: send the same bytes again later";
             return problem(StatusCode::SERVICE_UNAVAILABLE, "Busy", detail);
+        }
+        Err(SubmitError::OverQuota { wait_ms }) => {
+            let detail = "the member's quota is used up: send the same bytes again later";
+            let later = problem(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail);
+            return (retry_after(wait_ms), later).into_response();
         }
         Err(SubmitError::Store(error)) => return unavailable(&error),
     }

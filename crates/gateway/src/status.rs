@@ -139,6 +139,7 @@ pub(crate) mod tests {
             ledger_bytes: 1,
             contradictions: 0,
             open_proposals: 0,
+            waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }
 

@@ -7,13 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use ed25519_zebra::VerificationKey;
-
 use crate::checkpoint::{CheckpointError, CosignerKeys, KeyError, SignedCheckpoint};
 use crate::finality::FinalityCertificate;
 use crate::genesis::Signatory;
 use crate::ids::{Digest, Epoch, MemberName, NetworkId};
 use crate::log::leaf_hash;
+use crate::node_key::NodeKey;
 use crate::receipt::{ReceiptError, Trust, verify_transparent};
 use crate::scitt::{self, Proof};
 use crate::succession::Validators;
@@ -128,7 +127,7 @@ impl Claims {
         trust: &Trust<F>,
     ) -> Result<(), EvidenceError>
     where
-        F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+        F: Fn(&MemberName, Digest) -> Option<NodeKey>,
     {
         verify_transparent(bytes, trust)?;
         let (entry, receipts) = scitt::take_apart(bytes).map_err(ReceiptError::from)?;
@@ -180,7 +179,7 @@ impl Claims {
 mod tests {
     use std::convert::Infallible;
 
-    use ed25519_zebra::SigningKey;
+    use ed25519_zebra::{SigningKey, VerificationKey};
 
     use super::*;
     use crate::checkpoint::Checkpoint;
@@ -283,7 +282,7 @@ mod tests {
         let trust = Trust {
             network: statement.payload().network,
             validators: Validators::founding(&genesis),
-            key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1))),
+            key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1)).into()),
         };
         let mut claims = claims();
         claims.add_transparent(&bytes, &trust).unwrap();
@@ -321,7 +320,7 @@ mod tests {
         let trust = Trust {
             network: statement.payload().network,
             validators: Validators::founding(&genesis),
-            key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1))),
+            key_of: |_: &MemberName, _| Some(VerificationKey::from(&key(1)).into()),
         };
         let mut claims = claims();
         for (path, is_taken) in [(path, true), (other, false)] {

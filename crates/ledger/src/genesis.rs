@@ -101,6 +101,27 @@ pub struct Rules {
     /// What changes policies, these rules and the format of the software.
     #[n(4)]
     pub settings: Threshold,
+    /// How fast each member may submit items; unbounded if absent.
+    #[n(5)]
+    pub quota: Option<Quota>,
+}
+
+/// How fast a member may submit items. Validators refuse what is beyond it; blocks are not judged by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Quota {
+    /// In the long run.
+    #[n(0)]
+    pub items_per_second: u32,
+    /// At once, after a rest.
+    #[n(1)]
+    pub burst_items: u32,
+}
+
+impl Quota {
+    /// Whether it lets anything pass.
+    pub fn is_sound(self) -> bool {
+        self.items_per_second > 0 && self.burst_items > 0
+    }
 }
 
 /// The part of the active members that has to be exceeded.
@@ -139,6 +160,7 @@ impl Default for Rules {
             members: two_thirds,
             validators: two_thirds,
             settings: two_thirds,
+            quota: None,
         }
     }
 }
@@ -160,6 +182,7 @@ impl Rules {
         self.epoch_blocks > 1
             && self.proposal_blocks > 0
             && thresholds.into_iter().all(Threshold::is_sound)
+            && self.quota.is_none_or(Quota::is_sound)
     }
 }
 

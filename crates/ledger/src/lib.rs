@@ -16,6 +16,7 @@ pub mod genesis;
 pub mod ids;
 pub mod item;
 pub mod log;
+pub mod node_key;
 pub mod receipt;
 pub mod scitt;
 pub mod snapshot;

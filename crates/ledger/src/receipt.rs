@@ -8,7 +8,6 @@
 //! The header is the first certified one at or above the block that holds the statement: the log only grows, so
 //! its root covers the statement just as well.
 
-use ed25519_zebra::VerificationKey;
 use minicbor::{Decode, Encode};
 
 use crate::block::Header;
@@ -17,6 +16,7 @@ use crate::finality::{FinalityCertificate, FinalityError};
 use crate::ids::{BlockTime, Digest, Height, MemberName, NetworkId, Tag};
 use crate::item::{ITEM_BYTES, Item};
 use crate::log::{InclusionPath, LogError, leaf_hash};
+use crate::node_key::NodeKey;
 use crate::scitt::{self, Proof, RootSignature, RootSignatureInvalid};
 use crate::state::{StateError, StateKey, StateProof};
 use crate::statement::{Body, Envelope, StatementError};
@@ -161,7 +161,7 @@ impl Receipt {
     /// Checks every link of the chain from the item to the validators' signatures.
     pub fn verify<F>(&self, trust: &Trust<F>) -> Result<Recorded, ReceiptError>
     where
-        F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+        F: Fn(&MemberName, Digest) -> Option<NodeKey>,
     {
         let envelope = Envelope::decode(&self.statement)?;
         if envelope.payload.network != trust.network || self.header.network != trust.network {
@@ -201,7 +201,7 @@ impl Receipt {
 
     fn verify_cosigned<F>(&self, trust: &Trust<F>) -> Result<Vec<MemberName>, ReceiptError>
     where
-        F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+        F: Fn(&MemberName, Digest) -> Option<NodeKey>,
     {
         let Some(cosigned) = &self.cosigned else {
             return Ok(Vec::new());
@@ -254,9 +254,9 @@ impl Cosigned {
 
 impl<F> Trust<F>
 where
-    F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+    F: Fn(&MemberName, Digest) -> Option<NodeKey>,
 {
-    fn key(&self, signature: &RootSignature) -> Result<VerificationKey, ReceiptError> {
+    fn key(&self, signature: &RootSignature) -> Result<NodeKey, ReceiptError> {
         (self.key_of)(&signature.member, signature.certificate)
             .ok_or_else(|| ReceiptError::UnknownCertificate(signature.member.clone()))
     }
@@ -269,8 +269,8 @@ pub struct Transparent {
     pub statement: Envelope,
     /// Its index in the log.
     pub index: u64,
-    /// Members whose receipts say so, with the size of the log that each signed.
-    pub receipts: Vec<(MemberName, u64)>,
+    /// Members whose receipts say so, with size and root of the log that each signed.
+    pub receipts: Vec<(MemberName, u64, Digest)>,
 }
 
 /// Checks a transparent statement (RFC 9943): its signature, and every receipt in it.
@@ -278,7 +278,7 @@ pub struct Transparent {
 /// Whether the members whose receipts these are suffice is for the caller to say.
 pub fn verify_transparent<F>(bytes: &[u8], trust: &Trust<F>) -> Result<Transparent, ReceiptError>
 where
-    F: Fn(&MemberName, Digest) -> Option<VerificationKey>,
+    F: Fn(&MemberName, Digest) -> Option<NodeKey>,
 {
     let (entry, receipts) = scitt::take_apart(bytes)?;
     let statement = Envelope::decode(&entry)?;
@@ -304,7 +304,7 @@ where
         if *index.get_or_insert(path.index) != path.index {
             return Err(ReceiptError::NotOfInclusion(member));
         }
-        shown.push((member, path.size));
+        shown.push((member, path.size, root));
     }
     Ok(Transparent {
         statement,

@@ -6,7 +6,7 @@
 //! ```text
 //! receipt     = 18([ protected, { 396: { -1: [ path bytes ] } }, nil, signature ])      inclusion
 //!             = 18([ protected, { 396: { -2: [ path bytes ] } }, nil, signature ])      consistency
-//! protected   = { 1: -8, 15: { 1: member, 2: "log/<tree size>" }, 34: [-16, SHA-256 of the certificate], 395: 1 }
+//! protected   = { 1: -8 / -7, 15: { 1: member, 2: "log/<tree size>" }, 34: [-16, SHA-256 of the certificate], 395: 1 }
 //! path        = [ tree size, leaf index, [ hash, … ] ]    or    [ older size, newer size, [ hash, … ] ]
 //! transparent = the statement with { 394: [ receipt bytes, … ] } as its unprotected header
 //! ```
@@ -19,7 +19,6 @@ use coset::{
     CborSerializable as _, CoseKey, CoseKeyBuilder, CoseKeySet, CoseSign1, CoseSign1Builder,
     Header, HeaderBuilder, Label, TaggedCborSerializable as _, iana,
 };
-use ed25519_zebra::{Signature, VerificationKey};
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 
@@ -29,6 +28,7 @@ use crate::ids::{Digest, MemberName};
 use crate::item::Item;
 use crate::limits::STATEMENT_BYTES_MAX;
 use crate::log::{ConsistencyPath, InclusionPath};
+use crate::node_key::{Algorithm, NodeKey, SigningNode};
 use crate::statement::{StatementError, SubmittedStatement};
 
 /// The media type of signed and transparent statements (RFC 9943).
@@ -54,9 +54,12 @@ pub struct RootSignature {
     /// SHA-256 of the certificate that it signed with.
     #[n(1)]
     pub certificate: Digest,
-    /// The Ed25519 signature.
+    /// The signature.
     #[n(2)]
     pub signature: ByteArray<64>,
+    /// The algorithm of the certificate's key.
+    #[n(3)]
+    pub algorithm: Algorithm,
 }
 
 /// What a receipt shows of the log.
@@ -83,19 +86,22 @@ pub struct CoseReceipt {
 pub struct RootSignatureInvalid(pub MemberName);
 
 impl RootSignature {
-    /// Signs the root of the log of `size` statements for a member whose certificate has the SHA-256 thumbprint `certificate`.
-    pub fn sign<E>(
-        (member, certificate): (&MemberName, Digest),
+    /// Signs the root of the log of `size` statements for a member.
+    pub fn sign<'a, E>(
+        signer: impl Into<SigningNode<'a>>,
         (size, root): (u64, Digest),
         sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
     ) -> Result<Self, E> {
+        let signer = signer.into();
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(member, certificate, size))
+            .protected(protected_header(signer, size))
             .build();
+        let signature = sign(&cose.tbs_detached_data(&root.0, &[]))?;
         Ok(Self {
-            member: member.clone(),
-            certificate,
-            signature: sign(&cose.tbs_detached_data(&root.0, &[]))?.into(),
+            member: signer.member.clone(),
+            certificate: signer.certificate,
+            signature: signer.algorithm.in_one_form(signature).into(),
+            algorithm: signer.algorithm,
         })
     }
 
@@ -103,16 +109,28 @@ impl RootSignature {
     pub fn verify(
         &self,
         (size, root): (u64, Digest),
-        key: &VerificationKey,
+        key: &NodeKey,
     ) -> Result<(), RootSignatureInvalid> {
+        let invalid = || RootSignatureInvalid(self.member.clone());
+        if self.algorithm != key.algorithm() {
+            return Err(invalid());
+        }
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(&self.member, self.certificate, size))
+            .protected(protected_header(self.signer(), size))
             .build();
         key.verify(
-            &Signature::from(*self.signature),
             &cose.tbs_detached_data(&root.0, &[]),
+            self.signature.as_slice(),
         )
-        .map_err(|_| RootSignatureInvalid(self.member.clone()))
+        .map_err(|_| invalid())
+    }
+
+    fn signer(&self) -> SigningNode<'_> {
+        SigningNode {
+            member: &self.member,
+            certificate: self.certificate,
+            algorithm: self.algorithm,
+        }
     }
 
     /// The receipt that the signature makes with a path to its root.
@@ -127,7 +145,7 @@ impl RootSignature {
         };
         let proofs = vec![(Value::from(kind), Value::Array(vec![Value::from(path)]))];
         let mut cose = CoseSign1Builder::new()
-            .protected(protected_header(&self.member, self.certificate, size))
+            .protected(protected_header(self.signer(), size))
             .unprotected(unprotected(VERIFIABLE_DATA_PROOFS, Value::Map(proofs)))
             .build();
         cose.signature = self.signature.to_vec();
@@ -203,8 +221,9 @@ pub fn registered(bytes: &[u8]) -> Result<SubmittedStatement, StatementError> {
     SubmittedStatement::of_parts(bytes_of(cose), items)
 }
 
-/// A member's key as a COSE_Key (RFC 9052 §7); its id is the SHA-256 of the certificate.
-pub fn cose_key(certificate: Digest, key: [u8; 32]) -> Vec<u8> {
+/// A member's key, in the bytes that certificates hold, as a COSE_Key (RFC 9052 §7); its id is the SHA-256 of the
+/// certificate.
+pub fn cose_key(certificate: Digest, key: (Algorithm, &[u8])) -> Vec<u8> {
     key_value(certificate, key)
         .to_vec()
         // INVARIANT: a built key has only values that CBOR can carry.
@@ -212,23 +231,31 @@ pub fn cose_key(certificate: Digest, key: [u8; 32]) -> Vec<u8> {
 }
 
 /// Keys as a COSE_KeySet.
-pub fn cose_key_set(keys: impl IntoIterator<Item = (Digest, [u8; 32])>) -> Vec<u8> {
+pub fn cose_key_set(keys: impl IntoIterator<Item = (Digest, NodeKey)>) -> Vec<u8> {
     let keys = keys
         .into_iter()
-        .map(|(certificate, key)| key_value(certificate, key));
+        .map(|(certificate, key)| key_value(certificate, (key.algorithm(), &key.to_bytes())));
     CoseKeySet(keys.collect()).to_vec().unwrap_or_default()
 }
 
-fn key_value(certificate: Digest, key: [u8; 32]) -> CoseKey {
-    CoseKeyBuilder::new_okp_key()
-        .algorithm(iana::Algorithm::EdDSA)
-        .key_id(certificate.0.to_vec())
-        .param(
-            iana::OkpKeyParameter::Crv.to_i64(),
-            Value::from(iana::EllipticCurve::Ed25519.to_i64()),
-        )
-        .param(iana::OkpKeyParameter::X.to_i64(), Value::from(key.to_vec()))
-        .build()
+fn key_value(certificate: Digest, (algorithm, key): (Algorithm, &[u8])) -> CoseKey {
+    let builder = match algorithm {
+        Algorithm::EdDsa => CoseKeyBuilder::new_okp_key()
+            .algorithm(iana::Algorithm::EdDSA)
+            .param(
+                iana::OkpKeyParameter::Crv.to_i64(),
+                Value::from(iana::EllipticCurve::Ed25519.to_i64()),
+            )
+            .param(iana::OkpKeyParameter::X.to_i64(), Value::from(key.to_vec())),
+        Algorithm::Es256 => {
+            // An uncompressed point: its form, then two coordinates of 32 bytes.
+            let coordinates = key.get(1..).unwrap_or_default();
+            let (x, y) = coordinates.split_at_checked(32).unwrap_or_default();
+            CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_256, x.to_vec(), y.to_vec())
+                .algorithm(iana::Algorithm::ES256)
+        }
+    };
+    builder.key_id(certificate.0.to_vec()).build()
 }
 
 fn read_receipt(bytes: &[u8]) -> Option<CoseReceipt> {
@@ -236,6 +263,7 @@ fn read_receipt(bytes: &[u8]) -> Option<CoseReceipt> {
     let Signed {
         member,
         certificate,
+        algorithm,
     } = cose::signer_of(&cose.protected.header)?;
     let proofs = cose::value(&cose.unprotected, VERIFIABLE_DATA_PROOFS)?.as_map()?;
     let (kind, paths) = proofs.first()?;
@@ -256,14 +284,14 @@ fn read_receipt(bytes: &[u8]) -> Option<CoseReceipt> {
             member,
             certificate,
             signature: signature.into(),
+            algorithm,
         },
         proof,
     })
 }
 
-fn protected_header(member: &MemberName, certificate: Digest, size: u64) -> Header {
-    let header = HeaderBuilder::new().algorithm(iana::Algorithm::EdDSA);
-    cose::name_signer(header, (member, certificate), &format!("log/{size}"))
+fn protected_header(signer: SigningNode<'_>, size: u64) -> Header {
+    cose::name_signer(HeaderBuilder::new(), signer, &format!("log/{size}"))
         .value(VERIFIABLE_DATA_STRUCTURE, Value::from(RFC9162_SHA256))
         .build()
 }
@@ -283,7 +311,7 @@ fn bytes_of(cose: CoseSign1) -> Vec<u8> {
 mod tests {
     use std::convert::Infallible;
 
-    use ed25519_zebra::SigningKey;
+    use ed25519_zebra::{SigningKey, VerificationKey};
     use proptest::prelude::*;
 
     use super::*;
@@ -311,14 +339,15 @@ mod tests {
     fn a_signature_is_of_one_root_one_member_and_one_certificate() {
         let root = (23, Digest([7; 32]));
         let signed = signature(root.0, root.1);
-        let verify =
-            |signed: &RootSignature, root| signed.verify(root, &VerificationKey::from(&key(1)));
+        let verify = |signed: &RootSignature, root| {
+            signed.verify(root, &VerificationKey::from(&key(1)).into())
+        };
         assert_eq!(verify(&signed, root), Ok(()));
         assert!(verify(&signed, (23, Digest([8; 32]))).is_err());
         assert!(verify(&signed, (24, root.1)).is_err());
         assert!(
             signed
-                .verify(root, &VerificationKey::from(&key(2)))
+                .verify(root, &VerificationKey::from(&key(2)).into())
                 .is_err()
         );
         let other = RootSignature {
@@ -393,7 +422,7 @@ mod tests {
             bytes[at] ^= flip;
             let accepted = CoseReceipt::decode(&bytes).is_ok_and(|receipt| {
                 let included = matches!(&receipt.proof, Proof::Inclusion(path) if path.verify(leaf, root).is_ok());
-                included && receipt.signature.verify((size_of(&receipt), root), &VerificationKey::from(&key(1))).is_ok()
+                included && receipt.signature.verify((size_of(&receipt), root), &VerificationKey::from(&key(1)).into()).is_ok()
             });
             prop_assert!(!accepted);
         }

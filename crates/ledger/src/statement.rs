@@ -7,13 +7,12 @@
 //! ```text
 //! submitted = [ 18(COSE_Sign1) as bytes, items: 64 bytes each ]
 //! payload   = [ network, statement id, last height, [0, [items root, items]] / [1, [contract, command]] ]
-//! protected = { 1: -8 (EdDSA), 3: content type, 15: { 1: member, 2: subject },
+//! protected = { 1: -8 (EdDSA) / -7 (ES256), 3: content type, 15: { 1: member, 2: subject },
 //!               34: [-16, SHA-256 of the certificate] }
 //! subject   = "items" / "contract/<number>"
 //! ```
 
-use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
-use ed25519_zebra::{Signature, VerificationKey};
+use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable};
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, DecodeError};
@@ -22,6 +21,7 @@ use crate::ids::{Digest, Height, MemberName, NetworkId};
 use crate::item::{ITEM_BYTES, Item};
 use crate::limits::{STATEMENT_BYTES_MAX, STATEMENT_ITEMS_MAX};
 use crate::log::{self, Empty, InclusionPath, LogAppend, LogError};
+use crate::node_key::{Algorithm, NodeKey, SigningNode};
 
 /// The content type in a statement's protected header.
 pub const CONTENT_TYPE: &str = "application/vnd.careledger.statement+cbor";
@@ -100,8 +100,7 @@ pub struct SubmittedStatement {
     cose: CoseSign1,
     wire: Wire,
     payload: Payload,
-    member: MemberName,
-    certificate: Digest,
+    signed: Signed,
     items: Vec<Item>,
 }
 
@@ -118,18 +117,18 @@ struct Wire {
 impl std::fmt::Debug for SubmittedStatement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SubmittedStatement")
-            .field("member", &self.member)
+            .field("member", &self.signed.member)
             .field("payload", &self.payload)
             .finish_non_exhaustive()
     }
 }
 
 impl SubmittedStatement {
-    /// Signs `items` for `member`, whose certificate has the SHA-256 thumbprint `certificate`.
+    /// Signs `items` for a member.
     ///
-    /// `sign` returns the Ed25519 signature of the bytes that it is given.
-    pub fn sign_items<E>(
-        signer: (&MemberName, Digest),
+    /// `sign` returns the signature of the bytes that it is given, 64 bytes by the signer's algorithm.
+    pub fn sign_items<'a, E>(
+        signer: impl Into<SigningNode<'a>>,
         (network, id, expires_at): (NetworkId, StatementId, Height),
         items: Vec<Item>,
         sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
@@ -152,16 +151,18 @@ impl SubmittedStatement {
     }
 
     /// Signs a command.
-    pub fn sign<E>(
-        (member, certificate): (&MemberName, Digest),
+    pub fn sign<'a, E>(
+        signer: impl Into<SigningNode<'a>>,
         payload: Payload,
         items: Vec<Item>,
         sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
     ) -> Result<Self, E> {
+        let signer = signer.into();
+        let in_one_form = |signature| signer.algorithm.in_one_form(signature).to_vec();
         let cose = CoseSign1Builder::new()
-            .protected(protected_header(member, certificate, &payload.body))
+            .protected(protected_header(signer, &payload.body))
             .payload(codec::encode(&payload))
-            .try_create_signature(&[], |bytes| sign(bytes).map(Vec::from))?
+            .try_create_signature(&[], |bytes| sign(bytes).map(in_one_form))?
             .build();
         let wire = Wire {
             cose: cose_bytes(cose.clone()),
@@ -171,8 +172,11 @@ impl SubmittedStatement {
             cose,
             wire,
             payload,
-            member: member.clone(),
-            certificate,
+            signed: Signed {
+                member: signer.member.clone(),
+                certificate: signer.certificate,
+                algorithm: signer.algorithm,
+            },
             items,
         })
     }
@@ -191,7 +195,7 @@ impl SubmittedStatement {
     }
 
     fn of_wire(wire: Wire) -> Result<Self, StatementError> {
-        let (cose, payload, member, certificate) = open_envelope(&wire.cose)?;
+        let (cose, payload, signed) = open_envelope(&wire.cose)?;
         let (items, rest) = wire.items.as_chunks::<ITEM_BYTES>();
         if !rest.is_empty() || items.len() > STATEMENT_ITEMS_MAX {
             return Err(StatementError::ItemsOutOfBounds);
@@ -213,8 +217,7 @@ impl SubmittedStatement {
             cose,
             wire,
             payload,
-            member,
-            certificate,
+            signed,
             items,
         })
     }
@@ -231,12 +234,12 @@ impl SubmittedStatement {
 
     /// The member that the statement names as its author.
     pub fn member(&self) -> &MemberName {
-        &self.member
+        &self.signed.member
     }
 
     /// SHA-256 of the certificate that the statement names (RFC 9360 `x5t`).
     pub fn certificate(&self) -> Digest {
-        self.certificate
+        self.signed.certificate
     }
 
     /// What was signed.
@@ -260,9 +263,14 @@ impl SubmittedStatement {
         log::prove_inclusion(index.into(), tree.size(), &tree)
     }
 
+    /// How it is signed, as its header says.
+    pub fn algorithm(&self) -> Algorithm {
+        self.signed.algorithm
+    }
+
     /// Checks the signature under `key`, which the registry holds for [`Self::certificate`].
-    pub fn verify(&self, key: &VerificationKey) -> Result<(), StatementError> {
-        verify_signature(&self.cose, key)
+    pub fn verify(&self, key: &NodeKey) -> Result<(), StatementError> {
+        verify_signature(&self.cose, self.signed.algorithm, key)
     }
 }
 
@@ -276,44 +284,48 @@ pub struct Envelope {
     pub member: MemberName,
     /// SHA-256 of the certificate that it signed with.
     pub certificate: Digest,
+    /// How it signed.
+    pub algorithm: Algorithm,
 }
 
 impl Envelope {
     /// Reads a log entry.
     pub fn decode(bytes: &[u8]) -> Result<Self, StatementError> {
-        let (cose, payload, member, certificate) = open_envelope(bytes)?;
+        let (cose, payload, signed) = open_envelope(bytes)?;
         Ok(Self {
             cose,
             payload,
-            member,
-            certificate,
+            member: signed.member,
+            certificate: signed.certificate,
+            algorithm: signed.algorithm,
         })
     }
 
     /// Checks the signature under `key`.
-    pub fn verify(&self, key: &VerificationKey) -> Result<(), StatementError> {
-        verify_signature(&self.cose, key)
+    pub fn verify(&self, key: &NodeKey) -> Result<(), StatementError> {
+        verify_signature(&self.cose, self.algorithm, key)
     }
 }
 
-fn verify_signature(cose: &CoseSign1, key: &VerificationKey) -> Result<(), StatementError> {
-    cose.verify_signature(&[], |signature, bytes| {
-        let signature =
-            Signature::from_slice(signature).map_err(|_| StatementError::SignatureInvalid)?;
-        key.verify(&signature, bytes)
-            .map_err(|_| StatementError::SignatureInvalid)
-    })
+fn verify_signature(
+    cose: &CoseSign1,
+    algorithm: Algorithm,
+    key: &NodeKey,
+) -> Result<(), StatementError> {
+    if algorithm != key.algorithm() {
+        return Err(StatementError::SignatureInvalid);
+    }
+    cose.verify_signature(&[], |signature, bytes| key.verify(bytes, signature))
+        .map_err(|_| StatementError::SignatureInvalid)
 }
 
-fn protected_header(member: &MemberName, certificate: Digest, body: &Body) -> coset::Header {
+fn protected_header(signer: SigningNode<'_>, body: &Body) -> coset::Header {
     let subject = match body {
         Body::Items { .. } => "items".to_owned(),
         Body::Command { contract, .. } => format!("contract/{contract}"),
     };
-    let header = HeaderBuilder::new()
-        .algorithm(iana::Algorithm::EdDSA)
-        .content_type(CONTENT_TYPE.to_owned());
-    cose::name_signer(header, (member, certificate), &subject).build()
+    let header = HeaderBuilder::new().content_type(CONTENT_TYPE.to_owned());
+    cose::name_signer(header, signer, &subject).build()
 }
 
 /// The tree over the items, and its root.
@@ -333,7 +345,7 @@ fn cose_bytes(cose: CoseSign1) -> Vec<u8> {
     cose.to_tagged_vec().unwrap_or_default()
 }
 
-type OpenEnvelope = (CoseSign1, Payload, MemberName, Digest);
+type OpenEnvelope = (CoseSign1, Payload, Signed);
 
 fn open_envelope(bytes: &[u8]) -> Result<OpenEnvelope, StatementError> {
     let malformed = || DecodeError::Malformed("statement");
@@ -342,19 +354,17 @@ fn open_envelope(bytes: &[u8]) -> Result<OpenEnvelope, StatementError> {
         "statement payload",
         cose.payload.as_deref().ok_or_else(malformed)?,
     )?;
-    let Signed {
-        member,
-        certificate,
-    } = cose::signer_of(&cose.protected.header).ok_or(StatementError::HeaderNotOfAStatement)?;
+    let signed =
+        cose::signer_of(&cose.protected.header).ok_or(StatementError::HeaderNotOfAStatement)?;
     let mut rebuilt = CoseSign1Builder::new()
-        .protected(protected_header(&member, certificate, &payload.body))
+        .protected(protected_header(signed.node(), &payload.body))
         .payload(codec::encode(&payload))
         .build();
     rebuilt.signature.clone_from(&cose.signature);
     if cose_bytes(rebuilt) != bytes {
         return Err(StatementError::HeaderNotOfAStatement);
     }
-    Ok((cose, payload, member, certificate))
+    Ok((cose, payload, signed))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! genesis validators ─sign→ last header of an epoch, which names ─→ the next epoch's ─sign→ … ─sign→ a header
-//! registry of members ─proof→ state root in that header
+//! registry of members ─proof→ state root in that header ←proof─ no revision after it
 //! ```
 //! Validators change between epochs only, so one header an actual change suffices. The registry keeps every certificate
 //! that was ever registered: one proof against a recent header serves old signatures as well.
@@ -60,6 +60,9 @@ pub struct ProvenRegistry {
     /// That the state holds their digest under the revision's key.
     #[n(4)]
     pub proof: StateProof,
+    /// That the state holds nothing under the next revision's key: there was none by then.
+    #[n(5)]
+    pub newest: StateProof,
 }
 
 /// The validators of each epoch, as far as they are known.
@@ -87,6 +90,9 @@ pub enum SuccessionError {
     /// The registry is not in the state.
     #[error("the registry: {0}")]
     Registry(#[from] StateError),
+    /// There is a later revision in the state, or it is not shown that there is none.
+    #[error("the registry is not shown to be the newest at its header: {0}")]
+    NotTheNewest(StateError),
 }
 
 impl Validators {
@@ -175,9 +181,13 @@ impl ProvenRegistry {
         validators.verify(&self.header, &self.finality)?;
         let key = StateKey::of_registry(self.revision);
         let digest = Digest::of(&self.registry);
-        self.proof
-            .verify_present(self.header.state_root, key, &digest.0)?;
-        Ok(())
+        let root = self.header.state_root;
+        self.proof.verify_present(root, key, &digest.0)?;
+        let next = self.revision.checked_add(1).map(StateKey::of_registry);
+        let next = next.ok_or(SuccessionError::NotTheNewest(StateError::NotShownAbsent))?;
+        self.newest
+            .verify_absent(root, next)
+            .map_err(SuccessionError::NotTheNewest)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a node is, for operators: what `/ready`, `/metrics` and `careledger status` show.
 
-use ledger::ids::{BlockTime, Epoch, Height};
+use contracts::membership::Registry;
+use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
 use crate::custody::Custody;
@@ -35,6 +36,8 @@ pub struct Health {
     pub certificate_expires: BlockTime,
     /// Milliseconds until then; nothing is left once it has.
     pub certificate_left_ms: u64,
+    /// Bytes of statements that wait to be ordered: each active member's.
+    pub waiting_bytes: Vec<(MemberName, usize)>,
     /// Bytes of the ledger on disk.
     pub ledger_bytes: u64,
     /// Times that a validator was seen to contradict itself.
@@ -72,6 +75,15 @@ impl Health {
 }
 
 impl Vitals {
+    fn waiting_bytes(&self, registry: &Registry) -> Vec<(MemberName, usize)> {
+        let waiting = self.chain.waiting_bytes();
+        let members = registry.seats().iter().map(|seat| seat.name.clone());
+        let bytes_of = |name: &MemberName| waiting.get(name).copied().unwrap_or_default();
+        members
+            .map(|name| (name.clone(), bytes_of(&name)))
+            .collect()
+    }
+
     /// The node's health now.
     pub fn read(&self) -> Health {
         let (tip, registry) = (self.chain.tip(), self.chain.registry());
@@ -92,6 +104,7 @@ impl Vitals {
             outbox: self.custody.outbox(),
             certificate_expires,
             certificate_left_ms: certificate_expires.0.saturating_sub(now),
+            waiting_bytes: self.waiting_bytes(&registry),
             ledger_bytes: self.chain.disk_bytes().unwrap_or(0),
             contradictions: engine.contradictions,
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),

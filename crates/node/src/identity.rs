@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Digest, MemberName};
+use ledger::node_key::Algorithm;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, crypto};
-use vault::keystore::{KeyStore, KeyStoreError, SecretName};
+use vault::keystore::{KeyStore, KeyStoreError, SecretName, SigningPublicKey};
 
 use crate::chain::Chain;
 use crate::outbox::{CannotSign, Signer, Speaker};
@@ -33,6 +34,7 @@ struct Inner {
 struct Current {
     thumbprint: Digest,
     key: SecretName,
+    algorithm: Algorithm,
     certified: Arc<CertifiedKey>,
 }
 
@@ -99,6 +101,7 @@ impl Identity {
             let (current, keys) = (identity.current(), Arc::clone(&identity.0.keys));
             Speaker {
                 certificate: current.thumbprint,
+                algorithm: current.algorithm,
                 sign: Arc::new(move |bytes| {
                     let signature = keys.sign(&current.key, bytes);
                     signature.map_err(|error| CannotSign(error.to_string()))
@@ -173,7 +176,7 @@ fn choose(
             continue;
         };
         for name in &names {
-            if keys.public_key(name)? == <[u8; 32]>::from(certificate.key) {
+            if keys.signing_public_key(name)?.as_bytes() == certificate.key.to_bytes() {
                 fitting.push((certificate, der, name));
             }
         }
@@ -183,6 +186,14 @@ fn choose(
         .or_else(|| fitting.first())
         .ok_or_else(|| IdentityError::NoCertificate(member.clone()))?;
     Current::of(der, name, keys)
+}
+
+/// How a key of the key store signs.
+pub fn algorithm_of(key: &SigningPublicKey) -> Algorithm {
+    match key {
+        SigningPublicKey::Ed25519(_) => Algorithm::EdDsa,
+        SigningPublicKey::P256(_) => Algorithm::Es256,
+    }
 }
 
 impl Current {
@@ -203,6 +214,7 @@ impl Current {
         Ok(Self {
             thumbprint: Digest::of(certificate),
             key: name.clone(),
+            algorithm: algorithm_of(&keys.signing_public_key(name)?),
             certified: Arc::new(certified),
         })
     }

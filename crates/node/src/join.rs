@@ -268,7 +268,7 @@ async fn take_state(
         let path = format!("/network/snapshot/{height}/state/{from}");
         let bytes = peer.get(&path).await?.ok_or(Refusal::NoSnapshot)?;
         let page = StatePage::decode(&bytes).map_err(JoinError::from)?;
-        joining.add_entries(page)?;
+        joining.add_entries(&page)?;
     }
     watch(Step::State { permille: 1_000 });
     Ok(())

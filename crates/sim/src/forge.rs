@@ -12,10 +12,13 @@ use ledger::genesis::{Genesis, Member, MlDsa44Key, PublicKey, Rules, Signatory};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NotAMemberName, Tag};
 use ledger::item::Item;
 use ledger::log::{self, Empty, LogAppend, LogError};
+use ledger::node_key::{Algorithm, SigningNode};
 use ledger::receipt::{Absence, Receipt};
 use ledger::scitt::RootSignature;
 use ledger::state::{MemoryState, StateError, StateKey};
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
+use p256::ecdsa::signature::Signer as _;
+use p256::pkcs8::EncodePrivateKey as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// 2026-06-01T00:00:00Z, the time of block 0.
@@ -79,14 +82,48 @@ pub enum ForgeError {
 struct Seat {
     name: MemberName,
     certificate: Digest,
-    node: SigningKey,
+    node: NodeSigner,
     validator: SigningKey,
+}
+
+#[derive(Debug)]
+enum NodeSigner {
+    Ed25519(SigningKey),
+    P256(p256::ecdsa::SigningKey),
+}
+
+impl Seat {
+    fn signer(&self) -> SigningNode<'_> {
+        SigningNode {
+            member: &self.name,
+            certificate: self.certificate,
+            algorithm: match self.node {
+                NodeSigner::Ed25519(_) => Algorithm::EdDsa,
+                NodeSigner::P256(_) => Algorithm::Es256,
+            },
+        }
+    }
+
+    fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        match &self.node {
+            NodeSigner::Ed25519(key) => key.sign(bytes).to_bytes(),
+            NodeSigner::P256(key) => {
+                let signature: p256::ecdsa::Signature = key.sign(bytes);
+                signature.to_bytes().into()
+            }
+        }
+    }
 }
 
 impl Forge {
     /// Founds a network of the members named, in the order of their names, each of which validates.
     pub fn found(names: &[&str]) -> Result<Self, ForgeError> {
         Self::found_with(names, None, |_| None)
+    }
+
+    /// The same, of members whose nodes have P-256 keys.
+    pub fn found_es256(names: &[&str]) -> Result<Self, ForgeError> {
+        Self::found_of(names, None, |_| None, Algorithm::Es256)
     }
 
     /// The same, governed by `rules`, of validators that cosign checkpoints with the key that `cosigner` makes of their
@@ -96,12 +133,21 @@ impl Forge {
         rules: Option<Rules>,
         cosigner: impl Fn(&[u8; 32]) -> Option<MlDsa44Key>,
     ) -> Result<Self, ForgeError> {
+        Self::found_of(names, rules, cosigner, Algorithm::EdDsa)
+    }
+
+    fn found_of(
+        names: &[&str],
+        rules: Option<Rules>,
+        cosigner: impl Fn(&[u8; 32]) -> Option<MlDsa44Key>,
+        algorithm: Algorithm,
+    ) -> Result<Self, ForgeError> {
         let mut names = names.to_vec();
         names.sort_unstable();
         let mut members = Vec::new();
         let mut seats = Vec::new();
         for (name, at) in names.iter().zip(0_u8..) {
-            let (mut member, seat) = seat(name, at)?;
+            let (mut member, seat) = seat(name, at, algorithm)?;
             member.cosigner = cosigner(&seat.validator.into());
             members.push(member);
             seats.push(seat);
@@ -138,10 +184,13 @@ impl Forge {
         seat.map(|seat| seat.validator.into())
     }
 
-    /// The seed of the key of `member`'s node, and the SHA-256 of the certificate of that key.
+    /// The seed of the Ed25519 key of `member`'s node, and the SHA-256 of the certificate of that key.
     pub fn node_seed(&self, member: &str) -> Option<([u8; 32], Digest)> {
         let seat = self.seats.iter().find(|seat| seat.name.as_str() == member);
-        seat.map(|seat| (seat.node.into(), seat.certificate))
+        let Some(NodeSigner::Ed25519(node)) = seat.map(|seat| &seat.node) else {
+            return None;
+        };
+        Some(((*node).into(), seat?.certificate))
     }
 
     /// A statement of `member` with `items`.
@@ -163,9 +212,8 @@ impl Forge {
         let network = self.genesis.network();
         let (id, seat) = self.next(member)?;
         let frame = (network, id, expires_at);
-        let signer = (&seat.name, seat.certificate);
-        let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
-        SubmittedStatement::sign_items(signer, frame, items, sign)
+        let sign = |bytes: &[u8]| Ok(seat.sign(bytes));
+        SubmittedStatement::sign_items(seat.signer(), frame, items, sign)
     }
 
     /// A command of `member` to `contract`.
@@ -183,9 +231,8 @@ impl Forge {
             expires_at: Height(9_000),
             body: Body::Command { contract, command },
         };
-        let signer = (&seat.name, seat.certificate);
-        let sign = |bytes: &[u8]| Ok(seat.node.sign(bytes).to_bytes());
-        SubmittedStatement::sign(signer, payload, Vec::new(), sign)
+        let sign = |bytes: &[u8]| Ok(seat.sign(bytes));
+        SubmittedStatement::sign(seat.signer(), payload, Vec::new(), sign)
     }
 
     fn next(&mut self, member: &str) -> Result<(StatementId, &Seat), ForgeError> {
@@ -292,9 +339,9 @@ impl Forge {
                 let message = key.message(&note.checkpoint, seconds)?;
                 note.add(key, seconds, &seat.validator.sign(&message).to_bytes());
             }
-            let signer = (&seat.name, seat.certificate);
-            let sign = |bytes: &[u8]| Ok::<_, ForgeError>(seat.node.sign(bytes).to_bytes());
-            signatures.push(RootSignature::sign(signer, (self.log.size(), root), sign)?);
+            let sign = |bytes: &[u8]| Ok::<_, ForgeError>(seat.sign(bytes));
+            let root = (self.log.size(), root);
+            signatures.push(RootSignature::sign(seat.signer(), root, sign)?);
         }
         Ok((note, signatures))
     }
@@ -339,14 +386,17 @@ impl Forge {
     }
 }
 
-fn seat(name: &str, at: u8) -> Result<(Member, Seat), ForgeError> {
+fn seat(name: &str, at: u8, algorithm: Algorithm) -> Result<(Member, Seat), ForgeError> {
     let key = |purpose: u8| {
         let seed = Digest::of(&[at, purpose]).0;
         let der = [PKCS8.as_slice(), &seed].concat();
         KeyPair::try_from(der).map(|pair| (SigningKey::from_bytes(&seed), pair))
     };
     let (_, authority) = key(0)?;
-    let (node, node_pair) = key(1)?;
+    let (node, node_pair) = match algorithm {
+        Algorithm::EdDsa => key(1).map(|(node, pair)| (NodeSigner::Ed25519(node), pair))?,
+        Algorithm::Es256 => p256_key(&Digest::of(&[at, 1]).0)?,
+    };
     let (validator, _) = key(2)?;
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -371,6 +421,13 @@ fn seat(name: &str, at: u8) -> Result<(Member, Seat), ForgeError> {
         cosigner: None,
     };
     Ok((member, seat))
+}
+
+fn p256_key(private: &[u8; 32]) -> Result<(NodeSigner, KeyPair), ForgeError> {
+    let key = p256::ecdsa::SigningKey::from_slice(private).map_err(|_| ForgeError::NoSuch)?;
+    let der = key.to_pkcs8_der().map_err(|_| ForgeError::NoSuch)?;
+    let pair = KeyPair::try_from(der.as_bytes())?;
+    Ok((NodeSigner::P256(key), pair))
 }
 
 fn public(key: &SigningKey) -> PublicKey {

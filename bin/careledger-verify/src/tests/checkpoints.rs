@@ -34,18 +34,18 @@ fn statement(forge: &Forge, item: &Item, signers: usize) -> Vec<u8> {
 fn p10_a_transparent_statement_needs_receipts_of_a_quorum() {
     let (forge, items) = ledger(1);
     let pinned = &pinned(forge.genesis());
-    assert!(receipt::check(&statement(&forge, &items[0], 3), pinned).is_ok());
-    let few = receipt::check(&statement(&forge, &items[0], 2), pinned);
+    assert!(receipt::check(&statement(&forge, &items[0], 3), pinned, None).is_ok());
+    let few = receipt::check(&statement(&forge, &items[0], 2), pinned, None);
     assert_eq!(few.unwrap_err().name, "receipt-quorum");
-    let none = receipt::check(&statement(&forge, &items[0], 0), pinned);
+    let none = receipt::check(&statement(&forge, &items[0], 0), pinned, None);
     assert_eq!(none.unwrap_err().name, "receipt-missing");
     let item_receipt = forge.receipt(&items[0], &[]).unwrap().encode();
-    assert!(receipt::check(&item_receipt, pinned).is_ok());
+    assert!(receipt::check(&item_receipt, pinned, None).is_ok());
     let bytes = statement(&forge, &items[0], 3);
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        assert!(receipt::check(&changed, pinned).is_err(), "byte {at}");
+        assert!(receipt::check(&changed, pinned, None).is_err(), "byte {at}");
     }
 }
 
@@ -58,6 +58,7 @@ fn p8_a_checkpoint_needs_what_its_policy_asks() {
     assert_eq!(name(&note(&forge, 2), &quorum), "checkpoint-quorum");
     assert_eq!(name(&note(&forge, 0), &quorum), "checkpoint");
     let all = quorum[0]
+        .policy
         .to_string()
         .replace("Validators 3", "Validators all");
     let all = policies(Some(&all), &pinned(forge.genesis())).unwrap();

@@ -18,7 +18,7 @@ struct Fixture {
 }
 
 fn check(bytes: &[u8], genesis: &Genesis, latest: bool) -> Result<Facts, Failure> {
-    crate::export::check(bytes, &pinned(genesis), latest)
+    crate::export::check(bytes, (&pinned(genesis), None), latest)
 }
 
 /// An export of the second and latest of two versions.

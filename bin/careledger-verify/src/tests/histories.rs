@@ -33,14 +33,14 @@ fn history() -> (Forge, Vec<Value>) {
 #[test]
 fn p2_every_entry_is_recorded_and_follows_the_one_before() {
     let (forge, entries) = history();
-    let facts = check(&answer(&entries), &pinned(forge.genesis())).unwrap();
+    let facts = check(&answer(&entries), &pinned(forge.genesis()), None).unwrap();
     assert!(facts.contains(&("member", json!("hospital"))));
     assert!(facts.contains(&("entries", json!(3))));
     let (_, lines) = facts.last().unwrap();
     let asked = "Practitioner/9 at clinic for TREAT: read Observation/17 at hospital, asked";
     assert_eq!(lines[0], json!(format!("2026-06-01T00:00:00.700Z {asked}")));
     assert!(lines[1].as_str().unwrap().ends_with("denied"));
-    let empty = check(&answer(&[]), &pinned(forge.genesis())).unwrap();
+    let empty = check(&answer(&[]), &pinned(forge.genesis()), None).unwrap();
     assert!(empty.contains(&("entries", json!(0))));
 }
 
@@ -48,7 +48,7 @@ fn p2_every_entry_is_recorded_and_follows_the_one_before() {
 fn p2_an_entry_left_out_changed_or_out_of_order_is_named() {
     let (forge, entries) = history();
     let name = |entries: &[Value]| {
-        check(&answer(entries), &pinned(forge.genesis()))
+        check(&answer(entries), &pinned(forge.genesis()), None)
             .unwrap_err()
             .name
     };
@@ -78,10 +78,12 @@ fn p2_an_entry_left_out_changed_or_out_of_order_is_named() {
         "the third cannot be final before the second"
     );
     pending.pop();
-    let facts = check(&answer(&pending), &pinned(forge.genesis())).unwrap();
+    let facts = check(&answer(&pending), &pinned(forge.genesis()), None).unwrap();
     assert!(facts.contains(&("not final yet", json!(1))));
     assert_eq!(
-        check(b"{}", &pinned(forge.genesis())).unwrap_err().name,
+        check(b"{}", &pinned(forge.genesis()), None)
+            .unwrap_err()
+            .name,
         "answer"
     );
 }
@@ -92,6 +94,6 @@ fn a_record_is_not_an_access() {
     let mut entry = entry(&forge, &items, 1);
     let descriptor = Descriptor::Record(record(1)).encode();
     entry["part"][1]["valueBase64Binary"] = json!(BASE64_STANDARD.encode(descriptor));
-    let refused = check(&answer(&[entry]), &pinned(forge.genesis())).unwrap_err();
+    let refused = check(&answer(&[entry]), &pinned(forge.genesis()), None).unwrap_err();
     assert_eq!(refused.name, "descriptor-kind");
 }

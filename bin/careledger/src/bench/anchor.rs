@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::limits::Limits;
 use super::load::{Load, Outcome};
 use crate::demo::free_ports;
-use crate::network::{Founding, Layout, found};
+use crate::network::{Founding, KeyType, Layout, found};
 use crate::progress;
 
 const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
@@ -90,6 +90,7 @@ async fn measure(args: &AnchorArgs, folder: &std::path::Path) -> anyhow::Result<
     found(
         &layout,
         &Founding {
+            key_type: KeyType::default(),
             name: "bench".to_owned(),
             members: MEMBERS
                 .iter()

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::anchor::quantile;
 use crate::client::{self, Client, Request, User};
 use crate::demo::{Processes, free_ports};
-use crate::network::{Founding, Layout, Passphrase, found, read_json};
+use crate::network::{Founding, KeyType, Layout, Passphrase, found, read_json};
 use crate::wallet::{View, WalletFolder, clerk};
 
 const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
@@ -67,6 +67,7 @@ pub(super) async fn run(args: FhirArgs) -> anyhow::Result<()> {
 async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     let layout = Layout::at(folder);
     let founding = Founding {
+        key_type: KeyType::default(),
         name: "bench".to_owned(),
         members: MEMBERS
             .iter()

@@ -13,7 +13,7 @@ use ledger::genesis::Rules;
 
 use crate::client;
 use crate::import::{Importer, Source, pace};
-use crate::network::{Founding, Layout, Passphrase, found};
+use crate::network::{Founding, KeyType, Layout, Passphrase, found};
 use crate::progress;
 use crate::wallet::{View, WalletFolder};
 
@@ -123,6 +123,7 @@ fn found_members(layout: &Layout) -> anyhow::Result<()> {
         .map(|name| name.parse())
         .collect::<Result<_, _>>()?;
     let founding = Founding {
+        key_type: KeyType::default(),
         name: "demo".to_owned(),
         port_base: free_ports(PORT_BASE, u16::try_from(members.len())?)?,
         members,

@@ -14,7 +14,7 @@ use ledger::ids::{BlockTime, Digest, Height, MemberName};
 use ledger::state::StateKey;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use ledger::succession::Succession;
-use node::identity::Identity;
+use node::identity::{Identity, algorithm_of};
 use node::outbox::Speaker;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use vault::keystore::{KeyStore, SecretKind, SecretName, Signer};
 
 use super::By;
 use crate::client;
-use crate::network::{NodeFile, read_genesis};
+use crate::network::{KeyType, NodeFile, read_genesis};
 use crate::node::open_keys;
 use crate::status;
 
@@ -70,12 +70,12 @@ impl Desk {
     }
 
     /// A new key and certificate for the node. The member's authority must be in the key store.
-    pub(super) async fn renew(&self, by: &By) -> anyhow::Result<()> {
+    pub(super) async fn renew(&self, by: &By, kind: KeyType) -> anyhow::Result<()> {
         let name = self.next(SecretName::later_node);
         let authority = Signer::new(Arc::clone(&self.keys), SecretName::member_ca())
             .context("the member's certification authority")?;
-        self.keys.generate(name.clone(), SecretKind::Signing)?;
-        let public_key = self.keys.public_key(&name)?;
+        self.keys.generate(name.clone(), kind.secret())?;
+        let public_key = self.keys.signing_public_key(&name)?;
         let since = now()?.0 / 1_000;
         let ca = MemberCa::new(self.member.as_str(), authority);
         // A clock somewhat behind this one must not find it too early.
@@ -89,6 +89,7 @@ impl Desk {
         let keys = Arc::clone(&self.keys);
         let speaker = Speaker {
             certificate: Digest::of(issued.der()),
+            algorithm: algorithm_of(&public_key),
             sign: Arc::new(move |bytes| {
                 let signature = keys.sign(&name, bytes);
                 signature.map_err(|error| node::outbox::CannotSign(error.to_string()))
@@ -143,7 +144,7 @@ impl Desk {
             },
         };
         let place = StateKey::of_command(&self.member, payload.id);
-        let signer = (&self.member, speaker.certificate);
+        let signer = speaker.of(&self.member);
         let statement =
             SubmittedStatement::sign(signer, payload, Vec::new(), |bytes| (speaker.sign)(bytes))?;
         let url = format!("{}/log/statements", self.node);

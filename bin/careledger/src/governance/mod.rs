@@ -11,11 +11,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use contracts::governance::{Action, Command};
 use contracts::membership::Endpoints;
 use ledger::codec;
-use ledger::genesis::{Rules, Threshold};
+use ledger::genesis::{Quota, Rules, Threshold};
 use ledger::ids::{Digest, MemberName};
 
 pub(crate) use desk::generate_validator;
 
+use crate::network::KeyType;
 use desk::Desk;
 
 const EXAMPLES: &str = "\
@@ -64,6 +65,9 @@ enum Task {
     Renew {
         #[command(flatten)]
         by: By,
+        /// The kind of the new key.
+        #[arg(long, value_enum, default_value_t)]
+        key_type: KeyType,
     },
     /// Revokes a certificate of this member.
     Revoke {
@@ -145,6 +149,15 @@ enum Proposed {
         #[arg(long, value_parser = fraction)]
         settings: Option<Threshold>,
     },
+    /// Bound how fast each member may submit items; what is beyond is refused until later.
+    SetQuota {
+        /// In the long run, a second; 0 for no bound.
+        #[arg(long)]
+        items_per_second: u32,
+        /// At once, after a rest; ten seconds' worth if it is left out.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        burst_items: Option<u32>,
+    },
     /// Have nodes understand a format; those that do not stop.
     SetFormat { format: u16 },
 }
@@ -163,7 +176,7 @@ pub(crate) async fn run(args: GovernanceArgs) -> anyhow::Result<()> {
             by.desk()?.give(&by, &command).await
         }
         Task::Withdraw { by, proposal } => by.desk()?.give(&by, &Command::Withdraw(proposal)).await,
-        Task::Renew { by } => by.desk()?.renew(&by).await,
+        Task::Renew { by, key_type } => by.desk()?.renew(&by, key_type).await,
         Task::Revoke { by, thumbprint } => {
             let thumbprint = Digest::from_hex(&thumbprint);
             let thumbprint = thumbprint.context("a thumbprint is 64 hexadecimal digits")?;
@@ -228,9 +241,24 @@ impl Proposed {
                     ..now
                 })
             }
+            Self::SetQuota {
+                items_per_second,
+                burst_items,
+            } => Action::SetRules(Rules {
+                quota: quota(items_per_second, burst_items),
+                ..*desk.registry().await?.rules()
+            }),
             Self::SetFormat { format } => Action::SetFormat(format),
         })
     }
+}
+
+/// No quota if `items_per_second` is 0.
+pub(crate) fn quota(items_per_second: u32, burst_items: Option<u32>) -> Option<Quota> {
+    (items_per_second > 0).then(|| Quota {
+        items_per_second,
+        burst_items: burst_items.unwrap_or_else(|| items_per_second.saturating_mul(10)),
+    })
 }
 
 fn fraction(text: &str) -> Result<Threshold, String> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledger::ids::Digest;
 use serde_json::Value;
 
 use crate::client;
@@ -55,6 +56,18 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
         "Revision {}, format {}, {} blocks an epoch",
         said["revision"], said["format"], said["rules"]["epochBlocks"]
     )?;
+    let quota = &said["rules"]["quota"];
+    if quota.is_object() {
+        writeln!(
+            out,
+            "Quota of each member: {} items a second, {} at once",
+            quota["itemsPerSecond"], quota["burstItems"]
+        )?;
+    }
+    if let Some(policies) = said["policies"].as_str().filter(|text| !text.is_empty()) {
+        let (bytes, digest) = (policies.len(), Digest::of(policies.as_bytes()));
+        writeln!(out, "Policies of {bytes} bytes, SHA-256 {digest}")?;
+    }
     for member in list(&said["members"]) {
         let validates = if member["validates"] == Value::Bool(true) {
             "validates"
@@ -68,11 +81,16 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
             text(&member["member"])
         )?;
         for certificate in list(&member["certificates"]) {
+            let kind = text(&certificate["keyType"]);
             let until = match certificate["revoked"].as_str() {
                 Some(revoked) => format!("revoked {revoked}"),
                 None => format!("until {}", text(&certificate["notAfter"])),
             };
-            writeln!(out, "      {} {until}", text(&certificate["thumbprint"]))?;
+            writeln!(
+                out,
+                "      {} {kind:<7} {until}",
+                text(&certificate["thumbprint"])
+            )?;
         }
     }
     for span in list(&said["validators"]) {

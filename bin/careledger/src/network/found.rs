@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use vault::certificate::MemberCa;
 use vault::keystore::{FileKeyStore, KdfCost, KeyStore, Secret, SecretKind, SecretName, Signer};
 
+use super::KeyType;
 use super::layout::{
     AddressEntry, Credential, Layout, MemberEntry, MemberLayout, NetworkFile, NodeFile,
     write_secret,
@@ -29,6 +30,7 @@ pub(crate) struct Founding {
     pub(crate) members: Vec<MemberName>,
     pub(crate) port_base: u16,
     pub(crate) rules: Rules,
+    pub(crate) key_type: KeyType,
 }
 
 /// A client system that every member starts with.
@@ -87,7 +89,7 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
         seats.push(seat(
             &layout.member(member.as_str()),
             member,
-            now.as_secs(),
+            (now.as_secs(), founding.key_type),
         )?);
     }
     let genesis = Genesis {
@@ -126,15 +128,20 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
     Ok(network)
 }
 
-pub(super) fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyhow::Result<Member> {
+/// Keys and certificates of a new member; those of its authority and of its node are of kind `key_type`.
+pub(super) fn seat(
+    layout: &MemberLayout,
+    member: &MemberName,
+    (now, key_type): (u64, KeyType),
+) -> anyhow::Result<Member> {
     layout.make()?;
     let passphrase = hex::encode(rand::random::<[u8; 32]>());
     write_secret(&layout.passphrase(), passphrase.as_bytes())?;
     let store = FileKeyStore::create(&layout.keys(), passphrase.as_bytes(), KdfCost::default())?;
-    let secret = |kind| Secret::new(kind, rand::random());
+    let secret = Secret::generate;
     store.insert_all(vec![
-        (SecretName::member_ca(), secret(SecretKind::Signing)),
-        (SecretName::node(), secret(SecretKind::Signing)),
+        (SecretName::member_ca(), secret(key_type.secret())),
+        (SecretName::node(), secret(key_type.secret())),
         (SecretName::validator(), secret(SecretKind::Signing)),
         (SecretName::cosigner(), secret(SecretKind::Cosigning)),
         (SecretName::token(), secret(SecretKind::Signing)),
@@ -145,7 +152,7 @@ pub(super) fn seat(layout: &MemberLayout, member: &MemberName, now: u64) -> anyh
     let signer = Signer::new(Arc::clone(&store), SecretName::member_ca())?;
     let authority = MemberCa::new(member.as_str(), signer);
     let root = authority.certify_itself(now)?;
-    let node_key = store.public_key(&SecretName::node())?;
+    let node_key = store.signing_public_key(&SecretName::node())?;
     let node = authority.certify_node(&node_key, member.as_str(), now)?;
     fs::write(layout.certificate("authority"), root.pem())?;
     fs::write(layout.certificate("node"), node.pem())?;

@@ -10,6 +10,7 @@ use contracts::membership::Endpoints;
 use ledger::codec;
 use ledger::ids::MemberName;
 
+use super::KeyType;
 use super::found::{clients, entry, node_file, seat};
 use super::layout::{AddressEntry, Layout, MemberEntry, NodeFile};
 
@@ -22,7 +23,11 @@ pub(crate) struct Joining {
 }
 
 /// Makes the folder of a new member, beside the others' in the network's folder.
-pub(crate) fn join(layout: &Layout, member: &MemberName) -> anyhow::Result<Joining> {
+pub(crate) fn join(
+    layout: &Layout,
+    member: &MemberName,
+    key_type: KeyType,
+) -> anyhow::Result<Joining> {
     let mut network = layout.read()?;
     let name = member.as_str();
     anyhow::ensure!(
@@ -40,7 +45,7 @@ pub(crate) fn join(layout: &Layout, member: &MemberName) -> anyhow::Result<Joini
     addresses.insert(name.to_owned(), own);
     let folder = layout.member(name);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let seat = seat(&folder, member, now)?;
+    let seat = seat(&folder, member, (now, key_type))?;
     let base_url = format!("http://127.0.0.1:{port}");
     let clients = clients(&folder, &base_url)?;
     let mut file = node_file(member, &base_url, port, &addresses, clients);

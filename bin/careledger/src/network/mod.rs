@@ -8,9 +8,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use ledger::genesis::Rules;
 use ledger::ids::MemberName;
+use vault::keystore::SecretKind;
+
+use crate::governance::quota;
 
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
@@ -42,6 +45,27 @@ enum NetworkCommand {
     AddMember(AddMemberArgs),
 }
 
+/// The kind of the keys in a member's certificates.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum KeyType {
+    /// Ed25519.
+    #[default]
+    Ed25519,
+    /// P-256, signed with SHA-256.
+    #[value(name = "p256")]
+    P256,
+}
+
+impl KeyType {
+    /// How the key store keeps such keys.
+    pub(crate) fn secret(self) -> SecretKind {
+        match self {
+            Self::Ed25519 => SecretKind::Signing,
+            Self::P256 => SecretKind::SigningP256,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct AddMemberArgs {
     /// The network's folder.
@@ -50,6 +74,9 @@ struct AddMemberArgs {
     /// The new member's name.
     #[arg(long)]
     member: MemberName,
+    /// The kind of the keys in the member's certificates.
+    #[arg(long, value_enum, default_value_t)]
+    key_type: KeyType,
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +100,12 @@ struct InitArgs {
     /// Blocks of an epoch: changes of the validators wait for its end. Stays for the network's life.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(2..))]
     epoch_blocks: u64,
+    /// The kind of the keys in the members' certificates.
+    #[arg(long, value_enum, default_value_t)]
+    key_type: KeyType,
+    /// Items that each member may submit a second, and ten times as many at once; 0 for no bound.
+    #[arg(long, default_value_t = 5_000)]
+    items_per_second: u32,
     /// Prints what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -86,7 +119,7 @@ pub(crate) fn run(args: NetworkArgs) -> anyhow::Result<()> {
 }
 
 fn add_member(args: &AddMemberArgs) -> anyhow::Result<()> {
-    let joining = join::join(&Layout::at(&args.dir), &args.member)?;
+    let joining = join::join(&Layout::at(&args.dir), &args.member, args.key_type)?;
     let mut out = std::io::stdout().lock();
     let (admission, config) = (joining.admission.display(), joining.config.display());
     writeln!(out, "Member {} ({})", args.member, joining.base_url)?;
@@ -108,8 +141,10 @@ fn init(args: InitArgs) -> anyhow::Result<()> {
             port_base: args.port_base,
             rules: Rules {
                 epoch_blocks: args.epoch_blocks,
+                quota: quota(args.items_per_second, None),
                 ..Rules::default()
             },
+            key_type: args.key_type,
         },
     )
     .with_context(|| format!("the network cannot be made in {}", args.dir.display()))?;

@@ -95,8 +95,9 @@ impl View {
     pub(crate) fn trust(
         &self,
         succession: Option<&Succession>,
-    ) -> anyhow::Result<Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>>>
-    {
+    ) -> anyhow::Result<
+        Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>>,
+    > {
         Ok(contracts::trust::trust(&self.genesis, succession)?)
     }
 }

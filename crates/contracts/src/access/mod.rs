@@ -1,14 +1,17 @@
 //! Access: may this requester open this document, for this purpose, now?
 //!
-//! Network policies (`network.cedar`) and the patient's consents are evaluated together by Cedar.
+//! Built-in policies (`network.cedar`), those that members have voted, and the patient's consents are evaluated together
+//! by Cedar. What members vote may forbid anything, and may permit what stays at the member that holds the document.
 //!
 //! # Invariants
 //! - **X1** Without a permit that matches, the answer is deny; a forbid that matches wins over every permit.
 //! - **X2** An error in evaluating any policy denies.
-//! - **X3** Another member is permitted only by a consent in force, and only while the consents are known.
+//! - **X3** Another member is permitted a patient's document only by a consent in force, and only while the consents
+//!   are known; no vote replaces a consent.
 //! - **X4** The answer names the policies that determine it.
 
 mod record;
+mod voted;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -20,6 +23,8 @@ use cedar_policy::{
 use ledger::ids::Digest;
 
 use crate::consent::{Consent, policies};
+
+pub use voted::{Voted, check_policies, digest_of};
 
 pub use record::{DecisionRecord, HeadRef, RecordedRequest, RecordedRuling, Replay, replay};
 
@@ -90,11 +95,13 @@ pub enum AccessError {
     RequestInvalid,
 }
 
-/// Network policies and one patient's consents, ready to decide.
+/// Built-in and voted policies and one patient's consents, ready to decide.
 pub struct Evaluator {
-    policies: PolicySet,
+    /// `None` if they cannot be read.
+    policies: Option<PolicySet>,
     authorizer: Authorizer,
     heads: Vec<HeadRef>,
+    voted: Option<Digest>,
 }
 
 impl std::fmt::Debug for Evaluator {
@@ -114,18 +121,32 @@ pub fn rules_digest() -> Digest {
     )
 }
 
-/// Whether `text` has policies that could stand beside those of consents.
-pub fn check_policies(text: &str) -> Result<(), AccessError> {
-    Evaluator::with_network(text, &[]).map(|_| ())
-}
-
 impl Evaluator {
-    /// Prepares the network's policies and those of `consents`, validating all of them strictly.
+    /// Prepares the built-in policies and those of `consents`, validating all of them strictly.
     pub fn new(consents: &[Consent]) -> Result<Self, AccessError> {
-        Self::with_network(NETWORK, consents)
+        Self::governed(None, consents)
     }
 
-    fn with_network(network: &str, consents: &[Consent]) -> Result<Self, AccessError> {
+    /// The same beside what members have voted.
+    pub fn governed(voted: Option<&Voted>, consents: &[Consent]) -> Result<Self, AccessError> {
+        Self::prepare(NETWORK, voted, consents)
+    }
+
+    /// Denies everything, for voted policies that this release cannot evaluate.
+    pub fn denying(voted: &Voted, consents: &[Consent]) -> Self {
+        Self {
+            policies: None,
+            authorizer: Authorizer::new(),
+            heads: heads_of(consents),
+            voted: Some(voted.digest()),
+        }
+    }
+
+    fn prepare(
+        network: &str,
+        voted: Option<&Voted>,
+        consents: &[Consent],
+    ) -> Result<Self, AccessError> {
         let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
         let (schema, _) =
             Schema::from_cedarschema_str(SCHEMA).map_err(|_| invalid("open.cedarschema"))?;
@@ -138,6 +159,10 @@ impl Evaluator {
             let renamed = policy.new_id(PolicyId::new(id));
             policies.add(renamed).map_err(|_| invalid(id))?;
         }
+        for policy in voted.map_or(Ok(&[][..]), Voted::policies)? {
+            let id = policy.id().to_string();
+            policies.add(policy.clone()).map_err(|_| invalid(&id))?;
+        }
         for (id, text) in consents.iter().flat_map(self::policies) {
             let policy = Policy::parse(Some(PolicyId::new(&id)), text).map_err(|_| invalid(&id))?;
             policies.add(policy).map_err(|_| invalid(&id))?;
@@ -146,18 +171,22 @@ impl Evaluator {
         if let Some(error) = validation.validation_errors().next() {
             return Err(invalid(error.policy_id().as_ref()));
         }
-        let mut heads: Vec<HeadRef> = consents.iter().map(HeadRef::of).collect();
-        heads.sort_unstable();
         Ok(Self {
-            policies,
+            policies: Some(policies),
             authorizer: Authorizer::new(),
-            heads,
+            heads: heads_of(consents),
+            voted: voted.map(Voted::digest),
         })
     }
 
     /// The consents that decisions rest on, in the order of their ids.
     pub fn heads(&self) -> &[HeadRef] {
         &self.heads
+    }
+
+    /// Which voted policies decisions rest on, by the SHA-256 of their text.
+    pub fn voted(&self) -> Option<Digest> {
+        self.voted
     }
 
     /// Decides; what cannot be evaluated is denied (X2).
@@ -174,6 +203,7 @@ impl Evaluator {
 
     fn evaluate(&self, request: &Request, document: &Document) -> Result<Decision, AccessError> {
         let invalid = |_| AccessError::RequestInvalid;
+        let policies = self.policies.as_ref().ok_or(AccessError::RequestInvalid)?;
         let principal = requester(request).ok_or(AccessError::RequestInvalid)?;
         let resource = entity_of(document).ok_or(AccessError::RequestInvalid)?;
         let context = Context::from_pairs([
@@ -193,9 +223,7 @@ impl Evaluator {
             .map_err(|_| AccessError::RequestInvalid)?;
         let entities =
             Entities::from_entities([principal, resource], None).map_err(|_| invalid(()))?;
-        let response = self
-            .authorizer
-            .is_authorized(&asked, &self.policies, &entities);
+        let response = self.authorizer.is_authorized(&asked, policies, &entities);
         let mut determining: Vec<String> = response
             .diagnostics()
             .reason()
@@ -205,7 +233,14 @@ impl Evaluator {
         if response.diagnostics().errors().next().is_some() {
             return Err(AccessError::RequestInvalid);
         }
-        let permitted = response.decision() == CedarDecision::Allow;
+        let mut permitted = response.decision() == CedarDecision::Allow;
+        let is_disclosed = request.member != document.home && document.patient.is_some();
+        // No vote discloses what no patient has permitted (X3).
+        let by_vote_alone = determining.iter().all(|id| voted::is_voted(id));
+        if permitted && is_disclosed && by_vote_alone {
+            permitted = false;
+            determining.clear();
+        }
         let reason = reason(permitted, &determining, request, document);
         Ok(Decision {
             permitted,
@@ -224,15 +259,23 @@ fn reason(
     let unknown = determining
         .iter()
         .any(|id| id == "network/consents-unknown");
+    let by_vote = determining.iter().any(|id| voted::is_voted(id));
     match (permitted, determining.is_empty(), unknown) {
         (true, ..) => "permitted",
         (false, _, true) => "the patient's current consents are not known here",
+        (false, false, false) if by_vote => "the network's members have forbidden it",
         (false, false, false) => "the patient denies it",
         (false, true, false) if request.member == document.home => {
             "no policy permits this purpose or role"
         }
         (false, true, false) => "no consent in force permits it",
     }
+}
+
+fn heads_of(consents: &[Consent]) -> Vec<HeadRef> {
+    let mut heads: Vec<HeadRef> = consents.iter().map(HeadRef::of).collect();
+    heads.sort_unstable();
+    heads
 }
 
 fn requester(request: &Request) -> Option<Entity> {

@@ -4,7 +4,7 @@ use ledger::codec::{self, DecodeError};
 use ledger::ids::{Digest, Height};
 use minicbor::{Decode, Encode};
 
-use super::{AccessError, Decision, Document, Evaluator, Request, rules_digest};
+use super::{AccessError, Decision, Document, Evaluator, Request, Voted, rules_digest};
 use crate::consent::Consent;
 
 /// A consent that a decision rested on.
@@ -67,7 +67,7 @@ pub struct RecordedRuling {
 /// The inputs and the outcome of one request's decisions, in the order of its documents.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct DecisionRecord {
-    /// Digest of schema, network policies and engine version.
+    /// Digest of schema, built-in policies and engine version.
     #[n(0)]
     pub rules: Digest,
     /// The consents in force or known, at `height`.
@@ -82,6 +82,9 @@ pub struct DecisionRecord {
     /// The outcomes.
     #[n(4)]
     pub rulings: Vec<RecordedRuling>,
+    /// SHA-256 of the policies that members had voted, if there were some: the registry keeps their text.
+    #[n(5)]
+    pub voted: Option<Digest>,
 }
 
 impl DecisionRecord {
@@ -110,6 +113,7 @@ impl DecisionRecord {
                 consents_known: request.consents_known,
             },
             rulings: decisions.iter().map(ruling).collect(),
+            voted: evaluator.voted(),
         }
     }
 
@@ -133,17 +137,30 @@ pub enum Replay {
     Erased(Vec<usize>),
     /// These documents come out differently.
     Diverged(Vec<usize>),
+    /// The decisions rest on voted policies whose text, with this SHA-256, was not given.
+    PoliciesMissing(Digest),
     /// Other rules, or other consents than those recorded, were given.
     OtherInputs,
 }
 
-/// Decides again from the recorded request, the consents and the documents; `None` stands for an erased document.
+/// Decides again from the recorded request, the text of the policies that members had voted, the consents and the
+/// documents; `None` stands for an erased document.
 pub fn replay(
     record: &DecisionRecord,
+    voted: Option<&str>,
     consents: &[Consent],
     documents: &[Option<Document>],
 ) -> Result<Replay, AccessError> {
-    let evaluator = Evaluator::new(consents)?;
+    let voted = voted.map(Voted::of);
+    let voted = voted.filter(|voted| Some(voted.digest()) == record.voted);
+    if let (Some(named), None) = (record.voted, &voted) {
+        return Ok(Replay::PoliciesMissing(named));
+    }
+    let evaluator = match &voted {
+        Some(voted) => Evaluator::governed(Some(voted), consents)
+            .unwrap_or_else(|_| Evaluator::denying(voted, consents)),
+        None => Evaluator::new(consents)?,
+    };
     let same_inputs = record.rules == rules_digest()
         && record.heads == evaluator.heads()
         && record.rulings.len() == documents.len();

@@ -44,7 +44,7 @@ fn ask(line: &str) -> (Request, Document) {
 
 /// Lines of the table that come out differently under `network`.
 fn differing(network: &str) -> Vec<&'static str> {
-    let evaluator = Evaluator::with_network(network, &[]).unwrap();
+    let evaluator = Evaluator::prepare(network, None, &[]).unwrap();
     let differs = |line: &&str| {
         let (asked, determining) = line.split_once("=>").unwrap();
         let (request, document) = ask(asked);
@@ -84,7 +84,7 @@ fn every_condition_of_the_network_policies_is_needed() {
             let policy_without = format!("{head}when {{ {rest} }};");
             let network = NETWORK.replace(policy, &policy_without);
             // Where the rest does not fit the schema alone, validation refuses it before any decision.
-            if Evaluator::with_network(&network, &[]).is_ok() {
+            if Evaluator::prepare(&network, None, &[]).is_ok() {
                 assert_ne!(differing(&network), [""; 0], "without {}", conditions[gone]);
                 weakened += 1;
             }
@@ -104,7 +104,7 @@ fn x2_an_error_in_any_policy_denies() {
         when { context.now + 9223372036854775807 > 0 };";
     for effect in ["permit", "forbid"] {
         let network = format!("{NETWORK}\n{}", overflow.replace("EFFECT", effect));
-        let evaluator = Evaluator::with_network(&network, &[]).unwrap();
+        let evaluator = Evaluator::prepare(&network, None, &[]).unwrap();
         let (mut request, document) = ask("hospital TREAT Observation");
         let decision = evaluator.decide(&request, &document);
         assert!(!decision.permitted, "an erroring {effect} must deny");
@@ -120,7 +120,7 @@ fn x2_an_error_in_any_policy_denies() {
 
 #[test]
 fn policies_that_do_not_fit_the_schema_are_refused_by_id() {
-    let refused = |policy: &str| Evaluator::with_network(policy, &[]).unwrap_err();
+    let refused = |policy: &str| Evaluator::prepare(policy, None, &[]).unwrap_err();
     let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
     assert_eq!(
         refused("permit (principal, action, resource"),
@@ -252,23 +252,26 @@ fn p5_a_recorded_decision_replays_to_the_same_outcome() {
         record,
     } = recorded();
     let record = DecisionRecord::decode(&record.encode()).unwrap();
-    assert_eq!(replay(&record, &consents, &documents), Ok(Replay::Same));
+    assert_eq!(
+        replay(&record, None, &consents, &documents),
+        Ok(Replay::Same)
+    );
     consents.reverse();
     assert_eq!(
-        replay(&record, &consents, &documents),
+        replay(&record, None, &consents, &documents),
         Ok(Replay::Same),
         "order says nothing"
     );
     documents[1] = None;
     assert_eq!(
-        replay(&record, &consents, &documents),
+        replay(&record, None, &consents, &documents),
         Ok(Replay::Erased(vec![1]))
     );
     let mut changed = record;
     changed.rulings[1].permitted = true;
     changed.rulings[2].permitted = true;
     assert_eq!(
-        replay(&changed, &consents, &documents),
+        replay(&changed, None, &consents, &documents),
         Ok(Replay::Diverged(vec![2])),
         "what is erased does not diverge, and hides nothing"
     );
@@ -285,19 +288,19 @@ fn p5_another_outcome_or_another_reason_diverges_and_is_named() {
     changed.rulings[1].permitted = true;
     changed.rulings[2].determining = vec!["consent/hospital/1/1".to_owned()];
     assert_eq!(
-        replay(&changed, &consents, &documents),
+        replay(&changed, None, &consents, &documents),
         Ok(Replay::Diverged(vec![1, 2]))
     );
     let mut changed = record.clone();
     changed.request.purpose = "HMARKT".to_owned();
     assert_eq!(
-        replay(&changed, &consents, &documents),
+        replay(&changed, None, &consents, &documents),
         Ok(Replay::Diverged(vec![0]))
     );
     let mut changed = record.clone();
     changed.request.consents_known = false;
     assert_eq!(
-        replay(&changed, &consents, &documents),
+        replay(&changed, None, &consents, &documents),
         Ok(Replay::Diverged(vec![0, 1, 2]))
     );
     let mut labelled = documents;
@@ -307,7 +310,7 @@ fn p5_another_outcome_or_another_reason_diverges_and_is_named() {
         .labels
         .insert("HIV".to_owned());
     assert_eq!(
-        replay(&record, &consents, &labelled),
+        replay(&record, None, &consents, &labelled),
         Ok(Replay::Diverged(vec![0]))
     );
 }
@@ -322,20 +325,20 @@ fn p5_other_rules_consents_or_documents_are_told_apart_from_divergence() {
     let mut changed = record.clone();
     changed.rules = Digest([0; 32]);
     assert_eq!(
-        replay(&changed, &consents, &documents),
+        replay(&changed, None, &consents, &documents),
         Ok(Replay::OtherInputs)
     );
     assert_eq!(
-        replay(&record, &consents, &documents[..2]),
+        replay(&record, None, &consents, &documents[..2]),
         Ok(Replay::OtherInputs)
     );
     assert_eq!(
-        replay(&record, &consents[..1], &documents),
+        replay(&record, None, &consents[..1], &documents),
         Ok(Replay::OtherInputs)
     );
     consents[0].version = 2;
     assert_eq!(
-        replay(&record, &consents, &documents),
+        replay(&record, None, &consents, &documents),
         Ok(Replay::OtherInputs)
     );
 }
@@ -359,4 +362,110 @@ fn a_request_stands_in_the_record_as_it_was_asked() {
 fn documents_do_not_show_in_debug_output() {
     let (_, document) = ask("clinic TREAT Observation code=s|secret label=secret");
     assert!(!format!("{document:?}").contains("secret"));
+}
+
+/// A forbid of a purpose, and a permit that no consent stands behind.
+const VOTED: &str = "
+    @id(\"no-payment\") forbid (principal, action, resource) when { context.purpose == \"HPAYMT\" };
+    @id(\"research\") permit (principal, action, resource) when { context.purpose == \"HRESCH\" };
+";
+
+#[test]
+fn what_members_vote_forbids_and_names_itself() {
+    let voted = Voted::of(VOTED);
+    let evaluator = Evaluator::governed(Some(&voted), &[one("hospital/1")]).unwrap();
+    let decide = |line: &str| {
+        let (request, document) = ask(line);
+        evaluator.decide(&request, &document)
+    };
+    let forbidden = decide("hospital HPAYMT Observation");
+    assert!(!forbidden.permitted);
+    assert_eq!(forbidden.determining, ["voted/no-payment"]);
+    assert_eq!(forbidden.reason, "the network's members have forbidden it");
+    assert!(decide("hospital TREAT Observation").permitted);
+    assert!(decide("clinic TREAT Observation").permitted, "by consent");
+    let both = decide("clinic HPAYMT Observation");
+    assert_eq!(both.determining, ["voted/no-payment"], "forbid wins");
+}
+
+#[test]
+fn x3_a_vote_permits_at_home_and_replaces_no_consent() {
+    let voted = Voted::of(VOTED);
+    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    let decide = |line: &str| {
+        let (request, document) = ask(line);
+        evaluator.decide(&request, &document)
+    };
+    let home = decide("hospital HRESCH Observation");
+    assert_eq!(
+        (home.permitted, home.determining),
+        (true, vec!["voted/research".to_owned()])
+    );
+    let elsewhere = decide("clinic HRESCH Observation");
+    assert_eq!(
+        (elsewhere.permitted, elsewhere.determining),
+        (false, vec![])
+    );
+    assert_eq!(elsewhere.reason, "no consent in force permits it");
+    let unknown = decide("clinic HRESCH Observation unknown");
+    assert_eq!(unknown.determining, ["network/consents-unknown"]);
+}
+
+#[test]
+fn x2_an_error_in_a_voted_policy_denies() {
+    let overflow = "@id(\"overflow\") forbid (principal, action, resource)
+        when { context.now + 9223372036854775807 > 0 };";
+    assert_eq!(check_policies(overflow), Ok(()), "it fits the schema");
+    let voted = Voted::of(overflow);
+    let (request, document) = ask("hospital TREAT Observation");
+    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    assert!(!evaluator.decide(&request, &document).permitted);
+    let unreadable = Voted::of("permit (");
+    assert!(Evaluator::governed(Some(&unreadable), &[]).is_err());
+    let denying = Evaluator::denying(&unreadable, &[]);
+    assert!(!denying.decide(&request, &document).permitted);
+    assert_eq!(denying.voted(), Some(unreadable.digest()));
+}
+
+#[test]
+fn voted_policies_have_ids_of_their_own_and_no_templates() {
+    let permit = |id: &str| format!("@id(\"{id}\") permit (principal, action, resource);");
+    // These names are the built-in policies' and the patients'; with a prefix they are others.
+    for id in ["network/own-care", "consent/hospital/1/1"] {
+        assert_eq!(check_policies(&permit(id)), Ok(()));
+        let voted = Voted::of(&permit(id));
+        let evaluator = Evaluator::governed(Some(&voted), &[one("hospital/1")]).unwrap();
+        let (request, document) = ask("payer HMARKT Observation");
+        assert!(!evaluator.decide(&request, &document).permitted, "{id}");
+    }
+    let twice = [permit("a"), permit("a")].concat();
+    assert!(check_policies(&twice).is_err());
+    assert!(check_policies("permit (principal, action, resource);").is_err());
+    let template = "@id(\"t\") permit (principal == ?principal, action, resource);";
+    assert!(check_policies(template).is_err());
+    assert_eq!(
+        check_policies(""),
+        Ok(()),
+        "an empty text takes policies back"
+    );
+}
+
+#[test]
+fn p5_a_decision_by_voted_policies_replays_with_their_text_alone() {
+    let (request, document) = ask("hospital HPAYMT Observation");
+    let voted = Voted::of(VOTED);
+    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    let decision = evaluator.decide(&request, &document);
+    let record = DecisionRecord::of(&evaluator, Height(7), &request, &[decision]);
+    let record = DecisionRecord::decode(&record.encode()).unwrap();
+    let documents = [Some(document)];
+    let again = |voted| replay(&record, voted, &[], &documents);
+    assert_eq!(again(Some(VOTED)), Ok(Replay::Same));
+    let missing = Ok(Replay::PoliciesMissing(digest_of(VOTED)));
+    assert_eq!(again(None), missing);
+    assert_eq!(again(Some("")), missing, "another text is not theirs");
+    let mut forged = record.clone();
+    forged.rulings[0].permitted = true;
+    let replayed = replay(&forged, Some(VOTED), &[], &documents);
+    assert_eq!(replayed, Ok(Replay::Diverged(vec![0])));
 }

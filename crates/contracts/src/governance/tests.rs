@@ -2,7 +2,9 @@ use ledger::genesis::{Genesis, Member, MlDsa44Key, Threshold};
 use ledger::ids::Epoch;
 
 use super::*;
-use crate::membership::tests::{JUNE, member, member_with_authority, vote};
+use crate::membership::tests::{
+    JUNE, member, member_with, member_with_authority, other_form, vote,
+};
 use crate::membership::{CertificateError, Standing};
 use crate::rejection::Rejection;
 
@@ -305,6 +307,21 @@ fn m2_a_revoked_certificate_is_silent_and_cannot_come_back() {
     assert_eq!(key, Err(Rejection::CertificateRevoked(name("clinic"))));
     assert_eq!(story.says("clinic", revoke), Err(Refusal::NothingToRevoke));
     let again = story.says("clinic", Command::RegisterCertificate(clinic));
+    assert_eq!(again, Err(Refusal::RegisteredBefore));
+}
+
+#[test]
+fn m2_a_revoked_certificate_of_a_p256_authority_cannot_come_back_in_its_other_form() {
+    let (clinic, _) = member_with("clinic", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let other = other_form(&clinic.node);
+    assert!(NodeCertificate::issued(&other, &clinic.authority).is_ok());
+    assert_ne!(Digest::of(&other), Digest::of(&clinic.node));
+    let thumbprint = Digest::of(&clinic.node);
+    let mut story = Story::with([clinic]);
+    story
+        .says("clinic", Command::RevokeCertificate(thumbprint))
+        .unwrap();
+    let again = story.says("clinic", Command::RegisterCertificate(other));
     assert_eq!(again, Err(Refusal::RegisteredBefore));
 }
 

@@ -16,11 +16,13 @@ use ledger::genesis::{Genesis, PublicKey, Signatory, ValidatorSet};
 use ledger::ids::{BlockTime, Digest, Epoch, Height, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::log::{self, Empty, LogAppend};
+use ledger::node_key::{Algorithm, SigningNode};
 use ledger::receipt::{Absence, Cosigned, Receipt};
-use ledger::scitt::RootSignature;
+use ledger::scitt::{self, Proof, RootSignature};
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::{StatementId, SubmittedStatement};
 use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
+use p256::ecdsa::signature::Signer as _;
 
 /// When the example's checkpoint was cosigned, seconds since 1970.
 const SIGNED_AT: u64 = 1_780_272_001;
@@ -133,10 +135,29 @@ impl Example {
     }
 
     fn log(&self) -> LogAppend {
-        let mut log = LogAppend::after(0);
-        log.push(log::leaf_hash(self.statement().envelope()), &Empty)
-            .unwrap();
-        log
+        log_of(&self.statement())
+    }
+
+    /// The statement and its receipt as a node signs them whose key is P-256, with the private key 32 × `01`.
+    fn es256_transparent_statement(&self) -> Vec<u8> {
+        let node = p256::ecdsa::SigningKey::from_slice(&[1; 32]).unwrap();
+        let sign = |bytes: &[u8]| {
+            let signature: p256::ecdsa::Signature = node.sign(bytes);
+            Ok::<_, Infallible>(signature.to_bytes().into())
+        };
+        let signer = SigningNode {
+            member: &self.member,
+            certificate: self.certificate,
+            algorithm: Algorithm::Es256,
+        };
+        let (payload, items) = (self.statement().payload().clone(), self.statement());
+        let statement = SubmittedStatement::sign(signer, payload, items.items().to_vec(), sign);
+        let statement = statement.unwrap();
+        let log = log_of(&statement);
+        let root = (1, log.root(&Empty).unwrap());
+        let signature = RootSignature::sign(signer, root, sign).unwrap();
+        let proof = Proof::Inclusion(log::prove_inclusion(0, 1, &log).unwrap());
+        scitt::transparent(statement.envelope(), &[signature.receipt(&proof)]).unwrap()
     }
 
     fn state(&self) -> (MemoryState, StateRoot) {
@@ -296,6 +317,10 @@ impl Example {
                 "transparent-statement",
                 receipt.transparent_statement().unwrap(),
             ),
+            (
+                "es256-transparent-statement",
+                self.es256_transparent_statement(),
+            ),
             ("checkpoint", checkpoint.encode().unwrap()),
             (
                 "cosignature-message",
@@ -308,4 +333,11 @@ impl Example {
             ("dump-block", dump::entry(&block, Some(&self.finality()))),
         ])
     }
+}
+
+fn log_of(statement: &SubmittedStatement) -> LogAppend {
+    let mut log = LogAppend::after(0);
+    log.push(log::leaf_hash(statement.envelope()), &Empty)
+        .unwrap();
+    log
 }

@@ -72,7 +72,7 @@ fn the_documented_export_verifies() {
         validators: example.validators.clone().into(),
         key_of: |member: &ledger::ids::MemberName, certificate| {
             (*member == example.member && certificate == example.certificate)
-                .then(|| ed25519_zebra::VerificationKey::from(&example.node))
+                .then(|| ed25519_zebra::VerificationKey::from(&example.node).into())
         },
     };
     let verified = export::verify(&example.export(), &trust).unwrap();

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use ed25519_zebra::VerificationKey;
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::ids::{Digest, Tag};
 use ledger::log::{leaf_hash, tile};
@@ -30,10 +29,9 @@ fn id_of(tag: u8) -> String {
     Digest(key.0).to_string()
 }
 
-fn own_key(site: &Site) -> VerificationKey {
+fn own_key(site: &Site) -> ledger::node_key::NodeKey {
     let registry = site.ledger.registry();
-    let key: [u8; 32] = registry.node_certificates().next().unwrap().1.key.into();
-    VerificationKey::try_from(key).unwrap()
+    registry.node_certificates().next().unwrap().1.key
 }
 
 fn sound(site: &Site, byte: u8) -> SubmittedStatement {
@@ -125,11 +123,14 @@ async fn keys_are_found_by_the_certificate_that_receipts_name() {
     let site = Site::new();
     let registry = site.ledger.registry();
     let node = registry.node_certificates().next().unwrap().1;
-    let (certificate, key) = (node.thumbprint, node.key.into());
+    let (certificate, key) = (node.thumbprint, node.key);
     let one = get(&site, &format!("/.well-known/scitt-keys/{certificate}")).await;
     assert_eq!(
         (one.status, one.bytes),
-        (200, scitt::cose_key(certificate, key))
+        (
+            200,
+            scitt::cose_key(certificate, (key.algorithm(), &key.to_bytes()))
+        )
     );
     let all = get(&site, "/.well-known/scitt-keys").await;
     assert_eq!(all.bytes, scitt::cose_key_set([(certificate, key)]));

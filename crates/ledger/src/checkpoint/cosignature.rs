@@ -8,6 +8,7 @@ use super::{
 };
 use crate::genesis::Signatory;
 use crate::ids::{Digest, MemberName, NetworkId};
+use crate::node_key::{NodeKey, SigningNode};
 use crate::scitt::RootSignature;
 
 /// A validator's signatures under one checkpoint.
@@ -89,9 +90,8 @@ impl Cosignature {
     ///
     /// The node signs the root for receipts, by the key of its certificate; the validator signs the checkpoint.
     pub fn sign<S>(
-        (member, certificate, sign_receipt): (
-            &MemberName,
-            Digest,
+        (node, sign_receipt): (
+            SigningNode<'_>,
             impl FnOnce(&[u8]) -> Result<[u8; 64], S::Error>,
         ),
         keys: &CosignerKeys,
@@ -110,11 +110,7 @@ impl Cosignature {
         Ok(Self {
             size: checkpoint.size,
             root: checkpoint.root,
-            receipt: RootSignature::sign(
-                (member, certificate),
-                (checkpoint.size, checkpoint.root),
-                sign_receipt,
-            )?,
+            receipt: RootSignature::sign(node, (checkpoint.size, checkpoint.root), sign_receipt)?,
             timestamp,
             log: signer
                 .sign_ed25519(&keys.log.message(checkpoint, 0)?)?
@@ -131,7 +127,7 @@ impl Cosignature {
         &self,
         network: NetworkId,
         keys: &CosignerKeys,
-        receipt_key: &ed25519_zebra::VerificationKey,
+        receipt_key: &NodeKey,
     ) -> Result<(), CosignatureError> {
         let member = &self.receipt.member;
         let invalid = || CosignatureError::SignatureInvalid(member.clone());

@@ -6,6 +6,7 @@ use signed_note::{StandardVerifier, VerifierList};
 use super::policy::{Policy, PolicyRule, PolicyViolation};
 use super::*;
 use crate::genesis::{MlDsa44Key, PublicKey, Signatory};
+use crate::node_key::NodeKey;
 
 const NETWORK: NetworkId = NetworkId(Digest([1; 32]));
 
@@ -22,15 +23,15 @@ impl Keys {
         }
     }
 
-    fn public(&self) -> VerificationKey {
-        VerificationKey::from(&self.ed25519)
+    fn public(&self) -> NodeKey {
+        VerificationKey::from(&self.ed25519).into()
     }
 
     fn cosigner(&self, member: &str) -> CosignerKeys {
         let ml_dsa_44 = self.ml_dsa_44.public_key().as_ref().to_vec();
         let signatory = Signatory {
             member: member.parse().unwrap(),
-            vote: PublicKey(self.public().into()),
+            vote: PublicKey(VerificationKey::from(&self.ed25519).into()),
             cosigner: Some(MlDsa44Key::from_bytes(ml_dsa_44)),
         };
         CosignerKeys::of(NETWORK, &signatory).unwrap()
@@ -58,9 +59,9 @@ fn checkpoint(size: u64) -> Checkpoint {
 fn cosignature(member: &str, seed: u8, size: u64) -> (Cosignature, CosignerKeys) {
     let keys = Keys::of(seed);
     let cosigner = keys.cosigner(member);
-    let signer = (&member.parse().unwrap(), Digest([seed; 32]));
+    let signer = (member.parse().unwrap(), Digest([seed; 32]));
     let sign = |bytes: &[u8]| Ok(keys.ed25519.sign(bytes).to_bytes());
-    let signer = (signer.0, signer.1, sign);
+    let signer = ((&signer.0, signer.1).into(), sign);
     let signed = Cosignature::sign(signer, &cosigner, &checkpoint(size), 1_700_000_000, &keys);
     (signed.unwrap(), cosigner)
 }

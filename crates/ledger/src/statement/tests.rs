@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::Tag;
+use crate::node_key::{self, tests::p256_key};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -38,9 +39,72 @@ fn a_statement_round_trips_and_verifies_under_its_key_alone() {
     let read = SubmittedStatement::decode(&bytes).unwrap();
     assert_eq!(read.encode(), bytes);
     assert_eq!(read.items(), items(16));
-    assert_eq!(read.verify(&VerificationKey::from(&key(1))), Ok(()));
-    let other = read.verify(&VerificationKey::from(&key(2)));
+    assert_eq!(read.verify(&VerificationKey::from(&key(1)).into()), Ok(()));
+    let other = read.verify(&VerificationKey::from(&key(2)).into());
     assert_eq!(other, Err(StatementError::SignatureInvalid));
+}
+
+/// The statement of `statement(count)`, signed with a P-256 key under the algorithm that `named` says.
+pub(crate) fn es256(count: u16, named: Algorithm, is_high: bool) -> SubmittedStatement {
+    let body = Body::Items {
+        root: items_tree(&items(count)).1,
+        count,
+    };
+    let payload = Payload {
+        network: NetworkId(Digest([3; 32])),
+        id: StatementId([4; 16]),
+        expires_at: Height(100),
+        body,
+    };
+    let member = "clinic".parse().unwrap();
+    let signer = SigningNode {
+        member: &member,
+        certificate: Digest([5; 32]),
+        algorithm: named,
+    };
+    let sign = |bytes: &[u8]| Ok::<_, Infallible>(node_key::tests::sign(bytes, is_high));
+    SubmittedStatement::sign(signer, payload, items(count), sign).unwrap()
+}
+
+#[test]
+fn a_statement_of_a_p256_key_verifies_under_that_key_alone() {
+    for is_high in [false, true] {
+        // What hardware gives may be in either form; what is written down is in one.
+        let statement = es256(16, Algorithm::Es256, is_high);
+        let read = SubmittedStatement::decode(&statement.encode()).unwrap();
+        assert_eq!(read.encode(), statement.encode());
+        assert_eq!(read.algorithm(), Algorithm::Es256);
+        assert_eq!(read.verify(&p256_key()), Ok(()));
+        let other = read.verify(&VerificationKey::from(&key(1)).into());
+        assert_eq!(other, Err(StatementError::SignatureInvalid));
+    }
+}
+
+#[test]
+fn p3_a_signature_has_one_form() {
+    let bytes = es256(3, Algorithm::Es256, false).encode();
+    let read = SubmittedStatement::decode(&bytes).unwrap();
+    let mut cose = read.cose.clone();
+    cose.signature = node_key::tests::other_form(&cose.signature);
+    let high = SubmittedStatement::of_parts(cose_bytes(cose), read.wire.items.clone()).unwrap();
+    assert_ne!(high.digest(), read.digest());
+    assert_eq!(
+        high.verify(&p256_key()),
+        Err(StatementError::SignatureInvalid)
+    );
+}
+
+#[test]
+fn p9_the_algorithm_that_is_named_is_that_of_the_key() {
+    // Signed with the P-256 key, over a header that says Ed25519.
+    let named = es256(3, Algorithm::EdDsa, false);
+    let read = SubmittedStatement::decode(&named.encode()).unwrap();
+    for key in [p256_key(), VerificationKey::from(&key(1)).into()] {
+        assert_eq!(read.verify(&key), Err(StatementError::SignatureInvalid));
+    }
+    // A good Ed25519 signature is no signature of a P-256 key.
+    let signed = statement(3).verify(&p256_key());
+    assert_eq!(signed, Err(StatementError::SignatureInvalid));
 }
 
 #[test]
@@ -79,12 +143,24 @@ fn every_item_has_a_path_to_the_signed_root() {
 
 proptest! {
     #[test]
+    fn p3_a_changed_byte_of_a_statement_of_a_p256_key_never_passes(
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..=255,
+    ) {
+        let mut bytes = es256(3, Algorithm::Es256, false).encode();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let accepted = SubmittedStatement::decode(&bytes).and_then(|read| read.verify(&p256_key()));
+        prop_assert!(accepted.is_err());
+    }
+
+    #[test]
     fn p3_a_changed_byte_never_passes(at in any::<prop::sample::Index>(), flip in 1_u8..=255) {
         let mut bytes = statement(3).encode();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         let accepted = SubmittedStatement::decode(&bytes)
-            .and_then(|read| read.verify(&VerificationKey::from(&key(1))));
+            .and_then(|read| read.verify(&VerificationKey::from(&key(1)).into()));
         prop_assert!(accepted.is_err());
     }
 

@@ -143,6 +143,7 @@ fn a_registry_is_the_one_whose_digest_the_state_holds() {
         .insert([(place, Digest::of(&bytes).0.to_vec())])
         .unwrap();
     let (_, proof) = state.prove(place).unwrap();
+    let newest = state.prove_absent(StateKey::of_registry(4)).unwrap();
     let all: &[u8] = &[1, 2, 3, 4];
     let (header, finality) = final_header(25, (all, all), root, &[2, 3, 4]);
     let check = |registry: Vec<u8>, revision| {
@@ -154,6 +155,7 @@ fn a_registry_is_the_one_whose_digest_the_state_holds() {
                 revision,
                 registry,
                 proof: proof.clone(),
+                newest: newest.clone(),
             }),
         };
         succession.verify(&genesis()).map(|_| ())
@@ -162,4 +164,36 @@ fn a_registry_is_the_one_whose_digest_the_state_holds() {
     let refused = Err(SuccessionError::Registry(StateError::NotShownPresent));
     assert_eq!(check(b"another registry".to_vec(), 3), refused);
     assert_eq!(check(bytes, 2), refused);
+}
+
+#[test]
+fn p3_a_registry_is_shown_to_be_the_newest_at_its_header() {
+    let bytes = |revision: u64| format!("registry {revision}").into_bytes();
+    let mut state = MemoryState::default();
+    let entry = |revision| {
+        let digest = Digest::of(&bytes(revision));
+        (StateKey::of_registry(revision), digest.0.to_vec())
+    };
+    let root = state.insert([entry(3), entry(4)]).unwrap();
+    let all: &[u8] = &[1, 2, 3, 4];
+    let (header, finality) = final_header(25, (all, all), root, &[2, 3, 4]);
+    let absent = |revision| state.prove_absent(StateKey::of_registry(revision));
+    assert!(absent(4).is_err(), "nobody can show that it is not there");
+    let check = |revision, newest: StateProof| {
+        let succession = Succession {
+            transitions: vec![],
+            registry: Some(ProvenRegistry {
+                header: header.clone(),
+                finality: finality.clone(),
+                revision,
+                registry: bytes(revision),
+                proof: state.prove(StateKey::of_registry(revision)).unwrap().1,
+                newest,
+            }),
+        };
+        succession.verify(&genesis()).map(|_| ())
+    };
+    assert_eq!(check(4, absent(5).unwrap()), Ok(()));
+    let refused = Err(SuccessionError::NotTheNewest(StateError::NotShownAbsent));
+    assert_eq!(check(3, absent(5).unwrap()), refused);
 }

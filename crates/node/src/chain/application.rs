@@ -306,8 +306,8 @@ impl Application for ChainApplication {
         self.apply(&executed, certificate.as_ref())
     }
 
-    fn gossip(&mut self, _: [u8; 32], frame: Bytes) {
-        gossip::receive(self.inner(), &frame);
+    fn gossip(&mut self, peer: [u8; 32], frame: Bytes) {
+        gossip::receive(self.inner(), peer, &frame);
     }
 }
 

@@ -210,6 +210,11 @@ impl Checkpoints {
         cosigners.keys.get(member).cloned()
     }
 
+    /// The time of the block that made the checkpoint of `size` due, while signatures under it are gathered.
+    pub(super) fn due_at(&self, size: u64) -> Option<BlockTime> {
+        self.state().open.get(&size).map(|open| open.row.time)
+    }
+
     /// The newest checkpoint with a quorum's signatures, as a signed note.
     pub(super) fn published(&self) -> Option<Vec<u8>> {
         self.state().published.clone()

@@ -96,7 +96,7 @@ fn sign(chain: &Inner, cosigner: &Cosigner, at: Newest) -> Option<Cosignature> {
         let signature = (node.sign)(bytes);
         signature.map_err(|error| CannotCosign::Key(error.to_string()))
     };
-    let node = (&cosigner.member, node.certificate, sign_receipt);
+    let node = (node.of(&cosigner.member), sign_receipt);
     let seconds = (chain.clock)() / 1_000;
     let signed = Cosignature::sign(node, &keys, &checkpoint, seconds, &*cosigner.validator)
         .inspect_err(|error| tracing::error!(%error, "a checkpoint cannot be signed"))
@@ -140,6 +140,14 @@ fn verify(chain: &Inner, cosignature: &Cosignature) -> Result<(), Refused> {
     let keys = keys.ok_or_else(|| Refused::NoValidator(member.clone()))?;
     let registry = Arc::clone(&chain.applied().registry);
     let certificate = registry.certificate(member, cosignature.receipt.certificate)?;
+    // Standing and expiry are not asked for: a member validates until its epoch ends, and where all certificates have
+    // expired, the log goes on by their renewals. A revoked certificate's key may be anybody's.
+    let due_at = chain.checkpoints.due_at(cosignature.size);
+    if let Some(revoked) = certificate.revoked
+        && due_at.is_none_or(|due_at| revoked <= due_at)
+    {
+        return Err(Rejection::CertificateRevoked(member.clone()).into());
+    }
     Ok(cosignature.verify(chain.network, &keys, &certificate.key)?)
 }
 

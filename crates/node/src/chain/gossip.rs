@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contracts::rejection::Rejection;
 use ledger::checkpoint::Cosignature;
 use ledger::codec;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::mempool::Pooled;
-use super::{Inner, SubmitError, cosign};
+use super::{Inner, SubmitError, cosign, locked, quota};
 use crate::engine::{Gossip, GossipError};
 
 /// How long statements gather before a frame goes out.
@@ -83,17 +84,25 @@ fn frames(statements: &[Arc<Pooled>]) -> Vec<Bytes> {
     frames
 }
 
-/// Takes a peer's frame; what breaks a rule is left out.
-pub(super) fn receive(chain: &Inner, frame: &[u8]) {
+/// Takes a peer's frame; what breaks a rule is left out, and a peer that sends much of that is not listened to.
+pub(super) fn receive(chain: &Inner, peer: [u8; 32], frame: &[u8]) {
     match codec::decode("gossip frame", frame) {
         Ok(Frame::Statements(statements)) => {
             for bytes in statements {
-                admit(chain, bytes.into());
+                let now_ms = (chain.clock)();
+                if locked(&chain.worthless).wait_ms(&peer, 1, quota::WORTHLESS, now_ms) > 0 {
+                    return;
+                }
+                if !admit(chain, bytes.into()) {
+                    locked(&chain.worthless).charge(&peer, 1, quota::WORTHLESS, now_ms);
+                }
             }
         }
         Ok(Frame::Cosignature(cosignature)) => cosign::receive(chain, &cosignature),
         Ok(Frame::Wanted(size)) => chain.checkpoints.want(size),
-        Err(error) => tracing::debug!(%error, "a peer sent a frame that is none"),
+        Err(error) => {
+            tracing::debug!(%error, "a peer sent a frame that is none");
+        }
     }
 }
 
@@ -104,11 +113,22 @@ pub fn reread_frame(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame.encode().into())
 }
 
-fn admit(chain: &Inner, bytes: Vec<u8>) {
+/// Says whether a peer that follows the rules may have passed it on.
+fn admit(chain: &Inner, bytes: Vec<u8>) -> bool {
+    let quota = chain.quota().map(quota::of_gossip);
     let admitted = Pooled::decode(bytes)
         .map_err(|error| SubmitError::Rejected(error.into()))
-        .and_then(|statement| chain.admit(&Arc::new(statement)));
-    if let Err(error) = admitted {
-        tracing::debug!(%error, "a peer's statement was not admitted");
-    }
+        .and_then(|statement| chain.admit(&Arc::new(statement), quota));
+    let Err(error) = admitted else {
+        return true;
+    };
+    tracing::debug!(%error, "a peer's statement was not admitted");
+    let rejected = match &error {
+        SubmitError::Rejected(rejection) => Some(rejection),
+        SubmitError::Full | SubmitError::OverQuota { .. } | SubmitError::Store(_) => None,
+    };
+    !matches!(
+        rejected,
+        Some(Rejection::Statement(_) | Rejection::OtherNetwork)
+    )
 }

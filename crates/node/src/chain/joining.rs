@@ -16,7 +16,6 @@ use ledger::checkpoint::Checkpoint;
 use ledger::codec;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, MemberName};
-use ledger::limits::STATEMENT_ITEMS_MAX;
 use ledger::log::{self, LogAppend, leaf_hash};
 use ledger::snapshot::{
     EntryKey, Final, LEAVES_MAX, LeafPage, Offer, OfferError, StatePage, StatementPage,
@@ -37,6 +36,8 @@ pub use refusal::JoinError;
 
 /// Pages of the state in which a peer may bring little, for entries of after the snapshot are left out of them.
 const PAGES_SPARE: u64 = 10_000;
+/// Items of a statement, of two tags each.
+const ENTRIES_OF_STATEMENT_MAX: u64 = 2 * 1_024;
 /// Entries that a page brings at least, on the whole.
 const ENTRIES_OF_PAGE_MIN: u64 = 1_024;
 
@@ -141,7 +142,7 @@ impl Joining {
     pub fn add_leaves(&mut self, page: &LeafPage) -> Result<(), JoinError> {
         let size = self.header().log_size;
         let missing = size.saturating_sub(self.leaves);
-        let count = u64::try_from(page.leaves.len()).unwrap_or(u64::MAX);
+        let count = count_of(page.leaves.len());
         if count == 0 || count > missing || page.leaves.len() > LEAVES_MAX {
             return Err(JoinError::LeavesMiscounted(size));
         }
@@ -165,13 +166,13 @@ impl Joining {
     }
 
     /// Takes the next page of the state.
-    pub fn add_entries(&mut self, page: StatePage) -> Result<(), JoinError> {
+    pub fn add_entries(&mut self, page: &StatePage) -> Result<(), JoinError> {
         let from = self.next.ok_or(JoinError::StateOutOfOrder)?;
-        self.check_order(from, &page)?;
+        Self::check_order(from, page)?;
         let statements = self.header().log_size;
         // Each statement has items with two tags each, or is a command that may have made a revision of the registry.
-        let most = statements.saturating_mul(2 * STATEMENT_ITEMS_MAX as u64);
-        self.entries = self.entries.saturating_add(page.entries.len() as u64);
+        let most = statements.saturating_mul(ENTRIES_OF_STATEMENT_MAX);
+        self.entries = self.entries.saturating_add(count_of(page.entries.len()));
         self.pages = self.pages.saturating_add(1);
         if self.entries > most || self.pages > PAGES_SPARE + most / ENTRIES_OF_PAGE_MIN {
             return Err(JoinError::StateTooLarge);
@@ -184,7 +185,7 @@ impl Joining {
             }
         }
         if !page.entries.is_empty() {
-            self.insert(&page)?;
+            self.insert(page)?;
         }
         self.next = page.next;
         let is_whole = self.next.is_none();
@@ -263,13 +264,15 @@ impl Joining {
         &self.offer.block.header
     }
 
-    fn check_order(&self, from: EntryKey, page: &StatePage) -> Result<(), JoinError> {
+    fn check_order(from: EntryKey, page: &StatePage) -> Result<(), JoinError> {
         let keys = page.entries.iter().map(|entry| entry.key);
-        let is_ordered = keys.clone().is_sorted_by(|one, next| one < next);
-        let is_behind = keys.clone().next().is_none_or(|first| first >= from);
+        let is_ordered = keys.is_sorted_by(|one, next| one < next);
+        let first = page.entries.first();
+        let is_behind = first.is_none_or(|first| first.key >= from);
+        let last = page.entries.last();
         let advances = page
             .next
-            .is_none_or(|next| next > from && keys.last().is_none_or(|last| next > last));
+            .is_none_or(|next| next > from && last.is_none_or(|last| next > last.key));
         let fits = is_ordered && is_behind && advances;
         fits.then_some(()).ok_or(JoinError::StateOutOfOrder)
     }
@@ -408,6 +411,10 @@ impl Joining {
 /// Where a chain is put together that will be in `directory`.
 fn beside(directory: &Path) -> PathBuf {
     directory.with_extension("joining")
+}
+
+fn count_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn write_block(batch: &mut dyn Batch, header: &Header, (changes, revision): (u64, u64)) {

@@ -18,6 +18,7 @@ mod lent;
 mod mempool;
 mod pruning;
 mod public_log;
+mod quota;
 mod receipts;
 mod rows;
 mod snapshot;
@@ -35,7 +36,7 @@ use contracts::membership::{MembershipError, Registry};
 use contracts::rejection::Rejection;
 use futures::future::BoxFuture;
 use ledger::block::Block;
-use ledger::genesis::Genesis;
+use ledger::genesis::{Genesis, Quota};
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::log::{self, leaf_hash};
@@ -63,6 +64,7 @@ use execution::{Executed, View, child_of};
 use lent::Lent;
 use mempool::{Mempool, Pooled};
 use pruning::Pruning;
+use quota::Buckets;
 use store::Store;
 
 /// Finalised blocks that a slow listener may lag behind before it must look things up itself.
@@ -128,9 +130,15 @@ pub enum SubmitError {
     /// It breaks a rule, and will for ever.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Too much is waiting; send the same bytes again later.
+    /// Too much of the member's is waiting; send the same bytes again later.
     #[error("too many statements are waiting")]
     Full,
+    /// The member has submitted more than its quota; send the same bytes again later.
+    #[error("the member's quota is used up for {wait_ms} ms")]
+    OverQuota {
+        /// Milliseconds until the quota has room for the statement.
+        wait_ms: u64,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -155,6 +163,10 @@ struct Inner {
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
     mempool: Mutex<Mempool>,
     lent: Mutex<Lent>,
+    /// Items that members submitted.
+    submitted: Mutex<Buckets<MemberName>>,
+    /// Worthless statements that peers passed on.
+    worthless: Mutex<Buckets<[u8; 32]>>,
     arrival: Notify,
     fresh: Mutex<Vec<Arc<Pooled>>>,
     gossip: Notify,
@@ -231,6 +243,8 @@ impl Chain {
             pending: Mutex::default(),
             mempool: Mutex::default(),
             lent: Mutex::default(),
+            submitted: Mutex::default(),
+            worthless: Mutex::default(),
             arrival: Notify::new(),
             fresh: Mutex::default(),
             gossip: Notify::new(),
@@ -272,6 +286,12 @@ impl Chain {
         self.0.applied().tip
     }
 
+    /// The last applied block, and the registry as that block left it.
+    pub fn governed(&self) -> (Tip, Arc<Registry>) {
+        let applied = self.0.applied();
+        (applied.tip, Arc::clone(&applied.registry))
+    }
+
     /// Follows the last applied block.
     pub fn subscribe(&self) -> watch::Receiver<Tip> {
         self.0.tips.subscribe()
@@ -287,6 +307,11 @@ impl Chain {
         self.0.mempool().len()
     }
 
+    /// Bytes of statements that wait to be ordered, by the member that submitted them.
+    pub fn waiting_bytes(&self) -> BTreeMap<MemberName, usize> {
+        self.0.mempool().bytes_by_member()
+    }
+
     /// Bytes of the chain on disk.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.0.store.disk_bytes()
@@ -296,7 +321,8 @@ impl Chain {
     pub fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
         let bytes = statement.encode();
         let statement = Arc::new(Pooled::of(statement, bytes));
-        if self.0.admit(&statement)? {
+        let quota = self.0.quota();
+        if self.0.admit(&statement, quota)? {
             let mut fresh = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             fresh.push(statement);
             self.0.gossip.notify_one();
@@ -349,12 +375,25 @@ impl From<CheckpointsError> for OpenError {
 
 impl Inner {
     /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
-    fn admit(&self, statement: &Arc<Pooled>) -> Result<bool, SubmitError> {
-        if self.mempool().get(statement.digest).is_some() {
+    ///
+    /// What costs least comes first, and only a member's own signature counts against its quota.
+    fn admit(&self, statement: &Arc<Pooled>, quota: Option<Quota>) -> Result<bool, SubmitError> {
+        if self.mempool().get(statement.digest).is_some() || self.is_logged(statement)? {
             return Ok(false);
         }
+        let now_ms = (self.clock)();
+        let (member, items) = (
+            statement.statement.member(),
+            statement.statement.items().len(),
+        );
+        if let Some(quota) = quota {
+            let wait_ms = locked(&self.submitted).wait_ms(member, items, quota, now_ms);
+            if wait_ms > 0 {
+                return Err(SubmitError::OverQuota { wait_ms });
+            }
+        }
         let applied = self.applied();
-        let (height, time) = child_of(&applied.tip, (self.clock)());
+        let (height, time) = child_of(&applied.tip, now_ms);
         let view = View {
             network: self.network,
             store: &self.store,
@@ -370,26 +409,26 @@ impl Inner {
             }
         }
         let keys = &statement.keys;
-        let decision = machine::decide(
+        machine::decide(
             &context,
             &statement.statement,
             Signature::Unchecked,
             keys,
             &mut draft,
-        );
-        match decision {
-            Err(Rejection::TagUsed { .. } | Rejection::CommandRepeated)
-                if self.is_logged(statement)? =>
-            {
-                return Ok(false);
-            }
-            decision => decision?,
+        )?;
+        if let Some(quota) = quota {
+            locked(&self.submitted).charge(member, items, quota, now_ms);
         }
         if !self.mempool().add(Arc::clone(statement)) {
             return Err(SubmitError::Full);
         }
         self.arrival.notify_waiters();
         Ok(true)
+    }
+
+    /// How fast each member may submit items.
+    fn quota(&self) -> Option<Quota> {
+        self.applied().registry.rules().quota
     }
 
     /// Whether the very same statement is in the log.
@@ -410,7 +449,7 @@ impl Inner {
     }
 
     fn mempool(&self) -> MutexGuard<'_, Mempool> {
-        self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.mempool)
     }
 
     fn lent(&self) -> MutexGuard<'_, Lent> {
@@ -418,6 +457,10 @@ impl Inner {
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Executed>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.pending)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -74,12 +74,16 @@ impl Chain {
         let key = StateKey::of_registry(revision);
         let (_, proof) = state::prove(store, block.changes, key)
             .map_err(|_| StoreError::Damaged("state node"))?;
+        let next = StateKey::of_registry(revision.saturating_add(1));
+        let newest = state::prove_absent(store, block.changes, next)
+            .map_err(|_| StoreError::Damaged("state node"))?;
         Ok(Some(ProvenRegistry {
             header: block.header,
             finality,
             revision,
             registry,
             proof,
+            newest,
         }))
     }
 

@@ -1,5 +1,8 @@
 //! The ledger as custody and outbox need it; [`Chain`] is it.
 
+use std::sync::Arc;
+
+use contracts::membership::Registry;
 use ledger::ids::{MemberName, NetworkId, Tag};
 use ledger::item::Item;
 use ledger::receipt::Receipt;
@@ -14,6 +17,8 @@ pub trait Anchor: Send + Sync + 'static {
     fn network(&self) -> NetworkId;
     /// The last applied block.
     fn tip(&self) -> Tip;
+    /// The last applied block, and the registry as that block left it.
+    fn governed(&self) -> (Tip, Arc<Registry>);
     /// Follows the last applied block.
     fn subscribe(&self) -> watch::Receiver<Tip>;
     /// Takes a statement; the same one again is success.
@@ -34,6 +39,10 @@ impl Anchor for Chain {
 
     fn tip(&self) -> Tip {
         Self::tip(self)
+    }
+
+    fn governed(&self) -> (Tip, Arc<Registry>) {
+        Self::governed(self)
     }
 
     fn subscribe(&self) -> watch::Receiver<Tip> {

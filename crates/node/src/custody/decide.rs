@@ -1,11 +1,12 @@
-//! Decisions: who may open what, by the network's policies and the consents known here.
+//! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request};
+use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted};
 use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
+use contracts::membership::Registry;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::ids::{Height, MemberName};
@@ -55,7 +56,7 @@ struct Rules {
     complete: bool,
 }
 
-/// Policies that were prepared for subjects, until a consent changes.
+/// Policies that were prepared for subjects, until a consent or a vote changes them.
 #[derive(Default)]
 pub(crate) struct Rulings(Mutex<Prepared>);
 
@@ -64,20 +65,53 @@ struct Prepared {
     rules: BTreeMap<SubjectId, Arc<Rules>>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
+    /// What members have voted, as of the revision that was looked at last.
+    revision: u64,
+    text: Option<String>,
+    voted: Option<Arc<Voted>>,
+}
+
+/// What is at hand for a decision.
+struct Found {
+    rules: Option<Arc<Rules>>,
+    voted: Option<Arc<Voted>>,
+    read_at: u64,
+}
+
+impl Prepared {
+    fn clear(&mut self) {
+        self.rules.clear();
+        self.changes = self.changes.wrapping_add(1);
+    }
+
+    /// Decisions rest on the policies of `registry` from here on.
+    fn follow(&mut self, registry: &Registry) {
+        if self.revision == registry.revision() {
+            return;
+        }
+        self.revision = registry.revision();
+        if self.text.as_deref() != registry.policies() {
+            self.text = registry.policies().map(str::to_owned);
+            self.voted = self.text.as_deref().map(|text| Arc::new(Voted::of(text)));
+            self.clear();
+        }
+    }
 }
 
 impl Rulings {
     /// Some consent changed.
     pub(crate) fn forget(&self) {
-        let mut prepared = self.prepared();
-        prepared.rules.clear();
-        prepared.changes = prepared.changes.wrapping_add(1);
+        self.prepared().clear();
     }
 
-    fn find(&self, subject: &SubjectId) -> (Option<Arc<Rules>>, u64) {
-        let prepared = self.prepared();
-        let found = prepared.rules.get(subject).cloned();
-        (found, prepared.changes)
+    fn find(&self, subject: &SubjectId, registry: &Registry) -> Found {
+        let mut prepared = self.prepared();
+        prepared.follow(registry);
+        Found {
+            rules: prepared.rules.get(subject).cloned(),
+            voted: prepared.voted.clone(),
+            read_at: prepared.changes,
+        }
     }
 
     fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
@@ -120,10 +154,10 @@ impl Custody {
         subject: &Subject,
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
-        let height = self.0.anchor.tip().height;
+        let (tip, registry) = self.0.anchor.governed();
         // Looked up before the consents are read: one that arrives in between is known in vain, never missed.
         let has_all = self.missing(subject)?.is_empty();
-        let rules = self.rules(subject).await?;
+        let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
         let request = Request {
             member: by.member.as_str().to_owned(),
@@ -139,7 +173,7 @@ impl Custody {
         let decide =
             |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
         let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
-        let record = DecisionRecord::of(evaluator, height, &request, &outcomes).encode();
+        let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
         let rulings = outcomes.into_iter().map(|outcome| Ruling {
             permitted: outcome.permitted,
             reason: outcome.reason.to_owned(),
@@ -151,18 +185,22 @@ impl Custody {
         })
     }
 
-    async fn rules(&self, subject: &Subject) -> Result<Arc<Rules>, CustodyError> {
-        let (found, read_at) = self.0.rulings.find(&subject.id);
-        if let Some(found) = found {
-            return Ok(found);
+    async fn rules(
+        &self,
+        subject: &Subject,
+        registry: &Registry,
+    ) -> Result<Arc<Rules>, CustodyError> {
+        let found = self.0.rulings.find(&subject.id, registry);
+        if let Some(rules) = found.rules {
+            return Ok(rules);
         }
         let mut current = Current::default();
         self.filed_here(subject, &mut current).await?;
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
-        let rules = Arc::new(current.rules()?);
-        self.0.rulings.keep(subject.id, &rules, read_at);
+        let rules = Arc::new(current.rules(found.voted.as_deref())?);
+        self.0.rulings.keep(subject.id, &rules, found.read_at);
         Ok(rules)
     }
 
@@ -248,8 +286,9 @@ impl Current {
         self.consents.remove(&named(member, id));
     }
 
-    /// A gap denies disclosure to others, and leaves the member's own care alone.
-    fn rules(self) -> Result<Rules, CustodyError> {
+    /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
+    /// evaluated deny everything.
+    fn rules(self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
         let complete = self.consents.values().all(Option::is_some);
         if !complete {
             tracing::error!(
@@ -257,9 +296,17 @@ impl Current {
             );
         }
         let readable: Vec<Consent> = self.consents.into_values().flatten().collect();
-        let evaluator = Evaluator::new(&readable).map_err(|error| {
-            CustodyError::Storage(format!("the policies do not compile: {error}"))
-        })?;
+        let evaluator = match (Evaluator::governed(voted, &readable), voted) {
+            (Ok(evaluator), _) => evaluator,
+            (Err(error), Some(voted)) => {
+                tracing::error!(%error, "the voted policies cannot be evaluated: everything is denied");
+                Evaluator::denying(voted, &readable)
+            }
+            (Err(error), None) => {
+                let why = format!("the policies do not compile: {error}");
+                return Err(CustodyError::Storage(why));
+            }
+        };
         Ok(Rules {
             evaluator,
             complete,

@@ -51,7 +51,7 @@ pub trait Application: Clone + Send + 'static {
 
     /// What makes the block final from which the application was begun, if it was not begun from genesis.
     ///
-    /// Asked once, at the start. Blocks before that one are neither fetched nor delivered; it is itself, again. The
+    /// Asked at the start, twice. Blocks before that one are neither fetched nor delivered; it is itself, again. The
     /// certificate has to be valid, and its epoch one for which [`committee`](Self::committee) answers.
     fn joined(&mut self) -> Option<FinalityCertificate> {
         None

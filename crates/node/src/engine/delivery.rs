@@ -67,12 +67,11 @@ pub(super) struct Started<X: Send + 'static> {
 /// Blocks that may be removed together: the archive removes whole files.
 const PRUNED_AT_ONCE: u64 = 64;
 
-/// Starts the delivery to an application that has applied all blocks up to `applied`, and was begun
-/// from a block that is not genesis if it `joined`; the task ends when it cannot go on, if it ends at
-/// all.
+/// Starts the delivery to an application that has applied all blocks up to `applied`; the task ends
+/// when it cannot go on, if it ends at all.
 pub(super) fn start<E, A>(
     context: E,
-    (application, applied, joined): (A, u64, bool),
+    (mut application, applied): (A, u64),
     marshal: Mailbox<Scheme, Standard<Block>>,
     status: Status,
 ) -> Started<A::Error>
@@ -86,6 +85,7 @@ where
         blocks,
         status: status.clone(),
     };
+    let joined = application.joined().is_some();
     let mut delivery = Delivery {
         application,
         marshal,

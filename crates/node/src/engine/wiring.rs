@@ -7,7 +7,6 @@ use super::{
     application::{Adapter, Application, automaton},
     archive,
     block::{Block, BlockRules},
-    certificate::FinalityCertificate,
     config::EngineConfig,
     consensus::Consensus,
     delivery,
@@ -56,6 +55,9 @@ pub(super) const FETCH_RETRY: Duration = Duration::from_millis(50);
 pub trait Runtime: Spawner + Clock + Storage + Metrics + rand_core::CryptoRng {}
 
 impl<E: Spawner + Clock + Storage + Metrics + rand_core::CryptoRng> Runtime for E {}
+
+/// From where the archive of final blocks goes on.
+type Begin = marshal::Start<Scheme, Sha256Digest, Digested<Block>>;
 
 /// One sender and receiver for each kind of message.
 #[derive(Debug)]
@@ -170,17 +172,10 @@ where
     } = links;
     let calendar = config.calendar();
     let rules = rules::<A>(config);
-    let genesis = genesis(&mut application, rules);
-    let digest = genesis.digest();
     let applied = application.applied();
     let cache = CacheRef::new(PAGE, PAGES);
     let schemes = Schemes::new(application.clone(), identity, &config.namespace);
-    let joined = application.joined();
-    let has_joined = joined.is_some();
-    let begin = match joined {
-        Some(certificate) => floor(&certificate, &schemes).ok_or(WiringError::Joined)?,
-        None => marshal::Start::Genesis(genesis),
-    };
+    let (digest, begin) = begin(&mut application, rules, &schemes)?;
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("blocks"),
@@ -198,7 +193,7 @@ where
     let journals = Journals::open(journals, partition.to_owned(), calendar, applied).await?;
     let delivery = delivery::start(
         context.child("delivery"),
-        (application.clone(), applied, has_joined),
+        (application.clone(), applied),
         mailbox.clone(),
         status.clone(),
     );
@@ -269,14 +264,22 @@ where
     }
 }
 
-/// From where consensus goes on, if `certificate` makes it final.
-fn floor(
-    certificate: &FinalityCertificate,
+/// Digest of the genesis block, and from where an archive that is empty goes on.
+fn begin<A: Application>(
+    application: &mut A,
+    rules: BlockRules,
     schemes: &Schemes,
-) -> Option<marshal::Start<Scheme, Sha256Digest, Digested<Block>>> {
-    let scheme = schemes.of(certificate.epoch)?;
-    let finalization = certificate.finalization(scheme.participants().len())?;
-    Some(marshal::Start::Floor(finalization))
+) -> Result<(Sha256Digest, Begin), WiringError> {
+    let genesis = genesis(application, rules);
+    let digest = genesis.digest();
+    let Some(certificate) = application.joined() else {
+        return Ok((digest, marshal::Start::Genesis(genesis)));
+    };
+    let finalization = schemes
+        .of(certificate.epoch)
+        .and_then(|scheme| certificate.finalization(scheme.participants().len()));
+    let finalization = finalization.ok_or(WiringError::Joined)?;
+    Ok((digest, marshal::Start::Floor(finalization)))
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {

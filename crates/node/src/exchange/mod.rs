@@ -8,6 +8,7 @@
 mod client;
 mod collect;
 mod consents;
+mod crowd;
 mod message;
 mod open;
 mod serve;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ledger::ids::{Digest, Height, MemberName};
+use ledger::node_key::NodeKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -145,11 +147,7 @@ impl Exchange {
 
 impl Parts {
     /// The key with which a member signs statements and requests, as it stands now.
-    fn key_of(
-        &self,
-        member: &MemberName,
-        certificate: Digest,
-    ) -> Option<ed25519_zebra::VerificationKey> {
+    fn key_of(&self, member: &MemberName, certificate: Digest) -> Option<NodeKey> {
         let time = self.chain.tip().time;
         let registry = self.chain.registry();
         registry.key_at(member, certificate, time).ok().copied()

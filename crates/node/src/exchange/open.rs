@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use contracts::descriptor::{AccessDescriptor, Descriptor};
-use ed25519_zebra::Signature;
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use vault::secret::DataKey;
@@ -218,6 +217,7 @@ fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError>
     let speaker = parts.signer.speaker();
     let signature = (speaker.sign)(&SignedRequest::input(&request));
     let signature = signature.map_err(|_| unavailable("the key store"))?;
+    let signature = speaker.algorithm.in_one_form(signature);
     Ok(SignedRequest {
         certificate: speaker.certificate,
         request,
@@ -238,8 +238,7 @@ fn verified(parts: &Parts, from: &MemberName, signed: &SignedRequest) -> Result<
         .key_of(from, signed.certificate)
         .filter(|_| request.from == *from);
     let key = key.ok_or(Refusal::NotSigned)?;
-    let signature = Signature::from(signed.signature);
-    key.verify(&signature, &SignedRequest::input(&signed.request))
+    key.verify(&SignedRequest::input(&signed.request), &signed.signature)
         .map_err(|_| Refusal::NotSigned)?;
     Ok(request)
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -17,9 +18,11 @@ use ledger::codec;
 use ledger::ids::MemberName;
 use minicbor::{Decode, Encode};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::crowd::{Crowd, Guest};
 use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
 use super::{Parts, open};
@@ -76,6 +79,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         .route("/exchange/open", post(open))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts);
+    let crowd = Crowd::new();
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -84,8 +88,13 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         };
         match stream {
             Ok((stream, _)) => {
+                let Some(stranger) = crowd.stranger() else {
+                    tracing::warn!(target: "security", "too many connections to the exchange are no member's yet");
+                    continue;
+                };
                 let (acceptor, router) = (acceptor.clone(), router.clone());
-                connections.spawn(connection(stream, acceptor, peers.clone(), router));
+                let at_door = (stranger, crowd.clone());
+                connections.spawn(connection(stream, acceptor, peers.clone(), router, at_door));
             }
             Err(error) => {
                 tracing::warn!(%error, "the exchange cannot accept a connection");
@@ -95,7 +104,13 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, router: Router) {
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    peers: Peers,
+    router: Router,
+    (stranger, crowd): (OwnedSemaphorePermit, Crowd),
+) {
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
         tracing::warn!(target: "security", "a connection to the exchange was not a member's");
         return;
@@ -107,7 +122,15 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, rout
     let Some(member) = peers.member(&certificate) else {
         return;
     };
-    let service = TowerToHyperService::new(router.layer(Extension(Peer(member.clone()))));
+    drop(stranger);
+    let Some(guest) = crowd.guest(&member) else {
+        tracing::warn!(target: "security", %member, "a member has too many connections to the exchange");
+        return;
+    };
+    let router = router
+        .layer(from_fn_with_state(guest, in_turn))
+        .layer(Extension(Peer(member.clone())));
+    let service = TowerToHyperService::new(router);
     let server = auto::Builder::new(TokioExecutor::new());
     tokio::select! {
         // The peer closes when it likes.
@@ -116,6 +139,11 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, peers: Peers, rout
             tracing::warn!(target: "security", %member, "a connection ends: its certificate speaks no more");
         }
     }
+}
+
+async fn in_turn(State(guest): State<Guest>, request: Request, next: Next) -> Response {
+    let _served = guest.served().await;
+    next.run(request).await
 }
 
 async fn descriptors(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {

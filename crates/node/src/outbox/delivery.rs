@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::rejection::Rejection;
 use ledger::codec;
@@ -172,7 +173,7 @@ impl Delivery {
         let expires_at = Height(height.saturating_add(self.config.lifetime_heights));
         let speaker = self.signer.speaker();
         SubmittedStatement::sign_items(
-            (&self.member, speaker.certificate),
+            speaker.of(&self.member),
             (self.anchor.network(), id, expires_at),
             items,
             |bytes| (speaker.sign)(bytes),
@@ -219,26 +220,10 @@ impl Delivery {
         one.next_attempt = Instant::now() + self.config.retry * 2_u32.pow(doublings);
         match self.anchor.submit(one.statement.clone()) {
             Ok(()) => one.state = State::Sent,
-            // Its time is over; settling signs its items anew, unless it was accepted in time.
-            Err(SubmitError::Rejected(Rejection::Expired)) => one.state = State::Sent,
-            // All of it is final, or some: settling finds out which.
-            Err(SubmitError::Rejected(Rejection::TagUsed { .. })) if self.is_partly_final(one) => {
-                one.state = State::Sent;
-                one.is_partly_final = true;
-            }
-            Err(SubmitError::Rejected(rejection)) if rejection.concerns_signer() => {
-                one.is_unheard = true;
-                tracing::warn!(
-                    code = rejection.code(), %rejection,
-                    "the ledger does not hear this node; its items wait"
-                );
-            }
-            Err(SubmitError::Rejected(rejection)) => {
-                one.state = State::Stopped;
-                tracing::error!(
-                    code = rejection.code(), %rejection,
-                    "invariant broken: the ledger refuses a statement of ours; its items stay in the outbox"
-                );
+            Err(SubmitError::Rejected(rejection)) => self.rejected(one, &rejection),
+            Err(SubmitError::OverQuota { wait_ms }) => {
+                one.next_attempt = Instant::now() + Duration::from_millis(wait_ms);
+                tracing::debug!(wait_ms, "this member's quota is used up; its items wait");
             }
             Err(error) => {
                 tracing::warn!(%error, "the ledger takes no statement; the same bytes go again")
@@ -293,6 +278,32 @@ impl Delivery {
             }
         }
         Ok(())
+    }
+
+    fn rejected(&self, one: &mut InFlight, rejection: &Rejection) {
+        match rejection {
+            // Its time is over; settling signs its items anew, unless it was accepted in time.
+            Rejection::Expired => one.state = State::Sent,
+            // All of it is final, or some: settling finds out which.
+            Rejection::TagUsed { .. } if self.is_partly_final(one) => {
+                one.state = State::Sent;
+                one.is_partly_final = true;
+            }
+            rejection if rejection.concerns_signer() => {
+                one.is_unheard = true;
+                tracing::warn!(
+                    code = rejection.code(), %rejection,
+                    "the ledger does not hear this node; its items wait"
+                );
+            }
+            rejection => {
+                one.state = State::Stopped;
+                tracing::error!(
+                    code = rejection.code(), %rejection,
+                    "invariant broken: the ledger refuses a statement of ours; its items stay in the outbox"
+                );
+            }
+        }
     }
 
     fn is_partly_final(&self, one: &InFlight) -> bool {

@@ -10,7 +10,8 @@ mod delivery;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::ids::Digest;
+use ledger::ids::{Digest, MemberName};
+use ledger::node_key::{Algorithm, SigningNode};
 
 pub use batch::SIZES;
 pub(crate) use delivery::Delivery;
@@ -57,8 +58,21 @@ pub struct Signer(Arc<dyn Fn() -> Speaker + Send + Sync>);
 pub struct Speaker {
     /// SHA-256 of the node's certificate.
     pub certificate: Digest,
-    /// The Ed25519 signature of the bytes, by the certificate's key.
+    /// How its key signs.
+    pub algorithm: Algorithm,
+    /// The signature of the bytes, by the certificate's key.
     pub sign: SignBytes,
+}
+
+impl Speaker {
+    /// This certificate as one of `member`.
+    pub fn of<'a>(&self, member: &'a MemberName) -> SigningNode<'a> {
+        SigningNode {
+            member,
+            certificate: self.certificate,
+            algorithm: self.algorithm,
+        }
+    }
 }
 
 /// Signs bytes with a key that stays where it is.

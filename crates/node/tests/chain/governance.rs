@@ -1,6 +1,7 @@
 //! The registry over the real engine: what members decide holds on all nodes from the next block on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use contracts::governance::{Action, Command};
 use contracts::membership::ValidatorKeys;
@@ -107,6 +108,25 @@ async fn p9_a_certificate_is_renewed_without_an_outage_and_proven_from_the_genes
         let key = registry.key_at(&clinic, old, member.chain.tip().time);
         assert_eq!(key, Err(Rejection::CertificateRevoked(clinic.clone())));
     }
+    // The clinic's validator goes on with the revoked certificate: its receipts are nobody's.
+    let hospital = founding.seats[1].name.clone();
+    members[1]
+        .chain
+        .submit(founding.statement(1, 3, &[[5, 6]]))
+        .unwrap();
+    let position = members[1].located(&hospital, Tag([5; 16])).await;
+    let cosigned = async || loop {
+        let found = members[1].chain.cosigned(position.statement).unwrap();
+        match found.filter(|found| found.signatures.len() >= 3) {
+            Some(found) => return found,
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    cosigned().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let signatures = cosigned().await.signatures;
+    let mut certificates = signatures.iter().map(|one| one.certificate);
+    assert!(!certificates.any(|one| one == old));
     for member in members {
         member.stop().await;
     }

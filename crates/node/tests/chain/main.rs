@@ -8,7 +8,6 @@
 )]
 
 use contracts::rejection::Rejection;
-use ed25519_zebra::VerificationKey;
 use ledger::checkpoint::SignedCheckpoint;
 use ledger::ids::{Digest, Tag};
 use ledger::item::Item;
@@ -23,6 +22,7 @@ mod joining;
 mod liars;
 mod network;
 mod power;
+mod quotas;
 
 use network::Founding;
 
@@ -253,8 +253,7 @@ async fn p3_a_log_shows_that_it_continues_its_past() {
             };
             assert_eq!(path.verify(root, newer), Ok(()));
             let registry = clinic.chain.registry();
-            let key: [u8; 32] = registry.node_certificates().next().unwrap().1.key.into();
-            let key = VerificationKey::try_from(key).unwrap();
+            let key = registry.node_certificates().next().unwrap().1.key;
             let signed = (path.newer, newer);
             assert_eq!(receipt.signature.verify(signed, &key), Ok(()));
             assert!(path.verify(Digest::of(b"another past"), newer).is_err());

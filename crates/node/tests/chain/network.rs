@@ -80,6 +80,7 @@ impl Seat {
         let key = self.key;
         let node = Speaker {
             certificate: self.certificate,
+            algorithm: ledger::node_key::Algorithm::EdDsa,
             sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
         };
         Cosigner {
@@ -129,6 +130,13 @@ impl Founding {
         Self::until(names, FAR)
     }
 
+    /// A network that is governed by `rules`.
+    pub(crate) fn by(names: &[&str], rules: Rules) -> Self {
+        let mut founding = Self::of(names);
+        founding.genesis.rules = Some(rules);
+        founding
+    }
+
     /// A network whose certificates expire at the beginning of a year.
     pub(crate) fn until(names: &[&str], year: i32) -> Self {
         let (members, seats) = names
@@ -167,7 +175,12 @@ impl Founding {
         self.start_in(at, &self.folder(at))
     }
 
-    fn start_in(&self, at: usize, directory: &Path) -> Running {
+    /// The chain of a member without its engine.
+    pub(crate) fn open(&self, at: usize) -> Chain {
+        self.open_in(&self.directory.path().join(self.seats[at].name.as_str()))
+    }
+
+    fn open_in(&self, directory: &Path) -> Chain {
         let clock = || {
             u64::try_from(
                 SystemTime::now()
@@ -177,7 +190,11 @@ impl Founding {
             )
         };
         let clock = Arc::new(move || clock().unwrap());
-        let chain = Chain::open(self.genesis.clone(), &directory.join("chain"), clock).unwrap();
+        Chain::open(self.genesis.clone(), &directory.join("chain"), clock).unwrap()
+    }
+
+    fn start_in(&self, at: usize, directory: &Path) -> Running {
+        let chain = self.open_in(directory);
         let addresses = self.seats.iter();
         let addresses = addresses
             .map(|seat| (seat.name.clone(), seat.address))
@@ -252,7 +269,7 @@ impl Founding {
     /// What an outsider needs to check receipts.
     pub(crate) fn trust(
         &self,
-    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>> {
         contracts::trust::trust(&self.genesis, None).unwrap()
     }
 }

@@ -115,7 +115,7 @@ fn take(founding: &Founding, peer: &Local, rows: Arc<Memory>) -> Result<Height, 
             page.next = Some(page.entries[5].key);
             page.entries.truncate(5);
         }
-        joining.add_entries(page)?;
+        joining.add_entries(&page)?;
     }
     let own = &founding.seats[0].name;
     let page = chain.statements(height, own, 0).unwrap().unwrap();

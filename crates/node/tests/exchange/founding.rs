@@ -5,10 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use contracts::governance::{self, Command};
 use ledger::genesis::{Genesis, Member, PublicKey};
-use ledger::ids::{BlockTime, MemberName};
-use node::chain::Keep;
+use ledger::ids::{BlockTime, Digest, Height, MemberName};
+use ledger::node_key::SigningNode;
+use ledger::state::StateKey;
+use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
+use node::chain::{Keep, PublicLog as _};
 use node::custody::Requester;
+use node::identity::algorithm_of;
 use node::outbox::OutboxConfig;
 use node::{Node, NodeConfig, PeerAddress};
 use tempfile::TempDir;
@@ -35,16 +40,22 @@ impl Founding {
         let mut keys = BTreeMap::new();
         let mut members = Vec::new();
         let mut addresses = BTreeMap::new();
-        for name in names {
+        for (at, name) in names.iter().enumerate() {
+            // Members with keys of both kinds talk to each other.
+            let of_certificates = if at % 2 == 1 {
+                SecretKind::SigningP256
+            } else {
+                SecretKind::Signing
+            };
             let member: MemberName = name.parse().unwrap();
             let store = FileKeyStore::create(&folder.path().join(name), b"words", CHEAP).unwrap();
             let signing = [
-                SecretName::member_ca(),
-                SecretName::node(),
-                SecretName::validator(),
+                (SecretName::member_ca(), of_certificates),
+                (SecretName::node(), of_certificates),
+                (SecretName::validator(), SecretKind::Signing),
             ];
-            for secret in signing {
-                store.generate(secret, SecretKind::Signing).unwrap();
+            for (secret, kind) in signing {
+                store.generate(secret, kind).unwrap();
             }
             store.generate_wrapping_key(1).unwrap();
             let store: Arc<dyn KeyStore> = Arc::new(store);
@@ -87,6 +98,35 @@ impl Founding {
         nodes
     }
 
+    /// Signs a command with the node's own key, and waits until `node` has applied it.
+    pub(crate) async fn says(&self, node: &Node, member: &str, command: &Command) {
+        let member: MemberName = member.parse().unwrap();
+        let of_genesis = self.genesis.members.iter().find(|one| one.name == member);
+        let keys = &self.keys[&member];
+        let signer = SigningNode {
+            member: &member,
+            certificate: Digest::of(&of_genesis.unwrap().node),
+            algorithm: algorithm_of(&keys.signing_public_key(&SecretName::node()).unwrap()),
+        };
+        let payload = Payload {
+            network: self.genesis.network(),
+            id: StatementId(rand::random()),
+            expires_at: Height(node.chain.tip().height.0 + 1_000),
+            body: Body::Command {
+                contract: governance::CONTRACT,
+                command: command.encode(),
+            },
+        };
+        let place = StateKey::of_command(&member, payload.id);
+        let sign = |bytes: &[u8]| keys.sign(&SecretName::node(), bytes);
+        let statement = SubmittedStatement::sign(signer, payload, Vec::new(), sign).unwrap();
+        node.chain.submit(statement).unwrap();
+        let mut tips = node.chain.subscribe();
+        while node.chain.find(place).unwrap().is_none() {
+            tips.changed().await.unwrap();
+        }
+    }
+
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             member: member.clone(),
@@ -112,7 +152,7 @@ fn seat(member: &MemberName, keys: &Arc<dyn KeyStore>) -> Member {
     let signer = Signer::new(Arc::clone(keys), SecretName::member_ca()).unwrap();
     let authority = MemberCa::new(member.as_str(), signer);
     let since = now() / 1_000 - 60;
-    let node = keys.public_key(&SecretName::node()).unwrap();
+    let node = keys.signing_public_key(&SecretName::node()).unwrap();
     let node = authority
         .certify_node(&node, member.as_str(), since)
         .unwrap();

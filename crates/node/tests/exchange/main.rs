@@ -11,7 +11,10 @@ mod wallet;
 
 use std::time::Duration;
 
+use contracts::access::{self, DecisionRecord, Document, Replay};
+use contracts::governance::{Action, Command};
 use founding::{Founding, clinician};
+use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::MemberName;
 use node::Node;
@@ -252,4 +255,78 @@ async fn p2_both_members_put_every_attempt_on_record() {
             .any(|one| one.requester == name("clinic") && one.denied)
     );
     assert!(!wallet::decisions(&asked).is_empty());
+}
+
+/// Members vote that nobody opens anything for payment.
+const VOTED: &str = r#"@id("no-payment")
+forbid (principal, action, resource) when { context.purpose == "HPAYMT" };"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
+    let founding = Founding::of(&NAMES);
+    let nodes = founding.start_all().await;
+    let [clinic, hospital] = nodes.as_slice() else {
+        panic!()
+    };
+    let wallet = Wallet::new(9);
+    let (_, at_hospital, result) = enrolled(&nodes, &wallet).await;
+    let observation = ResourceType::parse("Observation").unwrap();
+    let payments = Requester {
+        purpose: "HPAYMT".to_owned(),
+        ..clinician("hospital")
+    };
+    let read = async || hospital.custody.read(&payments, observation, &result).await;
+    read().await.unwrap();
+
+    let action = Action::SetPolicies(VOTED.to_owned());
+    founding
+        .says(clinic, "clinic", &Command::Propose(action))
+        .await;
+    read().await.unwrap();
+    let vote = Command::Vote {
+        proposal: 1,
+        approves: true,
+    };
+    founding.says(hospital, "hospital", &vote).await;
+    let Err(CustodyError::Denied {
+        reason,
+        determining,
+    }) = read().await
+    else {
+        panic!("it is forbidden from the next block on")
+    };
+    assert_eq!(determining, ["voted/no-payment"]);
+    assert_eq!(reason, "the network's members have forbidden it");
+    let care = hospital
+        .custody
+        .read(&clinician("hospital"), observation, &result)
+        .await;
+    assert!(care.is_ok(), "care goes on");
+
+    let patient = Requester {
+        patient: Some(at_hospital.clone()),
+        practitioner: None,
+        purpose: "PATRQT".to_owned(),
+        ..clinician("hospital")
+    };
+    let history = hospital.custody.access_history(&patient).unwrap();
+    let denial = wallet::denials(&history).pop().unwrap();
+    let record = DecisionRecord::decode(&denial).unwrap();
+    let facts =
+        DisclosureFacts::of(&Resource::from_value(laboratory_result(&at_hospital)).unwrap());
+    let document = Document {
+        home: "hospital".to_owned(),
+        patient: Some(at_hospital.clone()),
+        resource_type: "Observation".to_owned(),
+        codes: facts.codes.union(&facts.categories).cloned().collect(),
+        labels: facts.labels,
+        period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+    };
+    let documents = [Some(document)];
+    let named = record.voted.unwrap();
+    let registry = clinic.chain.registry();
+    let text = registry.policies_with(named);
+    let again = |text| access::replay(&record, text, &[], &documents).unwrap();
+    assert_eq!(again(text), Replay::Same);
+    assert_eq!(again(None), Replay::PoliciesMissing(named));
 }

@@ -86,3 +86,15 @@ pub(crate) fn decisions(history: &[AccessEntry]) -> Vec<Attempt> {
     });
     attempts.collect()
 }
+
+/// The records of decisions that denied something, in their order.
+pub(crate) fn denials(history: &[AccessEntry]) -> Vec<Vec<u8>> {
+    let denied = history.iter().filter_map(|entry| {
+        let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) else {
+            panic!("an access history holds accesses")
+        };
+        let decision = access.decision?;
+        (decision.withheld > 0).then(|| decision.record.unwrap())
+    });
+    denied.collect()
+}

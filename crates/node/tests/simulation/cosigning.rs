@@ -78,7 +78,7 @@ pub(crate) async fn forge((chain, cosigner, gossip): (Chain, Cosigner, Gossip)) 
         size = tip.log_size;
         let checkpoint = Checkpoint::of(network, size, Digest::of(b"another log"));
         let sign_receipt = |bytes: &[u8]| Ok((node.sign)(bytes).unwrap());
-        let signer = (&cosigner.member, node.certificate, sign_receipt);
+        let signer = (node.of(&cosigner.member), sign_receipt);
         let seconds = tip.time.0 / 1_000;
         let signed = Cosignature::sign(signer, &keys, &checkpoint, seconds, &*cosigner.validator);
         // As the chain's frames are.
@@ -95,6 +95,7 @@ pub(crate) fn cosigner(forge: &Forge, member: &str, validator: [u8; 32]) -> Cosi
     let node = SigningKey::from_bytes(&node);
     let speaker = Speaker {
         certificate,
+        algorithm: ledger::node_key::Algorithm::EdDsa,
         sign: Arc::new(move |bytes| Ok(node.sign(bytes).to_bytes())),
     };
     Cosigner {

@@ -1,4 +1,4 @@
-//! X.509: the member's certificate authority and the certificates of its nodes, all Ed25519.
+//! X.509: the member's certificate authority and the certificates of its nodes, each with an Ed25519 or a P-256 key.
 //!
 //! Keys stay in the key store; only signatures come out. Times are arguments, so that a network's genesis can be made
 //! again to the byte, but for the random serial numbers.
@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber,
-    SignatureAlgorithm, SigningKey,
+    Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SanType,
+    SerialNumber, SignatureAlgorithm, SigningKey,
 };
 use time::{Date, OffsetDateTime};
 
 use crate::entropy::random;
-use crate::keystore::Signer;
+use crate::keystore::{Signer, SigningPublicKey};
 
 const NODE_MONTHS: i32 = 13;
 const CA_MONTHS: i32 = 120;
@@ -71,7 +71,7 @@ impl MemberCa {
     /// It names `dns_name` and 127.0.0.1, and serves as client and as server.
     pub fn certify_node(
         &self,
-        public_key: &[u8; 32],
+        public_key: &SigningPublicKey,
         dns_name: &str,
         not_before: u64,
     ) -> Result<Certificate, CertificateError> {
@@ -189,32 +189,45 @@ struct RemoteKey<'a>(&'a Signer);
 
 impl PublicKeyData for RemoteKey<'_> {
     fn der_bytes(&self) -> &[u8] {
-        self.0.public_key()
+        self.0.public_key().as_bytes()
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ED25519
+        algorithm_of(self.0.public_key())
     }
 }
 
 impl SigningKey for RemoteKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature = self.0.sign(message);
-        signature
-            .map(|bytes| bytes.to_vec())
-            .map_err(|_| rcgen::Error::RemoteKeyError)
+        let failed = || rcgen::Error::RemoteKeyError;
+        let signature = self.0.sign(message).map_err(|_| failed())?;
+        match self.0.public_key() {
+            SigningPublicKey::Ed25519(_) => Ok(signature.to_vec()),
+            SigningPublicKey::P256(_) => {
+                let signature = p256::ecdsa::Signature::from_slice(&signature);
+                let signature = signature.map_err(|_| failed())?.normalize_s();
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+        }
     }
 }
 
-struct SubjectKey<'a>(&'a [u8; 32]);
+struct SubjectKey<'a>(&'a SigningPublicKey);
 
 impl PublicKeyData for SubjectKey<'_> {
     fn der_bytes(&self) -> &[u8] {
-        self.0
+        self.0.as_bytes()
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ED25519
+        algorithm_of(self.0)
+    }
+}
+
+fn algorithm_of(key: &SigningPublicKey) -> &'static SignatureAlgorithm {
+    match key {
+        SigningPublicKey::Ed25519(_) => &PKCS_ED25519,
+        SigningPublicKey::P256(_) => &PKCS_ECDSA_P256_SHA256,
     }
 }
 

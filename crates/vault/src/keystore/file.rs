@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::format::{FileKey, KdfCost, Secrets, unlock};
 use super::replace::{lock, replace};
-use super::secret::{Entry, pkcs8_of, public_key_of};
-use super::{KeyStore, KeyStoreError, Secret, SecretName};
+use super::secret::{Entry, public_key_of};
+use super::{KeyStore, KeyStoreError, Secret, SecretName, SigningPublicKey};
 use crate::secret::ClearBytes;
 use crate::wrap::{HpkePublicKey, WrappedKey};
 
@@ -42,13 +42,13 @@ impl FileKeyStore {
             return Err(KeyStoreError::KeyFileExists(path.to_owned()));
         }
         replace(path, &key.encode(&Secrets::new()))?;
-        Ok(Self::with(path, key, Secrets::new()))
+        Self::with(path, key, Secrets::new())
     }
 
     /// Opens a key file.
     pub fn open(path: &Path, passphrase: &[u8]) -> Result<Self, KeyStoreError> {
         let (key, secrets) = unlock(&read(path)?, passphrase)?;
-        Ok(Self::with(path, key, secrets))
+        Self::with(path, key, secrets)
     }
 
     /// Gives the file a new passphrase. Other handles to the file must be opened again.
@@ -67,12 +67,12 @@ impl FileKeyStore {
         &self.0.path
     }
 
-    fn with(path: &Path, key: FileKey, secrets: Secrets) -> Self {
-        Self(Arc::new(Inner {
+    fn with(path: &Path, key: FileKey, secrets: Secrets) -> Result<Self, KeyStoreError> {
+        Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             key: Mutex::new(key),
-            entries: RwLock::new(ready(secrets)),
-        }))
+            entries: RwLock::new(ready(secrets)?),
+        })))
     }
 
     /// Changes the file first and the memory after it.
@@ -84,13 +84,15 @@ impl FileKeyStore {
         let _lock = lock(&self.0.path)?;
         let mut secrets = key.decode(&read(&self.0.path)?)?;
         change(&mut secrets)?;
-        replace(&self.0.path, &key.encode(&secrets))?;
+        let bytes = key.encode(&secrets);
+        let made_ready = ready(secrets)?;
+        replace(&self.0.path, &bytes)?;
         let mut entries = self
             .0
             .entries
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *entries = ready(secrets);
+        *entries = made_ready;
         Ok(())
     }
 
@@ -138,9 +140,9 @@ impl KeyStore for FileKeyStore {
     }
 
     fn refresh(&self) -> Result<(), KeyStoreError> {
-        let secrets = self.key().decode(&read(&self.0.path)?)?;
+        let refreshed = ready(self.key().decode(&read(&self.0.path)?)?)?;
         let entries = self.0.entries.write();
-        *entries.unwrap_or_else(PoisonError::into_inner) = ready(secrets);
+        *entries.unwrap_or_else(PoisonError::into_inner) = refreshed;
         Ok(())
     }
 
@@ -157,12 +159,11 @@ impl KeyStore for FileKeyStore {
     }
 
     fn sign(&self, name: &SecretName, message: &[u8]) -> Result<[u8; 64], KeyStoreError> {
-        self.with_entry(name, |entry| {
-            let signature = entry.signing(name)?.sign(message);
-            let mut bytes = [0; 64];
-            bytes.copy_from_slice(signature.as_ref());
-            Ok(bytes)
-        })
+        self.with_entry(name, |entry| entry.sign(name, message))
+    }
+
+    fn signing_public_key(&self, name: &SecretName) -> Result<SigningPublicKey, KeyStoreError> {
+        self.with_entry(name, |entry| entry.public(name))
     }
 
     fn ml_dsa_44_public_key(&self, name: &SecretName) -> Result<Vec<u8>, KeyStoreError> {
@@ -205,9 +206,7 @@ impl KeyStore for FileKeyStore {
     }
 
     fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
-        self.with_entry(name, |entry| {
-            pkcs8_of(entry.signing(name)?).ok_or_else(|| KeyStoreError::WrongKind(name.clone()))
-        })
+        self.with_entry(name, |entry| entry.pkcs8(name))
     }
 }
 
@@ -217,10 +216,13 @@ impl fmt::Debug for FileKeyStore {
     }
 }
 
-fn ready(secrets: Secrets) -> BTreeMap<SecretName, Entry> {
+fn ready(secrets: Secrets) -> Result<BTreeMap<SecretName, Entry>, KeyStoreError> {
     secrets
         .into_iter()
-        .map(|(name, secret)| (name, Entry::new(secret)))
+        .map(|(name, secret)| match Entry::new(secret) {
+            Some(entry) => Ok((name, entry)),
+            None => Err(KeyStoreError::NotAKey(name)),
+        })
         .collect()
 }
 

@@ -216,6 +216,7 @@ impl Row {
             SecretKind::Agreement => 1,
             SecretKind::Symmetric => 2,
             SecretKind::Cosigning => 3,
+            SecretKind::SigningP256 => 4,
         };
         Self {
             name: name.as_str().to_owned(),
@@ -230,6 +231,7 @@ impl Row {
             1 => SecretKind::Agreement,
             2 => SecretKind::Symmetric,
             3 => SecretKind::Cosigning,
+            4 => SecretKind::SigningP256,
             _ => return Err(KeyStoreError::Corrupted),
         };
         let name = self.name.parse().map_err(|_| KeyStoreError::Corrupted)?;

@@ -18,9 +18,8 @@ use zeroize::Zeroizing;
 pub use self::file::FileKeyStore;
 pub use self::format::KdfCost;
 pub use self::name::{InvalidSecretName, SecretName};
-pub use self::secret::{Secret, SecretKind};
+pub use self::secret::{Secret, SecretKind, SigningPublicKey};
 pub use self::signer::Signer;
-use crate::entropy::random;
 use crate::secret::{ClearBytes, SmallKey};
 use crate::wrap::{HpkeError, HpkePublicKey, WrappedKey, WrappingKey};
 
@@ -41,10 +40,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// Whether there is a secret of that name.
     fn contains(&self, name: &SecretName) -> bool;
 
-    /// The Ed25519 public key of a signing key.
+    /// The public key of an Ed25519 signing key.
     fn public_key(&self, name: &SecretName) -> Result<[u8; 32], KeyStoreError>;
 
-    /// An Ed25519 signature.
+    /// The public key of a signing key, Ed25519 or P-256.
+    fn signing_public_key(&self, name: &SecretName) -> Result<SigningPublicKey, KeyStoreError>;
+
+    /// A signature by a signing key: Ed25519, or ECDSA with SHA-256 as `r` and `s`, of which `s` may be the higher one.
     fn sign(&self, name: &SecretName, message: &[u8]) -> Result<[u8; 64], KeyStoreError>;
 
     /// The ML-DSA-44 public key of a cosigning key, 1,312 bytes.
@@ -65,7 +67,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
         wrapped: &WrappedKey,
     ) -> Result<ClearBytes, KeyStoreError>;
 
-    /// The secret itself, whatever its kind (for a signing key the Ed25519 seed).
+    /// The secret itself, whatever its kind (for a signing key the Ed25519 seed or the P-256 private key).
     fn expose(&self, name: &SecretName) -> Result<Zeroizing<[u8; 32]>, KeyStoreError>;
 
     /// A signing key as PKCS#8 (DER), for TLS and token libraries.
@@ -78,7 +80,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
 
     /// Adds a fresh secret.
     fn generate(&self, name: SecretName, kind: SecretKind) -> Result<(), KeyStoreError> {
-        self.insert(name, Secret::new(kind, random()))
+        self.insert(name, Secret::generate(kind))
     }
 
     /// Adds a fresh wrapping key for an epoch.
@@ -135,6 +137,9 @@ pub enum KeyStoreError {
     /// There is no secret of that name.
     #[error("there is no secret {0}")]
     NoSecret(SecretName),
+    /// The bytes are not a key of the kind that they are kept as.
+    #[error("secret {0} is no key of its kind")]
+    NotAKey(SecretName),
     /// The secret is not for that use.
     #[error("secret {0} is not for this use")]
     WrongKind(SecretName),

@@ -17,7 +17,7 @@ pub struct SecretName(String);
 pub struct InvalidSecretName;
 
 impl SecretName {
-    /// The node's Ed25519 key: statements, TLS.
+    /// The node's key, Ed25519 or P-256: statements, TLS.
     pub fn node() -> Self {
         Self("node".to_owned())
     }
@@ -50,7 +50,7 @@ impl SecretName {
         self.0.strip_prefix("validator/")?.parse().ok()
     }
 
-    /// The Ed25519 key of the member's certificate authority.
+    /// The key of the member's certificate authority, Ed25519 or P-256.
     pub fn member_ca() -> Self {
         Self("member-ca".to_owned())
     }

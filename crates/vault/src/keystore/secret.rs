@@ -2,10 +2,16 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, PqdsaKeyPair};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING,
+    PqdsaKeyPair,
+};
 use zeroize::Zeroizing;
 
 use super::{KeyStoreError, SecretName};
+use crate::entropy::random;
 use crate::wrap::HpkeKeyPair;
 
 /// What a secret is for.
@@ -19,6 +25,27 @@ pub enum SecretKind {
     Symmetric,
     /// The seed of an ML-DSA-44 key (FIPS 204).
     Cosigning,
+    /// A P-256 private key, for a node or an authority whose certificates have to be of that kind.
+    SigningP256,
+}
+
+/// The public key of a signing key, as certificates hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigningPublicKey {
+    /// Ed25519.
+    Ed25519([u8; 32]),
+    /// P-256, the uncompressed point (SEC 1).
+    P256([u8; 65]),
+}
+
+impl SigningPublicKey {
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(bytes) => bytes,
+            Self::P256(bytes) => bytes,
+        }
+    }
 }
 
 /// 32 secret bytes and their kind.
@@ -34,6 +61,17 @@ impl Secret {
         Self {
             kind,
             bytes: Zeroizing::new(bytes),
+        }
+    }
+
+    /// A fresh secret.
+    pub fn generate(kind: SecretKind) -> Self {
+        loop {
+            let secret = Self::new(kind, random());
+            // Of 2^256 values nearly all are P-256 keys, and all are keys of the other kinds.
+            if kind != SecretKind::SigningP256 || p256_pair(&secret.bytes).is_some() {
+                return secret;
+            }
         }
     }
 
@@ -85,6 +123,7 @@ pub(super) struct Entry {
 
 enum Pair {
     Signing(Box<Ed25519KeyPair>),
+    SigningP256(Box<EcdsaKeyPair>),
     Agreement(HpkeKeyPair),
     Cosigning(Box<PqdsaKeyPair>),
     None,
@@ -92,12 +131,14 @@ enum Pair {
 
 impl Entry {
     #[expect(clippy::expect_used, reason = "the length of the seed is in its type")]
-    pub(super) fn new(secret: Secret) -> Self {
+    /// `None` if the secret is not one of its kind.
+    pub(super) fn new(secret: Secret) -> Option<Self> {
         let pair = match secret.kind {
             SecretKind::Signing => {
                 let pair = Ed25519KeyPair::from_seed_unchecked(&*secret.bytes);
                 Pair::Signing(Box::new(pair.expect("any 32 bytes are an Ed25519 seed")))
             }
+            SecretKind::SigningP256 => Pair::SigningP256(Box::new(p256_pair(&secret.bytes)?)),
             SecretKind::Agreement => {
                 Pair::Agreement(HpkeKeyPair::from_private(secret.bytes.clone()))
             }
@@ -107,7 +148,50 @@ impl Entry {
             }
             SecretKind::Symmetric => Pair::None,
         };
-        Self { secret, pair }
+        Some(Self { secret, pair })
+    }
+
+    /// The public key of a signing key of either kind.
+    pub(super) fn public(&self, name: &SecretName) -> Result<SigningPublicKey, KeyStoreError> {
+        let wrong = || KeyStoreError::WrongKind(name.clone());
+        match &self.pair {
+            Pair::Signing(pair) => Ok(SigningPublicKey::Ed25519(public_key_of(pair))),
+            Pair::SigningP256(pair) => {
+                let point = pair.public_key().as_ref().try_into();
+                point.map(SigningPublicKey::P256).map_err(|_| wrong())
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    /// A signature by a signing key of either kind.
+    pub(super) fn sign(
+        &self,
+        name: &SecretName,
+        message: &[u8],
+    ) -> Result<[u8; 64], KeyStoreError> {
+        let failed = || KeyStoreError::CannotSign(name.clone());
+        let signature = match &self.pair {
+            Pair::Signing(pair) => pair.sign(message),
+            Pair::SigningP256(pair) => pair
+                .sign(&SystemRandom::new(), message)
+                .map_err(|_| failed())?,
+            _ => return Err(KeyStoreError::WrongKind(name.clone())),
+        };
+        signature.as_ref().try_into().map_err(|_| failed())
+    }
+
+    /// A signing key of either kind as PKCS#8 version 1: what OpenSSL, rustls and token libraries all read.
+    pub(super) fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
+        let document = match &self.pair {
+            Pair::Signing(pair) => pkcs8_of(pair),
+            Pair::SigningP256(pair) => {
+                let document = pair.to_pkcs8v1().ok();
+                document.map(|document| Zeroizing::new(document.as_ref().to_vec()))
+            }
+            _ => None,
+        };
+        document.ok_or_else(|| KeyStoreError::WrongKind(name.clone()))
     }
 
     pub(super) fn signing(&self, name: &SecretName) -> Result<&Ed25519KeyPair, KeyStoreError> {
@@ -138,8 +222,14 @@ pub(super) fn public_key_of(pair: &Ed25519KeyPair) -> [u8; 32] {
     bytes
 }
 
-/// PKCS#8 version 1: what OpenSSL, rustls and token libraries all read.
-pub(super) fn pkcs8_of(pair: &Ed25519KeyPair) -> Option<Zeroizing<Vec<u8>>> {
+fn p256_pair(private: &[u8; 32]) -> Option<EcdsaKeyPair> {
+    let key = PrivateKey::from_private_key(&ECDH_P256, private).ok()?;
+    let public = key.compute_public_key().ok()?;
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public.as_ref()).ok()
+}
+
+fn pkcs8_of(pair: &Ed25519KeyPair) -> Option<Zeroizing<Vec<u8>>> {
     let document = pair.to_pkcs8v1().ok()?;
     Some(Zeroizing::new(document.as_ref().to_vec()))
 }

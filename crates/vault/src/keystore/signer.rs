@@ -3,20 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{KeyStore, KeyStoreError, SecretName};
+use super::{KeyStore, KeyStoreError, SecretName, SigningPublicKey};
 
 /// Signs with one key of a store; stops working when the key is destroyed.
 #[derive(Clone)]
 pub struct Signer {
     store: Arc<dyn KeyStore>,
     name: SecretName,
-    public_key: [u8; 32],
+    public_key: SigningPublicKey,
 }
 
 impl Signer {
     /// A handle to the signing key `name`.
     pub fn new(store: Arc<dyn KeyStore>, name: SecretName) -> Result<Self, KeyStoreError> {
-        let public_key = store.public_key(&name)?;
+        let public_key = store.signing_public_key(&name)?;
         Ok(Self {
             store,
             name,
@@ -24,12 +24,12 @@ impl Signer {
         })
     }
 
-    /// The Ed25519 public key.
-    pub fn public_key(&self) -> &[u8; 32] {
+    /// The public key.
+    pub fn public_key(&self) -> &SigningPublicKey {
         &self.public_key
     }
 
-    /// An Ed25519 signature.
+    /// A signature, as [`KeyStore::sign`] gives it.
     pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeyStoreError> {
         self.store.sign(&self.name, message)
     }

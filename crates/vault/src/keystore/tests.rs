@@ -1,6 +1,6 @@
 use std::fs;
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use tempfile::TempDir;
 
 use super::*;
@@ -68,6 +68,40 @@ fn a_signature_is_of_the_key_whose_name_was_given() {
     let secret = Secret::from_pkcs8(&pkcs8).unwrap();
     let seed = store.expose(&SecretName::node()).unwrap();
     assert_eq!(*secret.ed25519().unwrap().0, *seed);
+}
+
+#[test]
+fn a_p256_key_signs_and_is_there_when_the_file_is_opened_again() {
+    let site = Site::new();
+    let name = SecretName::node();
+    site.create()
+        .generate(name.clone(), SecretKind::SigningP256)
+        .unwrap();
+    let store = site.open(b"words").unwrap();
+    let Ok(SigningPublicKey::P256(point)) = store.signing_public_key(&name) else {
+        panic!("a P-256 key")
+    };
+    let signature = store.sign(&name, b"message").unwrap();
+    let public_key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    assert!(public_key.verify(b"message", &signature).is_ok());
+    assert!(public_key.verify(b"other", &signature).is_err());
+    // Who needs an Ed25519 key is not given another one.
+    let refused = store.public_key(&name);
+    assert!(matches!(refused, Err(KeyStoreError::WrongKind(_))));
+}
+
+#[test]
+fn bytes_that_are_no_p256_key_are_not_kept() {
+    let site = Site::new();
+    let store = site.create();
+    for bytes in [[0; 32], [0xff; 32]] {
+        let refused = store.insert(
+            SecretName::node(),
+            Secret::new(SecretKind::SigningP256, bytes),
+        );
+        assert!(matches!(refused, Err(KeyStoreError::NotAKey(_))));
+    }
+    assert!(site.open(b"words").unwrap().names().is_empty());
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Ledger {
         let (member, signing) = member(name, key);
         let signer = Signer::from(Speaker {
             certificate: Digest::of(&member.node),
+            algorithm: ledger::node_key::Algorithm::EdDsa,
             sign: Arc::new(move |bytes| Ok(signing.sign(bytes).to_bytes())),
         });
         let genesis = Genesis {
@@ -106,7 +107,7 @@ impl Ledger {
 
     pub(crate) fn trust(
         &self,
-    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>> {
         contracts::trust::trust(&self.0.genesis, None).unwrap()
     }
 
@@ -166,6 +167,10 @@ impl Anchor for Ledger {
 
     fn tip(&self) -> Tip {
         *self.0.tips.borrow()
+    }
+
+    fn governed(&self) -> (Tip, Arc<Registry>) {
+        (*self.0.tips.borrow(), Arc::new(self.0.registry.clone()))
     }
 
     fn subscribe(&self) -> watch::Receiver<Tip> {
@@ -384,7 +389,7 @@ impl Ledger {
         let signer = &self.0.signer;
         let member = &self.0.genesis.members[0].name;
         let speaker = signer.speaker();
-        RootSignature::sign((member, speaker.certificate), root, &*speaker.sign).unwrap()
+        RootSignature::sign(speaker.of(member), root, &*speaker.sign).unwrap()
     }
 }
 

@@ -91,6 +91,7 @@ impl Site {
                 ledger_bytes: 0,
                 contradictions: 0,
                 open_proposals: 0,
+                waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
             signer: tokens::signer(token_seed),

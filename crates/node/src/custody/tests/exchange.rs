@@ -2,6 +2,7 @@ use contracts::access::{DecisionRecord, Replay, replay};
 use contracts::consent::Consent;
 use contracts::consent::template::{DataClass, Grant, access};
 use contracts::descriptor::{AccessDescriptor, Descriptor};
+use contracts::governance::{Action, Command};
 use interop::fhir::disclosure::DisclosureFacts;
 
 use super::*;
@@ -161,9 +162,77 @@ async fn p5_the_recorded_decision_replays_from_what_custody_had() {
     };
     let documents = [document("Observation"), document("Condition")];
     let consents = [consent];
-    assert_eq!(replay(&decision, &consents, &documents), Ok(Replay::Same));
+    let again = |documents: &[_]| replay(&decision, None, &consents, documents);
+    assert_eq!(again(&documents), Ok(Replay::Same));
     let swapped = [documents[1].clone(), documents[0].clone()];
-    assert_ne!(replay(&decision, &consents, &swapped), Ok(Replay::Same));
+    assert_ne!(again(&swapped), Ok(Replay::Same));
+}
+
+/// Members vote that observations leave no member any more.
+const VOTED: &str = "@id(\"observations-stay\") forbid (principal, action, resource)
+    when { resource.type == \"Observation\" && principal.member != resource.home };";
+
+fn vote(record: &Record, text: &str, number: u64) {
+    record.ledger.all_say(|member| {
+        if member.as_str() == MEMBERS[0] {
+            Command::Propose(Action::SetPolicies(text.to_owned()))
+        } else {
+            Command::Vote {
+                proposal: number,
+                approves: true,
+            }
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_vote_forbids_what_a_consent_permits_and_the_record_names_its_text() {
+    let record = Record::new().await;
+    let filed = record.consent();
+    let id = record.file(&filed).await;
+    assert_eq!(record.ask().await.granted.len(), 1);
+    vote(&record, VOTED, 1);
+    let answer = record.ask().await;
+    assert!(answer.granted.is_empty());
+    let forbidden = answer.withheld.iter().find(|one| one.tag == record.tags[0]);
+    assert_eq!(
+        forbidden.unwrap().reason,
+        "the network's members have forbidden it"
+    );
+    let by = clinician("hospital");
+    let everything = record.custody.local_everything(&by, &record.patient).await;
+    let own = everything.unwrap().entries.len();
+    assert_eq!(own, 3, "the hospital's own care goes on");
+
+    let decision = record.accesses().into_iter().rev().find_map(|access| {
+        let is_asked = access.requester.as_str() == "clinic";
+        is_asked.then(|| access.decision.unwrap().record.unwrap())
+    });
+    let decision = DecisionRecord::decode(&decision.unwrap()).unwrap();
+    assert_eq!(decision.rulings[0].determining, ["voted/observations-stay"]);
+    let consent = Consent::read(&format!("hospital/{id}"), 1, &filed).unwrap();
+    let (_, registry) = record.ledger.governed();
+    let text = registry.policies_with(decision.voted.unwrap());
+    assert_eq!(text, Some(VOTED));
+    // Erased documents leave the policies and the consents to agree with.
+    let again = |text| {
+        replay(
+            &decision,
+            text,
+            std::slice::from_ref(&consent),
+            &[None, None],
+        )
+    };
+    assert_eq!(again(text), Ok(Replay::Erased(vec![0, 1])));
+    assert_eq!(
+        again(None),
+        Ok(Replay::PoliciesMissing(decision.voted.unwrap()))
+    );
+
+    vote(&record, "", 2);
+    assert_eq!(record.ask().await.granted.len(), 1, "taken back by a vote");
+    let (_, registry) = record.ledger.governed();
+    assert!(registry.policies_with(decision.voted.unwrap()).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

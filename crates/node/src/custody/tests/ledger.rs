@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use contracts::governance::{self, Command};
 use contracts::machine::{self, Context, Draft, Signature};
 use contracts::membership::Registry;
 use ed25519_zebra::{SigningKey, VerificationKey};
@@ -14,7 +15,7 @@ use ledger::item::Item;
 use ledger::log::{Empty, LogAppend, leaf_hash, prove_inclusion};
 use ledger::receipt::{Absence, Receipt, Trust};
 use ledger::state::{MemoryState, StateKey, StateRoot};
-use ledger::statement::SubmittedStatement;
+use ledger::statement::{Body, Payload, SubmittedStatement};
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
 };
@@ -32,7 +33,6 @@ pub(crate) struct Ledger(Arc<Shared>);
 
 struct Shared {
     genesis: Genesis,
-    registry: Registry,
     validator: SigningKey,
     signers: BTreeMap<MemberName, (Digest, SigningKey)>,
     state: Mutex<State>,
@@ -53,6 +53,7 @@ struct State {
     is_reachable: bool,
     is_live: bool,
     time: u64,
+    registry: Arc<Registry>,
 }
 
 impl Ledger {
@@ -75,8 +76,7 @@ impl Ledger {
         let header = Block::genesis(&genesis).header;
         let tip = tip_of(&header, 0);
         Self(Arc::new(Shared {
-            registry: Registry::from_genesis(&genesis).unwrap(),
-            genesis,
+            genesis: genesis.clone(),
             validator,
             signers,
             state: Mutex::new(State {
@@ -92,6 +92,7 @@ impl Ledger {
                 is_reachable: true,
                 is_live: true,
                 time: JUNE,
+                registry: Arc::new(Registry::from_genesis(&genesis).unwrap()),
             }),
             tips: watch::Sender::new(tip),
         }))
@@ -101,13 +102,14 @@ impl Ledger {
         let (certificate, key) = self.0.signers[&member.parse::<MemberName>().unwrap()];
         Signer::from(Speaker {
             certificate,
+            algorithm: ledger::node_key::Algorithm::EdDsa,
             sign: Arc::new(move |bytes| Ok(key.sign(bytes).to_bytes())),
         })
     }
 
     pub(crate) fn trust(
         &self,
-    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<VerificationKey> + use<>> {
+    ) -> Trust<impl Fn(&MemberName, Digest) -> Option<ledger::node_key::NodeKey> + use<>> {
         contracts::trust::trust(&self.0.genesis, None).unwrap()
     }
 
@@ -159,22 +161,45 @@ impl Ledger {
         self.submit(statement.unwrap()).unwrap();
     }
 
+    /// Every member says the same, one block each.
+    pub(super) fn all_say(&self, commands: impl Fn(&MemberName) -> Command) {
+        for (member, (certificate, key)) in &self.0.signers {
+            let payload = Payload {
+                network: self.0.genesis.network(),
+                id: ledger::statement::StatementId(crate::custody::keys::random()),
+                expires_at: ledger::ids::Height(self.tip().height.0 + 10),
+                body: Body::Command {
+                    contract: governance::CONTRACT,
+                    command: commands(member).encode(),
+                },
+            };
+            let sign = |bytes: &[u8]| Ok::<_, ()>(key.sign(bytes).to_bytes());
+            let signer = (member, *certificate);
+            let statement = SubmittedStatement::sign(signer, payload, Vec::new(), sign);
+            self.submit(statement.unwrap()).unwrap();
+        }
+    }
+
     fn settle(&self) {
         let pool = std::mem::take(&mut self.state().pool);
         for statement in pool {
-            if self.judge(&statement).is_ok() {
+            if let Ok(registry) = self.judge(&statement) {
+                if let Some(registry) = registry {
+                    self.state().registry = Arc::new(registry);
+                }
                 self.finalise(vec![statement], 1);
             }
         }
     }
 
-    fn judge(&self, statement: &SubmittedStatement) -> Result<(), SubmitError> {
+    /// What the statement makes of the registry, if it changes it.
+    fn judge(&self, statement: &SubmittedStatement) -> Result<Option<Registry>, SubmitError> {
         let state = self.state();
         let context = Context {
             network: self.0.genesis.network(),
             height: state.header.height.next(),
             time: BlockTime(state.time + 1),
-            registry: &self.0.registry,
+            registry: &state.registry,
         };
         let keys = machine::plan(statement);
         let mut draft = Draft {
@@ -184,9 +209,10 @@ impl Ledger {
         let decision =
             machine::decide(&context, statement, Signature::Unchecked, &keys, &mut draft);
         if decision.is_err() && state.statements.contains(statement) {
-            return Ok(());
+            return Ok(None);
         }
-        Ok(decision?)
+        decision?;
+        Ok(draft.finish(&state.registry))
     }
 
     fn finalise(&self, statements: Vec<SubmittedStatement>, milliseconds: u64) {
@@ -240,6 +266,10 @@ impl Anchor for Ledger {
 
     fn tip(&self) -> Tip {
         *self.0.tips.borrow()
+    }
+
+    fn governed(&self) -> (Tip, Arc<Registry>) {
+        (self.tip(), Arc::clone(&self.state().registry))
     }
 
     fn subscribe(&self) -> watch::Receiver<Tip> {
