@@ -282,6 +282,7 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
     founding
         .says(clinic, "clinic", &Command::Propose(action))
         .await;
+    until_level(&nodes).await;
     read().await.unwrap();
     let vote = Command::Vote {
         proposal: 1,
