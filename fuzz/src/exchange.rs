@@ -29,6 +29,14 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| message(MessageKind::Answer, bytes),
     },
     Target {
+        name: "exchange-statement-at",
+        run: |bytes| message(MessageKind::StatementAt, bytes),
+    },
+    Target {
+        name: "exchange-statement-bytes",
+        run: |bytes| message(MessageKind::StatementBytes, bytes),
+    },
+    Target {
         name: "gossip-frame",
         run: frame,
     },

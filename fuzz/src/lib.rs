@@ -15,6 +15,7 @@ pub mod proofs;
 pub mod registry;
 pub mod sealed;
 pub mod seeds;
+pub mod snapshots;
 pub mod statements;
 pub mod world;
 
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 8] = [
+pub const GROUPS: [&[Target]; 9] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -37,6 +38,7 @@ pub const GROUPS: [&[Target]; 8] = [
     exchange::TARGETS,
     sealed::TARGETS,
     fhir::TARGETS,
+    snapshots::TARGETS,
 ];
 
 /// Every target.

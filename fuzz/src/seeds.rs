@@ -8,6 +8,9 @@ use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Opening;
 use ledger::log::{self, tile};
 use ledger::receipt::Receipt;
+use ledger::snapshot::{
+    Entry, EntryKey, Final, LeafPage, LoggedStatement, Offer, StatePage, StatementPage,
+};
 use ledger::statement::SubmittedStatement;
 use minicbor::bytes::{ByteArray, ByteVec};
 use vault::seal;
@@ -35,6 +38,7 @@ pub fn constant() -> Seeds {
         notes(),
         registry(),
         messages(),
+        snapshots(),
     ]
     .concat()
 }
@@ -78,6 +82,52 @@ fn statements() -> Seeds {
             vec![world.succession.encode(), short.encode()],
         ),
         ("export", vec![world.export.encode()]),
+    ]
+}
+
+fn snapshots() -> Seeds {
+    let world = world();
+    let proven = world.succession.registry.as_ref().unwrap();
+    let block = Final {
+        header: proven.header.clone(),
+        finality: proven.finality.clone(),
+    };
+    let transition = &world.succession.transitions[0];
+    let offer = Offer {
+        block: block.clone(),
+        transitions: world.succession.transitions.clone(),
+        boundary: Some(Final {
+            header: transition.header.clone(),
+            finality: transition.finality.clone(),
+        }),
+        registry: Some(ByteVec::from(proven.registry.clone())),
+        signatures: world.signatures.clone(),
+        kept_from: Height(1),
+    };
+    let entry = |byte: u8, length| Entry {
+        key: EntryKey([byte; 32]),
+        value: vec![byte; length],
+    };
+    let state = StatePage {
+        entries: vec![entry(1, 10), entry(2, 32)],
+        next: Some(EntryKey([3; 32])),
+    };
+    let leaves = world.statements.iter();
+    let leaves = leaves.map(|one| log::leaf_hash(one.envelope())).collect();
+    let statements = StatementPage {
+        blocks: vec![block],
+        statements: vec![LoggedStatement {
+            index: 1,
+            block: 0,
+            statement: world.statements[1].encode(),
+        }],
+        next: Some(9),
+    };
+    vec![
+        ("snapshot", vec![offer.encode()]),
+        ("leaf-page", vec![LeafPage { leaves }.encode()]),
+        ("state-page", vec![state.encode()]),
+        ("statement-page", vec![statements.encode()]),
     ]
 }
 
@@ -272,6 +322,7 @@ fn messages() -> Seeds {
         codec::encode(&(0_u8, (statements,))),
         codec::encode(&(1_u8, (world().cosignature(),))),
     ];
+    let statement = world().statements[1].encode();
     let tags = codec::encode(&(vec![tag, Tag([9; 16])],));
     let entries = codec::encode(&(vec![(tag, ByteVec::from(vec![0x81; 60]))],));
     vec![
@@ -280,6 +331,11 @@ fn messages() -> Seeds {
         ("exchange-request", vec![asked()]),
         ("exchange-ask", vec![ask()]),
         ("exchange-answer", vec![answer()]),
+        ("exchange-statement-at", vec![vec![0x81, 7]]),
+        (
+            "exchange-statement-bytes",
+            vec![codec::encode(&(ByteVec::from(statement),))],
+        ),
         ("gossip-frame", frames),
         ("engine-block", vec![block.concat()]),
     ]

@@ -111,6 +111,11 @@ fn exchange() {
 }
 
 #[test]
+fn snapshots() {
+    try_group(GROUPS[8]);
+}
+
+#[test]
 fn sealed() {
     try_group(GROUPS[6]);
 }

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
-use node::chain::PublicLog;
+use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
+use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
 
 /// A token request is a few kilobytes.
@@ -45,6 +46,8 @@ pub struct GatewayParts {
     pub ledger: Arc<dyn Anchor>,
     /// The same log as strangers read it.
     pub log: Arc<dyn PublicLog>,
+    /// What nodes that join take over.
+    pub snapshots: Arc<dyn Snapshots>,
     /// The other members.
     pub network: Arc<dyn Network>,
     /// How the node is.
@@ -120,6 +123,7 @@ impl Gateway {
         let mut public = fhir::routes(fhir, Arc::clone(&server))
             .merge(oauth(server))
             .merge(public_log(parts.ledger, parts.log))
+            .merge(joining(parts.snapshots))
             .merge(scrapi(scitt))
             .merge(about().with_state(status.clone()));
         if parts.serves_metrics {
@@ -190,6 +194,20 @@ fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router 
         .layer(DefaultBodyLimit::max(log::STATEMENT_BYTES_MAX))
         .with_state(ledger)
         .merge(published)
+}
+
+fn joining(served: Arc<dyn Snapshots>) -> Router {
+    let at = "/network/snapshot/{height}";
+    Router::new()
+        .route("/network/snapshot", get(snapshot::offer))
+        .route(&format!("{at}/leaves/{{from}}"), get(snapshot::leaves))
+        .route(&format!("{at}/state/{{from}}"), get(snapshot::state))
+        .route(
+            &format!("{at}/statements/{{member}}/{{from}}"),
+            get(snapshot::statements),
+        )
+        .route("/network/statements/{index}", get(snapshot::statement))
+        .with_state(Served::new(served))
 }
 
 fn scrapi(scitt: Scitt) -> Router {

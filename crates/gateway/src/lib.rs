@@ -11,6 +11,7 @@ mod metrics;
 mod network;
 mod problem;
 mod scitt;
+mod snapshot;
 mod status;
 pub mod witness;
 

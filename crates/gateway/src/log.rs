@@ -77,6 +77,7 @@ pub(crate) async fn tile(
             (headers, bytes).into_response()
         }
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "the log has no such tile yet"),
+        Err(error @ StoreError::NotKept(_)) => gone(&error),
         Err(error) => {
             tracing::error!(%error, "a tile cannot be read");
             unreadable()
@@ -132,6 +133,11 @@ pub(crate) async fn submit(State(ledger): State<Arc<dyn Anchor>>, body: Bytes) -
     }
 }
 
+/// What was there, and is not kept at this node.
+pub(crate) fn gone(error: &StoreError) -> Response {
+    refusal(StatusCode::GONE, 0, &error.to_string())
+}
+
 /// `Retry-After` (RFC 9110), in whole seconds.
 pub(crate) fn retry_after(wait_ms: u64) -> [(HeaderName, String); 1] {
     [(header::RETRY_AFTER, wait_ms.div_ceil(1_000).to_string())]
@@ -143,6 +149,6 @@ pub(crate) fn unreadable() -> Response {
 }
 
 /// `rule` is the number of the broken rule (`contracts::rejection`), or 0.
-fn refusal(status: StatusCode, rule: u16, message: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, rule: u16, message: &str) -> Response {
     (status, Json(json!({ "rule": rule, "error": message }))).into_response()
 }

@@ -226,6 +226,9 @@ fn no_entry() -> Response {
 }
 
 fn unavailable(error: &StoreError) -> Response {
+    if let StoreError::NotKept(_) = error {
+        return problem(StatusCode::GONE, "Not kept", &error.to_string());
+    }
     tracing::error!(%error, "the log cannot be read");
     problem(
         StatusCode::SERVICE_UNAVAILABLE,

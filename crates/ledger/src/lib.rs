@@ -19,6 +19,7 @@ pub mod log;
 pub mod node_key;
 pub mod receipt;
 pub mod scitt;
+pub mod snapshot;
 pub mod state;
 pub mod statement;
 pub mod stream;

@@ -171,6 +171,13 @@ pub fn leaf_index(leaf: u64) -> u64 {
     stored_hash_index(0, leaf)
 }
 
+/// The stored hash of the leaf at `index`.
+pub fn leaf(index: u64, reader: &impl HashReader) -> Option<Digest> {
+    (index < LOG_SIZE_MAX)
+        .then(|| reader.hash(leaf_index(index)))
+        .flatten()
+}
+
 /// The root of the first `size` leaves.
 pub fn root(size: u64, reader: &impl HashReader) -> Result<Digest, LogError> {
     tree_hash(size, &Reader(reader))

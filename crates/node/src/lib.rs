@@ -6,7 +6,8 @@ pub mod engine;
 pub mod exchange;
 pub mod health;
 pub mod identity;
+pub mod join;
 mod node;
 pub mod outbox;
 
-pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH};
+pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH, chain_in};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
-use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, OpenError};
+use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
 use crate::custody::{Custody, CustodyError, CustodyOptions};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
@@ -48,6 +48,8 @@ pub struct NodeConfig {
     pub certificate: Option<Vec<u8>>,
     /// The node's keys.
     pub keys: Arc<dyn KeyStore>,
+    /// Which bodies of other members' statements are kept.
+    pub keep: Keep,
     /// How items leave for the ledger.
     pub outbox: OutboxConfig,
     /// How long an idle proposer waits before it proposes an empty block.
@@ -143,9 +145,10 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let chain = Chain::open(
             config.genesis.clone(),
-            &config.directory.join("chain"),
+            &chain_in(&config.directory),
             Arc::clone(&config.clock),
         )?;
+        chain.keep(config.keep, config.member.clone());
         let now = (&*chain.registry(), chain.tip().time);
         let identity = Identity::open(
             config.member.clone(),
@@ -253,6 +256,11 @@ impl From<KeyStoreError> for CannotCosign {
     fn from(error: KeyStoreError) -> Self {
         Self::Key(error.to_string())
     }
+}
+
+/// Where the chain is in the folder of a node's data: nothing is there before a node starts or joins.
+pub fn chain_in(directory: &Path) -> PathBuf {
+    directory.join("chain")
 }
 
 fn engine_config(

@@ -104,7 +104,12 @@ pub(crate) fn found(layout: &Layout, founding: &Founding) -> anyhow::Result<Netw
         let base_url = format!("http://127.0.0.1:{port}");
         let of_member = layout.member(member.as_str());
         let clients = clients(&of_member, &base_url)?;
-        let file = node_file(member, &base_url, port, &addresses, clients);
+        let mut file = node_file(member, &base_url, port, &addresses, clients);
+        let others = (founding.port_base..).zip(&members).map(|(port, _)| port);
+        file.peers = others
+            .filter(|other| *other != port)
+            .map(|other| format!("http://127.0.0.1:{other}"))
+            .collect();
         fs::write(of_member.config(), toml::to_string_pretty(&file)?)?;
         entries.push(MemberEntry {
             member: member.as_str().to_owned(),
@@ -242,6 +247,8 @@ pub(super) fn node_file(
         data: PathBuf::from("data"),
         addresses: addresses.clone(),
         clients,
+        peers: Vec::new(),
+        keep: "all".to_owned(),
         witnesses: Vec::new(),
     }
 }

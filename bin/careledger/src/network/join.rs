@@ -48,7 +48,9 @@ pub(crate) fn join(
     let seat = seat(&folder, member, (now, key_type))?;
     let base_url = format!("http://127.0.0.1:{port}");
     let clients = clients(&folder, &base_url)?;
-    let file = node_file(member, &base_url, port, &addresses, clients);
+    let mut file = node_file(member, &base_url, port, &addresses, clients);
+    let others = network.members.iter();
+    file.peers = others.map(|entry| entry.base_url.clone()).collect();
     fs::write(folder.config(), toml::to_string_pretty(&file)?)?;
     let action = Action::Admit {
         member: Box::new(seat),

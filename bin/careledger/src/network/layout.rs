@@ -59,6 +59,12 @@ pub(crate) struct NodeFile {
     /// Without it the passphrase is taken from `CARELEDGER_PASSPHRASE`.
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) data: PathBuf,
+    /// The gateways of other members, which are asked for the ledger when this node joins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) peers: Vec<String>,
+    /// How long bodies of other members' statements are kept: `all`, or a number of `blocks` or `days`.
+    #[serde(default = "all", skip_serializing_if = "is_all")]
+    pub(crate) keep: String,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
     /// Outsiders who cosign the log's checkpoints.
@@ -95,6 +101,14 @@ pub(crate) struct Credential {
 
 /// What opens a key file.
 pub(crate) struct Passphrase(Zeroizing<Vec<u8>>);
+
+fn all() -> String {
+    "all".to_owned()
+}
+
+fn is_all(keep: &str) -> bool {
+    keep == "all"
+}
 
 impl Layout {
     pub(crate) fn at(folder: &Path) -> Self {

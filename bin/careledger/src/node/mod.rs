@@ -1,5 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
+mod joining;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,9 +19,11 @@ use gateway::witness::{Witness, follow};
 use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
+use self::joining::{How, Peers};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -29,11 +33,20 @@ const EXPIRY_CHECK: Duration = Duration::from_hours(24);
 
 /// Runs a node.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  careledger node --config net/hospital/node.toml")]
+#[command(
+    after_help = "Examples:\n  careledger node --config net/hospital/node.toml\n  \
+    careledger node --config net/regulator/node.toml --join replay"
+)]
 pub(crate) struct NodeArgs {
     /// The node's configuration.
     #[arg(long)]
     config: PathBuf,
+    /// How a node without a ledger gets one: a founding member replays, others join by snapshot.
+    #[arg(long, value_enum, default_value_t = How::Auto)]
+    join: How,
+    /// A signed note over a checkpoint of the log, such as /log/witnessed, that a snapshot has to continue.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
     /// Stops when standard input ends, so that the node does not outlive what started it.
     #[arg(long)]
     until_stdin_ends: bool,
@@ -46,19 +59,35 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(file.listen)
         .await
         .with_context(|| format!("the gateway cannot listen on {}", file.listen))?;
-    let node = Node::start(node_config(&file, &folder, &keys)?).await?;
-    let gateway = gateway(&file, &node, &keys)?;
+    let config = node_config(&file, &folder, &keys)?;
+    let peers = Peers::of(&file)?;
+    joining::prepare(&config, &peers, (args.join, args.checkpoint.as_deref())).await?;
+    let node = Node::start(config).await?;
+    let mut aside = JoinSet::new();
+    aside.spawn(joining::show_catching_up(node.chain.clone(), peers));
+    aside.spawn(warn_of_expiry(node.vitals()));
     let witnesses = witnesses(&file)?;
-    let log = Arc::new(node.chain.clone());
-    let witnessing = tokio::spawn(async move {
-        if !witnesses.is_empty() {
-            follow(log, witnesses).await;
-        }
-    });
-    let warning = tokio::spawn(warn_of_expiry(node.vitals()));
-    let ended = node.ended();
-    let stop = stop_signal(args.until_stdin_ends);
+    if !witnesses.is_empty() {
+        aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
+    }
+    let gateway = gateway(&file, &node, &keys)?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
+    let stop = stop_signal(args.until_stdin_ends);
+    let outcome = serve(&node, listener, gateway, stop).await;
+    drop(aside);
+    let stopped = node.stop().await;
+    // What made the node end says more than how it ended.
+    outcome.map_err(|error| with_cause(error, &folder.join(&file.data)))?;
+    Ok(stopped?)
+}
+
+/// Serves until it is told to stop, or a part of the node has ended.
+async fn serve(
+    node: &Node,
+    listener: TcpListener,
+    gateway: Gateway,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let (asked, until_asked) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(gateway::serve(listener, gateway.router(), async move {
         // Either way it is time to stop.
@@ -66,20 +95,15 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     }));
     let outcome = tokio::select! {
         () = stop => Ok(()),
-        ended = ended => ended.context("consensus ended"),
-        () = node.custody.stopped() => Err(anyhow::anyhow!("the record store cannot be written any more")),
+        ended = node.ended() => ended.context("consensus ended"),
+        () = node.custody.stopped() => {
+            Err(anyhow::anyhow!("the record store cannot be written any more"))
+        }
     };
-    let outcome = outcome.map_err(|error| with_cause(error, &folder.join(&file.data)));
-    tracing::info!(member = %file.member, "the node is stopping");
-    witnessing.abort();
-    warning.abort();
+    tracing::info!("the node is stopping");
     drop(asked);
     serving.await??;
-    match (outcome, node.stop().await) {
-        // What made the node end says more than how it ended.
-        (Err(why), _) => Err(why),
-        (Ok(()), stopped) => Ok(stopped?),
-    }
+    outcome
 }
 
 /// A full disk shows in many ways, few of which say so.
@@ -145,6 +169,7 @@ pub(crate) fn node_config(
             .map(|(name, entry)| Ok((member(name)?, address(entry))))
             .collect::<anyhow::Result<_>>()?,
         certificate: own_certificate(folder),
+        keep: file.keep.parse().context("`keep` in node.toml")?,
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         block_interval: BLOCK_INTERVAL,
@@ -187,6 +212,7 @@ fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Re
         custody: node.custody.clone(),
         ledger: Arc::new(node.chain.clone()),
         log: Arc::new(node.chain.clone()),
+        snapshots: Arc::new(node.chain.clone()),
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),

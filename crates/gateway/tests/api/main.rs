@@ -8,6 +8,7 @@ mod interactions;
 mod log;
 mod operations;
 mod scitt;
+mod snapshot;
 mod support;
 mod tokens;
 mod witness;

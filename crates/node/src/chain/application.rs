@@ -156,6 +156,7 @@ impl ChainApplication {
             let _listeners = inner.entries.send(Arc::new(entries));
         }
         inner.tips.send_replace(executed.tip());
+        inner.prune(&executed.tip())?;
         if let Some(checkpoint) = checkpoint {
             for early in
                 inner
@@ -185,6 +186,31 @@ impl Application for ChainApplication {
 
     fn applied(&mut self) -> u64 {
         self.0.tip().height.0
+    }
+
+    fn joined(&mut self) -> Option<engine::FinalityCertificate> {
+        let store = &self.inner().store;
+        let found = store.joined().and_then(|joined| {
+            let certificate = joined.map(|height| store.certificate(height)).transpose()?;
+            Ok(certificate.flatten())
+        });
+        match found {
+            Ok(certificate) => certificate.as_ref().map(certificate_for),
+            Err(error) => {
+                tracing::error!(%error, "where the chain was joined cannot be read");
+                None
+            }
+        }
+    }
+
+    fn digest(&self, height: u64) -> Option<[u8; 32]> {
+        let block = self.inner().store.block(Height(height)).ok()??;
+        Some(block.header.digest().0)
+    }
+
+    fn kept_from(&self) -> u64 {
+        // What cannot be read is kept.
+        self.0.kept_from().map_or(0, |height| height.0)
     }
 
     fn committee(&self, epoch: u64) -> Option<Committee> {
@@ -326,6 +352,18 @@ pub(super) fn wire(header: &Header, body: Vec<u8>) -> engine::Block {
         header.encode().into(),
         body.into(),
     )
+}
+
+fn certificate_for(certificate: &FinalityCertificate) -> engine::FinalityCertificate {
+    let votes = certificate.votes.iter();
+    engine::FinalityCertificate {
+        epoch: certificate.epoch,
+        view: certificate.view,
+        parent_view: certificate.parent_view,
+        payload: certificate.block.0,
+        signers: votes.clone().map(|vote| vote.validator).collect(),
+        signatures: votes.map(|vote| *vote.signature).collect(),
+    }
 }
 
 fn certificate_of(certificate: &engine::FinalityCertificate) -> FinalityCertificate {

@@ -338,6 +338,20 @@ impl Store {
         rows.map(checkpoint_row)
     }
 
+    /// Checkpoints of at most `size`, from the largest.
+    pub(super) fn checkpoints_until(
+        &self,
+        size: u64,
+    ) -> impl Iterator<Item = Result<(u64, StoredCheckpoint), StoreError>> {
+        let until = key(size);
+        let rows = self.0.range(
+            Keyspace::Checkpoints,
+            Bound::Unbounded,
+            Bound::Included(&until),
+        );
+        rows.rev().map(checkpoint_row)
+    }
+
     /// The checkpoint of `size`.
     pub(super) fn checkpoint(&self, size: u64) -> Result<Option<StoredCheckpoint>, StoreError> {
         let row = self.0.get(Keyspace::Checkpoints, &key(size))?;

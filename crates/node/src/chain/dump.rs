@@ -15,6 +15,9 @@ pub enum DumpError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Some bodies are not here.
+    #[error("the bodies of blocks up to {0} are not kept here: dump at a member that keeps all")]
+    NotKept(Height),
     /// The dump cannot be written.
     #[error("the dump cannot be written")]
     Write(#[from] std::io::Error),
@@ -24,6 +27,10 @@ impl Chain {
     /// Writes all blocks up to the last certified one (`docs/formats/dump.md`); returns its height.
     pub fn dump(&self, mut out: impl Write) -> Result<Height, DumpError> {
         let store = &self.0.store;
+        let removed = store.removed()?.height;
+        if removed > Height(0) {
+            return Err(DumpError::NotKept(removed));
+        }
         out.write_all(&start(self.network()))?;
         let last = store
             .certified_until(self.tip().height)?

@@ -4,6 +4,7 @@
 //! makes receipts. [`ChainApplication`] is the same chain as the consensus engine sees it. Applying a block is
 //! idempotent, and the applied height is written with the state that it leads to.
 
+mod admission;
 mod application;
 mod base;
 mod checkpoints;
@@ -15,13 +16,17 @@ mod dump;
 mod execution;
 mod gossip;
 mod inspect;
+mod joining;
+mod lent;
 mod mempool;
+mod pruning;
 mod public_log;
 mod quota;
 mod rebuild;
 mod receipts;
 mod rows;
 mod signatures;
+mod snapshot;
 mod start;
 mod store;
 mod succession;
@@ -29,18 +34,18 @@ mod succession;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use contracts::machine::{self, Draft, Signature};
+use contracts::machine::Signature;
 use contracts::membership::{MembershipError, Registry};
 use contracts::rejection::Rejection;
 use futures::future::BoxFuture;
 use ledger::block::Block;
-use ledger::genesis::{Genesis, Quota};
+use ledger::genesis::Genesis;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Item;
-use ledger::log::{self, HashReader as _};
+use ledger::log::{self, HashReader as _, leaf_hash};
 use ledger::state::StateKey;
 use ledger::statement::SubmittedStatement;
 use tokio::sync::{Notify, broadcast, watch};
@@ -53,16 +58,21 @@ pub use dump::DumpError;
 #[doc(hidden)]
 pub use gossip::reread_frame;
 pub use inspect::{ChainReport, inspect, inspect_rows};
+pub use joining::{JoinError, Joining};
+pub use pruning::Keep;
 pub use public_log::{PublicLog, transparent_statement};
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use rows::{Batch, Keyspace, Range, Row, Rows, RowsError};
+pub use snapshot::Snapshots;
 pub use store::{Position, StoreError, Tip};
 
 use crate::engine::Gossip;
 use checkpoints::{Checkpoints, CheckpointsError};
 use disk::Disk;
-use execution::{Executed, View, child_of};
+use execution::Executed;
+use lent::Lent;
 use mempool::{Mempool, Pooled};
+use pruning::Pruning;
 use quota::Buckets;
 use store::Store;
 
@@ -118,6 +128,9 @@ pub enum OpenError {
     /// The store belongs to another network.
     #[error("the chain's directory belongs to another network: start with an empty one")]
     OtherNetwork,
+    /// A snapshot was not taken over completely.
+    #[error("the chain's directory holds a part of a snapshot: remove it and join again")]
+    JoiningUnfinished,
 }
 
 /// Why a statement was not taken.
@@ -149,6 +162,7 @@ struct Inner {
     network: NetworkId,
     store: Store,
     checkpoints: Checkpoints,
+    pruning: OnceLock<Pruning>,
     clock: Clock,
     timer: Timer,
     /// What is applied. Execution reads under it, applying writes: a view never changes under an execution.
@@ -157,6 +171,7 @@ struct Inner {
     entries: broadcast::Sender<Arc<Vec<FinalItem>>>,
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
     mempool: Mutex<Mempool>,
+    lent: Mutex<Lent>,
     /// Items that members submitted.
     submitted: Mutex<Buckets<MemberName>>,
     /// Worthless statements that peers passed on.
@@ -197,6 +212,9 @@ impl Chain {
     pub fn open_on(genesis: Genesis, ports: Ports) -> Result<Self, OpenError> {
         let founding = Arc::new(Registry::from_genesis(&genesis)?);
         let store = Store::new(ports.rows);
+        if store.is_joining()? {
+            return Err(OpenError::JoiningUnfinished);
+        }
         let block = Block::genesis(&genesis);
         let applied = match store.tip()? {
             Some(tip) => {
@@ -226,6 +244,7 @@ impl Chain {
             checkpoints: Checkpoints::open(network, &registry, &tip, &store)?,
             genesis,
             store,
+            pruning: OnceLock::new(),
             clock: ports.clock,
             timer: ports.timer,
             applied: RwLock::new(applied),
@@ -233,6 +252,7 @@ impl Chain {
             entries: broadcast::Sender::new(ENTRIES_LAG_MAX),
             pending: Mutex::default(),
             mempool: Mutex::default(),
+            lent: Mutex::default(),
             submitted: Mutex::default(),
             worthless: Mutex::default(),
             arrival: Notify::new(),
@@ -339,14 +359,21 @@ impl Chain {
     /// The statement at `index` of the log.
     pub fn statement(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
         let store = &self.0.store;
-        let Some((_, bytes)) = store.statement(index)? else {
+        let stored = match store.statement(index) {
+            Err(error @ StoreError::NotKept(_)) => {
+                let lent = self.0.lent().get(index);
+                return lent.map(|lent| Some((*lent).clone())).ok_or(error);
+            }
+            stored => stored?,
+        };
+        let Some((_, bytes)) = stored else {
             return Ok(None);
         };
         let damaged = StoreError::Damaged("statement");
         let Ok(statement) = SubmittedStatement::decode(&bytes) else {
             return Err(damaged);
         };
-        let leaf = log::leaf_hash(statement.envelope());
+        let leaf = leaf_hash(statement.envelope());
         match store.hash(log::leaf_index(index)) {
             Some(stored) if stored == leaf => Ok(Some(statement)),
             _ => Err(damaged),
@@ -364,80 +391,16 @@ impl From<CheckpointsError> for OpenError {
 }
 
 impl Inner {
-    /// Checks a statement against the applied state and puts it in the mempool; says whether it is new here.
-    ///
-    /// What costs least comes first, and only a member's own signature counts against its quota.
-    fn admit(
-        &self,
-        statement: &Arc<Pooled>,
-        signature: Signature,
-        quota: Option<Quota>,
-    ) -> Result<bool, SubmitError> {
-        if self.mempool().get(statement.digest).is_some() || self.is_logged(statement)? {
-            return Ok(false);
-        }
-        let now_ms = (self.clock)();
-        let (member, items) = (
-            statement.statement.member(),
-            statement.statement.items().len(),
-        );
-        if let Some(quota) = quota {
-            let wait_ms = locked(&self.submitted).wait_ms(member, items, quota, now_ms);
-            if wait_ms > 0 {
-                return Err(SubmitError::OverQuota { wait_ms });
-            }
-        }
-        let applied = self.applied();
-        let (height, time) = child_of(&applied.tip, now_ms);
-        let view = View {
-            network: self.network,
-            store: &self.store,
-            pending: &[],
-            tip: applied.tip,
-            registry: &applied.registry,
-        };
-        let context = view.context(height, time);
-        let mut draft = Draft::default();
-        for key in &statement.keys {
-            if view.is_used(*key)? {
-                draft.used.insert(*key);
-            }
-        }
-        let keys = &statement.keys;
-        machine::decide(&context, &statement.statement, signature, keys, &mut draft)?;
-        if let Some(quota) = quota {
-            locked(&self.submitted).charge(member, items, quota, now_ms);
-        }
-        if !self.mempool().add(Arc::clone(statement)) {
-            return Err(SubmitError::Full);
-        }
-        self.arrival.notify_waiters();
-        Ok(true)
-    }
-
-    /// How fast each member may submit items.
-    fn quota(&self) -> Option<Quota> {
-        self.applied().registry.rules().quota
-    }
-
-    /// Whether the very same statement is in the log.
-    fn is_logged(&self, statement: &Pooled) -> Result<bool, StoreError> {
-        let Some(first) = statement.keys.first() else {
-            return Ok(false);
-        };
-        let Some(position) = self.store.position(*first)? else {
-            return Ok(false);
-        };
-        let logged = self.store.statement(position.statement)?;
-        Ok(logged.is_some_and(|(_, bytes)| bytes == statement.bytes))
-    }
-
     fn applied(&self) -> RwLockReadGuard<'_, Applied> {
         self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mempool(&self) -> MutexGuard<'_, Mempool> {
         locked(&self.mempool)
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Executed>>> {

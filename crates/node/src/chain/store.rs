@@ -15,6 +15,9 @@
 //! | `tip`          | `checkpoint`                 | the newest published checkpoint, a note |
 //! | `tip`          | `witnessed`                  | the newest one with witnesses' lines    |
 //! | `tip`          | `contradiction/MEMBER`       | what it signed against the final log    |
+//! | `tip`          | `joining`                    | there while a snapshot is taken over    |
+//! | `tip`          | `joined`                     | the height of the snapshot              |
+//! | `tip`          | `removed`                    | [`Removed`]                             |
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -34,7 +37,11 @@ use super::execution::Executed;
 use super::rows::{Batch, Keyspace, Row, Rows, RowsError};
 
 /// What the state holds of a revision of the registry.
-const DIGEST_BYTES: usize = 32;
+pub(super) const DIGEST_BYTES: usize = 32;
+
+pub(super) const JOINING: &[u8] = b"joining";
+pub(super) const JOINED: &[u8] = b"joined";
+pub(super) const REMOVED: &[u8] = b"removed";
 
 /// State changes for which superseded tree nodes are kept, so that proofs at recent heights can be made.
 const STALE_CHANGES_KEPT: u64 = 64;
@@ -92,6 +99,20 @@ pub enum StoreError {
     /// A row does not decode, or is missing though another implies it.
     #[error("the chain's store is damaged ({0}): stop the node and run `careledger verify --self`")]
     Damaged(&'static str),
+    /// The statement is in the log, and its body is not here: it is older than what this node keeps.
+    #[error("the body of statement {0} is not kept here: ask a member that keeps all")]
+    NotKept(u64),
+}
+
+/// Up to where the bodies of other members' statements are not here: removed, or of before a snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Removed {
+    /// The last such block.
+    #[n(0)]
+    pub(super) height: Height,
+    /// Statements in the log after it.
+    #[n(1)]
+    pub(super) log_size: u64,
 }
 
 /// The chain's rows, and what they mean.
@@ -120,7 +141,8 @@ impl Store {
     /// The statement at `index` of the log, and the height of its block.
     pub(super) fn statement(&self, index: u64) -> Result<Option<(Height, Vec<u8>)>, StoreError> {
         let Some(row) = self.0.get(Keyspace::Statements, &key(index))? else {
-            return Ok(None);
+            let is_kept = index >= self.removed()?.log_size;
+            return is_kept.then_some(None).ok_or(StoreError::NotKept(index));
         };
         let (height, statement) = row
             .split_first_chunk()
@@ -129,6 +151,33 @@ impl Store {
             Height(u64::from_be_bytes(*height)),
             statement.to_vec(),
         )))
+    }
+
+    /// Up to where bodies are not kept.
+    pub(super) fn removed(&self) -> Result<Removed, StoreError> {
+        let row = self.0.get(Keyspace::Tip, REMOVED)?;
+        let removed = row.map(|row| decode("removed", &row)).transpose()?;
+        Ok(removed.unwrap_or_default())
+    }
+
+    /// The height of the snapshot from which this chain was begun, if it was.
+    pub(super) fn joined(&self) -> Result<Option<Height>, StoreError> {
+        let row = self.0.get(Keyspace::Tip, JOINED)?;
+        row.map(|row| decode("joined", &row)).transpose()
+    }
+
+    /// Whether a snapshot was begun to be taken over, and not all of it is here.
+    pub(super) fn is_joining(&self) -> Result<bool, StoreError> {
+        Ok(self.0.contains(Keyspace::Tip, JOINING)?)
+    }
+
+    /// The certificate of the block at `height`, if it has one of its own.
+    pub(super) fn certificate(
+        &self,
+        height: Height,
+    ) -> Result<Option<FinalityCertificate>, StoreError> {
+        let row = self.0.get(Keyspace::Certificates, &key(height.0))?;
+        row.map(|row| decode("certificate", &row)).transpose()
     }
 
     /// The lowest certified height at or above `height`.
@@ -315,7 +364,7 @@ pub(super) fn position_row(position: Position) -> Vec<u8> {
     .concat()
 }
 
-fn position_of(row: &[u8]) -> Option<Position> {
+pub(super) fn position_of(row: &[u8]) -> Option<Position> {
     let (statement, item) = row.split_first_chunk()?;
     Some(Position {
         statement: u64::from_be_bytes(*statement),
@@ -341,12 +390,12 @@ pub(super) fn key(number: u64) -> [u8; 8] {
 }
 
 /// The nodes of one change lie together, those of later changes behind them.
-fn node_row(node_key: &NodeKey) -> Result<Vec<u8>, StoreError> {
+pub(super) fn node_row(node_key: &NodeKey) -> Result<Vec<u8>, StoreError> {
     let path = to_row(node_key.nibble_path())?;
     Ok([key(node_key.version()).as_slice(), &path].concat())
 }
 
-fn to_row<T: borsh::BorshSerialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+pub(super) fn to_row<T: borsh::BorshSerialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     borsh::to_vec(value).map_err(|_| StoreError::Damaged("state node"))
 }
 

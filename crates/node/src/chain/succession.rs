@@ -1,8 +1,8 @@
 //! What a verifier needs beside the genesis: changes of validators, and the registry, proven.
 
 use ledger::block::Header;
-use ledger::finality::FinalityCertificate;
 use ledger::ids::{Digest, Epoch, Height, MemberName};
+use ledger::snapshot::Final;
 use ledger::state::{self, StateKey};
 use ledger::succession::{ProvenRegistry, Succession, Transition};
 
@@ -42,7 +42,7 @@ impl Chain {
     }
 
     /// Changes of validators up to `epoch`.
-    fn transitions(&self, epoch: Epoch) -> Result<Vec<Transition>, StoreError> {
+    pub(super) fn transitions(&self, epoch: Epoch) -> Result<Vec<Transition>, StoreError> {
         let registry = self.registry();
         let changes = registry.schedule().iter().skip(1);
         let past = changes.filter(|span| span.from <= epoch);
@@ -50,7 +50,7 @@ impl Chain {
         for span in past {
             let end = last_before(span.from, registry.rules().epoch_blocks);
             let certified = self.certified(end)?;
-            let (header, finality) =
+            let Final { header, finality } =
                 certified.ok_or(StoreError::Damaged("certificate of an epoch's end"))?;
             transitions.push(Transition {
                 header,
@@ -87,20 +87,20 @@ impl Chain {
         }))
     }
 
-    fn certified(
-        &self,
-        height: Height,
-    ) -> Result<Option<(Header, FinalityCertificate)>, StoreError> {
+    /// The block at `height` with its certificate, if it has one of its own.
+    pub(super) fn certified(&self, height: Height) -> Result<Option<Final>, StoreError> {
         let store = &self.0.store;
-        let certified = store.certified_from(height)?;
-        let Some((_, finality)) = certified.filter(|(at, _)| *at == height) else {
+        let Some(finality) = store.certificate(height)? else {
             return Ok(None);
         };
         let block = store.block(height)?.ok_or(StoreError::Damaged("block"))?;
-        Ok(Some((block.header, finality)))
+        Ok(Some(Final {
+            header: block.header,
+            finality,
+        }))
     }
 }
 
-fn last_before(epoch: Epoch, epoch_blocks: u64) -> Height {
+pub(super) fn last_before(epoch: Epoch, epoch_blocks: u64) -> Height {
     Height(epoch.0.saturating_mul(epoch_blocks).saturating_sub(1))
 }

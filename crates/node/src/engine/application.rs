@@ -49,6 +49,24 @@ pub trait Application: Clone + Send + 'static {
     /// lost, with its storage or from an older backup of it, are delivered again from there.
     fn applied(&mut self) -> u64;
 
+    /// What makes the block final from which the application was begun, if it was not begun from genesis.
+    ///
+    /// Asked at the start, twice. Blocks before that one are neither fetched nor delivered; it is itself, again. The
+    /// certificate has to be valid, and its epoch one for which [`committee`](Self::committee) answers.
+    fn joined(&mut self) -> Option<FinalityCertificate> {
+        None
+    }
+
+    /// Digest of the final block at `height`, if the application knows it: the engine may have removed the block.
+    fn digest(&self, _height: u64) -> Option<[u8; 32]> {
+        None
+    }
+
+    /// From which height on final blocks are kept for others; the engine removes older ones as it can.
+    fn kept_from(&self) -> u64 {
+        0
+    }
+
     /// Who takes part in `epoch`, in which the blocks from `epoch * epoch_blocks` on are agreed.
     ///
     /// `Some` for epoch zero and for each epoch whose preceding block is applied here, `None`

@@ -58,7 +58,7 @@ pub(super) async fn open<E: Runtime>(
     context: &E,
     partition: &str,
     rules: BlockRules,
-    genesis: Digested<Block>,
+    start: marshal::Start<Scheme, Sha256Digest, Digested<Block>>,
     (schemes, epocher): (Schemes, FixedEpocher),
     cache: &CacheRef,
 ) -> Result<(Marshal<E>, Mailbox<Scheme, Standard<Block>>), Error> {
@@ -71,7 +71,7 @@ pub(super) async fn open<E: Runtime>(
         marshal::Config {
             provider: schemes,
             epocher,
-            start: marshal::Start::Genesis(genesis),
+            start,
             partition_prefix: format!("{partition}-marshal"),
             mailbox_size: MAILBOX,
             view_retention: RETENTION,

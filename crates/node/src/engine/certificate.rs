@@ -1,7 +1,18 @@
 //! What a quorum of validators signed to make a block final, in a form free of the engine.
 
-use commonware_consensus::simplex::{scheme::ed25519::Scheme, types::Finalization};
-use commonware_cryptography::sha256::Digest as Sha256Digest;
+use commonware_codec::{Copying, DecodeExt as _, types::lazy::Lazy};
+use commonware_consensus::{
+    simplex::{
+        scheme::ed25519::Scheme,
+        types::{Finalization, Proposal},
+    },
+    types::{Epoch, Participant, Round, View},
+};
+use commonware_cryptography::{
+    certificate::Signers,
+    ed25519::{self, Signature},
+    sha256::Digest as Sha256Digest,
+};
 
 /// Appended to the network's namespace in finalize votes.
 const FINALIZE: &[u8] = b"_FINALIZE";
@@ -56,6 +67,31 @@ impl FinalityCertificate {
         put_varint(&mut bytes, self.parent_view);
         bytes.extend_from_slice(&self.payload);
         bytes
+    }
+
+    /// The same for the library, of an epoch with so many validators; `None` if it is of no such epoch.
+    pub(super) fn finalization(
+        &self,
+        validators: usize,
+    ) -> Option<Finalization<Scheme, Sha256Digest>> {
+        let round = Round::new(Epoch::new(self.epoch), View::new(self.view));
+        let signers = self.signers.iter();
+        let signers = signers.map(|signer| Participant::new(u32::from(*signer)));
+        let signatures = self.signatures.iter().map(|bytes| {
+            let signature = Signature::decode(Copying(bytes)).ok()?;
+            Some(Lazy::from(signature))
+        });
+        Some(Finalization {
+            proposal: Proposal::new(
+                round,
+                View::new(self.parent_view),
+                Sha256Digest(self.payload),
+            ),
+            certificate: ed25519::certificate::Certificate {
+                signers: Signers::new(u32::try_from(validators).ok()?, signers).ok()?,
+                signatures: signatures.collect::<Option<_>>()?,
+            },
+        })
     }
 }
 

@@ -64,11 +64,14 @@ pub(super) struct Started<X: Send + 'static> {
     pub(super) task: Handle<Halt<X>>,
 }
 
+/// Blocks that may be removed together: the archive removes whole files.
+const PRUNED_AT_ONCE: u64 = 64;
+
 /// Starts the delivery to an application that has applied all blocks up to `applied`; the task ends
 /// when it cannot go on, if it ends at all.
 pub(super) fn start<E, A>(
     context: E,
-    (application, applied): (A, u64),
+    (mut application, applied): (A, u64),
     marshal: Mailbox<Scheme, Standard<Block>>,
     status: Status,
 ) -> Started<A::Error>
@@ -82,10 +85,13 @@ where
         blocks,
         status: status.clone(),
     };
+    let joined = application.joined().is_some();
     let mut delivery = Delivery {
         application,
         marshal,
         status,
+        joined,
+        pruned: 0,
     };
     let task = context.spawn(move |_| async move {
         match delivery.catch_up(applied).await {
@@ -98,6 +104,7 @@ where
                 return Halt::Application(error);
             }
             acknowledgement.acknowledge();
+            delivery.prune(applied);
             height.send_replace(Some(applied));
         }
         // The sender lives as long as the engine, which aborts this task when it ends.
@@ -114,6 +121,9 @@ struct Delivery<A> {
     application: A,
     marshal: Mailbox<Scheme, Standard<Block>>,
     status: Status,
+    joined: bool,
+    /// Below this height blocks were removed since the start.
+    pruned: u64,
 }
 
 impl<A: Application> Delivery<A> {
@@ -122,13 +132,32 @@ impl<A: Application> Delivery<A> {
     async fn catch_up(&mut self, applied: u64) -> Result<u64, Halt<A::Error>> {
         self.status.applied(applied);
         let processed = self.marshal.get_processed().await;
-        let processed = processed.map_or(0, |processed| processed.height().get());
+        let processed = match processed {
+            Some(processed) => processed.height().get(),
+            // It has yet to fetch the block from which the application was begun.
+            None if self.joined => return Ok(applied),
+            None => 0,
+        };
         for height in applied + 1..=processed {
             let block = self.marshal.get_block(Height::new(height)).await;
             let block = block.ok_or(Halt::Missing(height))?;
             self.apply(block).await.map_err(Halt::Application)?;
         }
-        Ok(processed)
+        // The block before the one from which the application was begun counts as processed.
+        Ok(if self.joined {
+            processed.max(applied)
+        } else {
+            processed
+        })
+    }
+
+    /// Removes what the application lets go; the last block that was applied stays in any case.
+    fn prune(&mut self, applied: u64) {
+        let kept_from = self.application.kept_from().min(applied.saturating_sub(1));
+        if kept_from >= self.pruned.saturating_add(PRUNED_AT_ONCE) {
+            self.marshal.prune(Height::new(kept_from));
+            self.pruned = kept_from;
+        }
     }
 
     async fn apply(&mut self, block: Digested<Block>) -> Result<(), A::Error> {

@@ -188,6 +188,9 @@ where
         if height == 0 {
             return Ok(self.genesis);
         }
+        if let Some(digest) = self.application.digest(height) {
+            return Ok(Sha256Digest(digest));
+        }
         let block = self.marshal.get_block(Height::new(height)).await;
         Ok(block.ok_or(Some(Halt::Missing(height)))?.digest())
     }

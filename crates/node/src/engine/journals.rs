@@ -52,7 +52,10 @@ impl<E: Runtime> Journals<E> {
         // A block is final here only after its epoch was entered, so an application that is ahead
         // of this record tells that the record is not the last one.
         if applied > 0 && journals.newest() < Some(calendar.epoch_of(applied)) {
-            tracing::error!("the engine's directory was lost: no votes before the next epoch");
+            tracing::warn!(
+                "there is no record of this epoch's votes, for the node has joined in its middle or lost the engine's \
+                 directory: no votes before the next epoch"
+            );
             journals.lost = Some(calendar.epoch_after(applied));
         }
         Ok(journals)

@@ -28,7 +28,8 @@ use commonware_consensus::{
     simplex::{self, scheme::ed25519::Scheme},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, ed25519::PublicKey, sha256::Digest as Sha256Digest,
+    Digested, Digestible as _, certificate::Scheme as _, ed25519::PublicKey,
+    sha256::Digest as Sha256Digest,
 };
 use commonware_p2p::{AddressableManager, Blocker, Provider, Receiver, Sender, utils::mux};
 use commonware_parallel::Sequential;
@@ -54,6 +55,9 @@ pub(super) const FETCH_RETRY: Duration = Duration::from_millis(50);
 pub trait Runtime: Spawner + Clock + Storage + Metrics + rand_core::CryptoRng {}
 
 impl<E: Spawner + Clock + Storage + Metrics + rand_core::CryptoRng> Runtime for E {}
+
+/// From where the archive of final blocks goes on.
+type Begin = marshal::Start<Scheme, Sha256Digest, Digested<Block>>;
 
 /// One sender and receiver for each kind of message.
 #[derive(Debug)]
@@ -105,6 +109,9 @@ pub enum WiringError {
     /// The archive of final blocks could not be opened.
     #[error("the archive of final blocks")]
     Archive(#[from] StorageError),
+    /// What the application was begun from is not final by the validators of its epoch.
+    #[error("the block from which the application was begun is not final")]
+    Joined,
     /// The record of epochs could not be opened.
     #[error("the record of epochs")]
     Journals(#[from] JournalError),
@@ -165,11 +172,10 @@ where
     } = links;
     let calendar = config.calendar();
     let rules = rules::<A>(config);
-    let genesis = genesis(&mut application, rules);
-    let digest = genesis.digest();
     let applied = application.applied();
     let cache = CacheRef::new(PAGE, PAGES);
     let schemes = Schemes::new(application.clone(), identity, &config.namespace);
+    let (digest, begin) = begin(&mut application, rules, &schemes)?;
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("blocks"),
@@ -182,7 +188,7 @@ where
     );
     let provided = (schemes.clone(), calendar.epocher());
     let (marshal, mailbox) =
-        archive::open(&context, partition, rules, genesis, provided, &cache).await?;
+        archive::open(&context, partition, rules, begin, provided, &cache).await?;
     let journals = context.child("journals");
     let journals = Journals::open(journals, partition.to_owned(), calendar, applied).await?;
     let delivery = delivery::start(
@@ -256,6 +262,24 @@ where
         timing: config.timing(),
         cache,
     }
+}
+
+/// Digest of the genesis block, and from where an archive that is empty goes on.
+fn begin<A: Application>(
+    application: &mut A,
+    rules: BlockRules,
+    schemes: &Schemes,
+) -> Result<(Sha256Digest, Begin), WiringError> {
+    let genesis = genesis(application, rules);
+    let digest = genesis.digest();
+    let Some(certificate) = application.joined() else {
+        return Ok((digest, marshal::Start::Genesis(genesis)));
+    };
+    let finalization = schemes
+        .of(certificate.epoch)
+        .and_then(|scheme| certificate.finalization(scheme.participants().len()));
+    let finalization = finalization.ok_or(WiringError::Joined)?;
+    Ok((digest, marshal::Start::Floor(finalization)))
 }
 
 fn rules<A: Application>(config: &EngineConfig) -> BlockRules {

@@ -11,7 +11,7 @@ use ledger::stream::{Branch, BranchKey};
 use super::client::CallError;
 use super::message::{Sealed, TAGS_MAX, Tags};
 use super::open::{AskError, Obtained, Wish, ask};
-use super::{Exchange, Parts, unavailable};
+use super::{Exchange, Parts, shown, unavailable};
 use crate::custody::{
     CustodyError, Granted, Opened, Requester, SealedDescriptor, Withheld, open_descriptor,
     open_payload,
@@ -189,6 +189,7 @@ async fn list_branch(
                 tag: entry.tag,
                 sealed: entry.sealed,
             };
+            shown::bring(parts, member, sealed.tag).await?;
             listed.extend(listed_entry(parts, member, branch, &sealed)?);
         }
     }

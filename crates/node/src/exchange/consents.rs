@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Parts;
 use super::client::CallError;
 use super::message::{Sealed, Tags};
+use super::shown::{self, NotShown};
 use crate::custody::{CustodyError, SealedConsent};
 
 /// Between looks for consents that could not be fetched when they became final.
@@ -85,6 +86,8 @@ enum FetchError {
     #[error("the member has no consent where the ledger says so")]
     NotThere,
     #[error(transparent)]
+    NotShown(#[from] NotShown),
+    #[error(transparent)]
     Adopt(#[from] CustodyError),
 }
 
@@ -101,6 +104,7 @@ async fn try_fetch(
         tag,
         sealed: entry.ok_or(FetchError::NotThere)?.sealed,
     };
+    shown::bring(parts, from, tag).await?;
     parts
         .custody
         .adopt_consent(patient_id, from, &consent)

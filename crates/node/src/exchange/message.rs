@@ -36,6 +36,21 @@ pub(super) struct SealedEntry {
     pub(super) sealed: Vec<u8>,
 }
 
+/// Asks for a statement of the log whose body is not kept by whoever asks.
+#[derive(Encode, Decode)]
+pub(super) struct StatementAt {
+    #[n(0)]
+    pub(super) index: u64,
+}
+
+/// That statement, items included.
+#[derive(Encode, Decode)]
+pub(super) struct StatementBytes {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) statement: Vec<u8>,
+}
+
 /// What is asked for, on whose behalf and why; its signed bytes are what the access item commits to.
 #[derive(Encode, Decode)]
 pub(super) struct Request {
@@ -144,6 +159,8 @@ pub enum MessageKind {
     Request,
     Ask,
     Answer,
+    StatementAt,
+    StatementBytes,
 }
 
 /// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
@@ -159,6 +176,8 @@ pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
         MessageKind::Request => again::<Request>(bytes),
         MessageKind::Ask => again::<Ask>(bytes),
         MessageKind::Answer => again::<Answer>(bytes),
+        MessageKind::StatementAt => again::<StatementAt>(bytes),
+        MessageKind::StatementBytes => again::<StatementBytes>(bytes),
     }
 }
 

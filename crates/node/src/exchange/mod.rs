@@ -12,6 +12,7 @@ mod crowd;
 mod message;
 mod open;
 mod serve;
+mod shown;
 mod tls;
 
 use std::collections::BTreeMap;

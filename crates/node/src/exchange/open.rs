@@ -13,6 +13,7 @@ use super::message::{
     Answer, Ask, GrantedEntry, Request, SignedRequest, TAGS_MAX, WithheldEntry, key_info,
 };
 use super::serve::Refusal;
+use super::shown::{self, NotShown};
 use super::{Parts, unavailable};
 use crate::custody::{AccessAsk, CustodyError, Granted, RemoteRequest, Requester};
 
@@ -52,6 +53,16 @@ pub(super) enum AskError {
 impl From<CustodyError> for AskError {
     fn from(error: CustodyError) -> Self {
         Self::Here(error)
+    }
+}
+
+impl From<NotShown> for AskError {
+    fn from(error: NotShown) -> Self {
+        match error {
+            NotShown::Call(error) => Self::There(error),
+            NotShown::Other(_) => Self::There(CallError::Malformed),
+            NotShown::Store(error) => Self::Here(error),
+        }
     }
 }
 
@@ -105,7 +116,7 @@ pub(super) async fn ask(
         opening: asked.opening,
     };
     let answer: Answer = parts.client.call(&custodian, "open", &message).await?;
-    obtained(parts, &custodian, &keys, digest, answer)
+    obtained(parts, &custodian, &keys, digest, answer).await
 }
 
 /// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
@@ -262,7 +273,7 @@ fn wrapped(
     })
 }
 
-fn obtained(
+async fn obtained(
     parts: &Parts,
     custodian: &MemberName,
     keys: &HpkeKeyPair,
@@ -271,6 +282,7 @@ fn obtained(
 ) -> Result<Obtained, AskError> {
     let mut granted = Vec::with_capacity(answer.granted.len());
     for one in answer.granted {
+        shown::bring(parts, custodian, one.tag).await?;
         if !is_recorded(parts, custodian, &one)? {
             return Err(CallError::Malformed.into());
         }

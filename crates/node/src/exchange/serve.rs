@@ -1,4 +1,5 @@
-//! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/open`.
+//! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/statement`,
+//! `/exchange/open`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +23,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::crowd::{Crowd, Guest};
-use super::message::{Ask, Sealed, SealedEntry, TAGS_MAX, Tags};
+use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
 use super::{Parts, open};
+use crate::chain::{Snapshots as _, StoreError};
 use crate::custody::CustodyError;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -44,6 +46,7 @@ pub(super) enum Refusal {
     NotForThisMember,
     Expired,
     AnsweredBefore,
+    NotKept,
     Failed,
 }
 
@@ -53,7 +56,7 @@ impl IntoResponse for Refusal {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotSigned | Self::NotForThisMember => StatusCode::FORBIDDEN,
             Self::NotRecorded => StatusCode::CONFLICT,
-            Self::Expired | Self::AnsweredBefore => StatusCode::GONE,
+            Self::Expired | Self::AnsweredBefore | Self::NotKept => StatusCode::GONE,
             Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
         };
         status.into_response()
@@ -72,6 +75,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
     let router = Router::new()
         .route("/exchange/descriptors", post(descriptors))
         .route("/exchange/consents", post(consents))
+        .route("/exchange/statement", post(statement))
         .route("/exchange/open", post(open))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts);
@@ -164,6 +168,15 @@ async fn consents(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8
     Ok(codec::encode(&Sealed {
         entries: entries.collect(),
     }))
+}
+
+async fn statement(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let StatementAt { index } = message(&body)?;
+    match parts.chain.submitted(index) {
+        Ok(Some(statement)) => Ok(codec::encode(&StatementBytes { statement })),
+        Ok(None) | Err(StoreError::NotKept(_)) => Err(Refusal::NotKept),
+        Err(error) => Err(CustodyError::from(error).into()),
+    }
 }
 
 async fn open(

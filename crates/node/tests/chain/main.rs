@@ -19,7 +19,10 @@ use node::chain::{PublicLog as _, SubmitError, transparent_statement};
 
 mod blocks;
 mod governance;
+mod joining;
+mod liars;
 mod network;
+mod power;
 mod quotas;
 
 use network::Founding;

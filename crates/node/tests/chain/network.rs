@@ -1,7 +1,7 @@
 //! A network of members in one process, with real certificates, engines and directories.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -157,9 +157,22 @@ impl Founding {
         }
     }
 
+    /// The same with epochs of so many blocks.
+    pub(crate) fn with_epochs_of(mut self, blocks: u64) -> Self {
+        self.genesis.rules = Some(Rules {
+            epoch_blocks: blocks,
+            ..Rules::default()
+        });
+        self
+    }
+
+    /// Where a member's node keeps everything.
+    pub(crate) fn folder(&self, at: usize) -> PathBuf {
+        self.directory.path().join(self.seats[at].name.as_str())
+    }
+
     pub(crate) fn start(&self, at: usize) -> Running {
-        let directory = self.directory.path().join(self.seats[at].name.as_str());
-        self.start_in(at, &directory)
+        self.start_in(at, &self.folder(at))
     }
 
     /// The chain of a member without its engine.
@@ -193,6 +206,7 @@ impl Founding {
             directory.join("engine"),
             self.genesis.network().0.0.to_vec(),
         );
+        config.epoch_blocks = self.genesis.rules().epoch_blocks;
         config.block_interval = Duration::from_millis(300);
         let engine = Engine::start(config, chain.application(addresses)).unwrap();
         let (gossiping, gossip) = (chain.clone(), engine.gossip());
@@ -270,6 +284,14 @@ impl Running {
             // It may have ended with the engine.
             let _ended = task.await;
         }
+    }
+
+    /// Ends the node as a crash would: nothing is written down that was not.
+    pub(crate) async fn kill(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.engine.stop().await.unwrap();
     }
 
     /// Waits until the registry has that many revisions here.

@@ -11,7 +11,7 @@ use ledger::ids::{BlockTime, Digest, Height, MemberName};
 use ledger::node_key::SigningNode;
 use ledger::state::StateKey;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
-use node::chain::PublicLog as _;
+use node::chain::{Keep, PublicLog as _};
 use node::custody::Requester;
 use node::identity::algorithm_of;
 use node::outbox::OutboxConfig;
@@ -31,6 +31,7 @@ pub(crate) struct Founding {
     keys: BTreeMap<MemberName, Arc<dyn KeyStore>>,
     addresses: BTreeMap<MemberName, PeerAddress>,
     folder: TempDir,
+    keep: Keep,
 }
 
 impl Founding {
@@ -79,7 +80,14 @@ impl Founding {
             keys,
             addresses,
             folder,
+            keep: Keep::All,
         }
+    }
+
+    /// The same with nodes that keep of the others what `keep` says.
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
     }
 
     pub(crate) async fn start_all(&self) -> Vec<Node> {
@@ -127,6 +135,7 @@ impl Founding {
             addresses: self.addresses.clone(),
             certificate: None,
             keys: Arc::clone(&self.keys[member]),
+            keep: self.keep,
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(20),
                 ..OutboxConfig::default()

@@ -18,6 +18,7 @@ use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::MemberName;
 use node::Node;
+use node::chain::Keep;
 use node::custody::{AccessEntry, Change, CustodyError, ReceiptState, Requester, Written};
 use serde_json::{Value, json};
 use wallet::Wallet;
@@ -179,6 +180,45 @@ async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
     );
 }
 
+/// Waits until `node` keeps no body of another member that is there now.
+async fn until_pruned(node: &Node) {
+    let last = node.chain.tip().height;
+    let mut tips = node.chain.subscribe();
+    while node.chain.kept_from().unwrap() <= last {
+        tips.changed().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_member_has_pruned_the_custodian_shows_again() {
+    let founding = Founding::of(&NAMES).keeping(Keep::Blocks(2));
+    let nodes = founding.start_all().await;
+    let [clinic, _] = nodes.as_slice() else {
+        panic!()
+    };
+    let wallet = Wallet::new(9);
+    let (at_clinic, _, result) = enrolled(&nodes, &wallet).await;
+    let doctor = clinician("clinic");
+    let grant = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "active");
+    let filed = clinic.custody.write(&doctor, vec![Change::File(grant)]);
+    let filed = filed.await.unwrap();
+    until_final(clinic, &doctor, &filed[0]).await;
+    for node in &nodes {
+        until_pruned(node).await;
+    }
+    let observation = ResourceType::parse("Observation").unwrap();
+    let member = name("hospital");
+    let opened = clinic
+        .exchange
+        .open(&doctor, &at_clinic, &member, observation, &result)
+        .await
+        .unwrap();
+    assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
+    let everything = clinic.exchange.everything(&doctor, &at_clinic).await;
+    assert_eq!(everything.unwrap().entries.len(), 1);
+    until_final(clinic, &doctor, &filed[0]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p2_both_members_put_every_attempt_on_record() {
     let founding = Founding::of(&NAMES);
@@ -242,6 +282,7 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
     founding
         .says(clinic, "clinic", &Command::Propose(action))
         .await;
+    until_level(&nodes).await;
     read().await.unwrap();
     let vote = Command::Vote {
         proposal: 1,

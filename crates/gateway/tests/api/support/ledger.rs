@@ -18,10 +18,11 @@ use ledger::log::{
 };
 use ledger::receipt::{Absence, Cosigned, Receipt, Trust};
 use ledger::scitt::{Proof, RootSignature};
+use ledger::snapshot::{Entry, EntryKey, LeafPage, Offer, StatePage, StatementPage};
 use ledger::state::{MemoryState, StateKey, StateRoot};
 use ledger::statement::SubmittedStatement;
 use ledger::succession::Succession;
-use node::chain::{Position, PublicLog, StoreError, SubmitError, Tip};
+use node::chain::{Position, PublicLog, Snapshots, StoreError, SubmitError, Tip};
 use node::custody::Anchor;
 use node::outbox::{Signer, Speaker};
 use rcgen::{
@@ -340,6 +341,49 @@ impl PublicLog for Ledger {
     }
 
     fn succession(&self) -> Result<Option<Succession>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// A node that keeps no bodies before its second statement, and offers one page of leaf hashes.
+impl Snapshots for Ledger {
+    fn offer(&self) -> Result<Option<Offer>, StoreError> {
+        Ok(None)
+    }
+
+    fn leaves(&self, height: Height, _: u64) -> Result<Option<LeafPage>, StoreError> {
+        let leaves = vec![Digest([7; 32])];
+        Ok((height == Height(1)).then_some(LeafPage { leaves }))
+    }
+
+    fn state(&self, height: Height, from: EntryKey) -> Result<Option<StatePage>, StoreError> {
+        let entry = Entry {
+            key: from,
+            value: vec![1; 10],
+        };
+        Ok((height == Height(1)).then_some(StatePage {
+            entries: vec![entry],
+            next: None,
+        }))
+    }
+
+    fn statements(
+        &self,
+        _: Height,
+        _: &MemberName,
+        from: u64,
+    ) -> Result<Option<StatementPage>, StoreError> {
+        Ok(Some(StatementPage {
+            blocks: Vec::new(),
+            statements: Vec::new(),
+            next: Some(from + 1),
+        }))
+    }
+
+    fn submitted(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        if index == 0 {
+            return Err(StoreError::NotKept(index));
+        }
         Ok(None)
     }
 }

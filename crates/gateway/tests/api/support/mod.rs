@@ -76,6 +76,7 @@ impl Site {
             custody: custody(member, &folder, &ledger),
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
+            snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
             status: StatusSource::new(|| Health {
                 height: Height(1),
