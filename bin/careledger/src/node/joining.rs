@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use futures::future::join_all;
 use ledger::checkpoint::{Checkpoint, SignedCheckpoint};
 use ledger::ids::Height;
+use serde::Serialize;
 
 use crate::network::NodeFile;
 use crate::progress::Meter;
@@ -24,7 +25,8 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 const LOOKS_PER_QUESTION: u32 = 10;
 
 /// How a node without a ledger gets one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum How {
     /// A founding member replays, others join by snapshot.
     Auto,
@@ -32,6 +34,17 @@ pub(crate) enum How {
     Snapshot,
     /// Replays all blocks from the genesis.
     Replay,
+}
+
+impl How {
+    /// As it is named on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Snapshot => "snapshot",
+            Self::Replay => "replay",
+        }
+    }
 }
 
 /// The gateways of other members.

@@ -163,6 +163,14 @@ where
 /// the others milliseconds. It also slows consensus down to what applications can apply.
 const CATCHING_UP: u64 = 32;
 
+/// Final blocks that may wait to be applied while this node judges one above them.
+///
+/// To judge it, the application executes all blocks between: what is final is executed anyway when it is applied, one
+/// block at a time, and would otherwise be so twice, with all of it in memory at once.
+const UNAPPLIED_MAX: u64 = 8;
+/// Between two looks at how many are applied.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 #[derive(Clone)]
 pub(super) struct Adapter<A> {
     pub(super) application: A,
@@ -177,6 +185,13 @@ impl<A> Adapter<A> {
             .height()
             .saturating_sub(self.status.read().applied_height)
             > CATCHING_UP
+    }
+
+    /// Waits until nearly all blocks are applied that are known to be final: they will be, whatever this node votes.
+    async fn near_final(&self, clock: &impl Clock) {
+        while self.status.read().unapplied() > UNAPPLIED_MAX {
+            clock.sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// A block that other validators would refuse must not leave this node.
@@ -225,7 +240,12 @@ where
         self.checked(&parent, block)
     }
 
-    async fn verify(&mut self, _: (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+    async fn verify(
+        &mut self,
+        (clock, _): (E, Self::Context),
+        mut ancestry: impl Ancestry<Block>,
+    ) -> bool {
+        self.near_final(&clock).await;
         let (Some(block), Some(parent)) = (ancestry.next().await, ancestry.next().await) else {
             // The engine is stopping: no verdict, for `false` would be a verdict.
             return std::future::pending().await;

@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::task::Task;
 use crate::network::Layout;
+use crate::node::How;
 
 pub(super) const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
@@ -23,12 +24,13 @@ pub(super) struct Validator {
 }
 
 impl Validator {
-    pub(super) fn start(layout: &Layout, member: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(layout: &Layout, member: &str, join: How) -> anyhow::Result<Self> {
         let of_member = layout.member(member);
         let log = fs::File::create(of_member.log())?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["bench", "validator", "--config"])
             .arg(of_member.config())
+            .args(["--join", join.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -68,10 +70,17 @@ impl Validator {
 
     /// Resident memory, from the kernel; `None` where there is no `/proc`.
     pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory so far.
+    pub(super) fn memory_bytes_max(&self) -> Option<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib * 1_024)
     }

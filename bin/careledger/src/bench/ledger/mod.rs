@@ -20,6 +20,7 @@ use super::figures::{float, mebibytes, quantile};
 use super::limits::Limits;
 use crate::demo::free_ports;
 use crate::network::{Founding, KeyType, Layout, found};
+use crate::node::How;
 use crate::progress;
 use cluster::{MEMBERS, Validator};
 use report::{CatchUp, Report, Run, Stage};
@@ -93,17 +94,22 @@ async fn measure(args: &LedgerArgs, folder: &Path) -> anyhow::Result<Report> {
     let sixteen = bench
         .full("16 items a statement", each / 16, 16, WINDOWS[1])
         .await?;
-    let mut growth = Vec::new();
+    let (mut growth, mut catch_ups) = (Vec::new(), Vec::new());
     let mut target = FIRST_STAGE;
     let first = bench.items;
     while bench.items < args.items.max(first + FIRST_STAGE) {
         let until = (first + target).min(args.items.max(first + FIRST_STAGE));
         growth.push(bench.stage(until).await?);
+        if catch_ups.is_empty() {
+            // What it takes with little history.
+            catch_ups.push(bench.catch_up(How::Snapshot).await?);
+        }
         target *= STAGE_FACTOR;
     }
-    let catch_up = bench.catch_up().await?;
+    catch_ups.push(bench.catch_up(How::Snapshot).await?);
+    catch_ups.push(bench.catch_up(How::Replay).await?);
     bench
-        .finish(vec![idle, full, half, sixteen], growth, catch_up)
+        .finish(vec![idle, full, half, sixteen], growth, catch_ups)
         .await
 }
 
@@ -123,7 +129,7 @@ impl Bench {
         let limits = Limits::measure(folder)?;
         let mut validators = Vec::new();
         for member in MEMBERS {
-            validators.push(Validator::start(&layout, member)?);
+            validators.push(Validator::start(&layout, member, How::Replay)?);
         }
         for validator in &mut validators {
             validator.ready().await?;
@@ -249,8 +255,8 @@ impl Bench {
         })
     }
 
-    /// A validator that has lost everything replays the chain from the others.
-    async fn catch_up(&mut self) -> anyhow::Result<CatchUp> {
+    /// A validator that has lost everything gets the chain from the others.
+    async fn catch_up(&mut self, how: How) -> anyhow::Result<CatchUp> {
         let last = self.validators.pop().context("no validator")?;
         last.stop().await?;
         let member = MEMBERS.last().context("no member")?;
@@ -258,13 +264,16 @@ impl Bench {
         fs::remove_dir_all(&data)?;
         fs::create_dir_all(&data)?;
         let start = Instant::now();
-        let mut back = Validator::start(&self.layout, member)?;
+        let mut back = Validator::start(&self.layout, member, how)?;
         back.ready().await?;
         let reached: Reached = back.ask(Task::Reach(self.height)).await?;
         let seconds = start.elapsed().as_secs_f64();
+        let memory = back.memory_bytes_max().unwrap_or_default();
         self.validators.push(back);
         let items_per_s = float(self.items) / seconds;
         Ok(CatchUp {
+            how,
+            memory_mib: mebibytes(memory),
             blocks: reached.height,
             items: self.items,
             seconds,
@@ -282,12 +291,12 @@ impl Bench {
         self,
         loads: Vec<Run>,
         growth: Vec<Stage>,
-        catch_up: CatchUp,
+        catch_ups: Vec<CatchUp>,
     ) -> anyhow::Result<Report> {
         self.bar.finish_and_clear();
         for validator in self.validators {
             validator.stop().await?;
         }
-        Ok(Report::new(self.limits, loads, growth, catch_up))
+        Ok(Report::new(self.limits, loads, growth, catch_ups))
     }
 }
