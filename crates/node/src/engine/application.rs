@@ -187,13 +187,6 @@ impl<A> Adapter<A> {
             > CATCHING_UP
     }
 
-    /// Waits until nearly all blocks are applied that are known to be final: they will be, whatever this node votes.
-    async fn near_final(&self, clock: &impl Clock) {
-        while self.status.read().unapplied() > UNAPPLIED_MAX {
-            clock.sleep(LOOK_AGAIN).await;
-        }
-    }
-
     /// A block that other validators would refuse must not leave this node.
     fn checked(&self, parent: &Block, block: Block) -> Option<Digested<Block>> {
         let fits = parent.height().checked_add(1) == Some(block.height())
@@ -245,7 +238,7 @@ where
         (clock, _): (E, Self::Context),
         mut ancestry: impl Ancestry<Block>,
     ) -> bool {
-        self.near_final(&clock).await;
+        until_nearly_applied(&self.status, &clock).await;
         let (Some(block), Some(parent)) = (ancestry.next().await, ancestry.next().await) else {
             // The engine is stopping: no verdict, for `false` would be a verdict.
             return std::future::pending().await;
@@ -254,5 +247,39 @@ where
         self.application
             .verify(block.inner_shared(), parent.inner_shared(), ancestors)
             .await
+    }
+}
+
+/// Waits until nearly all blocks are applied that are known to be final: they will be, whatever this node votes.
+async fn until_nearly_applied(status: &Status, clock: &impl Clock) {
+    while status.read().unapplied() > UNAPPLIED_MAX {
+        clock.sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, deterministic};
+
+    #[test]
+    fn a_block_is_judged_when_nearly_all_final_ones_are_applied() {
+        deterministic::Runner::default().start(|clock| async move {
+            let status = Status::default();
+            until_nearly_applied(&status, &clock).await;
+            status.finalized(100);
+            let mut waiting = Box::pin(until_nearly_applied(&status, &clock));
+            for applied in [0, 50, 100 - UNAPPLIED_MAX - 1] {
+                status.applied(applied);
+                let mut later = Box::pin(clock.sleep(LOOK_AGAIN * 3));
+                let is_over = tokio::select! {
+                    () = &mut waiting => true,
+                    () = &mut later => false,
+                };
+                assert!(!is_over, "{applied}");
+            }
+            status.applied(100 - UNAPPLIED_MAX);
+            waiting.await;
+        });
     }
 }

@@ -94,20 +94,19 @@ async fn measure(args: &LedgerArgs, folder: &Path) -> anyhow::Result<Report> {
     let sixteen = bench
         .full("16 items a statement", each / 16, 16, WINDOWS[1])
         .await?;
-    let (mut growth, mut catch_ups) = (Vec::new(), Vec::new());
+    let mut growth = Vec::new();
     let mut target = FIRST_STAGE;
     let first = bench.items;
     while bench.items < args.items.max(first + FIRST_STAGE) {
         let until = (first + target).min(args.items.max(first + FIRST_STAGE));
         growth.push(bench.stage(until).await?);
-        if catch_ups.is_empty() {
-            // What it takes with little history.
-            catch_ups.push(bench.catch_up(How::Snapshot).await?);
-        }
         target *= STAGE_FACTOR;
     }
-    catch_ups.push(bench.catch_up(How::Snapshot).await?);
-    catch_ups.push(bench.catch_up(How::Replay).await?);
+    // At the end, for who has lost its votes is silent until the next epoch.
+    let catch_ups = vec![
+        bench.catch_up(How::Replay).await?,
+        bench.catch_up(How::Snapshot).await?,
+    ];
     bench
         .finish(vec![idle, full, half, sixteen], growth, catch_ups)
         .await

@@ -41,7 +41,9 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     let keys = open_keys(&file, folder)?;
     let listener = TcpListener::bind(file.listen).await?;
     let config = node_config(&file, folder, &keys)?;
-    prepare(&config, &Peers::of(&file)?, (args.join, None)).await?;
+    if args.join == How::Snapshot {
+        prepare(&config, &Peers::of(&file)?, (args.join, None)).await?;
+    }
     let node = Node::start(config).await?;
     // For whoever joins by snapshot.
     let gateway = node_gateway(&file, &node, &keys)?;
