@@ -236,7 +236,13 @@ async fn p3_a_pruned_member_proves_its_own_and_says_what_it_has_not() {
         members[0].chain.block(Height(1)),
         Err(StoreError::BlockNotKept(Height(1)))
     ));
-    assert!(members[0].chain.block(kept_from).unwrap().is_some());
+    let tip = members[0].chain.tip().height;
+    assert!(members[0].chain.block(tip).unwrap().is_some());
+    assert_eq!(
+        members[0].chain.damaged_rows(),
+        0,
+        "what is gone is not damaged"
+    );
     let offer = offered(&members[0], 6).await;
     assert!(offer.kept_from >= kept_from);
     let [clinic, hospital] = members;

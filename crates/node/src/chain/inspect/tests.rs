@@ -19,7 +19,7 @@ use crate::chain::base::Base;
 use crate::chain::disk::Disk;
 use crate::chain::rebuild::{Rebuilt, rebuild};
 use crate::chain::rows::{Keyspace, Rows as _};
-use crate::chain::{Chain, ChainFault, ChainPart, Clock};
+use crate::chain::{Chain, ChainFault, ChainPart, Clock, PublicLog as _};
 
 const BLOCKS: u64 = 6;
 
@@ -215,6 +215,18 @@ fn derived_rows_are_mended_without_peers() {
         assert!(damages.iter().any(is_named), "{keyspace:?}: {damages:?}");
         assert_eq!(ledger.rebuilt(|_| Vec::new()).height, BLOCKS);
     }
+}
+
+#[test]
+fn a_damaged_row_that_a_running_chain_meets_is_counted() {
+    let ledger = Ledger::new();
+    ledger.change(Keyspace::Statements, &key(2), Some(|row| flip(row)));
+    let chain = ledger.open();
+    assert!(chain.statement(1).is_ok());
+    assert_eq!(chain.damaged_rows(), 0);
+    assert!(chain.statement(2).is_err());
+    assert!(chain.block(Height(3)).is_err());
+    assert_eq!(chain.damaged_rows(), 2);
 }
 
 #[test]

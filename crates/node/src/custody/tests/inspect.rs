@@ -21,13 +21,19 @@ async fn recorded(ledger: &Ledger) -> Site {
         create(observation("p", "two")),
         create(observation("p", &large)),
     ];
+    let changed = changes.len();
     for change in changes {
         custody
             .write(&clinician("hospital"), vec![change])
             .await
             .unwrap();
     }
-    eventually("everything is final", || custody.outbox().in_flight == 0).await;
+    eventually("everything is final", || {
+        let statements = ledger.statements();
+        let items: usize = statements.iter().map(|one| one.items().len()).sum();
+        custody.outbox().in_flight == 0 && items >= changed
+    })
+    .await;
     drop(custody);
     site
 }
