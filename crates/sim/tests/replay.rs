@@ -194,8 +194,8 @@ fn a_block_with_more_items_than_allowed_is_named() {
         };
         (start..start + 1_000).map(item).collect()
     };
-    let statements =
-        [0, 1_000, 2_000].map(|start| forge.statement("clinic", items(start)).unwrap());
+    let statements = [0, 1_000, 2_000, 3_000, 4_000]
+        .map(|start| forge.statement("clinic", items(start)).unwrap());
     forge.append(&statements).unwrap();
     let refused = replay(forge.genesis(), &forge.dump(|_| true)).unwrap_err();
     assert_eq!(refused, format!("block 1: {}", FaultKind::TooLarge));

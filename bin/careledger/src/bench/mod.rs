@@ -19,6 +19,9 @@ enum BenchCommand {
     /// The ledger: four validators in four processes on this machine.
     #[command(after_help = "Example:\n  careledger bench ledger --items 1000000")]
     Ledger(ledger::LedgerArgs),
+    /// What the others notice of a member that floods the ledger, with a quota and without.
+    #[command(after_help = "Example:\n  careledger bench flood --seconds 20")]
+    Flood(ledger::FloodArgs),
     /// The FHIR API of one member: create and read.
     Fhir(fhir::FhirArgs),
     /// One validator that makes its own load; started by `bench ledger`.
@@ -29,6 +32,7 @@ enum BenchCommand {
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Ledger(args) => ledger::run(args).await,
+        BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }

@@ -4,14 +4,18 @@ use std::fs;
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use ledger::genesis::Rules;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::task::Task;
-use crate::network::Layout;
+use crate::demo::free_ports;
+use crate::network::{self, Founding, KeyType, Layout};
 
 pub(super) const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
+
+const PORT_BASE: u16 = 9_101;
 
 /// In which Linux counts processor time.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -20,6 +24,30 @@ pub(super) struct Validator {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
+}
+
+/// Founds the validators' network.
+pub(super) fn found(layout: &Layout, rules: Rules) -> anyhow::Result<()> {
+    let count = u16::try_from(MEMBERS.len())?;
+    let members = MEMBERS.iter().map(|name| name.parse());
+    let founding = Founding {
+        key_type: KeyType::default(),
+        name: "bench".to_owned(),
+        members: members.collect::<Result<_, _>>()?,
+        port_base: free_ports(PORT_BASE, count)?,
+        rules,
+    };
+    network::found(layout, &founding).map(drop)
+}
+
+/// Starts all validators, and waits until they are up.
+pub(super) async fn start(layout: &Layout) -> anyhow::Result<Vec<Validator>> {
+    let started = MEMBERS.map(|member| Validator::start(layout, member));
+    let mut validators = started.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    for validator in &mut validators {
+        validator.ready().await?;
+    }
+    Ok(validators)
 }
 
 impl Validator {

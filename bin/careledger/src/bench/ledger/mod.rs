@@ -2,6 +2,7 @@
 //! grows, and what it costs.
 
 mod cluster;
+mod flood;
 mod proofs;
 mod report;
 mod task;
@@ -18,16 +19,14 @@ use ledger::genesis::Rules;
 
 use super::figures::{float, mebibytes, quantile};
 use super::limits::Limits;
-use crate::demo::free_ports;
-use crate::network::{Founding, KeyType, Layout, found};
+use crate::network::Layout;
 use crate::progress;
 use cluster::{MEMBERS, Validator};
 use report::{CatchUp, Report, Run, Stage};
 use task::{Load, Proven, Reached, Submitted, Task};
 
+pub(super) use flood::{FloodArgs, run as run_flood};
 pub(super) use validator::{ValidatorArgs, run as run_validator};
-
-const PORT_BASE: u16 = 9_101;
 
 /// Items of the statements that fill the ledger.
 const ITEMS_PER_STATEMENT: u16 = 256;
@@ -110,24 +109,9 @@ async fn measure(args: &LedgerArgs, folder: &Path) -> anyhow::Result<Report> {
 impl Bench {
     async fn start(folder: &Path, args: &LedgerArgs) -> anyhow::Result<Self> {
         let layout = Layout::at(folder);
-        let count = u16::try_from(MEMBERS.len())?;
-        let members = MEMBERS.iter().map(|name| name.parse());
-        let founding = Founding {
-            key_type: KeyType::default(),
-            name: "bench".to_owned(),
-            members: members.collect::<Result<_, _>>()?,
-            port_base: free_ports(PORT_BASE, count)?,
-            rules: Rules::default(),
-        };
-        found(&layout, &founding)?;
+        cluster::found(&layout, Rules::default())?;
         let limits = Limits::measure(folder)?;
-        let mut validators = Vec::new();
-        for member in MEMBERS {
-            validators.push(Validator::start(&layout, member)?);
-        }
-        for validator in &mut validators {
-            validator.ready().await?;
-        }
+        let validators = cluster::start(&layout).await?;
         let items = u64::from(args.statements) * 5 / 2 + args.items;
         Ok(Self {
             layout,

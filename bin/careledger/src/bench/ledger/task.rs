@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub(super) enum Task {
     /// Submit statements until all are final; answers [`Submitted`].
     Submit(Load),
+    /// Submit as much as the ledger takes for so many seconds; answers [`Flooded`].
+    Flood(f64),
     /// Make receipts and verify them on one core; answers [`Proven`].
     Prove,
     /// Wait for a height; answers [`Reached`].
@@ -32,6 +34,14 @@ pub(super) struct Submitted {
     pub(super) height: u64,
     /// Of the chain's rows.
     pub(super) disk_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Flooded {
+    /// Items that the node took.
+    pub(super) items: u64,
+    /// Statements that it refused.
+    pub(super) refused: u64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

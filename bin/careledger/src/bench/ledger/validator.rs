@@ -18,9 +18,14 @@ use tokio::sync::broadcast::error::RecvError;
 use vault::keystore::SecretName;
 
 use super::proofs;
-use super::task::{Load, Reached, Submitted, Task};
+use super::task::{Flooded, Load, Reached, Submitted, Task};
 use crate::network::NodeFile;
 use crate::node::{node_config, open_keys};
+
+/// Items of the statements of a flood.
+const FLOOD_ITEMS: u16 = 1_024;
+/// How soon who floods tries again.
+const FLOOD_PAUSE: Duration = Duration::from_millis(10);
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -49,6 +54,7 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line)? {
             Task::Submit(load) => answer(&source.submit(load).await?)?,
+            Task::Flood(seconds) => answer(&source.flood(seconds).await?)?,
             Task::Prove => answer(&proofs::measure(&source.node.chain)?)?,
             Task::Reach(height) => answer(&source.reach(height).await?)?,
         }
@@ -109,6 +115,27 @@ impl Source {
             height: self.node.chain.tip().height.0,
             disk_bytes: self.node.chain.disk_bytes()?,
         })
+    }
+
+    /// Submits the largest statements without a pause, whatever becomes of them.
+    async fn flood(&self, seconds: f64) -> anyhow::Result<Flooded> {
+        let end = Instant::now() + Duration::from_secs_f64(seconds);
+        let mut flooded = Flooded {
+            items: 0,
+            refused: 0,
+        };
+        while Instant::now() < end {
+            let (statement, _) = self.statement(FLOOD_ITEMS)?;
+            match self.node.chain.submit(statement) {
+                Ok(()) => flooded.items += u64::from(FLOOD_ITEMS),
+                Err(SubmitError::Full | SubmitError::OverQuota { .. }) => {
+                    flooded.refused += 1;
+                    tokio::time::sleep(FLOOD_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(flooded)
     }
 
     async fn reach(&self, height: u64) -> anyhow::Result<Reached> {
