@@ -21,21 +21,23 @@ async fn recorded(ledger: &Ledger) -> Site {
         create(observation("p", "two")),
         create(observation("p", &large)),
     ];
-    let changed = changes.len();
     for change in changes {
         custody
             .write(&clinician("hospital"), vec![change])
             .await
             .unwrap();
     }
-    eventually("everything is final", || {
-        let statements = ledger.statements();
-        let items: usize = statements.iter().map(|one| one.items().len()).sum();
-        custody.outbox().in_flight == 0 && items >= changed
-    })
-    .await;
     drop(custody);
-    site
+    for _ in 0..100 {
+        if inspected(&site).await.waiting == 0 {
+            return site;
+        }
+        // It goes on with what was on its way.
+        let custody = site.open();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(custody);
+    }
+    panic!("the outbox does not become empty")
 }
 
 async fn inspected(site: &Site) -> RecordsReport {
