@@ -12,6 +12,8 @@ const JOINED: u64 = 4;
 const CLINIC: &str = "clinic";
 const HOSPITAL: &str = "hospital";
 
+type Change = fn(&mut Vec<u8>);
+
 fn name(member: &str) -> MemberName {
     member.parse().unwrap()
 }
@@ -97,7 +99,7 @@ fn join(ledger: &Ledger, peer: &Chain, into: &Path, former: Option<&Path>) -> u6
 fn named(
     ledger: &Ledger,
     (keyspace, place): (Keyspace, &[u8]),
-    change: Option<fn(&mut Vec<u8>)>,
+    change: Option<Change>,
 ) -> Vec<(ChainPart, ChainFault)> {
     assert_eq!(ledger.damages(&ledger.chain()), [], "before the change");
     ledger.change(keyspace, place, change);
@@ -127,8 +129,8 @@ fn stores_with_gaps_are_found_sound() {
 #[test]
 fn damage_to_stores_with_gaps_is_named() {
     use {ChainFault as F, ChainPart as P, Keyspace as K};
-    let flipped: Option<fn(&mut Vec<u8>)> = Some(|row| flip(row));
-    let cut: Option<fn(&mut Vec<u8>)> = Some(|row| row.truncate(row.len() / 2));
+    let flipped: Option<Change> = Some(|row| flip(row));
+    let cut: Option<Change> = Some(|row| row.truncate(row.len() / 2));
     let (own, others) = (place_of(CLINIC, 1), place_of(HOSPITAL, 2));
     let cases = [
         (K::Tags, others.clone(), flipped, P::Tag, F::Differs),
@@ -243,7 +245,7 @@ fn a_part_of_a_snapshot_is_no_chain() {
 #[test]
 fn a_node_does_not_start_on_ends_that_do_not_fit() {
     for make in [Ledger::new as fn() -> Ledger, joined, pruned] {
-        let cases: [(Keyspace, Vec<u8>, Option<fn(&mut Vec<u8>)>); 5] = [
+        let cases: [(Keyspace, Vec<u8>, Option<Change>); 5] = [
             (Keyspace::Tip, b"tip".to_vec(), Some(|row| flip(row))),
             (Keyspace::Tip, b"tip".to_vec(), Some(|row| row[2] ^= 1)),
             (Keyspace::Blocks, key(BLOCKS), None),
