@@ -95,6 +95,7 @@ pub(crate) async fn block(
             ([(header::CONTENT_TYPE, "application/cbor-seq")], bytes).into_response()
         }
         Ok(None) => refusal(StatusCode::NOT_FOUND, 0, "there is no such block yet"),
+        Err(error @ StoreError::BlockNotKept(_)) => gone(&error),
         Err(error) => {
             tracing::error!(%error, "a block cannot be read: run `careledger verify --self`");
             unreadable()

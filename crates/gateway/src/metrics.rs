@@ -34,7 +34,7 @@ pub(crate) struct Metrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 13] = [
+const GAUGES: [(&str, &str, Reading); 14] = [
     ("height", "The last block applied here", |health| {
         health.height.0
     }),
@@ -88,6 +88,11 @@ const GAUGES: [(&str, &str, Reading); 13] = [
         "contradictions",
         "Times that a validator was seen to contradict itself",
         |health| health.contradictions,
+    ),
+    (
+        "damaged_rows",
+        "Times that a damaged row of the ledger was met since the node started",
+        |health| health.damaged_rows,
     ),
     (
         "open_proposals",
@@ -246,6 +251,7 @@ mod tests {
             r#"careledger_waiting_bytes{member="payer"} 512"#,
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
+            "careledger_damaged_rows 3",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -226,7 +226,7 @@ fn no_entry() -> Response {
 }
 
 fn unavailable(error: &StoreError) -> Response {
-    if let StoreError::NotKept(_) = error {
+    if let StoreError::NotKept(_) | StoreError::BlockNotKept(_) = error {
         return problem(StatusCode::GONE, "Not kept", &error.to_string());
     }
     tracing::error!(%error, "the log cannot be read");

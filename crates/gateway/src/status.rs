@@ -138,6 +138,7 @@ pub(crate) mod tests {
             certificate_left_ms: 86_400_000,
             ledger_bytes: 1,
             contradictions: 0,
+            damaged_rows: 3,
             open_proposals: 0,
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }

@@ -42,6 +42,8 @@ pub struct Health {
     pub ledger_bytes: u64,
     /// Times that a validator was seen to contradict itself.
     pub contradictions: u64,
+    /// Times that a damaged row of the ledger was met since the node started.
+    pub damaged_rows: u64,
     /// Proposals that can be voted on.
     pub open_proposals: usize,
 }
@@ -107,6 +109,7 @@ impl Vitals {
             waiting_bytes: self.waiting_bytes(&registry),
             ledger_bytes: self.chain.disk_bytes().unwrap_or(0),
             contradictions: engine.contradictions,
+            damaged_rows: self.chain.damaged_rows(),
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
         }
     }

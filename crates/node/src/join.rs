@@ -125,6 +125,8 @@ pub struct Terms<'a> {
     pub directory: &'a Path,
     /// A checkpoint that the log has to continue.
     pub seen: Option<&'a Checkpoint>,
+    /// A former chain of this member, whose own statements are taken over where no peer has them.
+    pub former: Option<&'a Path>,
 }
 
 impl fmt::Debug for Terms<'_> {
@@ -231,6 +233,9 @@ async fn attempt(
                 reason: &reason,
             }),
         }
+    }
+    if let Some(former) = terms.former {
+        joining.add_kept(terms.member, former)?;
     }
     Ok(joining.finish(terms.seen)?)
 }

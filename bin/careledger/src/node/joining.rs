@@ -147,6 +147,7 @@ async fn by_snapshot(
         member: &config.member,
         directory: &directory,
         seen,
+        former: None,
     };
     let mut meter = Meter::new();
     let joined = join::join(&terms, &peers.0, |step| show(&mut meter, &step)).await;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::node::ROOT_EPOCH;
-use ::node::chain::{self, Chain, ChainReport};
+use ::node::chain::{self, Chain, ChainReport, OpenError};
 use ::node::custody::inspect::{self as records, RecordsReport};
 use ::node::engine::{self, EngineConfig, EngineReport};
 use anyhow::Context as _;
@@ -19,9 +19,17 @@ use crate::progress;
 
 /// What was found of each part: an error says why it could not be looked at.
 pub(crate) struct Found {
-    pub(crate) chain: Result<ChainReport, String>,
+    pub(crate) chain: Result<ChainReport, NoChain>,
     pub(crate) engine: EngineReport,
     pub(crate) records: Records,
+}
+
+/// Why a chain could not be looked at.
+pub(crate) enum NoChain {
+    /// Its database does not open.
+    Broken(String),
+    /// A snapshot was not taken over completely: there is nothing to mend.
+    Unfinished(String),
 }
 
 /// What was found of the records and blobs.
@@ -67,7 +75,7 @@ pub(super) async fn everything(subject: &Subject) -> Found {
     }
 }
 
-fn chain(subject: &Subject) -> Result<ChainReport, String> {
+fn chain(subject: &Subject) -> Result<ChainReport, NoChain> {
     let bar = progress::bar(0, "blocks");
     let inspecting = AssertUnwindSafe(|| {
         chain::inspect(&subject.genesis, &subject.part("chain"), |done, all| {
@@ -80,12 +88,17 @@ fn chain(subject: &Subject) -> Result<ChainReport, String> {
     bar.finish_and_clear();
     match inspected {
         Ok(Ok(report)) => Ok(report),
-        Ok(Err(error)) => Err(chain_of(&error)),
-        Err(_) => Err("its database's library gave up on it".to_owned()),
+        Ok(Err(error @ OpenError::JoiningUnfinished)) => {
+            Err(NoChain::Unfinished(error.to_string()))
+        }
+        Ok(Err(error)) => Err(NoChain::Broken(chain_of(&error))),
+        Err(_) => Err(NoChain::Broken(
+            "its database's library gave up on it".to_owned(),
+        )),
     }
 }
 
-fn engine(subject: &Subject, chain: &Result<ChainReport, String>) -> EngineReport {
+fn engine(subject: &Subject, chain: &Result<ChainReport, NoChain>) -> EngineReport {
     let limits = EngineConfig::new(
         [0; 32],
         subject.file.listen,

@@ -1,22 +1,17 @@
 //! Mends what can be mended: the chain from itself and from other members, blobs from a backup.
 
+mod chain;
+mod peers;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ::node::chain::{self, rebuild};
 use ::node::custody::inspect::{RecordPart, RecordsReport};
 use anyhow::Context as _;
-use ledger::dump::{Dump, DumpedBlock, start};
-use ledger::ids::{Height, NetworkId};
 
 use super::Subject;
-use super::check::{Found, Records};
-use crate::progress;
-
-/// Largest block that is read from a member.
-const BLOCK_BYTES_MAX: usize = 16 << 20;
-const TIMEOUT: Duration = Duration::from_secs(10);
+use super::check::{Found, NoChain, Records};
 
 /// Where lost things may come from.
 pub(super) struct Sources {
@@ -32,10 +27,16 @@ pub(super) async fn mend(
     sources: &Sources,
 ) -> anyhow::Result<Vec<String>> {
     let mut steps = Vec::new();
-    if found.is_chain_damaged() {
-        steps.push(mend_chain(subject, sources).await?);
+    if let Err(NoChain::Unfinished(why)) = &found.chain {
+        anyhow::bail!("{why}");
     }
-    if sources.renews_engine || !found.engine.damages.is_empty() {
+    let mut has_joined = false;
+    if found.is_chain_damaged() {
+        let mended = chain::mend(subject, &sources.peers).await?;
+        has_joined = mended.has_joined;
+        steps.push(mended.said);
+    }
+    if has_joined || sources.renews_engine || !found.engine.damages.is_empty() {
         let kept = set_aside(&subject.part("engine"))?;
         fs::create_dir_all(subject.part("engine"))?;
         steps.push(format!(
@@ -48,47 +49,6 @@ pub(super) async fn mend(
         steps.extend(mend_blobs(subject, records, sources)?);
     }
     Ok(steps)
-}
-
-async fn mend_chain(subject: &Subject, sources: &Sources) -> anyhow::Result<String> {
-    let (damaged, into) = (subject.part("chain"), subject.part("chain.rebuilt"));
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
-    let peers = Peers::new(subject.genesis.network(), &sources.peers)?;
-    let bar = progress::bar(0, "blocks");
-    let rebuilt = rebuild(
-        &subject.genesis,
-        (&damaged, &into),
-        async |height| peers.blocks(height).await,
-        |done, all| {
-            bar.set_length(all);
-            bar.set_position(done);
-        },
-    )
-    .await?;
-    bar.finish_and_clear();
-    let report = chain::inspect(&subject.genesis, &into, |_, _| ())?;
-    anyhow::ensure!(
-        report.damages.is_empty(),
-        "the chain that was built anew is not sound: nothing was changed"
-    );
-    let kept = set_aside(&damaged)?;
-    fs::rename(&into, &damaged)?;
-    sync(&subject.data())?;
-    let mut said = format!(
-        "the chain was built anew up to block {} of {}, {} blocks of it fetched from other members; what was there is in {}",
-        rebuilt.height,
-        rebuilt.before,
-        rebuilt.fetched,
-        kept.display()
-    );
-    if rebuilt.height < rebuilt.before || rebuilt.before == 0 {
-        said.push_str(
-            "; the rest comes from the engine's archive or from the other members when the node starts",
-        );
-    }
-    Ok(said)
 }
 
 /// Puts payloads of a backup in the place of those that do not open. Whether they do, the next check says.
@@ -148,46 +108,4 @@ fn set_aside(folder: &Path) -> anyhow::Result<PathBuf> {
 
 fn sync(folder: &Path) -> anyhow::Result<()> {
     Ok(File::open(folder)?.sync_all()?)
-}
-
-/// Members that publish their blocks.
-struct Peers {
-    network: NetworkId,
-    urls: Vec<String>,
-    http: reqwest::Client,
-}
-
-impl Peers {
-    fn new(network: NetworkId, urls: &[String]) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
-        Ok(Self {
-            network,
-            urls: urls.to_vec(),
-            http: http.build()?,
-        })
-    }
-
-    /// What each of them says is the block at `height`.
-    async fn blocks(&self, height: Height) -> Vec<DumpedBlock> {
-        let mut blocks = Vec::new();
-        for url in &self.urls {
-            match self.block(url, height).await {
-                Ok(block) => blocks.push(block),
-                Err(error) => tracing::warn!(%url, height = height.0, %error, "no block"),
-            }
-        }
-        blocks
-    }
-
-    async fn block(&self, url: &str, height: Height) -> anyhow::Result<DumpedBlock> {
-        let url = format!("{}/log/blocks/{}", url.trim_end_matches('/'), height.0);
-        let mut answer = self.http.get(&url).send().await?.error_for_status()?;
-        let mut bytes = start(self.network);
-        while let Some(chunk) = answer.chunk().await? {
-            bytes.extend(chunk);
-            anyhow::ensure!(bytes.len() <= BLOCK_BYTES_MAX, "the answer is too long");
-        }
-        let first = Dump::read(&bytes)?.next();
-        Ok(first.context("the answer is empty")??)
-    }
 }

@@ -6,7 +6,7 @@ use ::node::custody::inspect::RecordsReport;
 use serde_json::{Value, json};
 
 use super::Verdict;
-use super::check::{Found, Records};
+use super::check::{Found, NoChain, Records};
 
 /// One sentence for each damage, and what to do; then what was gone over.
 pub(super) fn print(found: &Found, is_last: bool) -> anyhow::Result<()> {
@@ -92,7 +92,10 @@ fn sentences(found: &Found) -> Vec<(&'static str, String)> {
     let mut sentences = Vec::new();
     match &found.chain {
         Ok(chain) => sentences.extend(chain.damages.iter().map(|one| ("chain", one.to_string()))),
-        Err(why) => sentences.push(("chain", format!("{why}: nothing of it can be read"))),
+        Err(NoChain::Broken(why)) => {
+            sentences.push(("chain", format!("{why}: nothing of it can be read")));
+        }
+        Err(NoChain::Unfinished(why)) => sentences.push(("chain", why.clone())),
     }
     let engine = found.engine.damages.iter();
     sentences.extend(engine.map(|one| ("engine", one.to_string())));
@@ -122,8 +125,11 @@ fn damages(found: &Found) -> Vec<Value> {
                 "first": one.first, "last": one.last, "count": one.count, "text": one.to_string(),
             })
         })),
-        Err(why) => damages.push(json!({
+        Err(NoChain::Broken(why)) => damages.push(json!({
             "place": "chain", "part": "database", "fault": "unreadable", "text": why,
+        })),
+        Err(NoChain::Unfinished(why)) => damages.push(json!({
+            "place": "chain", "part": "snapshot", "fault": "missing", "text": why,
         })),
     }
     damages.extend(found.engine.damages.iter().map(|one| {
@@ -169,7 +175,8 @@ fn advice(found: &Found) -> Vec<&'static str> {
     if found.verdict() == Verdict::Sound {
         advice.push("Everything is sound.");
     }
-    if found.is_chain_damaged() || !found.engine.damages.is_empty() {
+    let is_unfinished = matches!(found.chain, Err(NoChain::Unfinished(_)));
+    if (!is_unfinished && found.is_chain_damaged()) || !found.engine.damages.is_empty() {
         advice.push(
             "Chain and engine: run `careledger verify --self --repair --from URL-OF-ANOTHER-MEMBER`. What nobody answers \
              comes through consensus when the node starts.",

@@ -90,3 +90,24 @@ async fn a_batch_that_is_too_large_is_refused() {
     let answer = submit(&site, vec![0; 300 << 10]).await;
     assert_eq!(answer.status, 413);
 }
+
+#[tokio::test]
+async fn a_block_is_public_where_it_is_kept() {
+    let site = Site::new();
+    let block = async |height: &str| {
+        let path = format!("/log/blocks/{height}");
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        site.send(request).await
+    };
+    let there = block("3").await;
+    assert_eq!(there.status, 200);
+    assert_eq!(there.bytes, b"the third block");
+    let gone = block("1").await;
+    assert_eq!(gone.status, 410);
+    let why = gone.json()["error"].as_str().unwrap().to_owned();
+    assert!(why.contains("ask a member that keeps all"), "{why}");
+    let damaged = block("2").await;
+    assert_eq!(damaged.status, 503, "what is damaged is not shown");
+    assert_eq!(block("9").await.status, 404);
+    assert_eq!(block("x").await.status, 400);
+}

@@ -157,7 +157,11 @@ impl ChainApplication {
                 *signature = checked.next().unwrap_or(Signature::Unchecked);
             }
         }
-        let executed = view.execute(&context, &statements)?;
+        let executed = view.execute(&context, &statements);
+        if let Err(ExecutionError::Store(_)) = &executed {
+            inner.count_damaged();
+        }
+        let executed = executed?;
         if executed.header != decoded.header {
             return Err(ExecutionError::HeaderDiffers);
         }

@@ -60,8 +60,24 @@ pub(super) struct Findings(BTreeMap<(ChainPart, ChainFault), (u64, u64, u64)>);
 
 impl Findings {
     pub(super) fn note(&mut self, part: ChainPart, fault: ChainFault, number: u64) {
-        let span = self.0.entry((part, fault)).or_insert((number, number, 0));
-        *span = (span.0.min(number), span.1.max(number), span.2 + 1);
+        self.note_some(part, fault, (number, number), 1);
+    }
+
+    /// Notes `count` rows that are somewhere between two numbers.
+    pub(super) fn note_some(
+        &mut self,
+        part: ChainPart,
+        fault: ChainFault,
+        (first, last): (u64, u64),
+        count: u64,
+    ) {
+        let span = self.0.entry((part, fault)).or_insert((first, last, 0));
+        *span = (span.0.min(first), span.1.max(last), span.2 + count);
+    }
+
+    /// Whether a row of a kind was found damaged.
+    pub(super) fn has(&self, part: ChainPart) -> bool {
+        self.0.keys().any(|(one, _)| *one == part)
     }
 
     pub(super) fn damages(&self) -> Vec<ChainDamage> {
@@ -155,7 +171,8 @@ impl fmt::Display for ChainDamage {
         let consequence = self.part.consequence();
         match (self.part, self.count) {
             (ChainPart::Tip, _) => write!(f, "{noun} {verb}: {consequence}"),
-            (_, 1) => write!(f, "the {noun} {first} {verb}: {consequence}"),
+            (_, 1) if first == last => write!(f, "the {noun} {first} {verb}: {consequence}"),
+            (_, 1) => write!(f, "a row ({noun} {first} to {last}) {verb}: {consequence}"),
             (_, count) => write!(
                 f,
                 "{count} rows ({noun} {first} to {last}) {verb}: {consequence}"

@@ -49,6 +49,10 @@ impl Chain {
         height: Height,
     ) -> Result<(Block, Option<FinalityCertificate>), StoreError> {
         let store = &self.0.store;
+        let is_kept = height > store.removed()?.height;
+        if !is_kept {
+            return Err(StoreError::BlockNotKept(height));
+        }
         let header = |height| {
             let stored = store.block(height)?.ok_or(StoreError::Damaged("block"))?;
             Ok::<_, StoreError>(stored.header)

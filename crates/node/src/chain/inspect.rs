@@ -3,8 +3,13 @@
 //! All follows from the genesis, the headers and the statements: a header's digest is signed by a quorum, its body
 //! digest fixes the statements, and these fix hashes, tags, state and registry. What the store has is compared with
 //! what follows, block by block.
+//!
+//! Where a chain was joined by snapshot or pruned, other members' statements are not here. Their hashes still lead to the
+//! log roots, and the rows of their tags to the state root; own statements are looked at as ever.
 
 mod compare;
+mod joined;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +28,7 @@ use super::OpenError;
 use super::damage::{ChainDamage, ChainFault, ChainPart, Findings};
 use super::disk::Disk;
 use super::rows::{Keyspace, Rows};
-use super::store::{Store, StoreError, StoredBlock, Tip, key};
+use super::store::{Removed, Store, StoreError, StoredBlock, Tip, key};
 
 /// What an inspection has gone over, and what it found.
 #[derive(Debug, Clone)]
@@ -38,7 +43,7 @@ pub struct ChainReport {
     pub certificates: u64,
     /// Checkpoints with signatures that verify.
     pub checkpoints: u64,
-    /// Digests of the blocks from height 1 up; zeros where a header is lost.
+    /// Digests of the blocks from height 1 up; zeros where a header is not here.
     pub digests: Vec<[u8; 32]>,
     /// What is damaged.
     pub damages: Vec<ChainDamage>,
@@ -61,6 +66,9 @@ pub fn inspect_rows(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<ChainReport, OpenError> {
     let store = Store::new(rows);
+    if matches!(store.is_joining(), Ok(true)) {
+        return Err(OpenError::JoiningUnfinished);
+    }
     let mut walk = Walk::new(genesis, &store)?;
     let Some(tip) = walk.tip() else {
         return Ok(walk.report());
@@ -68,14 +76,12 @@ pub fn inspect_rows(
     walk.end = tip.log_size;
     walk.last = tip.height;
     walk.root = Some(tip);
-    for height in 0..=tip.height.0 {
-        walk.block(Height(height));
-        if height > 0 {
-            let digest = walk.before.as_ref().map(Header::digest);
-            walk.digests.push(digest.map_or([0; 32], |digest| digest.0));
-        }
-        progress(height, tip.height.0);
+    walk.read_marks(&tip);
+    for height in walk.heights(&tip) {
+        walk.block(height);
+        progress(height.0, tip.height.0);
     }
+    walk.check_snapshot(genesis);
     walk.finish(&tip);
     Ok(walk.report())
 }
@@ -98,7 +104,15 @@ struct Walk<'a> {
     /// Hashes that follow from the statements where the store has others.
     hashes: BTreeMap<u64, Digest>,
     revisions: BTreeSet<StateKey>,
+    /// The block of the snapshot from which the chain was begun; 0 if it was not.
+    joined: Height,
+    /// Up to where others' statements are not here.
+    removed: Removed,
+    /// Places in the state that were found damaged.
+    faulty: BTreeSet<StateKey>,
     tags: u64,
+    /// Of the faulty ones those that are not there.
+    absent: u64,
     certificates: u64,
     checkpoints: u64,
     /// The last block, under whose state root all tags have to be.
@@ -138,7 +152,11 @@ impl<'a> Walk<'a> {
             checkpoint: None,
             hashes: BTreeMap::new(),
             revisions: BTreeSet::new(),
+            joined: Height(0),
+            removed: Removed::default(),
+            faulty: BTreeSet::new(),
             tags: 0,
+            absent: 0,
             certificates: 0,
             checkpoints: 0,
             root: None,
@@ -200,6 +218,9 @@ impl<'a> Walk<'a> {
         self.execute(&stored, &statements);
         self.certificate(&stored.header);
         self.check_checkpoint(&stored.header);
+        if height.0 > 0 {
+            self.digests.push(stored.header.digest().0);
+        }
         self.before = Some(stored.header);
     }
 
@@ -230,14 +251,21 @@ impl<'a> Walk<'a> {
         }
         self.before = None;
         self.changes = None;
+        if height.0 > 0 {
+            self.digests.push([0; 32]);
+        }
         self.follow_registry();
     }
 
     fn follow_registry(&mut self) {
         let next = self.store.block(Height(self.height + 1)).ok().flatten();
-        let Some(revision) = next.map(|block| block.revision) else {
-            return;
-        };
+        if let Some(revision) = next.map(|block| block.revision) {
+            self.take_registry(revision);
+        }
+    }
+
+    /// Goes on with a revision as the store has it.
+    fn take_registry(&mut self, revision: u64) {
         if let Ok(Some((_, row))) = self.store.registry_at(revision)
             && let Ok(registry) = Registry::decode(&row)
         {
@@ -252,10 +280,15 @@ impl<'a> Walk<'a> {
         for index in indices.clone() {
             let fault = match self.store.statement(index) {
                 Ok(Some((height, statement))) => {
-                    if height != header.height {
+                    if !self.is_height_of(index, height, header) {
                         self.note(ChainPart::Statement, ChainFault::Differs, index);
                     }
                     bytes.push(statement);
+                    continue;
+                }
+                // Whether it was this member's own, nobody can say.
+                Err(StoreError::NotKept(_)) => {
+                    bytes.push(Vec::new());
                     continue;
                 }
                 Ok(None) => ChainFault::Missing,
@@ -288,6 +321,7 @@ impl<'a> Walk<'a> {
     fn execute(&mut self, stored: &StoredBlock, statements: &[Option<SubmittedStatement>]) {
         let header = &stored.header;
         let first = self.log_size;
+        let is_partial = header.height.0 > 0 && header.height <= self.removed.height;
         let mut draft = Draft::default();
         let mut has_keys = false;
         for (index, statement) in (first..).zip(statements) {
@@ -295,6 +329,10 @@ impl<'a> Walk<'a> {
             let Some(statement) = statement else { continue };
             let keys = machine::plan(statement);
             has_keys |= !keys.is_empty();
+            self.check_tags(index, &keys);
+            if is_partial {
+                continue;
+            }
             let registry = Arc::clone(&self.registry);
             let context = Context {
                 network: self.network,
@@ -307,10 +345,13 @@ impl<'a> Walk<'a> {
             if judged.is_err() {
                 self.note(ChainPart::Statement, ChainFault::Differs, index);
             }
-            self.check_tags(index, &keys);
         }
         let is_whole = statements.iter().all(Option::is_some);
         self.compare_log(header);
+        if is_partial {
+            self.follow_partial(stored);
+            return;
+        }
         let revised = draft.finish(&self.registry).map(Arc::new);
         let has_revised = revised.is_some();
         if let Some(revised) = revised {
@@ -381,7 +422,14 @@ impl<'a> Walk<'a> {
             corrected: &self.hashes,
         };
         let root = LogAppend::after(self.log_size).root(&due);
-        if root != Ok(header.log_root) && self.log_size > 0 {
+        if root == Ok(header.log_root) || self.log_size == 0 {
+            return;
+        }
+        // The header's certificate tells whether that is what a quorum signed.
+        if header.height <= self.removed.height {
+            let last = log::leaf_index(self.log_size - 1);
+            self.note(ChainPart::LogHash, ChainFault::Differs, last);
+        } else {
             self.note(ChainPart::Block, ChainFault::Differs, header.height.0);
         }
     }

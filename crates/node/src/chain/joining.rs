@@ -3,6 +3,7 @@
 //! Rows are written page by page; a mark that is written first and goes with the last write keeps a part of a snapshot
 //! from being taken for a chain. In a directory, all of it is written beside the place and moved there at the end.
 
+mod kept;
 mod refusal;
 
 use std::fs::{self, File};

@@ -19,6 +19,7 @@ mod inspect;
 mod joining;
 mod lent;
 mod mempool;
+mod met;
 mod pruning;
 mod public_log;
 mod quota;
@@ -34,6 +35,7 @@ mod succession;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -129,7 +131,10 @@ pub enum OpenError {
     #[error("the chain's directory belongs to another network: start with an empty one")]
     OtherNetwork,
     /// A snapshot was not taken over completely.
-    #[error("the chain's directory holds a part of a snapshot: remove it and join again")]
+    #[error(
+        "the chain's directory holds a part of a snapshot: move it and the engine's away, and join anew with \
+         `careledger node --join snapshot`"
+    )]
     JoiningUnfinished,
 }
 
@@ -172,6 +177,8 @@ struct Inner {
     pending: Mutex<BTreeMap<Digest, Arc<Executed>>>,
     mempool: Mutex<Mempool>,
     lent: Mutex<Lent>,
+    /// Times that a damaged row was met.
+    damaged: AtomicU64,
     /// Items that members submitted.
     submitted: Mutex<Buckets<MemberName>>,
     /// Worthless statements that peers passed on.
@@ -253,6 +260,7 @@ impl Chain {
             pending: Mutex::default(),
             mempool: Mutex::default(),
             lent: Mutex::default(),
+            damaged: AtomicU64::new(0),
             submitted: Mutex::default(),
             worthless: Mutex::default(),
             arrival: Notify::new(),
@@ -342,7 +350,8 @@ impl Chain {
 
     /// Where `member` used `tag`, if it did in an applied block.
     pub fn locate(&self, member: &MemberName, tag: Tag) -> Result<Option<Position>, StoreError> {
-        self.0.store.position(StateKey::of_tag(member, tag))
+        let position = self.0.store.position(StateKey::of_tag(member, tag));
+        self.0.met(position)
     }
 
     /// The item at `position` and the member that recorded it.
@@ -358,6 +367,10 @@ impl Chain {
 
     /// The statement at `index` of the log.
     pub fn statement(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
+        self.0.met(self.statement_at(index))
+    }
+
+    fn statement_at(&self, index: u64) -> Result<Option<SubmittedStatement>, StoreError> {
         let store = &self.0.store;
         let stored = match store.statement(index) {
             Err(error @ StoreError::NotKept(_)) => {

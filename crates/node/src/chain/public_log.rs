@@ -54,9 +54,11 @@ impl PublicLog for Chain {
     fn tile(&self, tile: &Tile) -> Result<Option<Vec<u8>>, StoreError> {
         let size = self.tip().log_size;
         match tile.content {
-            Content::Hashes(_) => tile
-                .hashes(size, &self.0.store)
-                .map_err(|_| StoreError::Damaged("log hash")),
+            Content::Hashes(_) => {
+                let hashes = tile.hashes(size, &self.0.store);
+                self.0
+                    .met(hashes.map_err(|_| StoreError::Damaged("log hash")))
+            }
             Content::Entries => self.bundle(tile, size),
         }
     }
@@ -83,7 +85,7 @@ impl PublicLog for Chain {
         if height.0 == 0 || height > self.tip().height {
             return Ok(None);
         }
-        let (block, finality) = self.dumped(height)?;
+        let (block, finality) = self.0.met(self.dumped(height))?;
         Ok(Some(dump::entry(&block, finality.as_ref())))
     }
 

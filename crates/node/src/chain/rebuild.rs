@@ -37,6 +37,8 @@ pub struct Rebuilt {
     pub before: u64,
     /// Blocks that came from others.
     pub fetched: u64,
+    /// Up to which block the damaged one lacked others' statements, because it was pruned or joined by snapshot.
+    pub removed: u64,
 }
 
 /// Why a chain cannot be built anew.
@@ -93,6 +95,7 @@ pub async fn rebuild(
         height: building.application.0.tip().height.0,
         before,
         fetched: building.fetched,
+        removed: old.as_ref().map_or(0, Old::removed),
     };
     building.end(into)?;
     Ok(rebuilt)
@@ -116,6 +119,10 @@ impl Old {
             heights.max().unwrap_or(0)
         };
         tip.map_or_else(stored, |tip| tip.height.0)
+    }
+
+    fn removed(&self) -> u64 {
+        self.store.removed().map_or(0, |removed| removed.height.0)
     }
 
     /// The block at `height`, whose first statement is at `first` of the log, if all of it can be read.

@@ -17,6 +17,10 @@ impl Chain {
         position: Position,
         absent: &[Tag],
     ) -> Result<Option<Receipt>, StoreError> {
+        self.0.met(self.proven(position, absent))
+    }
+
+    fn proven(&self, position: Position, absent: &[Tag]) -> Result<Option<Receipt>, StoreError> {
         let store = &self.0.store;
         // The rows of a block that is being applied appear one by one: only what lies behind the tip is whole.
         let applied = self.tip().height;

@@ -82,7 +82,7 @@ impl Snapshots for Chain {
         };
         let leaves = (from..block.header.log_size).take(LEAVES_MAX);
         let leaf = |index| log::leaf(index, &self.0.store).ok_or(StoreError::Damaged("log hash"));
-        let leaves = leaves.map(leaf).collect::<Result<_, _>>()?;
+        let leaves = self.0.met(leaves.map(leaf).collect::<Result<_, _>>())?;
         Ok(Some(LeafPage { leaves }))
     }
 

@@ -102,6 +102,9 @@ pub enum StoreError {
     /// The statement is in the log, and its body is not here: it is older than what this node keeps.
     #[error("the body of statement {0} is not kept here: ask a member that keeps all")]
     NotKept(u64),
+    /// The same of a block.
+    #[error("the body of block {} is not kept here: ask a member that keeps all", .0.0)]
+    BlockNotKept(Height),
 }
 
 /// Up to where the bodies of other members' statements are not here: removed, or of before a snapshot.

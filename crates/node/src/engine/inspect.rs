@@ -84,7 +84,8 @@ impl EngineDamage {
     }
 }
 
-/// Inspects the engine's directory; `digests` are those of the chain's blocks from height 1 up.
+/// Inspects the engine's directory; `digests` are those of the chain's blocks from height 1 up, zeros where
+/// they are not known.
 pub fn inspect(directory: &Path, max_block_bytes: usize, digests: Vec<[u8; 32]>) -> EngineReport {
     let storage = directory.join("consensus");
     if !storage.exists() {
@@ -275,6 +276,8 @@ async fn blocks<E: Runtime>(
             Ok(Some(block)) if block.digest() == *digest => report.blocks += 1,
             // The engine asks other members for what it lacks.
             Ok(None) => {}
+            // Nobody here knows which block it was.
+            Ok(Some(_)) if *digest == [0; 32] => {}
             Ok(Some(_)) | Err(_) => {
                 let (first, _, count) = damaged.unwrap_or((height, height, 0));
                 damaged = Some((first, height, count + 1));

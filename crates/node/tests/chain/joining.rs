@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use ledger::ids::Height;
 use ledger::snapshot::{EntryKey, LeafPage, Offer, StatePage, StatementPage};
-use node::chain::{Chain, DumpError, Keep, Snapshots, StoreError};
+use node::chain::{Chain, DumpError, Keep, Snapshots, StoreError, inspect};
+use node::engine;
 use node::join::{PeerError, Source, Step, Terms, join};
 
 use super::*;
@@ -105,6 +106,7 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
         member: &founding.seats[3].name,
         directory: &chain,
         seen: None,
+        former: None,
     };
     let mut steps = 0;
     let tip = join(&terms, &peers, |step| {
@@ -114,6 +116,7 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
     let tip = tip.await.unwrap();
     assert!(steps > 3 && tip.log_size >= 13);
 
+    assert_eq!(found(&founding, 3), "", "as the snapshot left it");
     // Killed before consensus has fetched anything, and again while it follows.
     founding.start(3).kill().await;
     let back = founding.start(3);
@@ -135,6 +138,17 @@ async fn p3_p4_p8_a_member_that_lost_all_joins_by_snapshot_and_validates_again()
         member.stop().await;
     }
     back.stop().await;
+    assert_eq!(found(&founding, 3), "", "after it has gone on");
+}
+
+/// What an inspection of a stopped member's chain and engine finds.
+fn found(founding: &Founding, at: usize) -> String {
+    let folder = founding.folder(at);
+    let report = inspect(&founding.genesis, &folder.join("chain"), |_, _| ()).unwrap();
+    let engine = engine::inspect(&folder.join("engine"), 16 << 20, report.digests);
+    let chain = report.damages.iter().map(ToString::to_string);
+    let engine = engine.damages.iter().map(ToString::to_string);
+    chain.chain(engine).collect::<Vec<_>>().join("\n")
 }
 
 /// Its own old receipts verify from the genesis alone; what it has not is named; used tags stay used.
@@ -218,9 +232,22 @@ async fn p3_a_pruned_member_proves_its_own_and_says_what_it_has_not() {
         members[0].chain.dump(Vec::new()),
         Err(DumpError::NotKept(_))
     ));
+    assert!(matches!(
+        members[0].chain.block(Height(1)),
+        Err(StoreError::BlockNotKept(Height(1)))
+    ));
+    let tip = members[0].chain.tip().height;
+    assert!(members[0].chain.block(tip).unwrap().is_some());
+    assert_eq!(
+        members[0].chain.damaged_rows(),
+        0,
+        "what is gone is not damaged"
+    );
     let offer = offered(&members[0], 6).await;
     assert!(offer.kept_from >= kept_from);
     let [clinic, hospital] = members;
     clinic.stop().await;
     hospital.stop().await;
+    assert_eq!(found(&founding, 0), "");
+    founding.start(0).stop().await;
 }

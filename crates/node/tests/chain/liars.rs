@@ -181,6 +181,7 @@ async fn p3_p4_p8_whoever_lies_in_any_part_of_a_snapshot_is_named_and_the_next_p
             member: &founding.seats[0].name,
             directory: &directory,
             seen: Some(&seen),
+            former: None,
         };
         let liar: Arc<dyn Source> = Arc::new(Liar(peer("liar"), lie));
         let refused = join(&terms, &[Arc::clone(&liar)], |_| {})
@@ -236,6 +237,7 @@ async fn p3_a_log_that_contradicts_what_witnesses_saw_is_not_taken_over() {
             member: &founding.seats[0].name,
             directory: &empty.path().join("chain"),
             seen: Some(&seen),
+            former: None,
         };
         let peer: [Arc<dyn Source>; 1] = [Arc::new(Local("clinic", clinic.chain.clone()))];
         let refused = join(&terms, &peer, |_| {}).await.unwrap_err().to_string();
@@ -265,6 +267,7 @@ async fn p3_an_own_statement_that_the_log_has_not_is_refused_and_the_rest_is_tak
         member: &founding.seats[0].name,
         directory: &empty.path().join("chain"),
         seen: None,
+        former: None,
     };
     let peers: [Arc<dyn Source>; 2] = [
         Arc::new(Liar(Local("liar", clinic.chain.clone()), swapped)),

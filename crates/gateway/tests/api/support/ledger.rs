@@ -300,8 +300,13 @@ impl PublicLog for Ledger {
         Ok(statement.map(|statement| statement.envelope().to_vec()))
     }
 
-    fn block(&self, _: Height) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
+    fn block(&self, height: Height) -> Result<Option<Vec<u8>>, StoreError> {
+        match height.0 {
+            1 => Err(StoreError::BlockNotKept(height)),
+            2 => Err(StoreError::Damaged("block")),
+            3 => Ok(Some(b"the third block".to_vec())),
+            _ => Ok(None),
+        }
     }
 
     fn cosigned(&self, index: u64) -> Result<Option<Cosigned>, StoreError> {

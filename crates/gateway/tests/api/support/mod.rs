@@ -90,6 +90,7 @@ impl Site {
                 certificate_left_ms: 0,
                 ledger_bytes: 0,
                 contradictions: 0,
+                damaged_rows: 0,
                 open_proposals: 0,
                 waiting_bytes: Vec::new(),
             }),

@@ -20,7 +20,7 @@ use crate::chain::store::{StoreError, Tip, decode, key};
 const ERRORS_MAX: usize = 64;
 
 /// Tags without a proof after which the state tree is not asked any more.
-const UNPROVEN_MAX: u64 = 8;
+pub(super) const UNPROVEN_MAX: u64 = 8;
 
 impl Walk<'_> {
     /// Compares the tags of the statement at `index` with their rows, and with the state tree.
@@ -40,6 +40,8 @@ impl Walk<'_> {
         };
         if let Some(fault) = fault {
             self.note(part, fault, number);
+            self.faulty.insert(place);
+            self.absent += u64::from(fault == ChainFault::Missing);
             return;
         }
         let Some(tip) = self.root else { return };
@@ -51,6 +53,7 @@ impl Walk<'_> {
             Err(_) => ChainFault::Unreadable,
         };
         self.note(ChainPart::StateNode, fault, number);
+        self.faulty.insert(place);
         self.unproven += 1;
         if self.unproven >= UNPROVEN_MAX {
             // A tree is built anew as a whole: how much more of it is damaged does not matter.
@@ -97,7 +100,7 @@ impl Walk<'_> {
         self.note(ChainPart::Certificate, fault, header.height.0);
     }
 
-    fn proves(&self, certificate: &FinalityCertificate, header: &Header) -> bool {
+    pub(super) fn proves(&self, certificate: &FinalityCertificate, header: &Header) -> bool {
         let epoch = self.registry.rules().epoch_of(header.height);
         let validators = self.registry.validators(epoch);
         certificate
@@ -166,7 +169,11 @@ impl Walk<'_> {
         if !matches!(self.store.0.contains(Keyspace::Blocks, &beyond), Ok(false)) {
             self.note(ChainPart::Tip, ChainFault::Differs, 0);
         }
-        self.note_unexpected_tags();
+        if self.removed.log_size > 0 {
+            self.check_unseen(tip);
+        } else {
+            self.note_unexpected_tags();
+        }
         self.read_through();
     }
 

@@ -1,5 +1,7 @@
 //! Damages a store row by row, and builds it anew.
 
+mod gaps;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use ledger::dump::DumpedBlock;
 use ledger::finality::FinalityCertificate;
 use ledger::ids::{Digest, Height, Tag};
 use ledger::item::Item;
-use sim::forge::Forge;
+use sim::forge::{Forge, Forged};
 use tempfile::TempDir;
 
 use super::inspect;
@@ -17,7 +19,7 @@ use crate::chain::base::Base;
 use crate::chain::disk::Disk;
 use crate::chain::rebuild::{Rebuilt, rebuild};
 use crate::chain::rows::{Keyspace, Rows as _};
-use crate::chain::{Chain, ChainFault, ChainPart, Clock};
+use crate::chain::{Chain, ChainFault, ChainPart, Clock, PublicLog as _};
 
 const BLOCKS: u64 = 6;
 
@@ -53,29 +55,12 @@ impl Ledger {
             forge,
             folder: TempDir::new().unwrap(),
         };
-        let clock: Clock = Arc::new(|| 0);
-        let chain = Chain::open(ledger.forge.genesis().clone(), &ledger.chain(), clock).unwrap();
-        let application = chain.application(BTreeMap::new());
-        for forged in ledger.forge.blocks() {
-            let base = Base {
-                pending: Vec::new(),
-                tip: chain.tip(),
-                registry: chain.registry(),
-            };
-            let applied = application.inner().applied();
-            let (_, executed) = application
-                .execute_on(
-                    &wire(&forged.block.header, forged.block.body()),
-                    &base,
-                    &applied,
-                )
-                .unwrap();
-            drop(applied);
-            application
-                .apply(&executed, Some(&forged.finality))
-                .unwrap();
-        }
+        apply(&ledger.open(), ledger.forge.blocks());
         ledger
+    }
+
+    fn open(&self) -> Chain {
+        open(&self.forge, &self.chain())
     }
 
     fn chain(&self) -> std::path::PathBuf {
@@ -130,6 +115,29 @@ impl Ledger {
         assert_eq!(self.damages(&into), []);
         std::fs::remove_dir_all(&into).unwrap();
         rebuilt
+    }
+}
+
+fn open(forge: &Forge, folder: &Path) -> Chain {
+    let clock: Clock = Arc::new(|| 0);
+    Chain::open(forge.genesis().clone(), folder, clock).unwrap()
+}
+
+fn apply(chain: &Chain, blocks: &[Forged]) {
+    let application = chain.application(BTreeMap::new());
+    for forged in blocks {
+        let base = Base {
+            pending: Vec::new(),
+            tip: chain.tip(),
+            registry: chain.registry(),
+        };
+        let block = wire(&forged.block.header, forged.block.body());
+        let applied = application.inner().applied();
+        let (_, executed) = application.execute_on(&block, &base, &applied).unwrap();
+        drop(applied);
+        application
+            .apply(&executed, Some(&forged.finality))
+            .unwrap();
     }
 }
 
@@ -207,6 +215,18 @@ fn derived_rows_are_mended_without_peers() {
         assert!(damages.iter().any(is_named), "{keyspace:?}: {damages:?}");
         assert_eq!(ledger.rebuilt(|_| Vec::new()).height, BLOCKS);
     }
+}
+
+#[test]
+fn a_damaged_row_that_a_running_chain_meets_is_counted() {
+    let ledger = Ledger::new();
+    ledger.change(Keyspace::Statements, &key(2), Some(|row| flip(row)));
+    let chain = ledger.open();
+    assert!(chain.statement(1).is_ok());
+    assert_eq!(chain.damaged_rows(), 0);
+    assert!(chain.statement(2).is_err());
+    assert!(chain.block(Height(3)).is_err());
+    assert_eq!(chain.damaged_rows(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod crash;
 mod exchange;
+mod inspect;
 pub(crate) mod ledger;
 mod outbox;
 mod records;
