@@ -14,8 +14,9 @@ use ed25519_zebra::{Signature, VerificationKey};
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 
-use crate::genesis::ValidatorSet;
+use crate::genesis::{PublicKey, ValidatorSet};
 use crate::ids::{Digest, NetworkId};
+use crate::signatures::Signatures;
 
 /// Signatures over one block's digest.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -71,11 +72,14 @@ pub enum FinalityError {
 impl Vote {
     /// Whether it is that validator's signature under `message`, which is [`FinalityCertificate::signed_bytes`].
     pub fn verify(&self, validators: &ValidatorSet, message: &[u8]) -> Result<(), FinalityError> {
-        let key = validators.keys.get(usize::from(self.validator));
-        let key = key.ok_or(FinalityError::VoteOfNoValidator)?;
-        VerificationKey::try_from(key.0)
+        VerificationKey::try_from(self.key(validators)?.0)
             .and_then(|key| key.verify(&Signature::from(*self.signature), message))
             .map_err(|_| FinalityError::VoteInvalid(self.validator))
+    }
+
+    fn key(&self, validators: &ValidatorSet) -> Result<PublicKey, FinalityError> {
+        let key = validators.keys.get(usize::from(self.validator));
+        key.copied().ok_or(FinalityError::VoteOfNoValidator)
     }
 }
 
@@ -86,6 +90,16 @@ impl FinalityCertificate {
         network: NetworkId,
         validators: &ValidatorSet,
         block: Digest,
+    ) -> Result<(), FinalityError> {
+        Signatures::check(|signatures| self.add_votes((network, block), validators, signatures))
+    }
+
+    /// The same, with the votes' signatures left to be checked with others.
+    pub(crate) fn add_votes<E: From<FinalityError>>(
+        &self,
+        (network, block): (NetworkId, Digest),
+        validators: &ValidatorSet,
+        signatures: &mut Signatures<E>,
     ) -> Result<(), FinalityError> {
         if self.block != block {
             return Err(FinalityError::OtherBlock);
@@ -99,7 +113,10 @@ impl FinalityCertificate {
         }
         let message = self.signed_bytes(network);
         for vote in &self.votes {
-            vote.verify(validators, &message)?;
+            let key = vote.key(validators)?;
+            let signature = Signature::from(*vote.signature);
+            let invalid = FinalityError::VoteInvalid(vote.validator);
+            signatures.add_ed25519(key.0.into(), (&message, signature), invalid.into());
         }
         Ok(())
     }
@@ -136,7 +153,6 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::genesis::PublicKey;
     use ed25519_zebra::SigningKey;
 
     const NETWORK: NetworkId = NetworkId(Digest([1; 32]));

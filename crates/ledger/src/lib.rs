@@ -19,6 +19,7 @@ pub mod log;
 pub mod node_key;
 pub mod receipt;
 pub mod scitt;
+mod signatures;
 pub mod snapshot;
 pub mod state;
 pub mod statement;

@@ -18,6 +18,7 @@ use crate::item::{ITEM_BYTES, Item};
 use crate::log::{InclusionPath, LogError, leaf_hash};
 use crate::node_key::NodeKey;
 use crate::scitt::{self, Proof, RootSignature, RootSignatureInvalid};
+use crate::signatures::Signatures;
 use crate::state::{StateError, StateKey, StateProof};
 use crate::statement::{Body, Envelope, StatementError};
 use crate::succession::{Succession, Validators};
@@ -163,6 +164,17 @@ impl Receipt {
     where
         F: Fn(&MemberName, Digest) -> Option<NodeKey>,
     {
+        Signatures::check(|signatures| self.follow(trust, signatures))
+    }
+
+    fn follow<F>(
+        &self,
+        trust: &Trust<F>,
+        signatures: &mut Signatures<ReceiptError>,
+    ) -> Result<Recorded, ReceiptError>
+    where
+        F: Fn(&MemberName, Digest) -> Option<NodeKey>,
+    {
         let envelope = Envelope::decode(&self.statement)?;
         if envelope.payload.network != trust.network || self.header.network != trust.network {
             return Err(ReceiptError::OtherNetwork);
@@ -170,10 +182,11 @@ impl Receipt {
         let member = envelope.member.clone();
         let key = (trust.key_of)(&member, envelope.certificate)
             .ok_or_else(|| ReceiptError::UnknownCertificate(member.clone()))?;
-        envelope.verify(&key)?;
+        envelope.add_to(signatures, &key)?;
         self.verify_item(&envelope)?;
         self.verify_inclusion()?;
-        trust.validators.verify(&self.header, &self.finality)?;
+        let validators = &trust.validators;
+        validators.add_votes(&self.header, &self.finality, signatures)?;
         for absence in &self.absent {
             absence
                 .proof
@@ -189,7 +202,7 @@ impl Receipt {
             height: self.header.height,
             time: self.header.time,
             absent: self.absent.iter().map(|absence| absence.tag).collect(),
-            receipts_of: self.verify_cosigned(trust)?,
+            receipts_of: self.verify_cosigned(trust, signatures)?,
         })
     }
 
@@ -199,7 +212,11 @@ impl Receipt {
         scitt::transparent(&self.statement, &cosigned.receipts()).ok()
     }
 
-    fn verify_cosigned<F>(&self, trust: &Trust<F>) -> Result<Vec<MemberName>, ReceiptError>
+    fn verify_cosigned<F>(
+        &self,
+        trust: &Trust<F>,
+        signatures: &mut Signatures<ReceiptError>,
+    ) -> Result<Vec<MemberName>, ReceiptError>
     where
         F: Fn(&MemberName, Digest) -> Option<NodeKey>,
     {
@@ -210,10 +227,11 @@ impl Receipt {
             .path
             .verify(leaf_hash(&self.statement), cosigned.root)
             .map_err(ReceiptError::StatementNotInLog)?;
-        let signatures = cosigned.signatures.iter();
-        signatures
+        let root = (cosigned.path.size, cosigned.root);
+        let cosigners = cosigned.signatures.iter();
+        cosigners
             .map(|signature| {
-                signature.verify((cosigned.path.size, cosigned.root), &trust.key(signature)?)?;
+                signature.add_to(signatures, root, &trust.key(signature)?)?;
                 Ok(signature.member.clone())
             })
             .collect()
@@ -280,14 +298,25 @@ pub fn verify_transparent<F>(bytes: &[u8], trust: &Trust<F>) -> Result<Transpare
 where
     F: Fn(&MemberName, Digest) -> Option<NodeKey>,
 {
+    Signatures::check(|signatures| follow_transparent(bytes, trust, signatures))
+}
+
+fn follow_transparent<F>(
+    bytes: &[u8],
+    trust: &Trust<F>,
+    signatures: &mut Signatures<ReceiptError>,
+) -> Result<Transparent, ReceiptError>
+where
+    F: Fn(&MemberName, Digest) -> Option<NodeKey>,
+{
     let (entry, receipts) = scitt::take_apart(bytes)?;
     let statement = Envelope::decode(&entry)?;
     if statement.payload.network != trust.network {
         return Err(ReceiptError::OtherNetwork);
     }
-    let key = (trust.key_of)(&statement.member, statement.certificate);
-    statement
-        .verify(&key.ok_or_else(|| ReceiptError::UnknownCertificate(statement.member.clone()))?)?;
+    let key = (trust.key_of)(&statement.member, statement.certificate)
+        .ok_or_else(|| ReceiptError::UnknownCertificate(statement.member.clone()))?;
+    statement.add_to(signatures, &key)?;
     let mut shown = Vec::new();
     let mut index = None;
     for receipt in receipts {
@@ -298,9 +327,10 @@ where
         let root = path
             .root(leaf_hash(&entry))
             .map_err(ReceiptError::StatementNotInLog)?;
+        let key = trust.key(&receipt.signature)?;
         receipt
             .signature
-            .verify((path.size, root), &trust.key(&receipt.signature)?)?;
+            .add_to(signatures, (path.size, root), &key)?;
         if *index.get_or_insert(path.index) != path.index {
             return Err(ReceiptError::NotOfInclusion(member));
         }

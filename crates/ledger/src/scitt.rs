@@ -29,6 +29,7 @@ use crate::item::Item;
 use crate::limits::STATEMENT_BYTES_MAX;
 use crate::log::{ConsistencyPath, InclusionPath};
 use crate::node_key::{Algorithm, NodeKey, SigningNode};
+use crate::signatures::Signatures;
 use crate::statement::{StatementError, SubmittedStatement};
 
 /// The media type of signed and transparent statements (RFC 9943).
@@ -111,18 +112,25 @@ impl RootSignature {
         (size, root): (u64, Digest),
         key: &NodeKey,
     ) -> Result<(), RootSignatureInvalid> {
-        let invalid = || RootSignatureInvalid(self.member.clone());
+        Signatures::check(|signatures| self.add_to(signatures, (size, root), key))
+    }
+
+    /// The same, with the signature left to be checked with others.
+    pub(crate) fn add_to<E: From<RootSignatureInvalid>>(
+        &self,
+        signatures: &mut Signatures<E>,
+        (size, root): (u64, Digest),
+        key: &NodeKey,
+    ) -> Result<(), E> {
+        let invalid = E::from(RootSignatureInvalid(self.member.clone()));
         if self.algorithm != key.algorithm() {
-            return Err(invalid());
+            return Err(invalid);
         }
         let cose = CoseSign1Builder::new()
             .protected(protected_header(self.signer(), size))
             .build();
-        key.verify(
-            &cose.tbs_detached_data(&root.0, &[]),
-            self.signature.as_slice(),
-        )
-        .map_err(|_| invalid())
+        let signed = cose.tbs_detached_data(&root.0, &[]);
+        signatures.add(key, (&signed, self.signature.as_slice()), invalid)
     }
 
     fn signer(&self) -> SigningNode<'_> {

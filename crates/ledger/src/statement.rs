@@ -23,6 +23,7 @@ use crate::item::{ITEM_BYTES, Item};
 use crate::limits::{STATEMENT_BYTES_MAX, STATEMENT_ITEMS_MAX};
 use crate::log::{self, Empty, InclusionPath, LogAppend, LogError};
 use crate::node_key::{Algorithm, NodeKey, SigningNode};
+use crate::signatures::Signatures;
 
 /// The content type in a statement's protected header.
 pub const CONTENT_TYPE: &str = "application/vnd.careledger.statement+cbor";
@@ -319,6 +320,20 @@ impl Envelope {
     /// Checks the signature under `key`.
     pub fn verify(&self, key: &NodeKey) -> Result<(), StatementError> {
         verify_signature(&self.cose, self.algorithm, key)
+    }
+
+    /// The same, with the signature left to be checked with others.
+    pub(crate) fn add_to<E: From<StatementError>>(
+        &self,
+        signatures: &mut Signatures<E>,
+        key: &NodeKey,
+    ) -> Result<(), E> {
+        let invalid = E::from(StatementError::SignatureInvalid);
+        if self.algorithm != key.algorithm() {
+            return Err(invalid);
+        }
+        let signed = self.cose.tbs_data(&[]);
+        signatures.add(key, (&signed, &self.cose.signature), invalid)
     }
 }
 

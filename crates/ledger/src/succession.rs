@@ -14,6 +14,7 @@ use crate::codec::{self, DecodeError};
 use crate::finality::{FinalityCertificate, FinalityError};
 use crate::genesis::{Genesis, ValidatorSet};
 use crate::ids::{Digest, Epoch};
+use crate::signatures::Signatures;
 use crate::state::{StateError, StateKey, StateProof};
 
 /// What the genesis does not say: changes of validators, and the registry.
@@ -115,10 +116,21 @@ impl Validators {
         header: &Header,
         finality: &FinalityCertificate,
     ) -> Result<(), FinalityError> {
+        Signatures::check(|signatures| self.add_votes(header, finality, signatures))
+    }
+
+    /// The same, with the votes' signatures left to be checked with others.
+    pub(crate) fn add_votes<E: From<FinalityError>>(
+        &self,
+        header: &Header,
+        finality: &FinalityCertificate,
+        signatures: &mut Signatures<E>,
+    ) -> Result<(), FinalityError> {
         if finality.epoch != header.epoch.0 {
             return Err(FinalityError::OtherEpoch);
         }
-        finality.verify(header.network, self.of(header.epoch), header.digest())
+        let what = (header.network, header.digest());
+        finality.add_votes(what, self.of(header.epoch), signatures)
     }
 }
 
@@ -142,6 +154,14 @@ impl Succession {
 
     /// Follows the changes from `genesis`, and checks the registry against a header.
     pub fn verify(&self, genesis: &Genesis) -> Result<Validators, SuccessionError> {
+        Signatures::check(|signatures| self.follow(genesis, signatures))
+    }
+
+    fn follow(
+        &self,
+        genesis: &Genesis,
+        signatures: &mut Signatures<SuccessionError>,
+    ) -> Result<Validators, SuccessionError> {
         let network = genesis.network();
         let rules = genesis.rules();
         let mut validators = Validators::founding(genesis);
@@ -157,7 +177,7 @@ impl Succession {
             {
                 return Err(SuccessionError::NotAtTheEnd);
             }
-            validators.verify(header, &transition.finality)?;
+            validators.add_votes(header, &transition.finality, signatures)?;
             let current = validators.of(header.epoch);
             if header.validators != current.digest(&transition.next) {
                 return Err(SuccessionError::OtherValidators);
@@ -167,18 +187,23 @@ impl Succession {
             validators.0.push(next);
         }
         if let Some(registry) = &self.registry {
-            registry.verify(genesis, &validators)?;
+            registry.check(genesis, &validators, signatures)?;
         }
         Ok(validators)
     }
 }
 
 impl ProvenRegistry {
-    fn verify(&self, genesis: &Genesis, validators: &Validators) -> Result<(), SuccessionError> {
+    fn check(
+        &self,
+        genesis: &Genesis,
+        validators: &Validators,
+        signatures: &mut Signatures<SuccessionError>,
+    ) -> Result<(), SuccessionError> {
         if self.header.network != genesis.network() {
             return Err(SuccessionError::OtherNetwork);
         }
-        validators.verify(&self.header, &self.finality)?;
+        validators.add_votes(&self.header, &self.finality, signatures)?;
         let key = StateKey::of_registry(self.revision);
         let digest = Digest::of(&self.registry);
         let root = self.header.state_root;

@@ -12,6 +12,8 @@ use clap::ValueEnum;
 use futures::future::join_all;
 use ledger::checkpoint::{Checkpoint, SignedCheckpoint};
 use ledger::ids::Height;
+use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::network::NodeFile;
 use crate::progress::Meter;
@@ -19,12 +21,15 @@ use crate::status::TipAnswer;
 
 /// Blocks that a node may be behind before it is worth a word.
 const BEHIND_MIN: u64 = 64;
+/// Founders that start together listen, but do not answer before they have asked each other.
+const OFFER_WITHIN: Duration = Duration::from_secs(2);
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Looks at this node between two questions to the peers.
 const LOOKS_PER_QUESTION: u32 = 10;
 
 /// How a node without a ledger gets one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum How {
     /// A founding member replays, others join by snapshot.
     Auto,
@@ -32,6 +37,17 @@ pub(crate) enum How {
     Snapshot,
     /// Replays all blocks from the genesis.
     Replay,
+}
+
+impl How {
+    /// As it is named on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Snapshot => "snapshot",
+            Self::Replay => "replay",
+        }
+    }
 }
 
 /// The gateways of other members.
@@ -49,8 +65,10 @@ impl Peers {
 
     /// The lowest height from which on some peer keeps all bodies; `None` if no peer says.
     async fn kept_from(&self) -> Option<Height> {
-        let offers = self.0.iter().map(|peer| join::offered(&**peer));
-        let offers = join_all(offers).await.into_iter().flatten().flatten();
+        let peers = self.0.iter();
+        let offers = peers.map(|peer| timeout(OFFER_WITHIN, join::offered(&**peer)));
+        let offers = join_all(offers).await.into_iter().flatten();
+        let offers = offers.flatten().flatten();
         offers.map(|offer| offer.kept_from).min()
     }
 

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
-use self::joining::{How, Peers};
+pub(crate) use self::joining::{How, Peers, prepare};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         .with_context(|| format!("the gateway cannot listen on {}", file.listen))?;
     let config = node_config(&file, &folder, &keys)?;
     let peers = Peers::of(&file)?;
-    joining::prepare(&config, &peers, (args.join, args.checkpoint.as_deref())).await?;
+    prepare(&config, &peers, (args.join, args.checkpoint.as_deref())).await?;
     let node = Node::start(config).await?;
     let mut aside = JoinSet::new();
     aside.spawn(joining::show_catching_up(node.chain.clone(), peers));
@@ -198,7 +198,11 @@ fn milliseconds() -> Clock {
     })
 }
 
-fn gateway(file: &NodeFile, node: &Node, keys: &Arc<dyn KeyStore>) -> anyhow::Result<Gateway> {
+pub(crate) fn gateway(
+    file: &NodeFile,
+    node: &Node,
+    keys: &Arc<dyn KeyStore>,
+) -> anyhow::Result<Gateway> {
     let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
         base_url: file.base_url.clone(),

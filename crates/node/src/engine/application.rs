@@ -163,6 +163,14 @@ where
 /// the others milliseconds. It also slows consensus down to what applications can apply.
 const CATCHING_UP: u64 = 32;
 
+/// Final blocks that may wait to be applied while this node judges one above them.
+///
+/// To judge it, the application executes all blocks between: what is final is executed anyway when it is applied, one
+/// block at a time, and would otherwise be so twice, with all of it in memory at once.
+const UNAPPLIED_MAX: u64 = 8;
+/// Between two looks at how many are applied.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 #[derive(Clone)]
 pub(super) struct Adapter<A> {
     pub(super) application: A,
@@ -225,7 +233,12 @@ where
         self.checked(&parent, block)
     }
 
-    async fn verify(&mut self, _: (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+    async fn verify(
+        &mut self,
+        (clock, _): (E, Self::Context),
+        mut ancestry: impl Ancestry<Block>,
+    ) -> bool {
+        until_nearly_applied(&self.status, &clock).await;
         let (Some(block), Some(parent)) = (ancestry.next().await, ancestry.next().await) else {
             // The engine is stopping: no verdict, for `false` would be a verdict.
             return std::future::pending().await;
@@ -234,5 +247,39 @@ where
         self.application
             .verify(block.inner_shared(), parent.inner_shared(), ancestors)
             .await
+    }
+}
+
+/// Waits until nearly all blocks are applied that are known to be final: they will be, whatever this node votes.
+async fn until_nearly_applied(status: &Status, clock: &impl Clock) {
+    while status.read().unapplied() > UNAPPLIED_MAX {
+        clock.sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, deterministic};
+
+    #[test]
+    fn a_block_is_judged_when_nearly_all_final_ones_are_applied() {
+        deterministic::Runner::default().start(|clock| async move {
+            let status = Status::default();
+            until_nearly_applied(&status, &clock).await;
+            status.finalized(100);
+            let mut waiting = Box::pin(until_nearly_applied(&status, &clock));
+            for applied in [0, 50, 100 - UNAPPLIED_MAX - 1] {
+                status.applied(applied);
+                let mut later = Box::pin(clock.sleep(LOOK_AGAIN * 3));
+                let is_over = tokio::select! {
+                    () = &mut waiting => true,
+                    () = &mut later => false,
+                };
+                assert!(!is_over, "{applied}");
+            }
+            status.applied(100 - UNAPPLIED_MAX);
+            waiting.await;
+        });
     }
 }

@@ -82,6 +82,11 @@ impl Reporter for Status {
 }
 
 impl EngineStatus {
+    /// Blocks that are known to be final and not applied yet.
+    pub(super) fn unapplied(&self) -> u64 {
+        self.finalized_height.saturating_sub(self.applied_height)
+    }
+
     fn count(&mut self, epoch: u64, view: u64, activity: &Activity<Scheme, Sha256Digest>) {
         self.contradictions += u64::from(is_contradiction(activity));
         // The engine of the epoch before may say a last word after the next one has begun.

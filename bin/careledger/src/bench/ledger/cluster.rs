@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::task::Task;
 use crate::demo::free_ports;
 use crate::network::{self, Founding, KeyType, Layout};
+use crate::node::How;
 
 pub(super) const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
@@ -42,7 +43,7 @@ pub(super) fn found(layout: &Layout, rules: Rules) -> anyhow::Result<()> {
 
 /// Starts all validators, and waits until they are up.
 pub(super) async fn start(layout: &Layout) -> anyhow::Result<Vec<Validator>> {
-    let started = MEMBERS.map(|member| Validator::start(layout, member));
+    let started = MEMBERS.map(|member| Validator::start(layout, member, How::Replay));
     let mut validators = started.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     for validator in &mut validators {
         validator.ready().await?;
@@ -51,12 +52,13 @@ pub(super) async fn start(layout: &Layout) -> anyhow::Result<Vec<Validator>> {
 }
 
 impl Validator {
-    pub(super) fn start(layout: &Layout, member: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(layout: &Layout, member: &str, join: How) -> anyhow::Result<Self> {
         let of_member = layout.member(member);
         let log = fs::File::create(of_member.log())?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["bench", "validator", "--config"])
             .arg(of_member.config())
+            .args(["--join", join.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -96,10 +98,17 @@ impl Validator {
 
     /// Resident memory, from the kernel; `None` where there is no `/proc`.
     pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory so far.
+    pub(super) fn memory_bytes_max(&self) -> Option<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib * 1_024)
     }

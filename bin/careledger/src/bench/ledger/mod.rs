@@ -20,6 +20,7 @@ use ledger::genesis::Rules;
 use super::figures::{float, mebibytes, quantile};
 use super::limits::Limits;
 use crate::network::Layout;
+use crate::node::How;
 use crate::progress;
 use cluster::{MEMBERS, Validator};
 use report::{CatchUp, Report, Run, Stage};
@@ -100,9 +101,13 @@ async fn measure(args: &LedgerArgs, folder: &Path) -> anyhow::Result<Report> {
         growth.push(bench.stage(until).await?);
         target *= STAGE_FACTOR;
     }
-    let catch_up = bench.catch_up().await?;
+    // At the end, for who has lost its votes is silent until the next epoch.
+    let catch_ups = vec![
+        bench.catch_up(How::Replay).await?,
+        bench.catch_up(How::Snapshot).await?,
+    ];
     bench
-        .finish(vec![idle, full, half, sixteen], growth, catch_up)
+        .finish(vec![idle, full, half, sixteen], growth, catch_ups)
         .await
 }
 
@@ -233,8 +238,8 @@ impl Bench {
         })
     }
 
-    /// A validator that has lost everything replays the chain from the others.
-    async fn catch_up(&mut self) -> anyhow::Result<CatchUp> {
+    /// A validator that has lost everything gets the chain from the others.
+    async fn catch_up(&mut self, how: How) -> anyhow::Result<CatchUp> {
         let last = self.validators.pop().context("no validator")?;
         last.stop().await?;
         let member = MEMBERS.last().context("no member")?;
@@ -242,13 +247,16 @@ impl Bench {
         fs::remove_dir_all(&data)?;
         fs::create_dir_all(&data)?;
         let start = Instant::now();
-        let mut back = Validator::start(&self.layout, member)?;
+        let mut back = Validator::start(&self.layout, member, how)?;
         back.ready().await?;
         let reached: Reached = back.ask(Task::Reach(self.height)).await?;
         let seconds = start.elapsed().as_secs_f64();
+        let memory = back.memory_bytes_max().unwrap_or_default();
         self.validators.push(back);
         let items_per_s = float(self.items) / seconds;
         Ok(CatchUp {
+            how,
+            memory_mib: mebibytes(memory),
             blocks: reached.height,
             items: self.items,
             seconds,
@@ -266,12 +274,12 @@ impl Bench {
         self,
         loads: Vec<Run>,
         growth: Vec<Stage>,
-        catch_up: CatchUp,
+        catch_ups: Vec<CatchUp>,
     ) -> anyhow::Result<Report> {
         self.bar.finish_and_clear();
         for validator in self.validators {
             validator.stop().await?;
         }
-        Ok(Report::new(self.limits, loads, growth, catch_up))
+        Ok(Report::new(self.limits, loads, growth, catch_ups))
     }
 }

@@ -14,13 +14,14 @@ use ledger::item::Item;
 use ledger::statement::{StatementId, SubmittedStatement};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use vault::keystore::SecretName;
 
 use super::proofs;
 use super::task::{Flooded, Load, Reached, Submitted, Task};
 use crate::network::NodeFile;
-use crate::node::{node_config, open_keys};
+use crate::node::{How, Peers, gateway as node_gateway, node_config, open_keys, prepare};
 
 /// Items of the statements of a flood.
 const FLOOD_ITEMS: u16 = 1_024;
@@ -34,13 +35,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct ValidatorArgs {
     #[arg(long)]
     config: PathBuf,
+    /// How it gets the ledger, if it has none.
+    #[arg(long, value_enum, default_value_t = How::Replay)]
+    join: How,
 }
 
 pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     let file = NodeFile::read(&args.config)?;
     let folder = args.config.parent().unwrap_or(Path::new("."));
     let keys = open_keys(&file, folder)?;
-    let node = Node::start(node_config(&file, folder, &keys)?).await?;
+    let listener = TcpListener::bind(file.listen).await?;
+    let config = node_config(&file, folder, &keys)?;
+    if args.join == How::Snapshot {
+        prepare(&config, &Peers::of(&file)?, (args.join, None)).await?;
+    }
+    let node = Node::start(config).await?;
+    // For whoever joins by snapshot.
+    let gateway = node_gateway(&file, &node, &keys)?;
+    let serving = gateway::serve(listener, gateway.router(), std::future::pending());
+    let serving = tokio::spawn(serving);
     let member: MemberName = file.member.parse()?;
     let key = keys.expose(&SecretName::node())?;
     let source = Source {
@@ -59,6 +72,7 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
             Task::Reach(height) => answer(&source.reach(height).await?)?,
         }
     }
+    serving.abort();
     source.node.stop().await?;
     Ok(())
 }
