@@ -64,17 +64,15 @@ fn signatures_that_only_zip_215_takes_verify_together() {
 #[test]
 fn two_wrong_signatures_do_not_make_a_right_one() {
     // With equal coefficients, what one has too much the other has too little.
-    let (key, message, mut first) = signed(1, b"message");
-    let mut second = first.clone();
-    (first[32], second[32]) = (first[32] ^ 1, second[32] ^ 1);
-    for (more, less) in [(1_u8, 255_u8), (2, 254)] {
-        let (mut high, mut low) = (first.clone(), second.clone());
-        high[40] = high[40].wrapping_add(more);
-        low[40] = low[40].wrapping_add(less);
-        let all = [high, low].map(|signature| (key, message.clone(), signature));
-        let all = [all.to_vec(), vec![signed(2, b"a"), signed(3, b"b")]].concat();
-        assert_eq!(together(&all), Err(0));
-    }
+    let mut all = (0_u8..).map(|number| signed(1, &[number]));
+    let (key, message, signature) = all.find(|one| (1..255).contains(&one.2[32])).unwrap();
+    let (mut high, mut low) = (signature.clone(), signature);
+    high[32] += 1;
+    low[32] -= 1;
+    let wrong = [high, low].map(|signature| (key, message.clone(), signature));
+    let all = [vec![signed(2, b"a")], wrong.to_vec(), vec![signed(3, b"b")]].concat();
+    assert_eq!(one_by_one(&all), Err(1));
+    assert_eq!(together(&all), Err(1));
 }
 
 #[test]
