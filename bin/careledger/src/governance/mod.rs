@@ -11,12 +11,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use contracts::governance::{Action, Command};
 use contracts::membership::Endpoints;
 use ledger::codec;
-use ledger::genesis::{Quota, Rules, Threshold};
+use ledger::genesis::{Rules, Threshold};
 use ledger::ids::{Digest, MemberName};
 
 pub(crate) use desk::generate_validator;
 
-use crate::network::KeyType;
+use crate::network::{KeyType, quota};
 use desk::Desk;
 
 const EXAMPLES: &str = "\
@@ -251,14 +251,6 @@ impl Proposed {
             Self::SetFormat { format } => Action::SetFormat(format),
         })
     }
-}
-
-/// No quota if `items_per_second` is 0.
-pub(crate) fn quota(items_per_second: u32, burst_items: Option<u32>) -> Option<Quota> {
-    (items_per_second > 0).then(|| Quota {
-        items_per_second,
-        burst_items: burst_items.unwrap_or_else(|| items_per_second.saturating_mul(10)),
-    })
 }
 
 fn fraction(text: &str) -> Result<Threshold, String> {

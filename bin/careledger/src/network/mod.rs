@@ -9,11 +9,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use ledger::genesis::Rules;
+use ledger::genesis::{Quota, Rules};
 use ledger::ids::MemberName;
 use vault::keystore::SecretKind;
-
-use crate::governance::quota;
 
 pub(crate) use found::{Founding, found};
 pub(crate) use layout::{
@@ -129,6 +127,14 @@ fn add_member(args: &AddMemberArgs) -> anyhow::Result<()> {
     )?;
     writeln!(out, "  once admitted    careledger node --config {config}")?;
     Ok(())
+}
+
+/// No quota if `items_per_second` is 0; ten seconds' worth at once if nothing is said of that.
+pub(crate) fn quota(items_per_second: u32, burst_items: Option<u32>) -> Option<Quota> {
+    (items_per_second > 0).then(|| Quota {
+        items_per_second,
+        burst_items: burst_items.unwrap_or_else(|| items_per_second.saturating_mul(10)),
+    })
 }
 
 fn init(args: InitArgs) -> anyhow::Result<()> {
