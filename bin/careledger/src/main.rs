@@ -8,6 +8,7 @@ mod dump;
 mod faults;
 mod governance;
 mod import;
+mod logging;
 mod network;
 mod node;
 mod progress;
@@ -54,10 +55,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .init();
+    logging::start();
     let outcome = match Cli::parse().command {
         Command::Network(args) => network::run(args),
         Command::Node(args) => node::run(args).await,
