@@ -141,6 +141,16 @@ fn apply(chain: &Chain, blocks: &[Forged]) {
     }
 }
 
+impl Ledger {
+    /// Puts a row of a tag that no statement has.
+    fn use_tag_of_nobody(&self) {
+        let disk = Disk::open(&self.chain()).unwrap();
+        let mut batch = disk.batch();
+        batch.insert(Keyspace::Tags, &[7; 32], &[0; 10]);
+        batch.commit(true).unwrap();
+    }
+}
+
 fn key(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
@@ -249,11 +259,7 @@ fn a_node_of_the_state_tree_that_is_gone_is_found() {
 #[test]
 fn a_tag_that_nobody_used_is_found() {
     let ledger = Ledger::new();
-    let disk = Disk::open(&ledger.chain()).unwrap();
-    let mut batch = disk.batch();
-    batch.insert(Keyspace::Tags, &[7; 32], &[0; 10]);
-    batch.commit(true).unwrap();
-    drop(disk);
+    ledger.use_tag_of_nobody();
     let damages = ledger.damages(&ledger.chain());
     assert_eq!(damages, [(ChainPart::Tag, ChainFault::Unexpected, 0, 1)]);
     assert_eq!(ledger.rebuilt(|_| Vec::new()).height, BLOCKS);

@@ -187,11 +187,7 @@ fn a_header_that_another_certificate_covers_is_named() {
 #[test]
 fn a_stray_row_of_the_state_is_named() {
     for ledger in [joined(), pruned()] {
-        let disk = Disk::open(&ledger.chain()).unwrap();
-        let mut batch = disk.batch();
-        batch.insert(Keyspace::Tags, &[7; 32], &[0; 10]);
-        batch.commit(true).unwrap();
-        drop(disk);
+        ledger.use_tag_of_nobody();
         let damages = ledger.damages(&ledger.chain());
         assert_eq!(damages, [(ChainPart::Tag, ChainFault::Unexpected, 0, 1)]);
     }
