@@ -137,16 +137,16 @@ fn runner(plan: &Plan, began_ms: u64) -> Runner {
 
 impl<'a> Phase<'a> {
     async fn begin(world: &'a mut World, context: Context, began_ms: u64) -> Self {
-        let founding = world.seats.iter().map(|seat| seat.own().public.clone());
-        let founding: Vec<PublicKey> = founding.collect();
+        let keys = world.seats.iter().flat_map(|seat| &seat.keys);
+        let keys: Vec<PublicKey> = keys.map(|keys| keys.public.clone()).collect();
         let settings = simulated::Config {
             max_size: max_message_bytes::<Player>(&world.seats[0].config),
             max_peers_per_set: NZUsize!(16),
             disconnect_on_block: world.plan.blocks_traitors,
-            tracked_peer_sets: NZUsize!(2),
+            tracked_peer_sets: NZUsize!(1),
         };
         let child = context.child("network");
-        let (network, oracle) = simulated::Network::new_with_peers(child, settings, founding).await;
+        let (network, oracle) = simulated::Network::new_with_peers(child, settings, keys).await;
         network.start();
         let mut phase = Self {
             world,

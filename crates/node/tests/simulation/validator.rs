@@ -17,6 +17,7 @@ use node::chain::{Chain, Cosigner, Ports};
 use node::engine::EngineConfig;
 use node::engine::wiring::{self, Channels, Identity, Links, Status, frames};
 
+use crate::acquaintances::{Acquaintances, Peers};
 use crate::committees::Committees;
 use crate::cosigning;
 use crate::disk::MemoryDisk;
@@ -44,6 +45,7 @@ pub(crate) struct Seat {
     pub(crate) committees: Committees,
     pub(crate) skew_ms: i64,
     pub(crate) weather: Weather,
+    pub(crate) acquaintances: Acquaintances,
     pub(crate) role: Role,
     /// Where its votes are watched, if it follows the rules.
     pub(crate) ballot: Option<Ballot>,
@@ -151,7 +153,7 @@ async fn channels(
     context: &Watched,
     control: &Control<PublicKey, Context>,
     split: &Split,
-    weather: &Weather,
+    seat: &Seat,
 ) -> Vec<
     Channels<
         impl commonware_p2p::Sender<PublicKey = PublicKey> + use<>,
@@ -172,18 +174,18 @@ async fn channels(
     }
     let both = [first, second].into_iter();
     let open = both.filter(|wires| !wires.is_empty());
-    open.map(|wires| gather(wires, context, weather)).collect()
+    open.map(|wires| gather(wires, context, seat)).collect()
 }
 
 fn gather<S>(
     wires: Vec<Wire<S>>,
     context: &Watched,
-    weather: &Weather,
+    seat: &Seat,
 ) -> Channels<S, Exposed<Receiver<PublicKey>>> {
     let mut wires = wires.into_iter();
     let mut next = || {
         let (sender, receiver) = wires.next().unwrap();
-        (sender, Exposed::new(receiver, context, weather))
+        (sender, Exposed::new(receiver, context, seat))
     };
     Channels {
         votes: next(),
@@ -229,16 +231,17 @@ pub(crate) fn start(
     let (told, seat) = (ending.clone(), seat.with_keys_of(&chain));
     let key = seat.own().public.clone();
     let control = oracle.control(key.clone());
+    let peers = seat.acquaintances.of(&key);
     let playing = (chain.clone(), sights.clone(), status.clone());
-    let oracle = oracle.clone();
     let context = context
         .child("validator")
         .with_attribute("number", seat.number);
     let watched = Watched::new(context, ending.clone(), seat.forgets);
     let task = watched.spawn(move |context| async move {
-        let wires = channels(&context, &control, &split, &seat.weather);
+        let wires = channels(&context, &control, &split, &seat);
         let wires = wires.await.remove(0);
-        told.tell(Box::pin(run(context, &oracle, seat, playing, wires)).await);
+        let network = (control, peers);
+        told.tell(Box::pin(run(context, network, seat, playing, wires)).await);
     });
     Ok(Running {
         chain,
@@ -264,20 +267,20 @@ pub(crate) fn start_twins(
         second: Some(second),
     };
     let control = oracle.control(a.own().public.clone());
-    let oracle = oracle.clone();
     let context = context.child("twins").with_attribute("number", a.number);
     let clocks = context.child("clocks");
     Watched::new(context, Ending::default(), None).spawn(move |context| async move {
-        let wires = channels(&context, &control, &split, &a.weather).await;
+        let wires = channels(&context, &control, &split, &a).await;
         let mut twins = Vec::new();
         for (number, (seat, wires)) in [a, b].into_iter().zip(wires).enumerate() {
             let sights = Sights::default();
             let chain = open(&clocks, &seat, &sights).unwrap();
             let playing = (chain, sights, Status::default());
-            let (oracle, context) = (oracle.clone(), context.child("twin"));
-            let context = context.with_attribute("twin", number);
+            let peers = Acquaintances::of_traitor(&seat.own().public);
+            let network = (control.clone(), peers);
+            let context = context.child("twin").with_attribute("twin", number);
             twins.push(context.spawn(move |context| async move {
-                Box::pin(run(context, &oracle, seat, playing, wires)).await;
+                Box::pin(run(context, network, seat, playing, wires)).await;
             }));
         }
         futures::future::join_all(twins).await;
@@ -287,7 +290,7 @@ pub(crate) fn start_twins(
 /// Runs until the validator ends on its own, and says why it did.
 async fn run(
     context: Watched,
-    oracle: &Oracle<PublicKey, Context>,
+    (blocker, peers): (Control<PublicKey, Context>, Peers),
     seat: Seat,
     (chain, sights, status): (Chain, Sights, Status),
     channels: Channels<
@@ -299,8 +302,8 @@ async fn run(
     let (gossip, outbox) = frames(&seat.config);
     let links = Links {
         channels,
-        blocker: oracle.control(seat.own().public.clone()),
-        peers: oracle.socket_manager(),
+        blocker,
+        peers,
     };
     let player = Player::new(chain.clone(), seat.role, sights);
     let cosigner = seat.own().cosigner.clone();

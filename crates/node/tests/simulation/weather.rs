@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Message, Receiver};
 use commonware_runtime::{Clock as _, Supervisor as _};
 use futures::FutureExt as _;
@@ -12,6 +13,8 @@ use futures::future::BoxFuture;
 use rand_core::Rng as _;
 use sim::network::plan::Link;
 
+use crate::acquaintances::Acquaintances;
+use crate::validator::Seat;
 use crate::watched::Watched;
 
 /// How long a message may be overtaken by those sent after it.
@@ -43,26 +46,30 @@ impl Weather {
     }
 }
 
-/// The end of a channel at which messages arrive, as the weather lets them.
-pub(crate) struct Exposed<R: Receiver> {
+/// The end of a channel at which messages of connected peers arrive, as the weather lets them.
+pub(crate) struct Exposed<R> {
     receiver: R,
+    own: PublicKey,
+    acquaintances: Acquaintances,
     context: Watched,
     weather: Weather,
-    held: Option<Held<R::PublicKey>>,
+    held: Option<Held>,
 }
 
-struct Held<P: commonware_cryptography::PublicKey> {
-    message: Message<P>,
+struct Held {
+    message: Message<PublicKey>,
     until: BoxFuture<'static, ()>,
     is_overtaken: bool,
 }
 
-impl<R: Receiver> Exposed<R> {
-    pub(crate) fn new(receiver: R, context: &Watched, weather: &Weather) -> Self {
+impl<R> Exposed<R> {
+    pub(crate) fn new(receiver: R, context: &Watched, seat: &Seat) -> Self {
         Self {
             receiver,
+            own: seat.own().public.clone(),
+            acquaintances: seat.acquaintances.clone(),
             context: context.child("weather"),
-            weather: weather.clone(),
+            weather: seat.weather.clone(),
             held: None,
         }
     }
@@ -73,12 +80,12 @@ impl<R: Receiver> Exposed<R> {
     }
 }
 
-impl<R: Receiver> Receiver for Exposed<R> {
+impl<R: Receiver<PublicKey = PublicKey>> Receiver for Exposed<R> {
     type Error = R::Error;
-    type PublicKey = R::PublicKey;
+    type PublicKey = PublicKey;
 
     /// Loses nothing when it is dropped at an await.
-    async fn recv(&mut self) -> Result<Message<R::PublicKey>, R::Error> {
+    async fn recv(&mut self) -> Result<Message<PublicKey>, R::Error> {
         loop {
             let message = match &mut self.held {
                 None => self.receiver.recv().await?,
@@ -95,6 +102,9 @@ impl<R: Receiver> Receiver for Exposed<R> {
                     }
                 },
             };
+            if !self.acquaintances.connect(&message.0, &self.own) {
+                continue;
+            }
             if self.happens(self.weather.link.loss_percent) {
                 self.weather.lost.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -120,7 +130,7 @@ impl<R: Receiver> Receiver for Exposed<R> {
     }
 }
 
-impl<R: Receiver> std::fmt::Debug for Exposed<R> {
+impl<R> std::fmt::Debug for Exposed<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Exposed").finish_non_exhaustive()
     }

@@ -17,6 +17,7 @@ use sim::forge::Forge;
 use sim::network::check::{Enrolled, Published, Violation};
 use sim::network::plan::{Plan, Traffic, TrafficKind, Treason};
 
+use crate::acquaintances::Acquaintances;
 use crate::committees::Committees;
 use crate::cosigning::{self, cosigner};
 use crate::council::Council;
@@ -117,12 +118,12 @@ impl World {
         let traffic = plan.traffic.iter().chain(&closing);
         let errands = traffic.map(|one| errand(&mut forge, one, names[one.member]));
         let errands = errands.collect();
-        let ballot = Ballot::default();
+        let (ballot, acquaintances) = (Ballot::default(), Acquaintances::default());
         let seats = names.iter().enumerate().map(|(number, name)| {
             let seed = forge.validator_seed(name).unwrap();
             let seeds = [seed, later(&seed)];
             let keys = seeds.map(|seed| keys(&forge, name, seed)).to_vec();
-            let shared = (&genesis, &ballot, &committees);
+            let shared = (&genesis, &ballot, &committees, &acquaintances);
             seat((&plan, mutation), number, keys, shared)
         });
         let seats: Vec<Seat> = seats.collect();
@@ -260,7 +261,7 @@ fn seat(
     (plan, mutation): (&Plan, Option<Mutation>),
     number: usize,
     keys: Vec<Keys>,
-    (genesis, ballot, committees): (&Genesis, &Ballot, &Committees),
+    (genesis, ballot, committees, acquaintances): (&Genesis, &Ballot, &Committees, &Acquaintances),
 ) -> Seat {
     let address = "127.0.0.1:1".parse().unwrap();
     let namespace = genesis.network().0.0.to_vec();
@@ -287,6 +288,7 @@ fn seat(
         committees: committees.clone(),
         skew_ms: plan.skews_ms[number],
         weather: Weather::of(plan.link),
+        acquaintances: acquaintances.clone(),
         role,
         ballot: plan.honest().contains(&number).then(|| ballot.clone()),
     }

@@ -33,13 +33,14 @@ pub enum MotionKind {
     },
 }
 
-/// Motions of a network of `validators`, of which some are `faulty` for good.
+/// Motions of a network of `validators`, of which some are `faulty` for good, and some `slow`: their clocks are far
+/// off.
 ///
-/// Whoever leaves, the faulty are few enough among those that stay.
+/// Whoever leaves, the others do not wait for more than they can do without.
 pub(super) fn motions(
     draw: &mut Draw,
     validators: usize,
-    faulty: &BTreeSet<usize>,
+    (faulty, slow): (&BTreeSet<usize>, &BTreeSet<usize>),
     until_ms: u64,
 ) -> Vec<Motion> {
     let mut kinds = Vec::new();
@@ -51,7 +52,7 @@ pub(super) fn motions(
     }
     let member = draw.index(validators);
     let is_faulty = faulty.contains(&member);
-    let left = faulty.len() - usize::from(is_faulty);
+    let left = faulty.union(slow).filter(|at| **at != member).count();
     if draw.happens(25) && !is_faulty {
         kinds.push(MotionKind::Rotation(member));
     } else if draw.happens(80) && left <= (validators - 2) / 3 {

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::limits::CLOCK_AHEAD_MS_MAX;
+
 use super::draw::Draw;
 use super::motion::{Motion, motions};
 
@@ -185,19 +187,23 @@ impl Plan {
             .collect();
         power_cuts_ms.sort_unstable();
         let faulty = traitors.keys().chain(&damaged).copied().collect();
+        let epoch_blocks = draw.between(6, 24);
+        let skews_ms: Vec<i64> = (0..validators).map(|_| skew(&mut draw)).collect();
+        let far_off = (0..).zip(&skews_ms).filter(|(_, skew)| is_far_off(**skew));
+        let slow = far_off.map(|(at, _)| at).collect();
         Self {
             seed,
             validators,
-            epoch_blocks: draw.between(6, 24),
+            epoch_blocks,
             link,
-            skews_ms: (0..validators).map(|_| skew(&mut draw)).collect(),
+            skews_ms,
             blocks_traitors: draw.happens(50),
             faults,
             power_cuts_ms,
             retained_percent: draw.one_of(&[0, 20, 50, 90], 0),
             traffic: traffic(&mut draw, validators, &honest),
             // Early enough for what follows to happen among the faults.
-            motions: motions(&mut draw, validators, &faulty, FAULTY_MS / 2),
+            motions: motions(&mut draw, validators, (&faulty, &slow), FAULTY_MS / 2),
             traitors,
             heals_at_ms: FAULTY_MS,
         }
@@ -265,6 +271,11 @@ fn skew(draw: &mut Draw) -> i64 {
     };
     let off = i64::try_from(off).unwrap_or(0);
     if draw.happens(50) { -off } else { off }
+}
+
+/// Whether a validator whose clock is off by so much votes too late, or proposes what the others wait for.
+fn is_far_off(skew_ms: i64) -> bool {
+    skew_ms.unsigned_abs() > CLOCK_AHEAD_MS_MAX
 }
 
 fn faults(draw: &mut Draw, validators: usize, honest: &[usize]) -> Vec<Fault> {
