@@ -5,6 +5,7 @@ pub mod capability;
 pub mod compartment;
 pub mod disclosure;
 pub mod etag;
+pub mod fhirpath;
 mod json;
 pub mod labels;
 pub mod outcome;
