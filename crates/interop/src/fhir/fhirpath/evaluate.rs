@@ -7,13 +7,13 @@ use rust_decimal::Decimal;
 use super::ast::{Expr, Operator, TypeName};
 use super::functions::Invocation;
 use super::item::{Element, Item, Items};
-use super::model::{self, Model};
+use super::types;
 use super::navigate;
 use super::operators::{apply, boolean, logic, single, truth};
 use super::{Context, EvaluationError};
 
-/// More steps than this no invariant of R4 takes on a resource of 16 MiB.
-const STEPS_MAX: u32 = 4_000_000;
+/// The most steps of one evaluation: some tens of milliseconds.
+const STEPS_MAX: u32 = 500_000;
 
 type Outcome<'a> = Result<Items<'a>, EvaluationError>;
 
@@ -21,7 +21,6 @@ type Outcome<'a> = Result<Items<'a>, EvaluationError>;
 pub(super) struct Run<'a> {
     pub(super) resource: Element<'a>,
     pub(super) root: Element<'a>,
-    pub(super) model: &'a dyn Model,
     pub(super) now: Option<&'a str>,
     context: Element<'a>,
     steps: Cell<u32>,
@@ -61,7 +60,6 @@ impl<'a> Run<'a> {
         Self {
             resource: context.resource,
             root: context.root,
-            model: context.model,
             now: context.now,
             context: context.focus,
             steps: Cell::new(0),
@@ -145,7 +143,7 @@ impl<'a> Run<'a> {
     fn first_member(&self, scope: &Scope<'_, 'a>, name: &str) -> Outcome<'a> {
         let is_type = scope.is_root && name.starts_with(|first: char| first.is_ascii_uppercase());
         if is_type && let [Item::Element(element)] = scope.this {
-            return Ok(if model::is_a(element.kind, name) {
+            return Ok(if types::is_a(element.kind, name) {
                 scope.this.to_vec()
             } else {
                 Vec::new()
@@ -159,7 +157,7 @@ impl<'a> Run<'a> {
         for item in items {
             match item {
                 Item::Element(element) => {
-                    navigate::member(*element, name, self.model, &mut found);
+                    navigate::member(*element, name, &mut found);
                 }
                 Item::Type(namespace, _) if name == "namespace" => {
                     found.push(Item::text(*namespace));
@@ -256,12 +254,12 @@ pub(super) fn is_of_type(item: &Item<'_>, wanted: &TypeName) -> Result<bool, Eva
     let (space, own) = item.type_name();
     match wanted.namespace.as_deref() {
         Some("System") if is_system(name) => Ok(space == "System" && own == name),
-        Some("FHIR") if model::known(name).is_some() => {
-            Ok(space == "FHIR" && model::is_a(own, name))
+        Some("FHIR") if types::known(name).is_some() => {
+            Ok(space == "FHIR" && types::is_a(own, name))
         }
         Some(_) => Err(EvaluationError::UnknownType),
         None => {
-            if model::known(name).is_none() && !is_system(name) {
+            if types::known(name).is_none() && !is_system(name) {
                 return Err(EvaluationError::UnknownType);
             }
             if space == "System" {
@@ -269,9 +267,9 @@ pub(super) fn is_of_type(item: &Item<'_>, wanted: &TypeName) -> Result<bool, Eva
             }
             // R4 has an invariant that says `is Boolean` of an element (que-7).
             let lower = name.to_ascii_lowercase();
-            Ok(model::is_a(own, name)
+            Ok(types::is_a(own, name)
                 || (name == "Boolean" && own == lower)
-                || (own.is_empty() && model::known(name).is_some() && is_like(item, name)))
+                || (own.is_empty() && types::known(name).is_some() && is_like(item, name)))
         }
     }
 }
@@ -289,7 +287,7 @@ pub(super) fn of_type<'a>(items: Items<'a>, name: &TypeName) -> Outcome<'a> {
     let mut kept = Vec::new();
     for item in items {
         let is_exact = item.type_name().1 == name.name;
-        if is_of_type(&item, name)? && (is_exact || !model::is_primitive(&name.name)) {
+        if is_of_type(&item, name)? && (is_exact || !types::is_primitive(&name.name)) {
             kept.push(item);
         }
     }

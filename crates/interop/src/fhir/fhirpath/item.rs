@@ -43,7 +43,7 @@ pub struct Element<'a> {
     pub(super) kind: &'static str,
 }
 
-/// The JSON of an element.
+/// The JSON of an element. Debug shows its form alone.
 #[derive(Clone, Copy)]
 pub enum Content<'a> {
     /// A resource, or an element that is not primitive.
@@ -57,6 +57,16 @@ pub enum Content<'a> {
 impl fmt::Debug for Item<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Item({})", self.type_name().1)
+    }
+}
+
+impl fmt::Debug for Content<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Object(_) => "Object",
+            Self::Primitive(_) => "Primitive",
+            Self::Absent => "Absent",
+        })
     }
 }
 
@@ -98,6 +108,11 @@ impl<'a> Element<'a> {
     /// The JSON.
     pub fn content(&self) -> Content<'a> {
         self.content
+    }
+
+    /// The id and extensions of a primitive.
+    pub fn extra(&self) -> Option<&'a Map<String, Value>> {
+        self.extra
     }
 
     /// Whether both are the same place of the same tree.

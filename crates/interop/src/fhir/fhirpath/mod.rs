@@ -15,19 +15,18 @@ mod evaluate;
 mod functions;
 mod item;
 mod lex;
-mod model;
 mod navigate;
 mod operators;
 mod parse;
 mod quantity;
 mod temporal;
+pub(crate) mod types;
 
 use std::fmt;
 
 use thiserror::Error;
 
 pub use item::{Content, Element, Item, Items};
-pub use model::Model;
 
 use evaluate::{Run, Scope};
 
@@ -112,8 +111,6 @@ pub struct Context<'a> {
     pub resource: Element<'a>,
     /// `%rootResource`: the resource that contains it, or the same.
     pub root: Element<'a>,
-    /// The types.
-    pub model: &'a dyn Model,
     /// The time, as a FHIR instant.
     pub now: Option<&'a str>,
 }
@@ -142,9 +139,10 @@ impl Expression {
         run.evaluate(&Scope::root(&focus), &self.tree)
     }
 
-    /// Whether the result is true, as an invariant is: an empty result is not.
-    pub fn holds(&self, context: &Context<'_>) -> Result<bool, EvaluationError> {
-        Ok(operators::boolean(&self.evaluate(context)?)?.unwrap_or(false))
+    /// Whether the result is false, as of an invariant that does not hold. An empty result is no
+    /// contradiction: R4's invariants are empty for elements that are absent (ref-1, ras-2).
+    pub fn fails(&self, context: &Context<'_>) -> Result<bool, EvaluationError> {
+        Ok(operators::boolean(&self.evaluate(context)?)? == Some(false))
     }
 }
 

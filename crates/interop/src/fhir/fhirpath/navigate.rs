@@ -3,100 +3,70 @@
 use serde_json::{Map, Value};
 
 use super::item::{Content, Element, Item, Items};
-use super::model::{self, Model};
+use super::types;
 use crate::fhir::ResourceType;
 
 /// The children with this name, put at the end of `found`.
-pub(super) fn member<'a>(
-    element: Element<'a>,
-    name: &str,
-    model: &dyn Model,
-    found: &mut Items<'a>,
-) {
-    let object = match element.content {
-        Content::Object(object) => object,
-        Content::Primitive(_) | Content::Absent => {
-            // A primitive has an id and extensions.
-            let Some(extra) = element.extra else { return };
-            extra
-        }
+pub(super) fn member<'a>(element: Element<'a>, name: &str, found: &mut Items<'a>) {
+    let Some(object) = object_of(element) else {
+        return;
     };
-    if named(object, element.kind, name, model, found) {
+    let declared = types::child(element.kind, name);
+    // The alternatives of a choice go by the name of the choice alone.
+    if declared.is_none_or(|declared| !declared.is_choice)
+        && collect(object, name, declared.map_or("", |it| it.kind), found)
+    {
         return;
     }
-    if element.kind.starts_with(|first: char| first.is_ascii_lowercase()) {
+    if declared.is_some() || types::is_primitive(element.kind) {
         return;
     }
-    // The name of a choice stands for each of its types.
     for full in object.keys() {
         let plain = full.strip_prefix('_').unwrap_or(full);
-        let Some(kind) = plain.strip_prefix(name).and_then(model::choice) else {
-            continue;
-        };
-        if plain.len() < full.len() && object.contains_key(plain) {
-            continue;
+        if let Some(kind) = plain.strip_prefix(name).and_then(types::choice)
+            && types::child(element.kind, plain).is_none_or(|declared| declared.is_choice)
+        {
+            collect(object, plain, kind, found);
+            return;
         }
-        collect(object, plain, kind, found);
-        return;
     }
 }
 
 /// All children of an element, in their order.
-pub(super) fn children<'a>(element: Element<'a>, model: &dyn Model, found: &mut Items<'a>) {
-    let object = match element.content {
-        Content::Object(object) => object,
-        Content::Primitive(_) | Content::Absent => {
-            let Some(extra) = element.extra else { return };
-            extra
-        }
+pub(super) fn children<'a>(element: Element<'a>, found: &mut Items<'a>) {
+    let Some(object) = object_of(element) else {
+        return;
     };
     for name in object.keys() {
-        match name.strip_prefix('_') {
-            Some(plain) if object.contains_key(plain) => {}
-            Some(plain) => {
-                named(object, element.kind, plain, model, found);
-            }
-            None if name == "resourceType" => {}
-            None => {
-                named(object, element.kind, name, model, found);
-            }
-        }
+        let plain = match name.strip_prefix('_') {
+            Some(plain) if object.contains_key(plain) => continue,
+            Some(plain) => plain,
+            None if name == "resourceType" => continue,
+            None => name,
+        };
+        let kind = types::child(element.kind, plain).map_or("", |it| it.kind);
+        collect(object, plain, kind, found);
     }
 }
 
-/// The type of a child as the object has it.
-pub(super) fn kind_of(holder: &str, name: &str, model: &dyn Model) -> &'static str {
-    match name {
-        "extension" | "modifierExtension" => "Extension",
-        "id" if !model::is_resource(holder) => "string",
-        _ => model.element(holder, name).unwrap_or_default(),
+/// What holds the children: a primitive has an id and extensions.
+fn object_of(element: Element<'_>) -> Option<&Map<String, Value>> {
+    match element.content {
+        Content::Object(object) => Some(object),
+        Content::Primitive(_) | Content::Absent => element.extra,
     }
 }
 
-fn named<'a>(
-    object: &'a Map<String, Value>,
-    holder: &str,
-    name: &str,
-    model: &dyn Model,
-    found: &mut Items<'a>,
-) -> bool {
-    let is_there = object.contains_key(name) || object.contains_key(&format!("_{name}"));
-    if is_there {
-        let kind = kind_of(holder, name, model);
-        collect(object, name, kind, found);
-    }
-    is_there
-}
-
+/// The values under a name, with what stands under the name with `_`. False if there is neither.
 fn collect<'a>(
     object: &'a Map<String, Value>,
     name: &str,
     kind: &'static str,
     found: &mut Items<'a>,
-) {
+) -> bool {
     let value = object.get(name);
-    let extra = object.get(&format!("_{name}"));
-    match (value, extra) {
+    match (value, types::companion(object, name)) {
+        (None, None) => return false,
         (Some(Value::Array(values)), extra) => {
             let extras = extra.and_then(Value::as_array);
             for (index, value) in values.iter().enumerate() {
@@ -112,6 +82,7 @@ fn collect<'a>(
         }
         (None, extra) => push(&Value::Null, extra, kind, found),
     }
+    true
 }
 
 fn push<'a>(

@@ -1,16 +1,23 @@
 //! Quantities: a number and a unit, of UCUM or of the calendar.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use rust_decimal::Decimal;
 
-/// A quantity.
+/// A quantity. Debug shows its unit alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Quantity {
     pub(super) value: Decimal,
     pub(super) unit: String,
     /// Whether the unit is a word such as `month`.
     pub(super) is_calendar: bool,
+}
+
+impl fmt::Debug for Quantity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Quantity({})", self.unit)
+    }
 }
 
 /// Words of the calendar, the UCUM unit of each, and its length in milliseconds if it has one.

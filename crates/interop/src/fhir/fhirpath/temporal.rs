@@ -1,6 +1,7 @@
 //! Dates and times of partial precision.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -22,7 +23,7 @@ pub enum TemporalKind {
     Time,
 }
 
-/// A date, dateTime or time: as many parts as were written.
+/// A date, dateTime or time: as many parts as were written. Debug shows its type alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Temporal {
     kind: TemporalKind,
@@ -30,6 +31,12 @@ pub struct Temporal {
     parts: [Option<i64>; 6],
     offset_minutes: Option<i64>,
     text: String,
+}
+
+impl fmt::Debug for Temporal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.kind.name())
+    }
 }
 
 impl TemporalKind {

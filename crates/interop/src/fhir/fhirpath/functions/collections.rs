@@ -27,8 +27,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let count = i64::try_from(it.input.len()).unwrap_or(i64::MAX);
         Ok(vec![Item::Integer(count)])
     }),
-    function("distinct", 0..=0, |it| Ok(distinct(it.input.to_vec()))),
+    function("distinct", 0..=0, |it| {
+        it.run.spend(comparisons(it.input.len()))?;
+        Ok(distinct(it.input.to_vec()))
+    }),
     function("isDistinct", 0..=0, |it| {
+        it.run.spend(comparisons(it.input.len()))?;
         let kept = distinct(it.input.to_vec());
         Ok(truth(Some(kept.len() == it.input.len())))
     }),
@@ -79,6 +83,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("aggregate", 1..=2, aggregate),
     function("sort", 0..=0, sort),
 ];
+
+/// What it costs to find repetitions: texts are sorted, other items compared in pairs.
+fn comparisons(items: usize) -> usize {
+    items.saturating_mul(items / 64 + 1)
+}
 
 fn exists<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     if it.arguments.is_empty() {
@@ -168,7 +177,7 @@ fn slice<'a>(it: &Invocation<'_, 'a>, skip: usize, take: usize) -> Items<'a> {
 fn joined<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     let mut all = it.input.to_vec();
     all.extend(it.argument(0)?);
-    it.run.spend(all.len())?;
+    it.run.spend(comparisons(all.len()))?;
     Ok(all)
 }
 
@@ -177,7 +186,7 @@ fn iif<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     let item = single(it.input)?;
     let on_input = |index: usize| match (item, it.arguments.get(index)) {
         (_, None) => Ok(Vec::new()),
-        (Some(item), Some(_)) => it.on_item(index, item, 0),
+        (Some(item), Some(_)) => it.on_item(index, item, it.scope.index.unwrap_or(0)),
         (None, Some(expr)) => {
             let scope = Scope {
                 this: &[],

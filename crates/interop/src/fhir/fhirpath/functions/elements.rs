@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::EvaluationError;
 use super::super::evaluate::{cast, is_of_type};
 use super::super::item::{Content, Element, Item, Items};
-use super::super::model;
+use super::super::types;
 use super::super::navigate;
 use super::super::operators::{single, truth};
 use super::super::temporal::{Temporal, TemporalKind};
@@ -45,7 +45,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let name = it.arguments.first().and_then(|name| name.type_name());
         let name = name.ok_or(EvaluationError::UnknownType)?;
         // dom-3 casts many items at once.
-        if it.input.len() > 1 && model::is_primitive(&name.name) {
+        if it.input.len() > 1 && types::is_primitive(&name.name) {
             return super::super::evaluate::of_type(it.input.to_vec(), &name);
         }
         cast(it.input.to_vec(), &name)
@@ -92,7 +92,7 @@ fn children<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     let mut found = Vec::new();
     for item in it.input {
         if let Item::Element(element) = item {
-            navigate::children(*element, it.run.model, &mut found);
+            navigate::children(*element, &mut found);
         }
     }
     it.run.spend(found.len())?;
@@ -104,7 +104,7 @@ fn descendants<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     let mut stack: Vec<Element<'a>> = it.input.iter().rev().filter_map(element).collect();
     while let Some(next) = stack.pop() {
         let begin = found.len();
-        navigate::children(next, it.run.model, &mut found);
+        navigate::children(next, &mut found);
         it.run.spend(found.len() - begin)?;
         stack.extend(found.iter().skip(begin).rev().filter_map(element));
     }
@@ -124,7 +124,7 @@ fn extension<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     };
     let mut found = Vec::new();
     for item in it.input.iter().filter_map(element) {
-        navigate::member(item, "extension", it.run.model, &mut found);
+        navigate::member(item, "extension", &mut found);
     }
     found.retain(|item| match element(item).map(|it| it.content) {
         Some(Content::Object(object)) => {
@@ -185,7 +185,7 @@ fn conforms_to<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     let (Some(item), Some(url)) = (single(it.input)?, it.text(0)?) else {
         return Ok(Vec::new());
     };
-    let name = url.strip_prefix(BASE).and_then(model::known);
+    let name = url.strip_prefix(BASE).and_then(types::known);
     let name = name.ok_or(EvaluationError::Unsupported("a profile"))?;
-    Ok(truth(Some(model::is_a(item.type_name().1, name))))
+    Ok(truth(Some(types::is_a(item.type_name().1, name))))
 }
