@@ -5,6 +5,7 @@
 
 mod anchor;
 mod append;
+mod changes;
 mod cipher;
 mod consent;
 mod decide;
@@ -44,6 +45,7 @@ use store::{Disk, Persist, Store};
 use subject::Subjects;
 
 pub use anchor::Anchor;
+pub use changes::{Changed, Effect};
 pub use error::CustodyError;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
@@ -125,6 +127,7 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let store = Arc::new(Store::open(&options.directory, persist)?);
         let keys = Keys::new(&options.root);
+        changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());
         let (status, outbox) = watch::channel(OutboxStatus::default());
         let delivery = Delivery {
