@@ -1,5 +1,6 @@
 //! The checks that the compiler cannot make: `cargo run -p xtask -- layers` and `tidy`.
 
+mod definitions;
 mod layers;
 mod references;
 mod text;
@@ -9,16 +10,21 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let report = match task.as_str() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("", [].as_slice()),
+    };
+    let report = match task {
         "layers" => layers::check(),
         "tidy" => tidy::check(),
-        _ => Err(anyhow::anyhow!("usage: xtask layers|tidy")),
+        "definitions" => definitions::generate(rest),
+        _ => Err(anyhow::anyhow!("usage: xtask layers|tidy|definitions")),
     };
     let mut out = std::io::stderr().lock();
     // Nothing is left to do if standard error is closed.
     let _written = match &report {
-        Ok(report) => report.write(&task, &mut out),
+        Ok(report) => report.write(task, &mut out),
         Err(error) => writeln!(out, "{error:#}"),
     };
     match report {

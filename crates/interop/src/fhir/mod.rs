@@ -17,6 +17,7 @@ pub mod spread;
 mod structure;
 pub mod timespan;
 pub mod transaction;
+pub mod xml;
 
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use path::ElementPath;
