@@ -12,6 +12,7 @@ mod decide;
 mod enroll;
 mod erase;
 mod error;
+mod history;
 pub mod inspect;
 mod keys;
 mod payload;
@@ -47,11 +48,13 @@ use subject::Subjects;
 pub use anchor::Anchor;
 pub use changes::{Changed, Effect};
 pub use error::CustodyError;
+pub use history::Visible;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
-    MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
-    SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
+    HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
+    WithheldDocument, Written,
 };
 
 /// What custody needs from the node.
@@ -226,6 +229,17 @@ impl Custody {
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         self.read_history(by, resource_type, id).await
+    }
+
+    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
+    /// `visible` besides.
+    pub async fn history_of_all(
+        &self,
+        by: &Requester,
+        query: &HistoryQuery,
+        visible: &Visible<'_>,
+    ) -> Result<HistoryPage, CustodyError> {
+        self.page_of_history(by, query, visible).await
     }
 
     /// What matches `query` among the documents that the requester may see.

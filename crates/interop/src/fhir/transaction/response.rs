@@ -23,7 +23,7 @@ pub struct EntryResponse {
     /// The resource, for reads.
     pub resource: Option<Value>,
     /// Errors and hints.
-    pub outcome: Option<OperationOutcome>,
+    pub outcome: Option<Value>,
 }
 
 impl std::fmt::Debug for EntryResponse {
@@ -61,7 +61,7 @@ impl EntryResponse {
             etag: None,
             last_modified_ms: None,
             resource: None,
-            outcome: Some(outcome),
+            outcome: Some(outcome.to_value()),
         }
     }
 
@@ -78,7 +78,7 @@ impl EntryResponse {
             response.insert("lastModified".to_owned(), format_instant(unix_ms).into());
         }
         if let Some(outcome) = self.outcome {
-            response.insert("outcome".to_owned(), outcome.to_value());
+            response.insert("outcome".to_owned(), outcome);
         }
         let mut entry = Map::new();
         if let Some(resource) = self.resource {

@@ -365,7 +365,7 @@ fn conditional_changes_find_their_resource_and_references_follow() {
         TransactionError::Entry { index: 0, problem }
     );
     let delete = json!({"request": {"method": "DELETE", "url": "Organization?name=x"}});
-    let plan = resolved(json!([delete.clone()]), &[(0, None)]).unwrap();
+    let plan = resolved(json!([&delete]), &[(0, None)]).unwrap();
     assert_eq!(plan.entries[0].action, Action::Absent);
     let put = json!({"resource": named, "request": {"method": "PUT", "url": "Organization/mine"}});
     let problem = EntryProblem::TargetRepeated { first: 0 };
