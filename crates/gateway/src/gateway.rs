@@ -107,6 +107,7 @@ impl Gateway {
             token_url: format!("{base_url}/oauth2/token"),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
+            places: fhir::Places::new()?,
         });
         let status = StatusRoutes {
             source: parts.status,

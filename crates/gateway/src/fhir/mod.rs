@@ -15,10 +15,12 @@ mod delete;
 mod history;
 mod operation;
 mod patch;
+mod precondition;
 mod preferences;
 mod provenance;
 mod read;
 mod search;
+mod shape;
 mod transaction;
 mod update;
 mod vread;
@@ -36,10 +38,12 @@ use crate::enrolment::MemberKey;
 use crate::http::{BODY_BYTES_MAX, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
+use transaction::Bundles;
 
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use history::Places;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {
@@ -52,14 +56,38 @@ pub(crate) struct Fhir {
     pub(crate) token_url: String,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
+    pub(crate) places: Places,
 }
 
 /// The routes below `/fhir`.
 pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router {
+    let alone = alone().with_state(Arc::clone(&fhir));
+    let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
-        .route("/fhir/{type}", get(search::search).post(create::create))
+        .with_state(bundles)
+        .merge(alone)
+        .route_layer(from_fn_with_state(auth, caller::authenticate));
+    Router::new()
+        .route("/fhir/metadata", get(capabilities::capabilities))
+        .with_state(fhir)
+        .merge(guarded)
+        .layer(from_fn(negotiate))
+}
+
+/// What can be asked for alone, and in an entry of a Bundle.
+fn alone() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/_history", get(history::history_of_system))
+        .route(
+            "/fhir/{type}",
+            get(search::search)
+                .post(create::create)
+                .put(update::update_where)
+                .delete(delete::delete_where),
+        )
+        .route("/fhir/{type}/_history", get(history::history_of_type))
         .route("/fhir/{type}/_search", post(search::search_by_form))
         .route("/fhir/{type}/$enroll", post(operation::enroll))
         .route(
@@ -86,15 +114,6 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )
-        .route_layer(from_fn(negotiate))
-        .route_layer(from_fn_with_state(auth, caller::authenticate));
-    Router::new()
-        .route(
-            "/fhir/metadata",
-            get(capabilities::capabilities).layer(from_fn(negotiate)),
-        )
-        .merge(guarded)
-        .with_state(fhir)
 }
 
 fn limits() -> ParseLimits {

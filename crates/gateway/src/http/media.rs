@@ -11,7 +11,7 @@ use super::payload::pairs_of;
 use crate::problem::Problem;
 
 /// The media type of R4 in JSON.
-const FHIR_JSON: &str = "application/fhir+json";
+pub(crate) const FHIR_JSON: &str = "application/fhir+json";
 
 /// Types that mean JSON to a FHIR client.
 const JSON_TYPES: [&str; 3] = [FHIR_JSON, "application/json", "text/json"];

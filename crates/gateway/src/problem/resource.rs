@@ -46,9 +46,8 @@ impl Problem {
 fn status_of_entry(problem: &EntryProblem) -> StatusCode {
     match problem {
         EntryProblem::ReferenceUnresolved { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        EntryProblem::MethodUnsupported | EntryProblem::ConditionalUnsupported => {
-            StatusCode::NOT_IMPLEMENTED
-        }
+        EntryProblem::OperationInTransaction => StatusCode::NOT_IMPLEMENTED,
+        EntryProblem::NothingMatches => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::BAD_REQUEST,
     }
 }

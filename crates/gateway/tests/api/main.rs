@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod bundles;
+mod conditional;
+mod history;
 mod interactions;
 mod log;
 mod operations;
@@ -11,4 +13,5 @@ mod scitt;
 mod snapshot;
 mod support;
 mod tokens;
+mod transactions;
 mod witness;

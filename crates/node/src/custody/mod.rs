@@ -5,12 +5,14 @@
 
 mod anchor;
 mod append;
+mod changes;
 mod cipher;
 mod consent;
 mod decide;
 mod enroll;
 mod erase;
 mod error;
+mod history;
 pub mod inspect;
 mod keys;
 mod payload;
@@ -44,12 +46,15 @@ use store::{Disk, Persist, Store};
 use subject::Subjects;
 
 pub use anchor::Anchor;
+pub use changes::{Changed, Effect};
 pub use error::CustodyError;
+pub use history::Visible;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
-    MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
-    SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
+    HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
+    WithheldDocument, Written,
 };
 
 /// What custody needs from the node.
@@ -125,6 +130,7 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let store = Arc::new(Store::open(&options.directory, persist)?);
         let keys = Keys::new(&options.root);
+        changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());
         let (status, outbox) = watch::channel(OutboxStatus::default());
         let delivery = Delivery {
@@ -223,6 +229,17 @@ impl Custody {
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         self.read_history(by, resource_type, id).await
+    }
+
+    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
+    /// `visible` besides.
+    pub async fn history_of_all(
+        &self,
+        by: &Requester,
+        query: &HistoryQuery,
+        visible: &Visible<'_>,
+    ) -> Result<HistoryPage, CustodyError> {
+        self.page_of_history(by, query, visible).await
     }
 
     /// What matches `query` among the documents that the requester may see.
