@@ -19,10 +19,11 @@ use super::Fhir;
 use crate::http::fhir_json;
 
 /// What is routed for every type.
-const INTERACTIONS: [TypeInteraction; 7] = [
+const INTERACTIONS: [TypeInteraction; 8] = [
     TypeInteraction::Read,
     TypeInteraction::Vread,
     TypeInteraction::Update,
+    TypeInteraction::Patch,
     TypeInteraction::Delete,
     TypeInteraction::HistoryInstance,
     TypeInteraction::Create,
@@ -31,7 +32,12 @@ const INTERACTIONS: [TypeInteraction; 7] = [
 
 const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
 
-const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
+const VALIDATE: Operation<'static> = operation(
+    "validate",
+    "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+);
+
+const PATIENT_OPERATIONS: [Operation<'static>; 7] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -41,6 +47,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
     RECEIPT,
+    VALIDATE,
 ];
 
 pub(crate) async fn capabilities(State(fhir): State<Arc<Fhir>>) -> Response {
@@ -54,7 +61,7 @@ fn statement(fhir: &Fhir) -> Value {
             interactions: &INTERACTIONS,
             operations: match resource_type {
                 ResourceType::PATIENT => &PATIENT_OPERATIONS,
-                _ => &[RECEIPT],
+                _ => &[RECEIPT, VALIDATE],
             },
         })
         .collect();

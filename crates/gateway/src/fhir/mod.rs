@@ -13,6 +13,7 @@ mod create;
 mod cursor;
 mod delete;
 mod history;
+mod invariants;
 mod operation;
 mod patch;
 mod precondition;
@@ -85,11 +86,13 @@ fn alone() -> Router<Arc<Fhir>> {
             get(search::search)
                 .post(create::create)
                 .put(update::update_where)
+                .patch(patch::patch_where)
                 .delete(delete::delete_where),
         )
         .route("/fhir/{type}/_history", get(history::history_of_type))
         .route("/fhir/{type}/_search", post(search::search_by_form))
         .route("/fhir/{type}/$enroll", post(operation::enroll))
+        .route("/fhir/{type}/$validate", post(operation::validate))
         .route(
             "/fhir/{type}/{id}",
             get(read::read)
@@ -106,6 +109,10 @@ fn alone() -> Router<Arc<Fhir>> {
         .route(
             "/fhir/{type}/{id}/$receipt",
             get(operation::receipt_of_current),
+        )
+        .route(
+            "/fhir/{type}/{id}/$validate",
+            get(operation::validate_stored).post(operation::validate_instance),
         )
         .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))

@@ -7,5 +7,5 @@ mod request_id;
 
 pub(crate) use media::{FHIR_JSON, fhir_json, negotiate};
 pub(crate) use observe::observe;
-pub(crate) use payload::{BODY_BYTES_MAX, FormPairs, Payload, pairs_of};
+pub(crate) use payload::{BODY_BYTES_MAX, FormPairs, PatchPayload, Payload, pairs_of};
 pub(crate) use request_id::RequestId;

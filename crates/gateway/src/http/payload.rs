@@ -12,11 +12,20 @@ use crate::problem::Problem;
 
 /// The longest body.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
+/// The media type of JSON Patch.
+const JSON_PATCH: &str = "application/json-patch+json";
 /// The longest wait for a body.
 const BODY_SECONDS_MAX: u64 = 30;
 
 /// A body that says it is JSON.
 pub(crate) struct Payload(pub(crate) Bytes);
+
+/// The body of a patch.
+pub(crate) struct PatchPayload {
+    /// Whether it says that it is a JSON Patch (RFC 6902); else it is JSON of FHIR.
+    pub(crate) is_json_patch: bool,
+    pub(crate) body: Bytes,
+}
 
 /// The pairs of an `application/x-www-form-urlencoded` body.
 pub(crate) struct FormPairs(pub(crate) Vec<(String, String)>);
@@ -29,6 +38,29 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
             return Err(unsupported("the body must be application/fhir+json"));
         }
         whole_body(request).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for PatchPayload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_json_patch = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case(JSON_PATCH));
+        if !is_json_patch && !is_json(request.headers()) {
+            return Err(unsupported(
+                "the body must be application/json-patch+json, or Parameters as \
+                 application/fhir+json",
+            ));
+        }
+        let body = whole_body(request).await?;
+        Ok(Self {
+            is_json_patch,
+            body,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use interop::fhir::ResourceError;
+use interop::fhir::patch::PatchError;
 use interop::fhir::search::QueryError;
 use interop::fhir::transaction::{EntryProblem, TransactionError};
 
@@ -25,6 +26,17 @@ impl From<TransactionError> for Problem {
             TransactionError::NotABundle
             | TransactionError::KindUnsupported
             | TransactionError::EntriesMalformed => StatusCode::BAD_REQUEST,
+        };
+        Self::with_outcome(status, error.outcome())
+    }
+}
+
+impl From<PatchError> for Problem {
+    fn from(error: PatchError) -> Self {
+        let status = if error.is_malformed() {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
         };
         Self::with_outcome(status, error.outcome())
     }

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::preferences::{Preferences, Return};
-use super::{Fhir, limits};
+use super::{Fhir, invariants, limits};
 use crate::auth::Permission;
 use crate::http::{Payload, fhir_json, pairs_of};
 use crate::problem::Problem;
@@ -78,13 +78,14 @@ impl Bundles {
         let guards = fhir.hold_conditions(&plan).await;
         let found = fhir.resolve(caller, &mut plan).await?;
         plan.check_targets()?;
-        refuse_patches(&plan)?;
+        fhir.apply_patches(caller, &mut plan).await?;
         for content in plan
             .entries
             .iter()
             .filter_map(|entry| entry.resource.as_ref())
         {
             caller.may_touch(content)?;
+            invariants::check(content)?;
         }
         let (early, late) = split(caller, &plan, preferences)?;
         let mut responses = self.read_early(caller, early, preferences).await?;
@@ -115,17 +116,6 @@ impl Bundles {
             responses.push(answer);
         }
         Ok(responses)
-    }
-}
-
-fn refuse_patches(plan: &Plan) -> Result<(), Problem> {
-    let patch = |entry: &&PlannedEntry| matches!(entry.action, Action::Patch { .. });
-    match plan.entries.iter().find(patch) {
-        None => Ok(()),
-        Some(entry) => Err(Problem::not_supported(format!(
-            "entry {}: a patch in a transaction is not supported; send a batch",
-            entry.index
-        ))),
     }
 }
 

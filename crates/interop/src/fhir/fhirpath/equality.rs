@@ -154,7 +154,8 @@ fn folded(text: &str) -> String {
 fn objects_equal(one: &Map<String, Value>, two: &Map<String, Value>) -> bool {
     one.len() == two.len()
         && one.iter().all(|(name, value)| {
-            two.get(name).is_some_and(|other| values_equal(value, other))
+            two.get(name)
+                .is_some_and(|other| values_equal(value, other))
         })
 }
 

@@ -7,9 +7,9 @@ use rust_decimal::Decimal;
 use super::ast::{Expr, Operator, TypeName};
 use super::functions::Invocation;
 use super::item::{Element, Item, Items};
-use super::types;
 use super::navigate;
 use super::operators::{apply, boolean, logic, single, truth};
+use super::types;
 use super::{Context, EvaluationError};
 
 /// The most steps of one evaluation: some tens of milliseconds.
@@ -183,7 +183,9 @@ impl<'a> Run<'a> {
                 if let Some(set) = name.strip_prefix("vs-") {
                     text(format!("http://hl7.org/fhir/ValueSet/{set}"))
                 } else if let Some(extension) = name.strip_prefix("ext-") {
-                    text(format!("http://hl7.org/fhir/StructureDefinition/{extension}"))
+                    text(format!(
+                        "http://hl7.org/fhir/StructureDefinition/{extension}"
+                    ))
                 } else {
                     Err(EvaluationError::UnknownVariable)
                 }
@@ -248,7 +250,14 @@ pub(super) fn is_of_type(item: &Item<'_>, wanted: &TypeName) -> Result<bool, Eva
     let is_system = |name: &str| {
         matches!(
             name,
-            "Boolean" | "Integer" | "Decimal" | "String" | "Date" | "DateTime" | "Time" | "Quantity"
+            "Boolean"
+                | "Integer"
+                | "Decimal"
+                | "String"
+                | "Date"
+                | "DateTime"
+                | "Time"
+                | "Quantity"
         )
     };
     let (space, own) = item.type_name();

@@ -85,12 +85,7 @@ fn collect<'a>(
     true
 }
 
-fn push<'a>(
-    value: &'a Value,
-    extra: Option<&'a Value>,
-    kind: &'static str,
-    found: &mut Items<'a>,
-) {
+fn push<'a>(value: &'a Value, extra: Option<&'a Value>, kind: &'static str, found: &mut Items<'a>) {
     let extra = extra.filter(|extra| extra.is_object());
     if value.is_null() && extra.is_none() {
         return;

@@ -48,7 +48,9 @@ pub(super) fn truth<'a>(answer: Option<bool>) -> Items<'a> {
 }
 
 /// The one item of a collection, if it has any.
-pub(super) fn single<'i, 'a>(items: &'i [Item<'a>]) -> Result<Option<&'i Item<'a>>, EvaluationError> {
+pub(super) fn single<'i, 'a>(
+    items: &'i [Item<'a>],
+) -> Result<Option<&'i Item<'a>>, EvaluationError> {
     match items {
         [] => Ok(None),
         [item] => Ok(Some(item)),
@@ -145,8 +147,10 @@ fn arithmetic<'a>(operator: Operator, one: &[Item<'a>], two: &[Item<'a>]) -> Out
         return Ok(Vec::new());
     };
     let quantities = (one.quantity(), two.quantity());
-    let (Some(one), Some(two)) = (one.value().or_else(|| quantity(&quantities.0)), two.value().or_else(|| quantity(&quantities.1)))
-    else {
+    let (Some(one), Some(two)) = (
+        one.value().or_else(|| quantity(&quantities.0)),
+        two.value().or_else(|| quantity(&quantities.1)),
+    ) else {
         return Err(EvaluationError::Types);
     };
     let result = match (&one, &two) {

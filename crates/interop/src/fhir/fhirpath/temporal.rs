@@ -202,7 +202,15 @@ impl Temporal {
     }
 
     fn in_utc(&self) -> Option<[Option<i64>; 6]> {
-        let [Some(year), Some(month), Some(day), Some(hour), minute, second] = self.parts else {
+        let [
+            Some(year),
+            Some(month),
+            Some(day),
+            Some(hour),
+            minute,
+            second,
+        ] = self.parts
+        else {
             return Some(self.parts);
         };
         let offset = self.offset_minutes.unwrap_or(0);
@@ -377,11 +385,7 @@ fn digits(text: &str, length: usize) -> Option<i64> {
 
 fn julian(year: i64, month: i64, day: i64) -> Option<i64> {
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = Date::from_calendar_date(
-        i32::try_from(year).ok()?,
-        month,
-        u8::try_from(day).ok()?,
-    );
+    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?);
     date.ok().map(|date| i64::from(date.to_julian_day()))
 }
 

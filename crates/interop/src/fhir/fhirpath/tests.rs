@@ -43,7 +43,9 @@ fn cases() {
     let cases: Value = serde_json::from_str(&text).unwrap();
     let mut out = Vec::new();
     for case in cases.as_array().unwrap() {
-        let result = std::panic::catch_unwind(|| run(&case["resource"], case["expression"].as_str().unwrap()));
+        let result = std::panic::catch_unwind(|| {
+            run(&case["resource"], case["expression"].as_str().unwrap())
+        });
         out.push(json!([case["name"], result.unwrap_or("panic".into())]));
     }
     std::fs::write("/tmp/ftc/results.json", Value::from(out).to_string()).unwrap();

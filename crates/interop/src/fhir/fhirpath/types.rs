@@ -238,5 +238,6 @@ pub(crate) fn child(holder: &str, name: &str) -> Option<ElementType> {
 
 /// The name of the choice: `value` of `valueQuantity`.
 pub(crate) fn choice_base<'n>(name: &'n str, kind: &str) -> &'n str {
-    name.get(..name.len().saturating_sub(kind.len())).unwrap_or(name)
+    name.get(..name.len().saturating_sub(kind.len()))
+        .unwrap_or(name)
 }

@@ -99,9 +99,13 @@ fn a_directory() {
     let mut by_type: BTreeMap<&str, (u128, u128)> = BTreeMap::new();
     for file in std::fs::read_dir("/tmp/examples").unwrap() {
         let path = file.unwrap().path();
-        let Ok(text) = std::fs::read(&path) else { continue };
+        let Ok(text) = std::fs::read(&path) else {
+            continue;
+        };
         let limits = crate::fhir::ParseLimits::default();
-        let Ok(resource) = Resource::parse(&text, &limits) else { continue };
+        let Ok(resource) = Resource::parse(&text, &limits) else {
+            continue;
+        };
         let start = std::process::id();
         let _ = start;
         #[expect(clippy::disallowed_types, reason = "a measurement")]
@@ -111,21 +115,30 @@ fn a_directory() {
         count += 1;
         bytes += text.len();
         nanos += took;
-        let entry = by_type.entry(resource.resource_type().as_str()).or_default();
+        let entry = by_type
+            .entry(resource.resource_type().as_str())
+            .or_default();
         entry.0 += took;
         entry.1 += 1;
         if took > slowest.0 {
             slowest = (took, path.display().to_string());
         }
         for violation in found {
-            let entry = by_key.entry(format!("{:?} {}", violation.weight, violation.key)).or_default();
+            let entry = by_key
+                .entry(format!("{:?} {}", violation.weight, violation.key))
+                .or_default();
             entry.0 += 1;
             entry.1 = format!("{} {}", path.file_name().unwrap().display(), violation.path);
         }
     }
-    println!("{count} resources, {bytes} bytes, {} us each; slowest {slowest:?}", nanos / 1000 / count.max(1));
+    println!(
+        "{count} resources, {bytes} bytes, {} us each; slowest {slowest:?}",
+        nanos / 1000 / count.max(1)
+    );
     for (kind, (nanos, count)) in by_type {
-        if count > 20 { println!("{kind} {count} {} us", nanos / 1000 / count); }
+        if count > 20 {
+            println!("{kind} {count} {} us", nanos / 1000 / count);
+        }
     }
     for (key, found) in by_key {
         println!("{key}: {found:?}");

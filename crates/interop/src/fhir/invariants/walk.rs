@@ -64,7 +64,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn resource(&mut self, element: Element<'a>, object: &'a Map<String, Value>, root: Element<'a>) {
+    fn resource(
+        &mut self,
+        element: Element<'a>,
+        object: &'a Map<String, Value>,
+        root: Element<'a>,
+    ) {
         let is_contained = !element.is_same(&root);
         let place = Place {
             resource: element,
@@ -81,7 +86,9 @@ impl<'a> Walk<'a> {
             return;
         }
         self.contained(object);
-        let has_text = object.get("text").is_some_and(|text| text.get("div").is_some());
+        let has_text = object
+            .get("text")
+            .is_some_and(|text| text.get("div").is_some());
         if !has_text && types::is_a(element.kind(), "DomainResource") {
             self.report("dom-6", Weight::BestPractice, DOM_6);
         }
@@ -93,7 +100,10 @@ impl<'a> Walk<'a> {
         let items = object.get("contained").and_then(Value::as_array);
         for (index, item) in items.into_iter().flatten().enumerate() {
             let id = item.get("id").and_then(Value::as_str).unwrap_or_default();
-            let meta = |name| item.get("meta").is_some_and(|meta| meta.get(name).is_some());
+            let meta = |name| {
+                item.get("meta")
+                    .is_some_and(|meta| meta.get(name).is_some())
+            };
             let is_named = self.local.contains(id);
             self.path.push_name("contained");
             self.path.push_index(index);
@@ -246,11 +256,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The invariants that an element has by its place, beside those of its type.
-fn own(
-    holder: &str,
-    name: &str,
-    declared: types::ElementType,
-) -> Option<&'static Vec<Invariant>> {
+fn own(holder: &str, name: &str, declared: types::ElementType) -> Option<&'static Vec<Invariant>> {
     if !TABLE.holders.contains(holder) {
         return None;
     }

@@ -198,7 +198,8 @@ impl Operation {
             return Err(self.nothing());
         };
         let first = first.as_ref().ok_or(OperationProblem::NotAList)?;
-        let is_beside = |place: &Option<Place>| place.as_ref().is_some_and(|it| it.is_beside(first));
+        let is_beside =
+            |place: &Option<Place>| place.as_ref().is_some_and(|it| it.is_beside(first));
         if first.index.is_none() || !found.iter().all(|(place, _)| is_beside(place)) {
             return Err(OperationProblem::NotAList);
         }
@@ -241,7 +242,9 @@ fn add(
     };
     let value = given.build(declared.kind)?;
     if declared.is_repeating {
-        let list = object.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+        let list = object
+            .entry(name)
+            .or_insert_with(|| Value::Array(Vec::new()));
         list.as_array_mut()
             .ok_or(OperationProblem::NotAList)?
             .push(value);

@@ -51,7 +51,9 @@ fn search(object: &Map<String, Value>, wanted: Element<'_>, at: &mut Vec<Step>) 
             Value::Object(inner) => search(inner, wanted, at),
             Value::Array(values) => values.iter().enumerate().find_map(|(index, value)| {
                 at.push(Step::Index(index));
-                let found = value.as_object().and_then(|inner| search(inner, wanted, at));
+                let found = value
+                    .as_object()
+                    .and_then(|inner| search(inner, wanted, at));
                 at.pop();
                 found
             }),
@@ -69,9 +71,9 @@ fn is_at(value: &Value, wanted: Element<'_>) -> bool {
     match (wanted.content(), value) {
         (Content::Object(object), Value::Object(other)) => std::ptr::eq(object, other),
         (Content::Primitive(primitive), other) => std::ptr::eq(primitive, other),
-        (Content::Absent, Value::Object(other)) => {
-            wanted.extra().is_some_and(|extra| std::ptr::eq(extra, other))
-        }
+        (Content::Absent, Value::Object(other)) => wanted
+            .extra()
+            .is_some_and(|extra| std::ptr::eq(extra, other)),
         _ => false,
     }
 }
@@ -153,7 +155,9 @@ impl Place {
             if let Some(extra) = holder.get_mut(&companion).and_then(|it| it.get_mut(index)) {
                 *extra = Value::Null;
             }
-            let place = holder.get_mut(name).and_then(|values| values.get_mut(index));
+            let place = holder
+                .get_mut(name)
+                .and_then(|values| values.get_mut(index));
             *place.ok_or(OperationProblem::NotAnElement)? = value;
             return Ok(());
         }

@@ -48,15 +48,24 @@ fn a_json_patch_that_cannot_be_applied_says_which_operation_and_no_value() {
         {"op": "test", "path": "/name/0/family", "value": "Planted"},
     ]));
     let text = failing.unwrap_err().to_string();
-    assert_eq!(text, "operation 1: the test at `Patient.name[0].family` fails");
+    assert_eq!(
+        text,
+        "operation 1: the test at `Patient.name[0].family` fails"
+    );
     let nowhere = json_patch(&json!([{"op": "remove", "path": "/name/0/Planted"}]));
     let text = nowhere.unwrap_err().to_string();
-    assert_eq!(text, "operation 0: the path `Patient.name[0].*` names nothing");
+    assert_eq!(
+        text,
+        "operation 0: the path `Patient.name[0].*` names nothing"
+    );
     let identity = json_patch(&json!([{"op": "replace", "path": "/id", "value": "q"}]));
     assert_eq!(identity.unwrap_err(), PatchError::IdentityChanged);
     let broken = json_patch(&json!([{"op": "replace", "path": "/birthDate", "value": "May"}]));
     assert!(matches!(broken.unwrap_err(), PatchError::Result(_)));
-    assert_eq!(json_patch(&json!({})).unwrap_err(), PatchError::NotJsonPatch);
+    assert_eq!(
+        json_patch(&json!({})).unwrap_err(),
+        PatchError::NotJsonPatch
+    );
 }
 
 #[test]
@@ -78,24 +87,57 @@ fn copies_do_not_double_without_end() {
 fn the_operations_of_fhirpath_patch_do_what_they_say() {
     let given = |value: Value| {
         let mut part = json!({"name": "value"});
-        part.as_object_mut().unwrap().append(value.clone().as_object_mut().unwrap());
+        part.as_object_mut()
+            .unwrap()
+            .append(value.clone().as_object_mut().unwrap());
         part
     };
     let named = |name: &str| json!({"name": "name", "valueString": name});
     let number = |name: &str, value: u32| json!({"name": name, "valueInteger": value});
     let patched = patch(&[
-        operation("replace", "Patient.birthDate", &[given(json!({"valueDate": "1930-01-01"}))]),
-        operation("add", "Patient", &[named("active"), given(json!({"valueBoolean": true}))]),
-        operation("add", "Patient", &[named("deceased"), given(json!({"valueBoolean": true}))]),
-        operation("replace", "Patient.deceased", &[given(json!({"valueDateTime": "2020"}))]),
-        operation("insert", "Patient.name.given", &[number("index", 1), given(json!({"valueString": "i"}))]),
-        operation("move", "Patient.name.given", &[number("source", 2), number("destination", 0)]),
+        operation(
+            "replace",
+            "Patient.birthDate",
+            &[given(json!({"valueDate": "1930-01-01"}))],
+        ),
+        operation(
+            "add",
+            "Patient",
+            &[named("active"), given(json!({"valueBoolean": true}))],
+        ),
+        operation(
+            "add",
+            "Patient",
+            &[named("deceased"), given(json!({"valueBoolean": true}))],
+        ),
+        operation(
+            "replace",
+            "Patient.deceased",
+            &[given(json!({"valueDateTime": "2020"}))],
+        ),
+        operation(
+            "insert",
+            "Patient.name.given",
+            &[number("index", 1), given(json!({"valueString": "i"}))],
+        ),
+        operation(
+            "move",
+            "Patient.name.given",
+            &[number("source", 2), number("destination", 0)],
+        ),
         operation("delete", "Patient.name.where(family = 'B')", &[]),
         operation("delete", "Patient.name.family", &[]),
-        operation("add", "Patient", &[named("contact"), json!({"name": "value", "part": [
-            {"name": "name", "valueHumanName": {"text": "n"}},
-            {"name": "telecom", "valueContactPoint": {"system": "phone"}},
-        ]})]),
+        operation(
+            "add",
+            "Patient",
+            &[
+                named("contact"),
+                json!({"name": "value", "part": [
+                    {"name": "name", "valueHumanName": {"text": "n"}},
+                    {"name": "telecom", "valueContactPoint": {"system": "phone"}},
+                ]}),
+            ],
+        ),
     ]);
     let expected = json!({"resourceType": "Patient", "id": "p",
         "name": [{"given": ["y", "x", "i"], "_given": [{"id": "g"}, null, null]}],
@@ -119,20 +161,52 @@ fn a_fhirpath_patch_that_does_not_fit_is_refused() {
     let named = |name: &str| json!({"name": "name", "valueString": name});
     let index = json!({"name": "index", "valueInteger": 9});
     for (operation, expected) in [
-        (operation("add", "Patient", &[named("birthDate"), value.clone()]), OperationProblem::Occupied),
-        (operation("add", "Patient", &[named("nothing"), value.clone()]), OperationProblem::UnknownName),
-        (operation("delete", "Patient.name.given", &[]), OperationProblem::SeveralElements),
-        (operation("delete", "Patient", &[]), OperationProblem::NotAnElement),
-        (operation("delete", "'a' + 'b'", &[]), OperationProblem::NotAnElement),
-        (operation("replace", "Patient.birthDate", &[]), OperationProblem::Part("value")),
-        (operation("grow", "Patient", &[]), OperationProblem::UnknownType),
-        (operation("insert", "Patient.name.given", &[index, value.clone()]), OperationProblem::IndexTooLarge),
+        (
+            operation("add", "Patient", &[named("birthDate"), value.clone()]),
+            OperationProblem::Occupied,
+        ),
+        (
+            operation("add", "Patient", &[named("nothing"), value.clone()]),
+            OperationProblem::UnknownName,
+        ),
+        (
+            operation("delete", "Patient.name.given", &[]),
+            OperationProblem::SeveralElements,
+        ),
+        (
+            operation("delete", "Patient", &[]),
+            OperationProblem::NotAnElement,
+        ),
+        (
+            operation("delete", "'a' + 'b'", &[]),
+            OperationProblem::NotAnElement,
+        ),
+        (
+            operation("replace", "Patient.birthDate", &[]),
+            OperationProblem::Part("value"),
+        ),
+        (
+            operation("grow", "Patient", &[]),
+            OperationProblem::UnknownType,
+        ),
+        (
+            operation("insert", "Patient.name.given", &[index, value.clone()]),
+            OperationProblem::IndexTooLarge,
+        ),
         (
             operation("replace", "Patient.gender", &[value]),
-            OperationProblem::NothingThere { path: "path".to_owned() },
+            OperationProblem::NothingThere {
+                path: "path".to_owned(),
+            },
         ),
     ] {
         let problem = patch(&[operation]).unwrap_err();
-        assert_eq!(problem, PatchError::Operation { index: 0, problem: expected });
+        assert_eq!(
+            problem,
+            PatchError::Operation {
+                index: 0,
+                problem: expected
+            }
+        );
     }
 }

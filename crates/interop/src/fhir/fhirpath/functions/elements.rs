@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::super::EvaluationError;
 use super::super::evaluate::{cast, is_of_type};
 use super::super::item::{Content, Element, Item, Items};
-use super::super::types;
 use super::super::navigate;
 use super::super::operators::{single, truth};
 use super::super::temporal::{Temporal, TemporalKind};
+use super::super::types;
 use super::{Function, Invocation, Outcome, function};
 use crate::fhir::ResourceType;
 
@@ -155,7 +155,12 @@ fn target<'a>(it: &Invocation<'_, 'a>, reference: &str) -> Option<Item<'a>> {
     let Content::Object(root) = it.run.root.content else {
         return None;
     };
-    let list = |name| root.get(name).and_then(Value::as_array).into_iter().flatten();
+    let list = |name| {
+        root.get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let resource = |value: &'a Value| {
         let object = value.as_object()?;
         let name = object.get("resourceType").and_then(Value::as_str)?;
@@ -174,7 +179,10 @@ fn target<'a>(it: &Invocation<'_, 'a>, reference: &str) -> Option<Item<'a>> {
     let found = entries.find(|entry| {
         let url = entry.get("fullUrl").and_then(Value::as_str);
         url.is_some_and(|url| {
-            url == reference || url.strip_suffix(reference).is_some_and(|base| base.ends_with('/'))
+            url == reference
+                || url
+                    .strip_suffix(reference)
+                    .is_some_and(|base| base.ends_with('/'))
         })
     })?;
     resource(found.get("resource")?)

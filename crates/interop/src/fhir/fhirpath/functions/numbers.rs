@@ -66,7 +66,9 @@ fn abs<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
         return Ok(vec![Item::Quantity(quantity)]);
     }
     match item.value() {
-        Some(Item::Integer(value)) => Ok(value.checked_abs().map(Item::Integer).into_iter().collect()),
+        Some(Item::Integer(value)) => {
+            Ok(value.checked_abs().map(Item::Integer).into_iter().collect())
+        }
         Some(Item::Decimal(value)) => Ok(vec![Item::Decimal(value.abs())]),
         _ => Err(EvaluationError::Types),
     }
@@ -98,14 +100,18 @@ fn power<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
         return Ok(Vec::new());
     };
     let result = if exponent.fract().is_zero() {
-        exponent.to_i64().and_then(|exponent| value.checked_powi(exponent))
+        exponent
+            .to_i64()
+            .and_then(|exponent| value.checked_powi(exponent))
     } else if value.is_sign_negative() {
         None
     } else {
         value.checked_powd(exponent)
     };
-    let are_integers = matches!(single(it.input)?.and_then(Item::value), Some(Item::Integer(_)))
-        && exponent.fract().is_zero()
+    let are_integers = matches!(
+        single(it.input)?.and_then(Item::value),
+        Some(Item::Integer(_))
+    ) && exponent.fract().is_zero()
         && !exponent.is_sign_negative();
     if are_integers {
         let integer = result.and_then(|it| it.to_i64()).map(Item::Integer);

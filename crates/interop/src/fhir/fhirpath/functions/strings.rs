@@ -17,9 +17,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("indexOf", 1..=1, |it| position(it, false)),
     function("lastIndexOf", 1..=1, |it| position(it, true)),
     function("substring", 1..=2, substring),
-    function("startsWith", 1..=1, |it| test(it, |text, other| text.starts_with(other))),
-    function("endsWith", 1..=1, |it| test(it, |text, other| text.ends_with(other))),
-    function("contains", 1..=1, |it| test(it, |text, other| text.contains(other))),
+    function("startsWith", 1..=1, |it| {
+        test(it, |text, other| text.starts_with(other))
+    }),
+    function("endsWith", 1..=1, |it| {
+        test(it, |text, other| text.ends_with(other))
+    }),
+    function("contains", 1..=1, |it| {
+        test(it, |text, other| text.contains(other))
+    }),
     function("upper", 0..=0, |it| map(it, |text| text.to_uppercase())),
     function("lower", 0..=0, |it| map(it, |text| text.to_lowercase())),
     function("trim", 0..=0, |it| map(it, |text| text.trim().to_owned())),
@@ -87,7 +93,9 @@ fn position<'a>(it: &Invocation<'_, 'a>, is_last: bool) -> Outcome<'a> {
     } else {
         text.find(&other)
     };
-    let letters = at.and_then(|at| text.get(..at)).map(|head| head.chars().count());
+    let letters = at
+        .and_then(|at| text.get(..at))
+        .map(|head| head.chars().count());
     let position = letters.map_or(-1, |count| i64::try_from(count).unwrap_or(-1));
     Ok(vec![Item::Integer(position)])
 }
@@ -98,7 +106,9 @@ fn substring<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     };
     let length = match it.arguments.len() {
         1 => Some(usize::MAX),
-        _ => it.integer(1)?.map(|length| usize::try_from(length).unwrap_or(0)),
+        _ => it
+            .integer(1)?
+            .map(|length| usize::try_from(length).unwrap_or(0)),
     };
     let Ok(start) = usize::try_from(start) else {
         return Ok(Vec::new());
@@ -165,7 +175,9 @@ fn replace_matches<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
     if pattern.as_str().is_empty() {
         return Ok(one(Some(text)));
     }
-    Ok(one(Some(pattern.replace_all(&text, to.as_str()).into_owned())))
+    Ok(one(Some(
+        pattern.replace_all(&text, to.as_str()).into_owned(),
+    )))
 }
 
 fn join<'a>(it: &Invocation<'_, 'a>) -> Outcome<'a> {
