@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
+use interop::fhir::profile::Profiles;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
@@ -62,6 +63,8 @@ pub struct GatewayParts {
     pub clock: Clock,
     /// Opens what wallets seal to this member.
     pub member_key: MemberKey,
+    /// What `$validate` knows beside R4.
+    pub profiles: Profiles,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
 }
@@ -107,6 +110,7 @@ impl Gateway {
             token_url: format!("{base_url}/oauth2/token"),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
+            profiles: parts.profiles,
             places: fhir::Places::new()?,
         });
         let status = StatusRoutes {

@@ -249,6 +249,7 @@ pub(super) fn node_file(
         clients,
         peers: Vec::new(),
         keep: "all".to_owned(),
+        profiles: Vec::new(),
         witnesses: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod profiles;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
     }
-    let gateway = gateway(&file, &node, &keys)?;
+    let gateway = gateway(&file, &folder, &node, &keys)?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -200,6 +201,7 @@ fn milliseconds() -> Clock {
 
 pub(crate) fn gateway(
     file: &NodeFile,
+    folder: &Path,
     node: &Node,
     keys: &Arc<dyn KeyStore>,
 ) -> anyhow::Result<Gateway> {
@@ -224,6 +226,7 @@ pub(crate) fn gateway(
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
+        profiles: profiles::load(folder, &file.profiles)?,
         serves_metrics: true,
     })?)
 }

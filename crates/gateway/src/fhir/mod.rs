@@ -32,6 +32,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use interop::fhir::ParseLimits;
+use interop::fhir::profile::Profiles;
 use node::custody::Custody;
 
 use crate::auth::AuthorizationServer;
@@ -57,6 +58,7 @@ pub(crate) struct Fhir {
     pub(crate) token_url: String,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
+    pub(crate) profiles: Profiles,
     pub(crate) places: Places,
 }
 

@@ -52,6 +52,13 @@ async fn a_resource_is_validated_and_not_written() {
         .ask(&token, "POST", "/Patient/$validate", &sound())
         .await;
     assert_eq!(issues(&other), [pair("invalid", "")]);
+    let path = "/Observation/$validate?profile=http://example.org/with-method";
+    let without = site.ask(&token, "POST", path, &sound()).await;
+    assert_eq!(issues(&without), [pair("required", "Observation.method")]);
+    let mut with = sound();
+    with["method"] = json!({"text": "x"});
+    let with = site.ask(&token, "POST", path, &with).await;
+    assert_eq!(issues(&with), [pair("informational", "")]);
     let path = "/Observation/$validate?profile=http://example.org/none";
     let unknown = site.ask(&token, "POST", path, &sound()).await;
     assert_eq!(issues(&unknown), [pair("not-supported", "")]);

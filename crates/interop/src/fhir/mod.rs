@@ -12,6 +12,7 @@ pub mod labels;
 pub mod outcome;
 pub mod patch;
 mod path;
+pub mod profile;
 pub mod reference;
 pub mod resource;
 pub mod resource_type;

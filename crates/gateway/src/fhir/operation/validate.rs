@@ -36,7 +36,7 @@ struct Asked {
 
 /// Validates a resource that is sent.
 pub(crate) async fn validate(
-    State(_): State<Arc<Fhir>>,
+    State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
     RawQuery(query): RawQuery,
@@ -51,7 +51,7 @@ pub(crate) async fn validate(
     if asked.mode == Mode::Create {
         caller.may(resource_type, Permission::Create)?;
     }
-    Ok(answer(&asked, resource_type, None))
+    Ok(fhir.validated(&asked, resource_type, None))
 }
 
 /// Validates a resource that is sent as a change of an instance.
@@ -84,7 +84,7 @@ pub(crate) async fn validate_instance(
             return Ok(fhir_json(StatusCode::OK, &outcome.to_value()));
         }
     }
-    Ok(answer(&asked, resource_type, Some(&id)))
+    Ok(fhir.validated(&asked, resource_type, Some(&id)))
 }
 
 /// Validates an instance as it is.
@@ -99,7 +99,7 @@ pub(crate) async fn validate_stored(
         return Err(Problem::malformed("a mode takes POST"));
     }
     asked.resource = Some(fhir.presented(&caller, resource_type, &id).await?);
-    Ok(answer(&asked, resource_type, Some(&id)))
+    Ok(fhir.validated(&asked, resource_type, Some(&id)))
 }
 
 impl Fhir {
@@ -115,6 +115,71 @@ impl Fhir {
         let opened = self.custody.read(requester, resource_type, id).await?;
         caller.may_touch(&opened.resource)?;
         Ok(opened.presented())
+    }
+
+    fn validated(&self, asked: &Asked, resource_type: ResourceType, id: Option<&str>) -> Response {
+        let mut issues = Vec::new();
+        match &asked.resource {
+            None => issues.push(Issue::error(
+                IssueType::Required,
+                "the parameter `resource` is missing",
+            )),
+            Some(value) => issues.extend(self.issues_of(value, resource_type, asked)),
+        }
+        if asked.mode == Mode::Update {
+            let own = asked.resource.as_ref().and_then(|it| it["id"].as_str());
+            if own != id {
+                let text = "the resource's id is not that of the URL";
+                issues.push(Issue::error(IssueType::Value, text).at(format!("{resource_type}.id")));
+            }
+        }
+        let valid = Issue::error(IssueType::Informational, "the resource is valid");
+        let mut issues = issues.into_iter();
+        let first = issues.next();
+        let first = first.unwrap_or_else(|| valid.with_severity(Severity::Information));
+        let outcome = issues.fold(OperationOutcome::of(first), OperationOutcome::with);
+        fhir_json(StatusCode::OK, &outcome.to_value())
+    }
+
+    /// What is wrong with a resource, and what could be better.
+    fn issues_of(&self, value: &Value, resource_type: ResourceType, asked: &Asked) -> Vec<Issue> {
+        let resource = match Resource::from_value(value.clone()) {
+            Err(error) => return error.issues(),
+            Ok(resource) => resource,
+        };
+        if resource.resource_type() != resource_type {
+            let expected = resource_type;
+            return ResourceError::TypeMismatch { expected }.issues();
+        }
+        let mut issues: Vec<Issue> = violations(&resource).iter().map(|it| it.issue()).collect();
+        let base = format!("http://hl7.org/fhir/StructureDefinition/{resource_type}");
+        let claimed = value["meta"]["profile"].as_array().into_iter().flatten();
+        let claimed: Vec<&str> = claimed.filter_map(Value::as_str).collect();
+        let asked = asked.profile.as_deref();
+        for url in claimed
+            .iter()
+            .copied()
+            .filter(|url| Some(*url) != asked)
+            .chain(asked)
+        {
+            if url == base {
+                continue;
+            }
+            match self.profiles.validate(url, &resource) {
+                Some(found) => issues.extend(found),
+                // One that is claimed and not known decides nothing; one that is asked for does.
+                None => {
+                    let text = "a profile is not known here for this type";
+                    let severity = match Some(url) == asked {
+                        true => Severity::Error,
+                        false => Severity::Warning,
+                    };
+                    let issue = Issue::error(IssueType::NotSupported, text);
+                    issues.push(issue.with_severity(severity));
+                }
+            }
+        }
+        issues
     }
 }
 
@@ -182,47 +247,5 @@ impl Asked {
             _ => {}
         }
         Ok(())
-    }
-}
-
-fn answer(asked: &Asked, resource_type: ResourceType, id: Option<&str>) -> Response {
-    let mut issues = Vec::new();
-    match &asked.resource {
-        None => issues.push(Issue::error(
-            IssueType::Required,
-            "the parameter `resource` is missing",
-        )),
-        Some(value) => issues.extend(issues_of(value, resource_type)),
-    }
-    if asked.mode == Mode::Update {
-        let own = asked.resource.as_ref().and_then(|it| it["id"].as_str());
-        if own != id {
-            let text = "the resource's id is not that of the URL";
-            issues.push(Issue::error(IssueType::Value, text).at(format!("{resource_type}.id")));
-        }
-    }
-    if let Some(base) = &asked.profile
-        && *base != format!("http://hl7.org/fhir/StructureDefinition/{resource_type}")
-    {
-        let text = "the profile is not known here";
-        issues.push(Issue::error(IssueType::NotSupported, text));
-    }
-    let valid = Issue::error(IssueType::Informational, "the resource is valid");
-    let mut issues = issues.into_iter();
-    let first = issues.next();
-    let first = first.unwrap_or_else(|| valid.with_severity(Severity::Information));
-    let outcome = issues.fold(OperationOutcome::of(first), OperationOutcome::with);
-    fhir_json(StatusCode::OK, &outcome.to_value())
-}
-
-/// What is wrong with a resource, and what could be better.
-fn issues_of(value: &Value, resource_type: ResourceType) -> Vec<Issue> {
-    match Resource::from_value(value.clone()) {
-        Err(error) => error.issues(),
-        Ok(resource) if resource.resource_type() != resource_type => ResourceError::TypeMismatch {
-            expected: resource_type,
-        }
-        .issues(),
-        Ok(resource) => violations(&resource).iter().map(|it| it.issue()).collect(),
     }
 }

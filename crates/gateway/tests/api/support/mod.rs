@@ -18,6 +18,7 @@ use axum::http::{Method, Request};
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
@@ -102,6 +103,7 @@ impl Site {
                 move || time.load(Ordering::Relaxed)
             }),
             member_key: member_key(hpke.clone()),
+            profiles: profiles(),
             serves_metrics: true,
         };
         Self {
@@ -210,6 +212,14 @@ pub(crate) fn observation(patient: &str, code: &str) -> Value {
         "code": {"coding": [{"system": "http://loinc.org", "code": code}], "text": PLANTED[1]},
         "subject": {"reference": format!("Patient/{patient}")},
         "effectiveDateTime": "2026-05-01"})
+}
+
+/// One profile: an Observation with a method.
+fn profiles() -> Profiles {
+    let element = |id: &str, min: u32| json!({"id": id, "path": id, "min": min, "max": "*"});
+    Profiles::of(&[json!({"resourceType": "StructureDefinition",
+        "url": "http://example.org/with-method", "type": "Observation",
+        "snapshot": {"element": [element("Observation", 0), element("Observation.method", 1)]}})])
 }
 
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {

@@ -146,6 +146,13 @@ impl Expression {
     }
 }
 
+/// The children of an element that have this name; a choice goes by the name without the type.
+pub(crate) fn children_named<'a>(element: Element<'a>, name: &str) -> Items<'a> {
+    let mut found = Vec::new();
+    navigate::member(element, name, &mut found);
+    found
+}
+
 impl fmt::Debug for Expression {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Expression({})", self.text)

@@ -210,7 +210,7 @@ fn decimals<'a>(operator: Operator, one: Decimal, two: Decimal) -> Option<Item<'
         Operator::Plus => one.checked_add(two),
         Operator::Minus => one.checked_sub(two),
         Operator::Times => one.checked_mul(two),
-        Operator::Divide => one.checked_div(two),
+        Operator::Divide => one.checked_div(two).map(|quotient| quotient.normalize()),
         Operator::Div => {
             let whole = one.checked_div(two)?.trunc().to_i64();
             return whole.map(Item::Integer);

@@ -10,6 +10,8 @@ use super::quantity::{Quantity, calendar_unit};
 use super::temporal::Temporal;
 use super::{DEPTH_MAX, SyntaxError};
 
+/// The most steps and operators of an expression.
+const STEPS_MAX: usize = 1_000;
 /// The lowest precedence of a binary operator.
 const LOWEST: u8 = 1;
 /// The precedence of `is` and `as`.
@@ -20,6 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, SyntaxError> {
         tokens: tokens(text)?,
         at: 0,
         depth: 0,
+        steps: 0,
         end: text.len(),
     };
     let expr = parser.expression(LOWEST)?;
@@ -33,6 +36,8 @@ struct Parser {
     tokens: Vec<(usize, Token)>,
     at: usize,
     depth: usize,
+    /// Steps and operators so far. Each may be a level of the tree, which is walked by recursion.
+    steps: usize,
     end: usize,
 }
 
@@ -69,6 +74,14 @@ impl Parser {
         }
     }
 
+    fn step(&mut self) -> Result<(), SyntaxError> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err(SyntaxError::TooDeep);
+        }
+        Ok(())
+    }
+
     fn expression(&mut self, lowest: u8) -> Result<Expr, SyntaxError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -76,6 +89,7 @@ impl Parser {
         }
         let mut left = self.unary()?;
         loop {
+            self.step()?;
             let word = match self.peek() {
                 Some(Token::Name(word)) => word.clone(),
                 Some(Token::Symbol(symbol)) => (*symbol).to_owned(),
@@ -130,13 +144,8 @@ impl Parser {
 
     fn postfix(&mut self) -> Result<Expr, SyntaxError> {
         let mut expr = self.term()?;
-        let mut count = 0;
         loop {
-            // Each step is one level of the tree, which is walked by recursion.
-            count += 1;
-            if count > DEPTH_MAX {
-                return Err(SyntaxError::TooDeep);
-            }
+            self.step()?;
             if self.accept(".") {
                 expr = match self.next() {
                     Some(Token::Name(name)) => self.invocation(Some(expr), name)?,
