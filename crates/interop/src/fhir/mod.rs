@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod capability;
 pub mod compartment;
+mod definitions;
 pub mod disclosure;
 pub mod etag;
 mod json;
@@ -21,7 +22,7 @@ pub mod xml;
 
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use path::ElementPath;
-pub use resource::{ParseLimits, Resource, ResourceError};
+pub use resource::{Checking, ParseLimits, Resource, ResourceError};
 pub use resource_type::ResourceType;
 pub use structure::{ElementProblem, ElementRule};
 pub use timespan::TimeSpan;
