@@ -1,4 +1,4 @@
-//! FHIR R4, JSON only.
+//! FHIR R4.
 
 pub mod bundle;
 pub mod capability;
