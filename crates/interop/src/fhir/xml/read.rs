@@ -249,7 +249,8 @@ impl<'a> Read<'a> {
         let Some((tag, is_empty)) = self.child()? else {
             return Err(wrong);
         };
-        let Some(resource_type) = resource_type(&tag) else {
+        let is_prefixed = tag.name().prefix().map(|it| it.into_inner()) == self.prefix.as_deref();
+        let Some(resource_type) = resource_type(&tag).filter(|_| is_prefixed) else {
             return Err(wrong);
         };
         let resource = self.resource(resource_type, is_empty)?;
@@ -357,6 +358,9 @@ fn list<'a>(name: &str, object: &'a mut Map<String, Value>) -> Option<&'a mut Ve
 
 /// Leaves out lists that hold places alone.
 fn settle(object: &mut Map<String, Value>) {
+    if !object.keys().any(|name| name.starts_with('_')) {
+        return;
+    }
     object.retain(|name, value| {
         let is_blank = |items: &Vec<Value>| items.iter().all(Value::is_null);
         let is_beside = name.starts_with('_');

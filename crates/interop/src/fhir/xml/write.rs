@@ -34,10 +34,11 @@ fn write_resource(out: &mut String, object: &Map<String, Value>, is_root: bool) 
 }
 
 fn write_members(out: &mut String, definition: &Definition, object: &Map<String, Value>) {
+    let has_beside = object.keys().any(|name| name.starts_with('_'));
     for element in definition.elements.iter().filter(|it| !it.is_attribute) {
         for kind in &element.kinds {
             let beside = match kind.shape {
-                Shape::Primitive(_) => object.get(&format!("_{}", kind.name)),
+                Shape::Primitive(_) if has_beside => object.get(&format!("_{}", kind.name)),
                 _ => None,
             };
             write_element(out, element, kind, object.get(kind.name), beside);
