@@ -250,3 +250,65 @@ fn choice_name(base: &str, kind: &str) -> String {
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     base.chars().chain(first).chain(letters).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn definitions(elements: &Value) -> Definitions {
+        let structure = json!({"name": "Thing", "type": "Thing", "kind": "resource", "derivation": "specialization",
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/DomainResource",
+            "snapshot": {"element": elements}});
+        Definitions {
+            structures: vec![structure],
+            value_sets: BTreeMap::new(),
+            code_systems: BTreeMap::new(),
+            expansions: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_element_is_one_word_and_what_is_inherited_is_left_out() {
+        let bound = json!({"strength": "required", "valueSet": "http://hl7.org/fhir/ValueSet/things|4.0.1"});
+        let target = ["http://hl7.org/fhir/StructureDefinition/Patient"];
+        let elements = Elements::of(&definitions(&json!([
+            {"path": "Thing"},
+            {"path": "Thing.id", "min": 0, "max": "1", "base": {"path": "Resource.id"}, "type": [{"code": "id"}]},
+            {"path": "Thing.code", "min": 1, "max": "1", "type": [{"code": "code"}], "binding": bound},
+            {"path": "Thing.part", "min": 0, "max": "*", "type": [{"code": "BackboneElement"}]},
+            {"path": "Thing.part.who", "min": 1, "max": "*", "type": [{"code": "Reference", "targetProfile": target}]},
+            {"path": "Thing.part.value[x]", "min": 0, "max": "1", "type": [{"code": "string"}, {"code": "Period"}]},
+            {"path": "Thing.part.part", "min": 0, "max": "*", "contentReference": "#Thing.part"},
+        ])));
+        let elements = elements.unwrap();
+        let table = elements.table();
+        let lines: Vec<&str> = table
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "Thing.part<BackboneElement who!*:Reference(Patient) value[x]:string,Period part*:Thing.part",
+                "Thing<DomainResource code!:code=things part*:Thing.part",
+            ]
+        );
+        assert_eq!(
+            elements.required_sets(),
+            BTreeSet::from(["things".to_owned()])
+        );
+        assert!(elements.names().contains("\nvaluePeriod\nvalueString\n"));
+    }
+
+    #[test]
+    fn what_the_table_cannot_say_stops_the_generator() {
+        for element in [
+            json!({"path": "Thing.code", "min": 2, "max": "*", "type": [{"code": "code"}]}),
+            json!({"path": "Thing.code", "min": 0, "max": "3", "type": [{"code": "code"}]}),
+            json!({"path": "Thing.code", "min": 0, "max": "1"}),
+        ] {
+            assert!(Elements::of(&definitions(&json!([{"path": "Thing"}, element]))).is_err());
+        }
+    }
+}

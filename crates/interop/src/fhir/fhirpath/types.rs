@@ -37,7 +37,7 @@ struct Definition {
 }
 
 static TYPES: LazyLock<BTreeMap<&'static str, Definition>> = LazyLock::new(|| {
-    let lines = include_str!("../data/types.txt").lines();
+    let lines = include_str!("../data/elements.txt").lines();
     let lines = lines.filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {

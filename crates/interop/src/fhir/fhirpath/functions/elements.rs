@@ -11,6 +11,7 @@ use super::super::temporal::{Temporal, TemporalKind};
 use super::super::types;
 use super::{Function, Invocation, Outcome, function};
 use crate::fhir::ResourceType;
+use crate::fhir::structure::is_narrative;
 
 const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
 
@@ -78,8 +79,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("memberOf", 1..=1, |_| {
         Err(EvaluationError::Unsupported("a terminology server"))
     }),
-    function("htmlChecks", 0..=0, |_| {
-        Err(EvaluationError::Unsupported("the rules of narrative"))
+    function("htmlChecks", 0..=0, |it| {
+        Ok(truth(it.subject()?.map(|text| is_narrative(&text))))
     }),
 ];
 
