@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Codes, Discriminator, Node, Profile, Profiles, Rule};
-use crate::fhir::fhirpath::{Content, Context, Element, Item, children_named};
+use crate::fhir::fhirpath::{Content, Context, Element, Item, children_named, types};
 use crate::fhir::{ElementPath, Issue, IssueType, Resource};
 
 /// More issues than this are not listed.
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
                 _ => None,
             })
             .collect();
-        self.path.push_name(&node.name);
+        self.path.push_name(&name_in_json(node, element));
         self.count(node, items.len(), "");
         let slices: Vec<&'a Node> = holder
             .children
@@ -161,8 +161,8 @@ impl<'a> Check<'a> {
                 || item.kind().contains('.')
         };
         // A choice has one of its types; the types of other elements are those of R4.
-        let is_choice = node.types.len() > 1
-            || node.types.len() == 1 && crate::fhir::fhirpath::types::choice(item.kind()).is_some();
+        let is_choice =
+            node.types.len() > 1 || node.types.len() == 1 && types::choice(item.kind()).is_some();
         let is_generic = node.types.iter().any(|(code, _)| {
             matches!(
                 code.as_str(),
@@ -219,6 +219,25 @@ impl<'a> Check<'a> {
                 format!("`{name}` is there {count} times, at most {max} are allowed"),
             );
         }
+    }
+}
+
+/// The name that the element has in JSON, or would have: a choice has one for each type.
+fn name_in_json(node: &Node, holder: Element<'_>) -> String {
+    let Content::Object(object) = holder.content() else {
+        return node.name.clone();
+    };
+    if types::child(holder.kind(), &node.name).is_some() {
+        return node.name.clone();
+    }
+    let is_alternative = |key: &&String| {
+        let end = key.strip_prefix(node.name.as_str());
+        end.and_then(types::choice).is_some()
+    };
+    match (object.keys().find(is_alternative), node.types.first()) {
+        (Some(key), _) => key.clone(),
+        (None, Some((kind, _))) => types::choice_name(&node.name, kind),
+        (None, None) => node.name.clone(),
     }
 }
 

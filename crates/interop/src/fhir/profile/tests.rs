@@ -9,6 +9,26 @@ fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
     element
 }
 
+/// An extension with a text.
+fn place() -> Value {
+    let kinds = |code: &str| json!([{"code": code}]);
+    json!([
+        element("Extension", 0, "1", json!({})),
+        element(
+            "Extension.url",
+            1,
+            "1",
+            json!({"fixedUri": "http://t/place"})
+        ),
+        element(
+            "Extension.value[x]",
+            1,
+            "1",
+            json!({"type": kinds("string")})
+        ),
+    ])
+}
+
 /// A Patient with one medical record number and perhaps a birth place.
 fn package() -> Vec<Value> {
     let system = json!([{"type": "value", "path": "system"}]);
@@ -68,24 +88,9 @@ fn package() -> Vec<Value> {
         ),
         element("Patient.photo", 0, "0", json!({})),
     ]);
-    let place = json!([
-        element("Extension", 0, "1", json!({})),
-        element(
-            "Extension.url",
-            1,
-            "1",
-            json!({"fixedUri": "http://t/place"})
-        ),
-        element(
-            "Extension.value[x]",
-            1,
-            "1",
-            json!({"type": kinds("string")})
-        ),
-    ]);
     vec![
         json!({"resourceType": "StructureDefinition", "url": "http://t/patient", "type": "Patient", "snapshot": {"element": elements}}),
-        json!({"resourceType": "StructureDefinition", "url": "http://t/place", "type": "Extension", "snapshot": {"element": place}}),
+        json!({"resourceType": "StructureDefinition", "url": "http://t/place", "type": "Extension", "snapshot": {"element": place()}}),
         json!({"resourceType": "ValueSet", "url": "http://t/two", "compose": {"include": [
             {"system": "http://t/s", "concept": [{"code": "male"}, {"code": "female"}]}]}}),
     ]
@@ -151,7 +156,7 @@ fn extensions_are_held_against_their_own_profile() {
     );
     assert_eq!(
         found(|it| it["extension"] = json!([{"url": "http://t/place", "valueBoolean": true}])),
-        one(IssueType::Structure, "Patient.extension[0].value")
+        one(IssueType::Structure, "Patient.extension[0].valueBoolean")
     );
 }
 
@@ -163,7 +168,7 @@ fn a_choice_keeps_to_the_types_of_the_profile() {
     });
     assert_eq!(
         found,
-        [(IssueType::Structure, "Patient.deceased".to_owned())]
+        [(IssueType::Structure, "Patient.deceasedDateTime".to_owned())]
     );
 }
 
