@@ -1,4 +1,5 @@
-//! The examples of the R4 standard (npm package `hl7.fhir.r4.examples` 4.0.1): each is accepted strictly.
+//! The examples of the R4 standard (npm package `hl7.fhir.r4.examples` 4.0.1, unpacked in the folder that
+//! `CARELEDGER_EXAMPLES` names): each is accepted strictly and comes back from XML.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,13 +11,15 @@ use serde_json::Value;
 /// Files of the package that are no resources.
 const OTHERS: [&str; 2] = ["package.json", ".index.json"];
 
+/// None when no folder is named.
 #[expect(
     clippy::disallowed_methods,
     reason = "only this test reads the environment"
 )]
 fn examples() -> Vec<(String, Vec<u8>)> {
-    let folder =
-        std::env::var("CARELEDGER_EXAMPLES").expect("CARELEDGER_EXAMPLES names the folder");
+    let Ok(folder) = std::env::var("CARELEDGER_EXAMPLES") else {
+        return Vec::new();
+    };
     let files = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();
@@ -90,7 +93,6 @@ fn limits() -> ParseLimits {
 }
 
 #[test]
-#[ignore = "needs CARELEDGER_EXAMPLES, the unpacked package"]
 fn every_example_is_accepted() {
     let mut refused = Vec::new();
     let examples = examples();
@@ -113,7 +115,6 @@ fn every_example_is_accepted() {
 }
 
 #[test]
-#[ignore = "needs CARELEDGER_EXAMPLES, the unpacked package"]
 fn every_example_comes_back_from_xml() {
     let mut changed = Vec::new();
     for (name, bytes) in &examples() {

@@ -115,6 +115,7 @@ fn patient(extra: &Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_depth_is_looked_at() {
     let coded = |system: &str, code: &str| {
         json!({"resourceType": "AllergyIntolerance", "patient": {"reference": "Patient/1"},
