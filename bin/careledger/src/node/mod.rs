@@ -224,6 +224,7 @@ pub(crate) fn gateway(
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
+        limits: gateway::RequestLimits::default(),
         serves_metrics: true,
     })?)
 }

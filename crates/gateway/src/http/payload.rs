@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
-use interop::fhir::IssueType;
+use interop::fhir::xml::{XmlError, from_xml};
+use interop::fhir::{IssueType, ParseLimits};
 
-use super::media::is_json;
+use super::media::{Format, format_of_body};
 use crate::problem::Problem;
 
 /// The longest body.
@@ -15,7 +16,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// The longest wait for a body.
 const BODY_SECONDS_MAX: u64 = 30;
 
-/// A body that says it is JSON.
+/// A resource in JSON; what came as XML is read into it.
 pub(crate) struct Payload(pub(crate) Bytes);
 
 /// The pairs of an `application/x-www-form-urlencoded` body.
@@ -25,10 +26,24 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(unsupported("the body must be application/fhir+json"));
+        match format_of_body(request.headers()) {
+            Some(Format::Json) => whole_body(request).await.map(Self),
+            Some(Format::Xml) => {
+                let body = whole_body(request).await?;
+                let limits = ParseLimits {
+                    bytes_max: BODY_BYTES_MAX,
+                    ..ParseLimits::default()
+                };
+                let resource = from_xml(&body, &limits).map_err(|error| match error {
+                    XmlError::TooLarge { .. } => too_large(),
+                    other => Problem::with_outcome(StatusCode::BAD_REQUEST, other.outcome()),
+                })?;
+                Ok(Self(resource.to_string().into()))
+            }
+            None => Err(unsupported(
+                "the body must be application/fhir+json or application/fhir+xml",
+            )),
         }
-        whole_body(request).await.map(Self)
     }
 }
 

@@ -105,6 +105,9 @@ async fn urls_that_name_nothing_are_refused() {
         .problem(501, "not-supported");
     site.get(&token, "/Patient/p1/$everything?_since=planted-7731")
         .await
+        .problem(400, "value");
+    site.get(&token, "/Patient/p1/$everything?mrn=planted-7731")
+        .await
         .problem(501, "not-supported");
     site.get(&token, "/Patient/p1/$everything?_type=Plantedfamily")
         .await
@@ -119,6 +122,9 @@ async fn urls_that_name_nothing_are_refused() {
         .await
         .problem(501, "not-supported");
     site.ask(&token, "PUT", "/Patient", &patient("p1"))
+        .await
+        .problem(400, "value");
+    site.ask(&token, "PATCH", "/Patient", &patient("p1"))
         .await
         .problem(405, "not-supported");
     let other_id = site

@@ -143,8 +143,8 @@ fn denial(patient: &str, code: &str) -> Value {
         "patient": { "reference": format!("Patient/{patient}") },
         "policyRule": { "coding": [{ "system":
             "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN" }] },
-        "provision": { "type": "permit", "provision": [{ "type": "deny",
-            "code": [{ "coding": [{ "system": "http://loinc.org", "code": code }] }] }] } })
+        "provision": { "type": "deny",
+            "code": [{ "coding": [{ "system": "http://loinc.org", "code": code }] }] } })
 }
 
 async fn written(site: &Site, token: &str, codes: &[bool]) {

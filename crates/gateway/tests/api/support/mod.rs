@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource};
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
@@ -58,6 +58,10 @@ impl Site {
     }
 
     pub(crate) fn at(member: &str, base: &str, token_seed: u8) -> Self {
+        Self::bounded(member, base, token_seed, RequestLimits::default())
+    }
+
+    pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
         log::capture();
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::of(member);
@@ -102,6 +106,7 @@ impl Site {
                 move || time.load(Ordering::Relaxed)
             }),
             member_key: member_key(hpke.clone()),
+            limits,
             serves_metrics: true,
         };
         Self {
