@@ -22,7 +22,7 @@ use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientCon
 use crate::auth::{ClientRegistry, Clock, TokenSigner};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
-use crate::http::observe;
+use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
 use crate::metrics::Metrics;
@@ -65,6 +65,8 @@ pub struct GatewayParts {
     pub member_key: MemberKey,
     /// What `$validate` knows beside R4.
     pub profiles: Profiles,
+    /// How much one client may ask for.
+    pub limits: RequestLimits,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
 }
@@ -125,7 +127,8 @@ impl Gateway {
         };
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
-        let mut public = fhir::routes(fhir, Arc::clone(&server))
+        let bounds = Arc::new(Bounds::new(parts.limits));
+        let mut public = fhir::routes(fhir, Arc::clone(&server), bounds)
             .merge(oauth(server))
             .merge(public_log(parts.ledger, parts.log))
             .merge(joining(parts.snapshots))

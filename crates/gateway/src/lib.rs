@@ -15,6 +15,7 @@ mod snapshot;
 mod status;
 pub mod witness;
 
+pub use crate::http::RequestLimits;
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};

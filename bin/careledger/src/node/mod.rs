@@ -227,6 +227,7 @@ pub(crate) fn gateway(
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
         profiles: profiles::load(folder, &file.profiles)?,
+        limits: gateway::RequestLimits::default(),
         serves_metrics: true,
     })?)
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::{IssueType, ResourceType};
 use node::custody::Change;
 
-use super::address::{InstanceAddress, TypeAddress};
+use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
 use super::preferences::{IfMatch, Preferences};
 use super::{Fhir, answer};
@@ -42,14 +42,16 @@ pub(crate) async fn delete(
 pub(crate) async fn delete_where(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
-    TypeAddress(resource_type): TypeAddress,
+    ConditionalAddress {
+        resource_type,
+        query,
+    }: ConditionalAddress,
     IfMatch(if_match): IfMatch,
     preferences: Preferences,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Delete)?;
     caller.must_not_be_a_patient()?;
-    let (query, limit) = limited(&query.unwrap_or_default())?;
+    let (query, limit) = limited(&query)?;
     let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
     let page = fhir.find(&caller, resource_type, &query, limit).await?;
     if page.total > limit || page.matches.len() < page.total {

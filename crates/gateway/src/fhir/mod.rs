@@ -14,6 +14,7 @@ mod cursor;
 mod delete;
 mod history;
 mod invariants;
+mod openapi;
 mod operation;
 mod patch;
 mod precondition;
@@ -29,17 +30,22 @@ mod vread;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use interop::fhir::ParseLimits;
 use interop::fhir::profile::Profiles;
 use node::custody::Custody;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::auth::AuthorizationServer;
 use crate::enrolment::MemberKey;
-use crate::http::{BODY_BYTES_MAX, negotiate};
+use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
+use caller::Caller;
 use transaction::Bundles;
 
 pub(crate) use conditional::Conditions;
@@ -63,7 +69,11 @@ pub(crate) struct Fhir {
 }
 
 /// The routes below `/fhir`.
-pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router {
+pub(crate) fn routes(
+    fhir: Arc<Fhir>,
+    auth: Arc<AuthorizationServer>,
+    bounds: Arc<Bounds>,
+) -> Router {
     let alone = alone().with_state(Arc::clone(&fhir));
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let guarded = Router::new()
@@ -71,12 +81,31 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
         .route("/fhir/", post(transaction::transaction))
         .with_state(bundles)
         .merge(alone)
+        .route_layer(from_fn_with_state(Arc::clone(&bounds), admit))
         .route_layer(from_fn_with_state(auth, caller::authenticate));
     Router::new()
         .route("/fhir/metadata", get(capabilities::capabilities))
+        .route("/openapi.json", get(openapi::description))
         .with_state(fhir)
         .merge(guarded)
+        .layer(from_fn_with_state(bounds, in_time))
+        // What is unpacked is bounded where a body is read.
+        .layer(RequestDecompressionLayer::new())
         .layer(from_fn(negotiate))
+        .layer(CompressionLayer::new())
+}
+
+/// Lets a client's request through that is within the client's rate.
+async fn admit(
+    State(bounds): State<Arc<Bounds>>,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Response {
+    match bounds.admit(caller.client()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// What can be asked for alone, and in an entry of a Bundle.
@@ -116,6 +145,19 @@ fn alone() -> Router<Arc<Fhir>> {
             "/fhir/{type}/{id}/$validate",
             get(operation::validate_stored).post(operation::validate_instance),
         )
+        .route("/fhir/{type}/$lastn", get(operation::lastn))
+        .route(
+            "/fhir/{type}/$docref",
+            get(operation::docref).post(operation::docref_posted),
+        )
+        .route("/fhir/{type}/{id}/$meta", get(operation::meta))
+        .route("/fhir/{type}/{id}/$meta-add", post(operation::meta_add))
+        .route(
+            "/fhir/{type}/{id}/$meta-delete",
+            post(operation::meta_delete),
+        )
+        .route("/fhir/{type}/{id}/$document", get(operation::document))
+        .route("/fhir/{type}/{id}/$summary", get(operation::summary))
         .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
         .route("/fhir/{type}/{id}/$branches", post(operation::branches))

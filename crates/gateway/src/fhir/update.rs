@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use interop::fhir::transaction::Expected;
 use interop::fhir::{IssueType, Resource};
 use node::custody::Change;
 
-use super::address::{InstanceAddress, TypeAddress};
+use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
 use super::precondition::Expecting;
 use super::preferences::Preferences;
@@ -48,16 +48,17 @@ pub(crate) async fn update(
 pub(crate) async fn update_where(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
-    TypeAddress(resource_type): TypeAddress,
+    ConditionalAddress {
+        resource_type,
+        query,
+    }: ConditionalAddress,
     Expecting(expected): Expecting,
     preferences: Preferences,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Update)?;
     let resource = Resource::parse_as(resource_type, &body, &limits())?;
-    let query = query.unwrap_or_default();
     let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
     let found = fhir.find_one(&caller, resource_type, &query).await?;
     let answer = match (found, resource.id()) {

@@ -1,10 +1,13 @@
 //! What every answer has in common: media types, request ids, the log line, limits on bodies.
 
+mod bounds;
 mod media;
 mod observe;
 mod payload;
 mod request_id;
 
+pub use bounds::RequestLimits;
+pub(crate) use bounds::{Bounds, in_time};
 pub(crate) use media::{FHIR_JSON, fhir_json, negotiate};
 pub(crate) use observe::observe;
 pub(crate) use payload::{BODY_BYTES_MAX, FormPairs, PatchPayload, Payload, pairs_of};

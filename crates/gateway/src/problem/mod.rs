@@ -79,6 +79,15 @@ impl Problem {
         problem
     }
 
+    /// More requests than the client may make.
+    pub(crate) fn too_many_requests(retry_after_seconds: u64) -> Self {
+        let diagnostics = "the client makes too many requests; ask again later";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut problem = Self::new(status, IssueType::Throttled, diagnostics);
+        problem.retry_after_seconds = Some(retry_after_seconds);
+        problem
+    }
+
     /// A fault of this server. What happened is logged, not answered.
     pub(crate) fn internal(what: &str) -> Self {
         tracing::error!(what, "internal error");

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{BASE, Site, observation, patient};
+use crate::support::{BASE, Site, Wallet, observation, patient};
 
 async fn versions(site: &Site, token: &str, id: &str, count: usize) {
     for number in 0..count {
@@ -134,6 +134,46 @@ async fn histories_of_a_type_and_of_everything_show_what_changed_newest_first() 
         .problem(400, "value");
 }
 
+#[tokio::test]
+async fn a_patient_s_token_sees_the_history_of_that_patient_alone() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    versions(&site, &token, "other", 2).await;
+    let wallet = Wallet::new(3);
+    let id = wallet.enroll(&site).await;
+    site.ask(&token, "PUT", &format!("/Patient/{id}"), &patient(&id))
+        .await;
+    let mut own = observation(&id, "718-7");
+    own["id"] = json!("own");
+    for _ in 0..2 {
+        site.ask(&token, "PUT", "/Observation/own", &own).await;
+    }
+    site.ask(&token, "DELETE", "/Observation/own", &Value::Null)
+        .await;
+    let patient = wallet.token(&site, &id).await;
+    for path in ["/Observation/_history", "/Observation/_history?_count=1"] {
+        let (found, _) = walk(&site, &patient, path).await;
+        assert_eq!(
+            found,
+            [
+                "Observation/own#3",
+                "Observation/own#2",
+                "Observation/own#1"
+            ]
+        );
+    }
+    let (found, pages) = walk(&site, &patient, "/_history?_count=4").await;
+    assert_eq!(
+        (found.len(), pages),
+        (4, 1),
+        "no link leads to what others have"
+    );
+    site.get(&patient, "/Observation/other/_history")
+        .await
+        .problem(403, "forbidden");
+}
+
 /// A consent that denies everybody what has this code.
 fn denial(patient: &str, code: &str) -> Value {
     json!({ "resourceType": "Consent", "status": "active",
@@ -143,8 +183,8 @@ fn denial(patient: &str, code: &str) -> Value {
         "patient": { "reference": format!("Patient/{patient}") },
         "policyRule": { "coding": [{ "system":
             "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN" }] },
-        "provision": { "type": "permit", "provision": [{ "type": "deny",
-            "code": [{ "coding": [{ "system": "http://loinc.org", "code": code }] }] }] } })
+        "provision": { "type": "deny",
+            "code": [{ "coding": [{ "system": "http://loinc.org", "code": code }] }] } })
 }
 
 async fn written(site: &Site, token: &str, codes: &[bool]) {

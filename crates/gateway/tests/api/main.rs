@@ -5,9 +5,12 @@
 mod bad_input;
 mod bundles;
 mod conditional;
+mod documents;
 mod history;
 mod interactions;
+mod limits;
 mod log;
+mod negotiation;
 mod operations;
 mod patch;
 mod scitt;

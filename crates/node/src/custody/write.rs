@@ -88,9 +88,11 @@ impl Custody {
         let mut kept = Vec::with_capacity(changes.len());
         let mut absent = Vec::new();
         for (index, change) in changes.into_iter().enumerate() {
-            let is_absent = change.resource.is_none()
-                && change.precondition == Precondition::Current(None)
-                && self.head(change.resource_type, &change.id)?.is_none();
+            let is_absent =
+                change.resource.is_none() && self.head(change.resource_type, &change.id)?.is_none();
+            if is_absent && change.precondition != Precondition::Current(None) {
+                return Err(CustodyError::PreconditionFailed);
+            }
             if is_absent {
                 let written = Written {
                     resource_type: change.resource_type,

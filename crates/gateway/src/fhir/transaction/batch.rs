@@ -29,7 +29,7 @@ impl Bundles {
         let refused = plan.refused.iter().map(|refused| {
             let problem = Problem::of_entry(refused.index, &refused.problem);
             let status = problem.status().to_string();
-            EntryResponse::failed(refused.index, &status, problem.into_outcome())
+            EntryResponse::failed(refused.index, &status, &problem.into_outcome())
         });
         let mut responses: Vec<EntryResponse> = refused.collect();
         // R4 has an order of methods, so that a batch can read what it wrote.

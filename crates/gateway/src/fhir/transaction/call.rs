@@ -65,7 +65,7 @@ impl Entries {
         };
         answer.unwrap_or_else(|problem| {
             let status = problem.status().to_string();
-            EntryResponse::failed(index, &status, problem.into_outcome())
+            EntryResponse::failed(index, &status, &problem.into_outcome())
         })
     }
 
@@ -79,12 +79,11 @@ impl Entries {
         let body = to_bytes(body, usize::MAX)
             .await
             .map_err(|_| Problem::internal("the answer to an entry did not arrive whole"))?;
-        let content = match body.is_empty() || request.method == Method::Head {
-            true => None,
-            false => Some(
-                serde_json::from_slice::<Value>(&body)
-                    .map_err(|_| Problem::not_supported("the answer to the entry is not FHIR"))?,
-            ),
+        let content = if body.is_empty() || request.method == Method::Head {
+            None
+        } else {
+            let no_fhir = |_| Problem::not_supported("the answer to the entry is not FHIR");
+            Some(serde_json::from_slice::<Value>(&body).map_err(no_fhir)?)
         };
         let is_write = !request.is_safe() && !request.path().contains('$');
         let is_outcome = |content: &Value| {
@@ -152,9 +151,10 @@ fn http_request(
     };
     let mut asked = Request::builder()
         .method(request.method.as_str())
-        .uri(match request.url.starts_with('?') {
-            true => format!("/fhir{}", request.url),
-            false => format!("/fhir/{}", request.url),
+        .uri(if request.url.starts_with('?') {
+            format!("/fhir{}", request.url)
+        } else {
+            format!("/fhir/{}", request.url)
         })
         .header(header::CONTENT_TYPE, content_type)
         .body(Body::from(body))

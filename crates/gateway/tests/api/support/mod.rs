@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource};
 use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
@@ -59,6 +59,10 @@ impl Site {
     }
 
     pub(crate) fn at(member: &str, base: &str, token_seed: u8) -> Self {
+        Self::bounded(member, base, token_seed, RequestLimits::default())
+    }
+
+    pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
         log::capture();
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::of(member);
@@ -104,6 +108,7 @@ impl Site {
             }),
             member_key: member_key(hpke.clone()),
             profiles: profiles(),
+            limits,
             serves_metrics: true,
         };
         Self {

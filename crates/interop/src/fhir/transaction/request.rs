@@ -95,7 +95,11 @@ impl EntryRequest {
             if_match: text("ifMatch"),
             if_none_match: text("ifNoneMatch"),
             if_modified_since: text("ifModifiedSince"),
-            if_none_exist: text("ifNoneExist"),
+            // Some senders write the whole search URL.
+            if_none_exist: text("ifNoneExist").map(|text| match text.split_once('?') {
+                Some((_, query)) => query.to_owned(),
+                None => text,
+            }),
         })
     }
 }

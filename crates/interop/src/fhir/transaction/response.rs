@@ -53,7 +53,7 @@ impl EntryResponse {
     }
 
     /// The response for an entry that failed.
-    pub fn failed(index: usize, status: &str, outcome: OperationOutcome) -> Self {
+    pub fn failed(index: usize, status: &str, outcome: &OperationOutcome) -> Self {
         Self {
             index,
             status: status.to_owned(),

@@ -280,7 +280,7 @@ fn the_response_follows_the_order_of_the_request() {
     let failed = EntryResponse::failed(
         1,
         "404",
-        OperationOutcome::error(IssueType::NotFound, "gone"),
+        &OperationOutcome::error(IssueType::NotFound, "gone"),
     );
     let written = EntryResponse::written(0, "201 Created", (ResourceType::PATIENT, "n1", 1), 0);
     let text = response_bundle(BundleKind::Transaction, vec![failed, written]).to_string();
