@@ -85,11 +85,11 @@ fn copies_do_not_double_without_end() {
 
 #[test]
 fn the_operations_of_fhirpath_patch_do_what_they_say() {
-    let given = |value: Value| {
+    let given = |mut value: Value| {
         let mut part = json!({"name": "value"});
         part.as_object_mut()
             .unwrap()
-            .append(value.clone().as_object_mut().unwrap());
+            .append(value.as_object_mut().unwrap());
         part
     };
     let named = |name: &str| json!({"name": "name", "valueString": name});

@@ -2,10 +2,10 @@ use serde_json::json;
 
 use super::*;
 
-fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
+fn element(id: &str, min: u32, max: &str, mut more: Value) -> Value {
     let mut element = json!({"id": id, "path": id, "min": min, "max": max});
-    let more = more.as_object().unwrap().clone();
-    element.as_object_mut().unwrap().extend(more);
+    let more = more.as_object_mut().unwrap();
+    element.as_object_mut().unwrap().append(more);
     element
 }
 
