@@ -17,7 +17,7 @@ use ledger::item::{ITEM_BYTES, Item};
 use ledger::statement::SubmittedStatement;
 use ledger::stream::RootKey;
 use minicbor::{Decode, Encode};
-use vault::blob::BlobId;
+use vault::blob::{BlobConfig, BlobId};
 
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
@@ -48,8 +48,8 @@ pub struct RecordsReport {
     pub waiting: u64,
     /// Blobs that versions name.
     pub blobs: u64,
-    /// Blobs that no version names: what a crash in the middle of a write leaves.
-    pub orphans: u64,
+    /// Blobs that no version names: what a crash in the middle of a write leaves. A running node sweeps them.
+    pub orphans: BTreeSet<BlobId>,
     /// What is damaged.
     pub damages: Vec<RecordDamage>,
 }
@@ -57,7 +57,7 @@ pub struct RecordsReport {
 /// Inspects the records in the options' folders; `anchor` is their ledger. `progress` is told the rows that are done.
 pub async fn inspect(
     directory: &Path,
-    blobs: &Path,
+    blobs: &BlobConfig,
     (member, root): (&MemberName, &RootKey),
     anchor: Arc<dyn Anchor>,
     progress: impl FnMut(u64),
@@ -81,6 +81,7 @@ pub async fn inspect(
         documents: BTreeSet::new(),
         report: RecordsReport::default(),
         findings: Findings::default(),
+        unavailable: None,
         progress,
         done: 0,
     };
@@ -90,6 +91,9 @@ pub async fn inspect(
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
+    if let Some(error) = walk.unavailable {
+        return Err(error);
+    }
     walk.report.damages = walk.findings.damages();
     Ok(walk.report)
 }
@@ -109,6 +113,8 @@ struct Walk<P> {
     documents: BTreeSet<Vec<u8>>,
     report: RecordsReport,
     findings: Findings,
+    /// Why not every payload could be looked at.
+    unavailable: Option<CustodyError>,
     progress: P,
     done: u64,
 }
@@ -298,12 +304,12 @@ impl<P: FnMut(u64)> Walk<P> {
         }
     }
 
-    /// Counts blobs that nobody names; what is missing was found with the version that names it.
+    /// Finds blobs that nobody names; what is missing was found with the version that names it.
     async fn blobs(&mut self) -> Result<(), CustodyError> {
         let there = self.payloads.names().await?;
         self.report.blobs = u64::try_from(self.named.len()).unwrap_or(u64::MAX);
-        let orphans = there.iter().filter(|id| !self.named.contains(id)).count();
-        self.report.orphans = u64::try_from(orphans).unwrap_or(u64::MAX);
+        let there = there.into_iter();
+        self.report.orphans = there.filter(|id| !self.named.contains(id)).collect();
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod rows;
 mod search;
 pub(crate) mod store;
 mod subject;
+mod sweep;
 mod write;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use interop::fhir::search::Query;
 use ledger::ids::{MemberName, Tag};
 use ledger::stream::RootKey;
 use tokio::sync::watch;
+use vault::blob::BlobConfig;
 
 use crate::chain::Clock;
 use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
@@ -42,23 +44,26 @@ use keys::Keys;
 use payload::Payloads;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
+use sweep::Sweeper;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
+pub use read::OpenedBinary;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
+pub use write::{BinaryDraft, BinaryUpload};
 
 /// What custody needs from the node.
 #[derive(Clone)]
 pub struct CustodyOptions {
     /// The folder of the record store.
     pub directory: PathBuf,
-    /// The folder of the blob store.
-    pub blobs: PathBuf,
+    /// Where large payloads are.
+    pub blobs: BlobConfig,
     /// This member.
     pub member: MemberName,
     /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
@@ -87,11 +92,13 @@ struct Inner {
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
+    sweeping: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.delivery.abort();
+        self.sweeping.abort();
     }
 }
 
@@ -141,8 +148,14 @@ impl Custody {
             member.clone(),
             network,
         );
+        let payloads = Payloads::open_in(&options.blobs)?;
+        let sweeper = Sweeper {
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            payloads: payloads.clone(),
+        };
         let custody = Self(Arc::new(Inner {
-            payloads: Payloads::open_in(&options.blobs)?,
+            payloads,
             rulings: Rulings::default(),
             home: Home {
                 member,
@@ -155,6 +168,7 @@ impl Custody {
             expected: Mutex::default(),
             outbox,
             delivery: tokio::spawn(delivery.run()),
+            sweeping: tokio::spawn(sweeper.run()),
             anchor,
             options,
         }));
@@ -192,6 +206,25 @@ impl Custody {
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
         self.write_all(by, changes).await
+    }
+
+    /// Begins to write a Binary whose content arrives piece by piece.
+    pub async fn upload(
+        &self,
+        by: &Requester,
+        draft: BinaryDraft,
+    ) -> Result<BinaryUpload, CustodyError> {
+        self.begin_upload(by, draft).await
+    }
+
+    /// A Binary's content piece by piece: of one version, or of the current one.
+    pub async fn download(
+        &self,
+        by: &Requester,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<OpenedBinary, CustodyError> {
+        self.open_binary(by, id, version).await
     }
 
     /// The current version.

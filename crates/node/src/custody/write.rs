@@ -1,5 +1,7 @@
 //! Writing: what can be prepared beside the writer is, then one transaction appends all versions or none.
 
+mod binary;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use super::rows::{Head, Own, SignedRow};
 use super::store::Table;
 use super::subject::{Subject, is_taken};
 use super::{Custody, CustodyError};
+
+pub use binary::{BinaryDraft, BinaryUpload};
 
 const CONSENT: &str = "Consent";
 
@@ -153,6 +157,20 @@ impl Custody {
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
+        let (branch, labels) = self.place(resource)?;
+        Ok(Content {
+            digest: Digest::of(&bytes),
+            payload: self.0.payloads.seal(erase, &bytes).await?,
+            terms: IndexTerms::of(resource),
+            disclosure: DisclosureFacts::of(resource),
+            labels,
+            branch,
+            signed,
+        })
+    }
+
+    /// The branch that a resource belongs in, and its labels.
+    fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
         let labels = labels_of(resource);
         let branch = if resource.resource_type().as_str() == CONSENT {
             self.check_consent(resource)?;
@@ -162,18 +180,9 @@ impl Custody {
         } else {
             Own::Index
         };
-        Ok(Content {
-            digest: Digest::of(&bytes),
-            payload: self.0.payloads.seal(erase, &bytes).await?,
-            terms: IndexTerms::of(resource),
-            disclosure: DisclosureFacts::of(resource),
-            labels: labels
-                .iter()
-                .map(|label| format!("{}|{}", label.system(), label.code()))
-                .collect(),
-            branch,
-            signed,
-        })
+        let labels = labels.iter();
+        let labels = labels.map(|label| format!("{}|{}", label.system(), label.code()));
+        Ok((branch, labels.collect()))
     }
 
     fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {

@@ -131,6 +131,7 @@ impl Founding {
         let config = NodeConfig {
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
+            blobs: self.folder.path().join(format!("{member}-blobs")).into(),
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),
             certificate: None,

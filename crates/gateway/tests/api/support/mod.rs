@@ -215,7 +215,7 @@ pub(crate) fn observation(patient: &str, code: &str) -> Value {
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         directory: folder.path().join("records"),
-        blobs: folder.path().join("blobs"),
+        blobs: folder.path().join("blobs").into(),
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),

@@ -21,6 +21,7 @@ use fjall::OwnedWriteBatch;
 use interop::fhir::Resource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use vault::blob::{BlobConfig, S3Config, S3Credentials};
 
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Disk, Persist};
@@ -47,7 +48,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             directory: self.folder.path().join("records"),
-            blobs: self.folder.path().join("blobs"),
+            blobs: self.blobs(),
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
             signer: self.ledger.signer(self.member),
@@ -59,6 +60,24 @@ impl Site {
             },
             clock: Arc::new(|| JUNE),
         }
+    }
+
+    /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
+    pub(super) fn blobs(&self) -> BlobConfig {
+        let folder = self.folder.path();
+        let Ok(url) = std::env::var("CARELEDGER_TEST_S3") else {
+            return folder.join("blobs").into();
+        };
+        let (endpoint, bucket) = url.rsplit_once('/').unwrap();
+        let own = folder.file_name().unwrap().to_str().unwrap();
+        BlobConfig::S3(S3Config {
+            bucket: bucket.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            region: "us-east-1".to_owned(),
+            prefix: format!("{}/{}", std::process::id(), own.trim_start_matches('.')),
+            path_style: true,
+            credentials: S3Credentials::new("test", "secret", None),
+        })
     }
 
     pub(super) fn open(&self) -> Custody {
