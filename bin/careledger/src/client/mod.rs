@@ -149,7 +149,8 @@ impl Client {
             let mut outgoing = self
                 .http
                 .request(method.clone(), &url)
-                .bearer_auth(self.token().await?);
+                .bearer_auth(self.token().await?)
+                .header("accept", "application/fhir+json");
             if !request.body.is_empty() {
                 outgoing = outgoing
                     .header("content-type", "application/fhir+json")

@@ -22,6 +22,7 @@ use super::layout::{
     AddressEntry, Credential, Layout, MemberEntry, MemberLayout, NetworkFile, NodeFile,
     write_secret,
 };
+use crate::node::PayloadsEntry;
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -250,5 +251,6 @@ pub(super) fn node_file(
         peers: Vec::new(),
         keep: "all".to_owned(),
         witnesses: Vec::new(),
+        payloads: PayloadsEntry::default(),
     }
 }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::node::PayloadsEntry;
+
 /// The folder of a network.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -70,6 +72,9 @@ pub(crate) struct NodeFile {
     /// Outsiders who cosign the log's checkpoints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<WitnessEntry>,
+    /// Where large payloads are kept.
+    #[serde(default, skip_serializing_if = "PayloadsEntry::is_directory")]
+    pub(crate) payloads: PayloadsEntry,
 }
 
 /// A witness of the log.

@@ -1,6 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod payloads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+pub(crate) use self::payloads::{PayloadsEntry, blobs};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -162,6 +164,7 @@ pub(crate) fn node_config(
     Ok(NodeConfig {
         member: member(&file.member)?,
         directory: folder.join(&file.data),
+        blobs: blobs(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file
             .addresses

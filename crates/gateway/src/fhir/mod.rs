@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod binary;
 mod caller;
 mod capabilities;
 mod conditional;
@@ -87,6 +88,7 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             get(operation::access_history),
         )
         .route_layer(from_fn(negotiate))
+        .route_layer(from_fn_with_state(Arc::clone(&fhir), binary::native))
         .route_layer(from_fn_with_state(auth, caller::authenticate));
     Router::new()
         .route(

@@ -52,11 +52,24 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
 }
 
 /// Whether the body says that it is JSON; FHIR 4.0, if it names a release.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(names_json)
+}
+
+/// Whether an answer of this type is acceptable; any is if no type is named.
+pub(crate) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
+    let mut ranges = headers.get_all(header::ACCEPT).iter().peekable();
+    let (name, _) = essence(content_type);
+    let group = name.split('/').next().unwrap_or_default();
+    ranges.peek().is_none()
+        || ranges
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|range| essence(range).0)
+            .any(|range| range == "*/*" || range == name || range == format!("{group}/*"))
 }
 
 fn accepts_known_type(headers: &HeaderMap) -> bool {
@@ -73,7 +86,8 @@ fn accepts_known_type(headers: &HeaderMap) -> bool {
         })
 }
 
-fn names_json(text: &str) -> bool {
+/// Whether a media type or range means FHIR in JSON.
+pub(crate) fn names_json(text: &str) -> bool {
     // In a query `+` is a blank.
     let (name, mut parameters) = essence(text);
     let name = name.replace(' ', "+");

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod binary;
 mod bundles;
 mod interactions;
 mod log;

@@ -264,7 +264,8 @@ fn location(id: BlobId) -> Path {
 
 fn entry(object: &object_store::ObjectMeta) -> Option<BlobEntry> {
     let id = object.location.filename()?.parse().ok()?;
-    Some(BlobEntry {
+    // Another node's prefix may lie below this one.
+    (object.location == location(id)).then_some(BlobEntry {
         id,
         bytes: object.size,
         written_at: object.last_modified.into(),

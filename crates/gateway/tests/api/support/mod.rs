@@ -15,6 +15,7 @@ use ::ledger::ids::{BlockTime, Digest, Epoch, Height, NetworkId};
 use ::ledger::stream::RootKey;
 use axum::body::Body;
 use axum::http::{Method, Request};
+use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
@@ -127,7 +128,12 @@ impl Site {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
+        Answer::of(self.respond(request).await).await
+    }
+
+    /// The answer while it is still arriving.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A request with a token and, if there is one, a resource.

@@ -94,7 +94,7 @@ async fn change(site: &Site, table: Table, change: Option<fn(&mut Vec<u8>)>) {
 }
 
 fn blob(site: &Site) -> PathBuf {
-    let mut folders = vec![site.options().blobs];
+    let mut folders = vec![site.folder.path().join("blobs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -121,6 +121,10 @@ async fn sound_records_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_changed_payload_is_found() {
+    if std::env::var_os("CARELEDGER_TEST_S3").is_some() {
+        // It changes files.
+        return;
+    }
     let ledger = Ledger::of(&["hospital"]);
     let site = recorded(&ledger).await;
     let path = blob(&site);

@@ -5,6 +5,7 @@ mod exchange;
 mod inspect;
 pub(crate) mod ledger;
 mod outbox;
+mod payloads;
 mod records;
 mod unseen;
 
@@ -18,10 +19,11 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use fjall::OwnedWriteBatch;
+use futures::TryStreamExt as _;
 use interop::fhir::Resource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use vault::blob::{BlobConfig, S3Config, S3Credentials};
+use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Disk, Persist};
@@ -78,6 +80,31 @@ impl Site {
             path_style: true,
             credentials: S3Credentials::new("test", "secret", None),
         })
+    }
+
+    /// The blobs that there are.
+    pub(super) async fn blob_names(&self) -> Vec<BlobId> {
+        let blobs = BlobStore::open(&self.blobs()).unwrap();
+        blobs
+            .list()
+            .map_ok(|entry| entry.id)
+            .try_collect()
+            .await
+            .unwrap()
+    }
+
+    /// Changes a byte of a blob; in a bucket, where nothing can be changed, it goes.
+    pub(super) async fn spoil(&self, id: BlobId) {
+        match self.blobs() {
+            BlobConfig::Local { folder } => {
+                let file = folder.join(id.shard()).join(id.to_string());
+                let mut bytes = std::fs::read(&file).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(&file, bytes).unwrap();
+            }
+            bucket => BlobStore::open(&bucket).unwrap().delete(id).await.unwrap(),
+        }
     }
 
     pub(super) fn open(&self) -> Custody {

@@ -24,7 +24,7 @@ const BYTES_MAX: u64 = 16 << 30;
 /// What is encoded at once, in bytes of the content: a multiple of three.
 const PIECE_BYTES: usize = 192 << 10;
 /// Content that stands where the true one will.
-const STAND_IN: &str = "AAAA";
+const STAND_IN: &[u8] = &[0; 3];
 
 /// A Binary that is about to arrive.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl Custody {
             Some(_) => Precondition::Current(draft.if_match),
             None => Precondition::New,
         };
-        let resource = draft.stand_in()?;
+        let resource = draft.resource(STAND_IN)?;
         let change = Named {
             resource_type: resource.resource_type(),
             id: draft.id.unwrap_or_else(fresh_id),
@@ -93,7 +93,7 @@ impl Custody {
         let stored = resource
             .stored(&change.id)
             .map_err(|error| unsound(&error))?;
-        let end = format!("{STAND_IN}\"}}");
+        let end = format!("{}\"}}", BASE64_STANDARD.encode(STAND_IN));
         // INVARIANT: the content is the last element, as it was given.
         let head = stored.strip_suffix(end.as_bytes()).ok_or_else(|| {
             CustodyError::Storage("a Binary does not end with its content".to_owned())
@@ -118,13 +118,13 @@ impl Custody {
 }
 
 impl BinaryDraft {
-    /// The resource with content that stands for the true one.
-    fn stand_in(&self) -> Result<Resource, CustodyError> {
+    /// The resource with a content that is in memory; the id is not in it.
+    pub fn resource(&self, content: &[u8]) -> Result<Resource, CustodyError> {
         let mut binary = json!({ "resourceType": "Binary", "contentType": self.content_type });
         if let Some(reference) = &self.security_context {
             binary["securityContext"] = json!({ "reference": reference });
         }
-        binary["data"] = Value::from(STAND_IN);
+        binary["data"] = Value::from(BASE64_STANDARD.encode(content));
         Resource::from_value(binary).map_err(|error| unsound(&error))
     }
 }
