@@ -8,7 +8,7 @@ mod reject;
 mod source;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,41 +144,53 @@ impl<'a> Importer<'a> {
         progress: impl Fn(),
     ) -> anyhow::Result<Summary> {
         let start = Instant::now();
-        let names: BTreeSet<String> = sources.iter().map(Source::wallet).collect();
-        let fresh: Vec<String> = names
-            .into_iter()
+        let mut patients: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
+        for source in sources {
+            patients.entry(source.wallet()).or_default().push(source);
+        }
+        let fresh: Vec<String> = patients
+            .keys()
             .filter(|name| !self.folder.contains(name))
+            .cloned()
             .collect();
         self.folder.create(&fresh)?;
         let summary = Arc::new(Mutex::new(Summary::default()));
-        let work = stream::iter(sources).for_each_concurrent(AT_ONCE, |source| {
+        // Bundles of one patient come one after another: the first enrols, the others find that done.
+        let work = stream::iter(patients.into_values()).for_each_concurrent(AT_ONCE, |of_one| {
             let (summary, progress) = (Arc::clone(&summary), &progress);
             async move {
-                if summary.lock().await.halted.is_some() {
-                    summary.lock().await.untried += 1;
-                    return;
+                for source in of_one {
+                    self.one(source, &summary).await;
+                    progress();
                 }
-                let outcome = self.patient(source, &summary).await;
-                let mut summary = summary.lock().await;
-                match outcome {
-                    Ok(rejects) if rejects.is_empty() => summary.patients += 1,
-                    Ok(rejects) => {
-                        let said = rejects.iter().map(ToString::to_string);
-                        summary.rejected.extend(said);
-                        summary.rejects.extend(rejects);
-                    }
-                    Err(error) => {
-                        summary.untried += 1;
-                        summary.halted.get_or_insert(format!("{error:#}"));
-                    }
-                }
-                progress();
             }
         });
         work.await;
         let mut summary = summary.lock().await.clone();
         summary.seconds = start.elapsed().as_secs_f64();
         Ok(summary)
+    }
+
+    /// Imports one bundle, unless the import had to stop.
+    async fn one(&self, source: &Source, summary: &Mutex<Summary>) {
+        if summary.lock().await.halted.is_some() {
+            summary.lock().await.untried += 1;
+            return;
+        }
+        let outcome = self.patient(source, summary).await;
+        let mut summary = summary.lock().await;
+        match outcome {
+            Ok(rejects) if rejects.is_empty() => summary.patients += 1,
+            Ok(rejects) => {
+                let said = rejects.iter().map(ToString::to_string);
+                summary.rejected.extend(said);
+                summary.rejects.extend(rejects);
+            }
+            Err(error) => {
+                summary.untried += 1;
+                summary.halted.get_or_insert(format!("{error:#}"));
+            }
+        }
     }
 
     /// Imports one bundle; what is refused is answered, and what keeps everything from going on is the error.

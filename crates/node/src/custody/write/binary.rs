@@ -124,7 +124,10 @@ impl BinaryDraft {
         if let Some(reference) = &self.security_context {
             binary["securityContext"] = json!({ "reference": reference });
         }
-        binary["data"] = Value::from(BASE64_STANDARD.encode(content));
+        // FHIR has no empty values.
+        if !content.is_empty() {
+            binary["data"] = Value::from(BASE64_STANDARD.encode(content));
+        }
         Resource::from_value(binary).map_err(|error| unsound(&error))
     }
 }
