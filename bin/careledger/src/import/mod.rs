@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use self::reject::Reject;
+use self::reject::{Given, Reject, names_in};
 use self::state::{Part, State};
 use crate::client::{Answer, Client, Request, User};
 use crate::network::{Layout, read_json};
@@ -205,7 +205,7 @@ impl<'a> Importer<'a> {
             Ok(bundle) => bundle,
             Err(error) => return Ok(unread(format!("{error:#}"))),
         };
-        let given = names_in(&bundle);
+        let given = Given::of(source, &bundle);
         let parts = match spread(bundle) {
             Ok(parts) => parts,
             Err(error) => return Ok(unread(error.to_string())),
@@ -234,10 +234,7 @@ impl<'a> Importer<'a> {
                 wallet.enroll(self.view, member, &desk.clerk).await?;
                 self.folder.save(&wallet)?;
             }
-            match self
-                .part(&wallet, member, desk, (part, &given, &place))
-                .await?
-            {
+            match self.part(&wallet, member, desk, (part, &given)).await? {
                 Ok(records) => {
                     self.state.acknowledge(mark, records.len())?;
                     let mut summary = summary.lock().await;
@@ -270,14 +267,13 @@ impl<'a> Importer<'a> {
         wallet: &Wallet,
         member: &str,
         desk: &Desk,
-        (part, given, place): (Value, &[String], &(String, Option<usize>)),
+        (part, given): (Value, &Given),
     ) -> anyhow::Result<Result<Vec<Record>, Vec<Reject>>> {
         let transaction = prepare::transaction(part, wallet.patient_at(member)?);
         let answer = send(desk, &transaction).await?;
         if !(200..300).contains(&answer.status()) {
-            let names = (names_in(&transaction), given);
-            let names = (names.0.as_slice(), names.1);
-            return Ok(Err(Reject::refused(place, member, &answer, names)));
+            let sent = names_in(&transaction);
+            return Ok(Err(Reject::refused(given, member, &answer, &sent)));
         }
         let answer = answer.json()?;
         let sent = transaction.get("entry").and_then(Value::as_array);
@@ -314,16 +310,6 @@ async fn send(desk: &Desk, transaction: &Value) -> anyhow::Result<Answer> {
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-}
-
-/// How a bundle names its entries.
-fn names_in(bundle: &Value) -> Vec<String> {
-    let entries = bundle.get("entry").and_then(Value::as_array);
-    let names = entries.into_iter().flatten();
-    let names = names.map(|entry| entry.get("fullUrl").and_then(Value::as_str));
-    names
-        .map(|name| name.unwrap_or_default().to_owned())
-        .collect()
 }
 
 /// How long an import took, in words.

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::source::Source;
 use crate::client::Answer;
 
 /// An entry, or a whole bundle, that was not imported. Of the patient it has the entry's own reference alone.
@@ -25,6 +26,48 @@ pub(crate) struct Reject {
     pub(super) status: Option<u16>,
     /// An `OperationOutcome`.
     pub(super) outcome: Value,
+}
+
+/// A bundle as it stands in its source.
+pub(super) struct Given {
+    /// The file, and the line if the whole bundle is one.
+    pub(super) place: (String, Option<usize>),
+    /// Whether its entries have numbers there.
+    pub(super) is_numbered: bool,
+    /// How it names its entries.
+    names: Vec<String>,
+    /// How people find them: `Type/id`, or the name.
+    references: Vec<String>,
+}
+
+impl Given {
+    pub(super) fn of(source: &Source, bundle: &Value) -> Self {
+        let entries = bundle.get("entry").and_then(Value::as_array);
+        let entries = || entries.into_iter().flatten();
+        let reference = |entry: &Value| {
+            let text = |name| entry.pointer(name).and_then(Value::as_str);
+            match (text("/resource/resourceType"), text("/resource/id")) {
+                (Some(kind), Some(id)) => format!("{kind}/{id}"),
+                _ => text("/fullUrl").unwrap_or_default().to_owned(),
+            }
+        };
+        Self {
+            place: source.place(),
+            is_numbered: !matches!(source, Source::Patient(_)),
+            names: names_in(bundle),
+            references: entries().map(reference).collect(),
+        }
+    }
+}
+
+/// How a bundle names its entries.
+pub(super) fn names_in(bundle: &Value) -> Vec<String> {
+    let entries = bundle.get("entry").and_then(Value::as_array);
+    let names = entries.into_iter().flatten();
+    let names = names.map(|entry| entry.get("fullUrl").and_then(Value::as_str));
+    names
+        .map(|name| name.unwrap_or_default().to_owned())
+        .collect()
 }
 
 impl Reject {
@@ -46,36 +89,34 @@ impl Reject {
 
     /// What a member refused: one for each entry that it names, else one for the bundle.
     ///
-    /// `sent` are the names of the entries as they were sent, `given` as they stand in the source.
+    /// `sent` are the names of the entries in the order in which they were sent.
     pub(super) fn refused(
-        (file, line): &(String, Option<usize>),
+        given: &Given,
         member: &str,
         answer: &Answer,
-        (sent, given): (&[String], &[String]),
+        sent: &[String],
     ) -> Vec<Self> {
         let said = answer.json().unwrap_or_default();
         let is_outcome =
             said.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome");
-        let issues = said
-            .get("issue")
-            .and_then(Value::as_array)
-            .filter(|_| is_outcome);
-        let reject = |name: Option<&String>, outcome: Value| Self {
-            file: file.clone(),
-            entry: line.or_else(|| given.iter().position(|one| Some(one) == name)),
-            reference: name.cloned(),
+        let issues = said.get("issue").and_then(Value::as_array);
+        let reject = |at: Option<usize>, outcome: Value| Self {
+            file: given.place.0.clone(),
+            entry: given.place.1.or(at.filter(|_| given.is_numbered)),
+            reference: at.and_then(|at| given.references.get(at).cloned()),
             member: Some(member.to_owned()),
             status: Some(answer.status()),
             outcome,
         };
-        let Some(issues) = issues else {
+        let Some(issues) = issues.filter(|_| is_outcome) else {
             return vec![reject(None, outcome("processing", &answer.problem()))];
         };
         let of_issue = |issue: &Value| {
             let name = issue.pointer("/expression/0").and_then(Value::as_str);
             let name = name.and_then(entry_in).and_then(|at| sent.get(at));
+            let at = name.and_then(|name| given.names.iter().position(|one| one == name));
             let outcome = json!({ "resourceType": "OperationOutcome", "issue": [issue] });
-            reject(name, outcome)
+            reject(at, outcome)
         };
         issues.iter().map(of_issue).collect()
     }
