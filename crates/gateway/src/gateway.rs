@@ -30,6 +30,7 @@ use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
 use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
+use crate::subscription::{self, SubscriptionConfig, Subscriptions};
 
 /// A token request is a few kilobytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -64,6 +65,8 @@ pub struct GatewayParts {
     pub member_key: MemberKey,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
+    /// How subscribers are told.
+    pub subscriptions: SubscriptionConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -94,10 +97,18 @@ impl Gateway {
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock);
+        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock.clone());
         let server = Arc::new(server);
         let identity = Arc::new(parts.identity);
         let metrics = Arc::new(Metrics::new());
+        let subscriptions = Subscriptions::start(
+            parts.custody.clone(),
+            Arc::clone(&parts.ledger),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock,
+            parts.subscriptions,
+        );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -121,6 +132,7 @@ impl Gateway {
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
+            .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(oauth(server))
             .merge(public_log(parts.ledger, parts.log))
             .merge(joining(parts.snapshots))

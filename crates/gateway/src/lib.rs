@@ -13,6 +13,7 @@ mod problem;
 mod scitt;
 mod snapshot;
 mod status;
+mod subscription;
 pub mod witness;
 
 pub use fhir::NoCursorKey;
@@ -20,3 +21,4 @@ pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};
 pub use node::exchange::Elsewhere;
 pub use status::{NodeIdentity, StatusSource};
+pub use subscription::SubscriptionConfig;

@@ -37,6 +37,7 @@ use crate::http::{BODY_BYTES_MAX, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 
+pub(crate) use caller::{Caller, authenticate};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;

@@ -108,6 +108,16 @@ impl Keys {
         cipher::seal(&self.rows, &bound(table, key), row)
     }
 
+    /// Opens a row that is sealed under the member's key.
+    pub(crate) fn open_bytes(
+        &self,
+        table: Table,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<Vec<u8>, CustodyError> {
+        Ok(cipher::open(&self.rows, &bound(table, key), row)?.to_vec())
+    }
+
     pub(crate) fn open_row<T>(
         &self,
         table: Table,

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod append;
+mod bulk;
 mod changes;
 mod cipher;
 mod consent;
@@ -12,8 +13,10 @@ mod decide;
 mod enroll;
 mod erase;
 mod error;
+mod foreign;
 pub mod inspect;
 mod keys;
+mod notify;
 mod payload;
 mod read;
 mod receipt;
@@ -21,6 +24,7 @@ mod remote;
 mod request;
 mod rows;
 mod search;
+mod shelf;
 pub(crate) mod store;
 mod subject;
 mod write;
@@ -45,14 +49,18 @@ use store::{Disk, Persist, Store};
 use subject::Subjects;
 
 pub use anchor::Anchor;
+pub use bulk::Selection;
 pub use changes::{Changed, Effect};
 pub use error::CustodyError;
+pub use foreign::{ForeignEntry, ForeignStream};
+pub use notify::Told;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
+pub use shelf::{Shelf, ShelfChange};
 
 /// What custody needs from the node.
 #[derive(Clone)]

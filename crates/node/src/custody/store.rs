@@ -39,10 +39,12 @@ pub(crate) enum Table {
     Outbox,
     Statements,
     Changes,
+    Subscriptions,
+    Bulk,
 }
 
 impl Table {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -56,6 +58,8 @@ impl Table {
         Self::Outbox,
         Self::Statements,
         Self::Changes,
+        Self::Subscriptions,
+        Self::Bulk,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -74,6 +78,8 @@ impl Table {
             Self::Outbox => "outbox",
             Self::Statements => "statements",
             Self::Changes => "changes",
+            Self::Subscriptions => "subscriptions",
+            Self::Bulk => "bulk",
         }
     }
 }
