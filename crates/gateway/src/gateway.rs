@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientConfigError};
 use crate::auth::{ClientRegistry, Clock, TokenSigner};
+use crate::bulk::{self, Bulk};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::observe;
@@ -106,8 +107,14 @@ impl Gateway {
             Arc::clone(&parts.ledger),
             identity.member.clone(),
             format!("{base_url}/fhir"),
-            parts.clock,
+            parts.clock.clone(),
             parts.subscriptions,
+        );
+        let bulk = Bulk::start(
+            parts.custody.clone(),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock.clone(),
         );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
@@ -132,6 +139,7 @@ impl Gateway {
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
+            .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(oauth(server))
             .merge(public_log(parts.ledger, parts.log))

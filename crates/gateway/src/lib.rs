@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod auth;
+mod bulk;
 pub mod enrolment;
 mod fhir;
 mod gateway;

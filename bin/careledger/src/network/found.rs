@@ -250,5 +250,6 @@ pub(super) fn node_file(
         peers: Vec::new(),
         keep: "all".to_owned(),
         witnesses: Vec::new(),
+        rest_hooks: Vec::new(),
     }
 }

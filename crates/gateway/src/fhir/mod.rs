@@ -88,7 +88,7 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             get(operation::access_history),
         )
         .route_layer(from_fn(negotiate))
-        .route_layer(from_fn_with_state(auth, caller::authenticate));
+        .route_layer(from_fn_with_state(auth, authenticate));
     Router::new()
         .route(
             "/fhir/metadata",

@@ -3,12 +3,14 @@
 #![cfg(test)]
 
 mod bad_input;
+mod bulk;
 mod bundles;
 mod interactions;
 mod log;
 mod operations;
 mod scitt;
 mod snapshot;
+mod subscriptions;
 mod support;
 mod tokens;
 mod witness;
