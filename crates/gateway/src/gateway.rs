@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientConfigError};
 use crate::auth::{ClientRegistry, Clock, TokenSigner};
+use crate::bulk::{self, Bulk};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::observe;
@@ -30,6 +31,7 @@ use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
 use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
+use crate::subscription::{self, SubscriptionConfig, Subscriptions};
 
 /// A token request is a few kilobytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -64,6 +66,8 @@ pub struct GatewayParts {
     pub member_key: MemberKey,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
+    /// How subscribers are told.
+    pub subscriptions: SubscriptionConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -94,10 +98,24 @@ impl Gateway {
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock);
+        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock.clone());
         let server = Arc::new(server);
         let identity = Arc::new(parts.identity);
         let metrics = Arc::new(Metrics::new());
+        let subscriptions = Subscriptions::start(
+            parts.custody.clone(),
+            Arc::clone(&parts.ledger),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock.clone(),
+            parts.subscriptions,
+        );
+        let bulk = Bulk::start(
+            parts.custody.clone(),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock.clone(),
+        );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -121,6 +139,8 @@ impl Gateway {
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
+            .merge(bulk::routes(bulk, Arc::clone(&server)))
+            .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(oauth(server))
             .merge(public_log(parts.ledger, parts.log))
             .merge(joining(parts.snapshots))

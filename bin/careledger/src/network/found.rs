@@ -252,5 +252,6 @@ pub(super) fn node_file(
         keep: "all".to_owned(),
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
+        rest_hooks: Vec::new(),
     }
 }

@@ -67,6 +67,9 @@ pub(crate) struct NodeFile {
     /// How long bodies of other members' statements are kept: `all`, or a number of `blocks` or `days`.
     #[serde(default = "all", skip_serializing_if = "is_all")]
     pub(crate) keep: String,
+    /// Origins to which notifications of subscriptions may be posted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rest_hooks: Vec<String>,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
     /// Outsiders who cosign the log's checkpoints.

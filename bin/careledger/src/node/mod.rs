@@ -17,7 +17,7 @@ use clap::Args;
 use gateway::auth::{SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -228,6 +228,10 @@ pub(crate) fn gateway(
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
         serves_metrics: true,
+        subscriptions: SubscriptionConfig {
+            rest_hooks: file.rest_hooks.clone(),
+            ..SubscriptionConfig::default()
+        },
     })?)
 }
 

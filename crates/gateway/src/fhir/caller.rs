@@ -61,6 +61,11 @@ impl Caller {
         &self.requester
     }
 
+    /// What the token may be used for, as in the token.
+    pub(crate) fn scopes(&self) -> String {
+        self.token.scopes.to_string()
+    }
+
     pub(crate) fn client(&self) -> &str {
         &self.token.client
     }

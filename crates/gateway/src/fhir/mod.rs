@@ -38,6 +38,7 @@ use crate::http::{BODY_BYTES_MAX, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 
+pub(crate) use caller::{Caller, authenticate};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
@@ -89,7 +90,7 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
         )
         .route_layer(from_fn(negotiate))
         .route_layer(from_fn_with_state(Arc::clone(&fhir), binary::native))
-        .route_layer(from_fn_with_state(auth, caller::authenticate));
+        .route_layer(from_fn_with_state(auth, authenticate));
     Router::new()
         .route(
             "/fhir/metadata",

@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod binary;
+mod bulk;
 mod bundles;
 mod interactions;
 mod log;
 mod operations;
 mod scitt;
 mod snapshot;
+mod subscriptions;
 mod support;
 mod tokens;
 mod witness;

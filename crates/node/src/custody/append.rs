@@ -22,7 +22,7 @@ use super::rows::{
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
-use super::{Anchor, CustodyError};
+use super::{Anchor, CustodyError, changes};
 
 /// The member that appends.
 #[derive(Clone)]
@@ -140,7 +140,9 @@ impl Home {
         };
         let created = head.is_none_or(|head| head.deleted);
         let answer = written(next.version, next.recorded_at, created);
+        let (document, erases) = (draft.document, draft.erases);
         self.put_version(transaction, draft, &next, disclosure)?;
+        changes::note(&self.keys, transaction, document, &next, erases);
         Ok(answer)
     }
 

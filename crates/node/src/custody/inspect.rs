@@ -22,9 +22,12 @@ use vault::blob::{BlobConfig, BlobId};
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
 use self::damage::Findings;
+use super::changes::COMPLETE;
 use super::keys::Keys;
 use super::payload::Payloads;
-use super::rows::{AccessRow, AdoptedRow, EntryRow, Own, SubjectRow, access_key, version_key};
+use super::rows::{
+    AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
+};
 use super::store::{Disk, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
 use super::{Anchor, CustodyError};
@@ -79,6 +82,7 @@ pub async fn inspect(
         waiting: BTreeSet::new(),
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
+        changes: None,
         report: RecordsReport::default(),
         findings: Findings::default(),
         unavailable: None,
@@ -87,6 +91,7 @@ pub async fn inspect(
     };
     walk.outbox();
     walk.patients();
+    walk.changes();
     walk.documents().await;
     walk.accesses();
     walk.entries();
@@ -111,6 +116,8 @@ struct Walk<P> {
     named: BTreeSet<BlobId>,
     /// Documents that have a head.
     documents: BTreeSet<Vec<u8>>,
+    /// Versions that the feed names; `None` if the store has no feed yet.
+    changes: Option<BTreeSet<[u8; 24]>>,
     report: RecordsReport,
     findings: Findings,
     /// Why not every payload could be looked at.
@@ -213,6 +220,32 @@ impl<P: FnMut(u64)> Walk<P> {
             let row = (key.as_slice(), row.as_slice());
             let _consent: Option<AdoptedRow> = self.open(Table::Adopted, RecordPart::Consent, row);
         }
+    }
+
+    /// The feed has numbers without gaps and names no version twice; whether it names all is seen with the versions.
+    fn changes(&mut self) {
+        let mut named = BTreeSet::new();
+        let mut is_complete = false;
+        let mut next = 1;
+        for (key, row) in self.rows(Table::Changes, RecordPart::Change) {
+            self.step();
+            if key == COMPLETE.to_be_bytes() {
+                is_complete = true;
+                continue;
+            }
+            if sequence(&key).ok() != Some(next) {
+                self.findings.note(RecordPart::Change, RecordFault::Missing);
+            }
+            next = sequence(&key).map_or(next, |number| number.saturating_add(1));
+            let opened = (key.as_slice(), row.as_slice());
+            let row: Option<ChangeRow> = self.open(Table::Changes, RecordPart::Change, opened);
+            if let Some(row) = row
+                && !named.insert(version_key(&row.document, row.version))
+            {
+                self.findings.note(RecordPart::Change, RecordFault::Differs);
+            }
+        }
+        self.changes = is_complete.then_some(named);
     }
 
     fn accesses(&mut self) {

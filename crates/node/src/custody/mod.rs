@@ -5,14 +5,18 @@
 
 mod anchor;
 mod append;
+mod bulk;
+mod changes;
 mod cipher;
 mod consent;
 mod decide;
 mod enroll;
 mod erase;
 mod error;
+mod foreign;
 pub mod inspect;
 mod keys;
+mod notify;
 mod payload;
 mod read;
 mod receipt;
@@ -20,6 +24,7 @@ mod remote;
 mod request;
 mod rows;
 mod search;
+mod shelf;
 pub(crate) mod store;
 mod subject;
 mod sweep;
@@ -47,8 +52,12 @@ use subject::Subjects;
 use sweep::Sweeper;
 
 pub use anchor::Anchor;
+pub use bulk::Selection;
+pub use changes::{Changed, Effect};
 pub use error::CustodyError;
 pub use read::OpenedBinary;
+pub use foreign::{ForeignEntry, ForeignStream};
+pub use notify::Told;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
@@ -56,6 +65,7 @@ pub use request::{
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
 pub use write::{BinaryDraft, BinaryUpload};
+pub use shelf::{Shelf, ShelfChange};
 
 /// What custody needs from the node.
 #[derive(Clone)]
@@ -132,6 +142,7 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let store = Arc::new(Store::open(&options.directory, persist)?);
         let keys = Keys::new(&options.root);
+        changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());
         let (status, outbox) = watch::channel(OutboxStatus::default());
         let delivery = Delivery {

@@ -230,6 +230,39 @@ pub(crate) enum EntryRow {
     },
 }
 
+/// What a version did to its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum RowKind {
+    #[n(0)]
+    Written,
+    #[n(1)]
+    Deleted,
+    #[n(2)]
+    Erased,
+}
+
+/// A version's place in the change feed.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct ChangeRow {
+    #[n(0)]
+    pub(crate) resource_type: String,
+    #[n(1)]
+    pub(crate) id: String,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) document: DocumentKey,
+    #[n(3)]
+    pub(crate) version: u64,
+    #[n(4)]
+    pub(crate) kind: RowKind,
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) subject: SubjectId,
+    #[n(6)]
+    pub(crate) recorded_at: u64,
+}
+
 /// An access entry.
 #[derive(Clone, Encode, Decode)]
 pub(crate) struct AccessRow {

@@ -12,7 +12,7 @@ use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
 };
 use ledger::item::Item;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CustodyError;
 
@@ -38,10 +38,13 @@ pub(crate) enum Table {
     Positions,
     Outbox,
     Statements,
+    Changes,
+    Subscriptions,
+    Bulk,
 }
 
 impl Table {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -54,6 +57,9 @@ impl Table {
         Self::Positions,
         Self::Outbox,
         Self::Statements,
+        Self::Changes,
+        Self::Subscriptions,
+        Self::Bulk,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -71,6 +77,9 @@ impl Table {
             Self::Positions => "positions",
             Self::Outbox => "outbox",
             Self::Statements => "statements",
+            Self::Changes => "changes",
+            Self::Subscriptions => "subscriptions",
+            Self::Bulk => "bulk",
         }
     }
 }
@@ -95,6 +104,7 @@ impl Persist for Disk {
 pub(crate) struct Store {
     tables: Arc<Tables>,
     jobs: mpsc::Sender<Job>,
+    newest_change: watch::Sender<u64>,
 }
 
 struct Tables {
@@ -124,8 +134,10 @@ impl Store {
             keyspaces,
         });
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let newest_change = watch::Sender::new(tables.last_key(Table::Changes)?);
         let writer = Writer {
             next_item: tables.last_key(Table::Outbox)?.saturating_add(1),
+            newest_change: newest_change.clone(),
             tables: Arc::clone(&tables),
             persist,
         };
@@ -133,7 +145,30 @@ impl Store {
             .name("custody-writer".to_owned())
             .spawn(move || writer.run(queue))
             .map_err(|error| CustodyError::Storage(error.to_string()))?;
-        Ok(Self { tables, jobs })
+        Ok(Self {
+            tables,
+            jobs,
+            newest_change,
+        })
+    }
+
+    /// The number of the newest change that is durable.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.newest_change.subscribe()
+    }
+
+    /// Writes rows of the feed beside the writer: before it has anything to do.
+    pub(crate) fn fill_changes(
+        &self,
+        rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), CustodyError> {
+        let rows = rows.into_iter();
+        let changes = rows.map(|(key, row)| ((Table::Changes, key), row));
+        let batch = self.tables.batch(changes.collect());
+        batch.commit().map_err(storage)?;
+        let newest = self.tables.last_key(Table::Changes)?;
+        self.newest_change.send_replace(newest);
+        Ok(())
     }
 
     /// Runs `work` on the writer's thread; what it changed is durable when this returns its result.
@@ -231,6 +266,23 @@ impl Tables {
         Ok(row.map(|row| row.to_vec()))
     }
 
+    fn batch(&self, changes: Changes) -> OwnedWriteBatch {
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for ((table, key), value) in changes {
+            let Some(keyspace) = self.keyspace(table) else {
+                continue;
+            };
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        batch
+    }
+
     fn last_key(&self, table: Table) -> Result<u64, CustodyError> {
         let last = self.keyspace(table).and_then(Keyspace::last_key_value);
         let Some(last) = last else { return Ok(0) };
@@ -239,7 +291,7 @@ impl Tables {
     }
 }
 
-/// Reads the number that a key of the outbox is.
+/// Reads the number that a key of the outbox or of the feed is.
 pub(crate) fn sequence(key: &[u8]) -> Result<u64, CustodyError> {
     key.try_into()
         .map(u64::from_be_bytes)
@@ -267,6 +319,7 @@ struct Writer<P> {
     tables: Arc<Tables>,
     persist: P,
     next_item: u64,
+    newest_change: watch::Sender<u64>,
 }
 
 impl<P: Persist> Writer<P> {
@@ -284,16 +337,19 @@ impl<P: Persist> Writer<P> {
     fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), fjall::Error> {
         let mut changes = Changes::new();
         let mut answers = Vec::new();
+        let mut newest_change = *self.newest_change.borrow();
         for job in waiting.drain(..) {
             let mut transaction = Transaction {
                 tables: &self.tables,
                 before: &changes,
                 changes: Changes::new(),
                 next_item: self.next_item,
+                newest_change,
             };
             let (counts, answer) = job(&mut transaction);
             if counts {
                 self.next_item = transaction.next_item;
+                newest_change = transaction.newest_change;
                 let mut fresh = transaction.changes;
                 changes.append(&mut fresh);
                 answers.push(answer);
@@ -301,7 +357,10 @@ impl<P: Persist> Writer<P> {
                 answer(Ok(()));
             }
         }
-        let outcome = self.persist.persist(self.batch(changes));
+        let outcome = self.persist.persist(self.tables.batch(changes));
+        if outcome.is_ok() && newest_change > *self.newest_change.borrow() {
+            self.newest_change.send_replace(newest_change);
+        }
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
@@ -309,24 +368,6 @@ impl<P: Persist> Writer<P> {
             });
         }
         outcome
-    }
-
-    fn batch(&self, changes: Changes) -> OwnedWriteBatch {
-        let mut batch = self
-            .tables
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
-        for ((table, key), value) in changes {
-            let Some(keyspace) = self.tables.keyspace(table) else {
-                continue;
-            };
-            match value {
-                Some(value) => batch.insert(keyspace, key, value),
-                None => batch.remove(keyspace, key),
-            }
-        }
-        batch
     }
 }
 
@@ -336,6 +377,7 @@ pub(crate) struct Transaction<'a> {
     before: &'a Changes,
     changes: Changes,
     next_item: u64,
+    newest_change: u64,
 }
 
 impl Transaction<'_> {
@@ -353,6 +395,12 @@ impl Transaction<'_> {
 
     pub(crate) fn remove(&mut self, table: Table, key: &[u8]) {
         self.changes.insert((table, key.to_vec()), None);
+    }
+
+    /// The number of the change that this transaction makes.
+    pub(crate) fn next_change(&mut self) -> u64 {
+        self.newest_change = self.newest_change.saturating_add(1);
+        self.newest_change
     }
 
     /// Puts an item on its way to the ledger.

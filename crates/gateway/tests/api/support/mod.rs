@@ -18,7 +18,7 @@ use axum::http::{Method, Request};
 use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
@@ -59,6 +59,16 @@ impl Site {
     }
 
     pub(crate) fn at(member: &str, base: &str, token_seed: u8) -> Self {
+        Self::telling(member, base, token_seed, SubscriptionConfig::default())
+    }
+
+    /// A node that tells subscribers in this way.
+    pub(crate) fn telling(
+        member: &str,
+        base: &str,
+        token_seed: u8,
+        subscriptions: SubscriptionConfig,
+    ) -> Self {
         log::capture();
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::of(member);
@@ -104,6 +114,7 @@ impl Site {
             }),
             member_key: member_key(hpke.clone()),
             serves_metrics: true,
+            subscriptions,
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -113,6 +124,10 @@ impl Site {
             hpke,
             _folder: folder,
         }
+    }
+
+    pub(crate) fn router(&self) -> axum::Router {
+        self.router.clone()
     }
 
     pub(crate) fn network(&self) -> NetworkId {

@@ -92,6 +92,12 @@ impl<P: FnMut(u64)> Walk<P> {
                 .note(RecordPart::Version, RecordFault::Differs);
         }
         self.report.versions += 1;
+        let document = self.keys.document(&head.resource_type, &head.id);
+        if let Some(named) = &self.changes
+            && !named.contains(&version_key(&document, version))
+        {
+            self.findings.note(RecordPart::Change, RecordFault::Missing);
+        }
         if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
             self.findings.note(RecordPart::Version, fault);
         }

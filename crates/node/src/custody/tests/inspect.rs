@@ -174,6 +174,12 @@ async fn rows_that_cannot_be_opened_are_counted() {
             RecordFault::Unreadable,
         ),
         (Table::Terms, None, RecordPart::Terms, RecordFault::Missing),
+        (
+            Table::Changes,
+            flipped,
+            RecordPart::Change,
+            RecordFault::Unreadable,
+        ),
     ];
     for (table, changed, part, fault) in cases {
         let ledger = Ledger::of(&["hospital"]);
