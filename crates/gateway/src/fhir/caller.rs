@@ -8,9 +8,9 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
-use node::custody::Requester;
+use node::custody::{Reach, Requester};
 
-use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
+use crate::auth::{AccessToken, AuthorizationServer, Permission, Subject, TokenProblem};
 use crate::http::RequestId;
 use crate::problem::Problem;
 
@@ -45,6 +45,7 @@ pub(crate) async fn authenticate(
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
                 request_id: id,
+                reach: reach(&token, Permission::Search),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -59,6 +60,19 @@ pub(crate) async fn authenticate(
 impl Caller {
     pub(crate) fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    /// The same for an interaction that shows what a read would, and not what a search would.
+    pub(crate) fn reader(&self) -> Requester {
+        Requester {
+            reach: reach(&self.token, Permission::Read),
+            ..(*self.requester).clone()
+        }
+    }
+
+    /// What the token says.
+    pub(super) fn token(&self) -> &AccessToken {
+        &self.token
     }
 
     pub(crate) fn client(&self) -> &str {
@@ -90,6 +104,24 @@ impl Caller {
             Err(Problem::insufficient_scope("*", permission))
         }
     }
+}
+
+/// What the token's scopes let a search come across (T10).
+fn reach(token: &Arc<AccessToken>, permission: Permission) -> Reach {
+    if token.scopes.reach_all(permission) {
+        return Reach::default();
+    }
+    let token = Arc::clone(token);
+    Reach::limited(move |reached| {
+        let subject = Subject {
+            resource_type: reached.resource_type,
+            patient: reached.patient_id,
+            terms: reached.terms,
+            id: reached.id,
+        };
+        let patient = token.patient_in_context();
+        token.scopes.admit(&subject, permission, patient)
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

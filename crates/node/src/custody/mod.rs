@@ -5,6 +5,7 @@
 
 mod anchor;
 mod append;
+mod authorization;
 mod cipher;
 mod consent;
 mod decide;
@@ -14,6 +15,7 @@ mod error;
 pub mod inspect;
 mod keys;
 mod payload;
+mod reach;
 mod read;
 mod receipt;
 mod remote;
@@ -45,6 +47,7 @@ use subject::Subjects;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
+pub use reach::{Reach, Reached};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,

@@ -12,7 +12,7 @@ use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
-use super::{Custody, CustodyError};
+use super::{Custody, CustodyError, Reached};
 
 /// A current version that was found.
 struct Match {
@@ -194,6 +194,17 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            let patient_id = subject.patient_id.as_deref();
+            let matches = matches.into_iter().filter(|one| {
+                by.reach.admits(&Reached {
+                    resource_type: one.resource_type,
+                    patient_id,
+                    terms: &one.row.terms,
+                    last_updated_ms: milliseconds(one.row.facts.recorded_at),
+                    id: &one.row.id,
+                })
+            });
+            let matches: Vec<Match> = matches.collect();
             let facts: Vec<&DisclosureFacts> = matches
                 .iter()
                 .map(|one| &one.row.facts.disclosure)

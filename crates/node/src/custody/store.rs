@@ -38,10 +38,11 @@ pub(crate) enum Table {
     Positions,
     Outbox,
     Statements,
+    Authorization,
 }
 
 impl Table {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -54,6 +55,7 @@ impl Table {
         Self::Positions,
         Self::Outbox,
         Self::Statements,
+        Self::Authorization,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -71,6 +73,7 @@ impl Table {
             Self::Positions => "positions",
             Self::Outbox => "outbox",
             Self::Statements => "statements",
+            Self::Authorization => "authorization",
         }
     }
 }

@@ -175,6 +175,7 @@ pub(crate) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: node::custody::Reach::default(),
     }
 }
 

@@ -22,6 +22,7 @@ use interop::fhir::Resource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Disk, Persist};
 use super::{Anchor, Custody, CustodyOptions};
@@ -116,6 +117,7 @@ pub(super) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: Reach::default(),
     }
 }
 
