@@ -111,7 +111,7 @@ impl AuthorizationServer {
         let claimed = assertion::claimed_client(text, credentials.client_id.as_deref())?;
         let client = self.client(&claimed).await?;
         let client = client.ok_or(AssertionError::ClientUnknown)?;
-        let audience = [self.url("/oauth2/token"), self.base_url.clone()];
+        let audience = [self.url("/oauth2/token")];
         let checked = assertion::check(text, &client, &audience, now)?;
         let used = {
             let mut used = self.used();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -119,6 +120,8 @@ pub struct Client {
 /// The clients of this node.
 pub struct ClientRegistry {
     configured: BTreeMap<String, Client>,
+    /// Those that were registered while nodes ran.
+    registered: RwLock<BTreeMap<String, Client>>,
     wallets: Box<dyn WalletKeys>,
 }
 
@@ -130,6 +133,7 @@ impl ClientRegistry {
     ) -> Result<Self, ClientConfigError> {
         let mut registry = Self {
             configured: BTreeMap::new(),
+            registered: RwLock::default(),
             wallets: Box::new(wallets),
         };
         for config in configured {
@@ -141,20 +145,44 @@ impl ClientRegistry {
         Ok(registry)
     }
 
-    /// The configured clients' redirect URIs.
-    pub(super) fn redirect_uris(&self) -> impl Iterator<Item = &String> {
-        self.configured.values().flat_map(|one| &one.redirect_uris)
+    /// Takes in a client that was registered.
+    pub(super) fn add(&self, client: Client) {
+        let mut registered = self
+            .registered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registered.insert(client.id.clone(), client);
     }
 
-    /// Whether the id is a configured client's.
-    pub(super) fn configures(&self, id: &str) -> bool {
-        self.configured.contains_key(id)
+    /// Forgets a client that was registered.
+    pub(super) fn remove(&self, id: &str) {
+        let mut registered = self
+            .registered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registered.remove(id);
     }
 
-    /// The configured client or wallet with this id.
+    /// Whether a client has a redirect URI of which this is true.
+    pub(super) fn has_redirect_uri(&self, is_wanted: impl Fn(&String) -> bool) -> bool {
+        let registered = self
+            .registered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.configured.values().chain(registered.values());
+        clients.any(|client| client.redirect_uris.iter().any(&is_wanted))
+    }
+
+    /// The client with this id: configured, registered since, or a wallet.
     pub(super) async fn find(&self, id: &str) -> Result<Option<Client>, WalletsUnavailable> {
         let Some(patient) = id.strip_prefix(WALLET_PREFIX) else {
-            return Ok(self.configured.get(id).cloned());
+            let configured = self.configured.get(id).cloned();
+            let registered = || {
+                let registered = self.registered.read();
+                let registered = registered.unwrap_or_else(PoisonError::into_inner);
+                registered.get(id).cloned()
+            };
+            return Ok(configured.or_else(registered));
         };
         let key = self.wallets.wallet_key(patient).await?;
         Ok(key.and_then(|key| Client::wallet(patient, key)))

@@ -75,7 +75,6 @@ pub use token::{AccessToken, SigningFailed, TokenProblem, TokenSigner};
 
 pub(crate) use origin::cors;
 pub(crate) use routes::routes;
-pub(crate) use scope::Subject;
 
 #[cfg(test)]
 mod tests;

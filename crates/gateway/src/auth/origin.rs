@@ -8,8 +8,6 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::client::ClientConfig;
-use super::rows::Kind;
 use super::server::AuthorizationServer;
 
 const PREFLIGHT: Duration = Duration::from_mins(10);
@@ -61,17 +59,7 @@ impl AuthorizationServer {
                 url.origin().is_tuple() && url.origin().ascii_serialization() == origin
             })
         };
-        if self.sign_in.origins.iter().any(|known| known == origin)
-            || self.clients.redirect_uris().any(is_of)
-        {
-            return true;
-        }
-        let registered = self
-            .kept
-            .all::<ClientConfig>(Kind::Client, self.clock.now());
-        registered.is_ok_and(|all| {
-            let mut configs = all.iter().map(|(_, _, config)| config);
-            configs.any(|config| config.redirect_uris.iter().any(is_of))
-        })
+        self.sign_in.origins.iter().any(|known| known == origin)
+            || self.clients.has_redirect_uri(is_of)
     }
 }

@@ -26,7 +26,6 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// The provider as it is written in the node's configuration.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
     /// What the sign-in page calls it.
     pub name: String,
@@ -35,7 +34,7 @@ pub struct ProviderConfig {
     /// This node's client id there.
     pub client_id: String,
     /// This node's secret there, if it has one.
-    #[serde(default, skip_serializing)]
+    #[serde(skip)]
     pub client_secret: Option<String>,
     /// What is asked for beside `openid`.
     #[serde(default)]

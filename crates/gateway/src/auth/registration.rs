@@ -43,7 +43,7 @@ pub(crate) async fn register(
     let Ok(Json(metadata)) = body else {
         return Ok(refused("the body is not the metadata of a client"));
     };
-    let (config, secret) = match configured(metadata) {
+    let (config, client, secret) = match configured(metadata) {
         Ok(done) => done,
         Err(said) => return Ok(refused(&said)),
     };
@@ -54,6 +54,7 @@ pub(crate) async fn register(
     if !is_new {
         return Err(unavailable());
     }
+    server.clients.add(client);
     tracing::info!(
         event = "client_registered",
         client = config.client_id,
@@ -92,6 +93,7 @@ pub(crate) async fn remove(
     let found = server.kept.find::<ClientConfig>(Kind::Client, &id, now);
     let found = found.map_err(|_| unavailable())?;
     let found = found.ok_or_else(Problem::not_found)?;
+    server.clients.remove(&id);
     server
         .kept
         .remove(&found)
@@ -103,7 +105,7 @@ pub(crate) async fn remove(
 }
 
 /// The client that the metadata describes, checked, and its secret if it gets one.
-fn configured(metadata: Metadata) -> Result<(ClientConfig, Option<String>), String> {
+fn configured(metadata: Metadata) -> Result<(ClientConfig, Client, Option<String>), String> {
     let method = metadata.token_endpoint_auth_method.as_deref();
     let keys = metadata.jwks.map_or_else(Vec::new, |set| set.keys);
     let secret = match method.unwrap_or("client_secret_basic") {
@@ -133,8 +135,8 @@ fn configured(metadata: Metadata) -> Result<(ClientConfig, Option<String>), Stri
         purposes,
         scopes: scopes.to_string(),
     };
-    Client::configured(config.clone()).map_err(|error| error.to_string())?;
-    Ok((config, secret))
+    let client = Client::configured(config.clone()).map_err(|error| error.to_string())?;
+    Ok((config, client, secret))
 }
 
 fn described(config: &ClientConfig) -> Value {

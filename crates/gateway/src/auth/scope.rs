@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use interop::fhir::ResourceType;
 use interop::fhir::compartment::is_in_compartment;
-use interop::fhir::search::IndexTerms;
+use node::custody::Reached;
 use thiserror::Error;
 
 use self::constraint::Constraint;
@@ -84,15 +84,6 @@ pub struct Scopes {
 )]
 pub struct ScopeError;
 
-/// A document to which scopes apply.
-pub(crate) struct Subject<'a> {
-    pub(crate) resource_type: ResourceType,
-    /// The patient in whose record it is.
-    pub(crate) patient: Option<&'a str>,
-    pub(crate) terms: &'a IndexTerms,
-    pub(crate) id: &'a str,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Context {
     System,
@@ -120,7 +111,7 @@ impl Scopes {
     /// context, and what is in no patient's record.
     pub(crate) fn admit(
         &self,
-        subject: &Subject<'_>,
+        subject: &Reached<'_>,
         permission: Permission,
         patient: Option<&str>,
     ) -> bool {
@@ -128,25 +119,25 @@ impl Scopes {
         scopes.any(|scope| {
             let is_in_context = scope.context != Context::Patient
                 || (patient.is_some()
-                    && (subject.patient == patient || !is_in_compartment(subject.resource_type)));
+                    && (subject.patient_id == patient
+                        || !is_in_compartment(subject.resource_type)));
             let constraint = scope.constraint.as_ref();
             is_in_context && constraint.is_none_or(|one| one.admits(subject.terms, subject.id))
         })
     }
 
-    /// Whether documents of the type differ in what the scopes let the client do to them.
-    pub(crate) fn distinguish(&self, resource_type: ResourceType, permission: Permission) -> bool {
-        self.of(resource_type, permission)
-            .all(|scope| scope.constraint.is_some() || scope.context == Context::Patient)
-    }
-
-    /// Whether every document of every type is reached.
-    pub(crate) fn reach_all(&self, permission: Permission) -> bool {
-        self.data.iter().any(|scope| {
-            scope.resource_type.is_none()
-                && scope.permissions.0 & permission.bit() != 0
-                && scope.context != Context::Patient
-        })
+    /// Whether each permission is there for every document of every type, so that none has to be looked at.
+    pub(crate) fn reach_all(&self) -> bool {
+        let mut bits = 0;
+        for scope in &self.data {
+            let is_whole = scope.resource_type.is_none() && scope.context != Context::Patient;
+            bits |= if is_whole { scope.permissions.0 } else { 0 };
+        }
+        bits != 0
+            && self
+                .data
+                .iter()
+                .all(|scope| scope.permissions.0 & !bits == 0)
     }
 
     /// Whether the word is among them.

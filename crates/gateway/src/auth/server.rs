@@ -1,5 +1,6 @@
 //! Tokens for clients, and what a token is worth.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger::ids::MemberName;
@@ -29,6 +30,8 @@ const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 300..=3600;
 const GUESSES_FREE: u32 = 5;
 /// The same of one address, behind which there may be many people.
 const GUESSES_OF_ADDRESS_FREE: u32 = 30;
+/// Rows that have expired are swept this often.
+const SWEEP_SECONDS: u64 = 3_600;
 /// Password hashes under way at once: each takes 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 
@@ -71,6 +74,7 @@ pub struct AuthorizationServer {
     pub(super) desk: Desk,
     pub(super) patients: Box<dyn Patients>,
     pub(super) sign_in: SignIn,
+    swept_at: AtomicU64,
 }
 
 /// Why no token is issued (RFC 6749 §5.2).
@@ -138,6 +142,13 @@ impl AuthorizationServer {
     ) -> Result<Self, RowsUnavailable> {
         let (shortest, longest) = LIFETIME_SECONDS.into_inner();
         let kept = Kept::new(backing.rows);
+        for (_, _, registered) in kept.all::<ClientConfig>(Kind::Client, clock.now())? {
+            // What was in order when it was registered may not be any more, after a change of the rules.
+            match Client::configured(registered) {
+                Ok(client) => clients.add(client),
+                Err(error) => tracing::error!(%error, "a registered client is passed over"),
+            }
+        }
         Ok(Self {
             base_url: config.base_url,
             member: config.member,
@@ -155,6 +166,7 @@ impl AuthorizationServer {
             desk: Desk::default(),
             patients: backing.patients,
             sign_in: backing.sign_in,
+            swept_at: AtomicU64::new(0),
         })
     }
 
@@ -195,6 +207,7 @@ impl AuthorizationServer {
     }
 
     pub(super) async fn issue(&self, request: &TokenRequest) -> Result<Value, TokenError> {
+        self.sweep_at_times().await;
         let grant_type = request.grant_type.as_deref();
         match grant_type.ok_or(TokenError::RequestMalformed)? {
             "client_credentials" => self.for_itself(request).await,
@@ -222,16 +235,10 @@ impl AuthorizationServer {
         self.token_answer(&token)
     }
 
-    /// The client with this id: configured, registered since, or a wallet.
+    /// The client with this id.
     pub(super) async fn client(&self, id: &str) -> Result<Option<Client>, TokenError> {
         let found = self.clients.find(id).await;
-        let found = found.map_err(|_| TokenError::Assertion(AssertionError::WalletsUnavailable))?;
-        if found.is_some() {
-            return Ok(found);
-        }
-        let now = self.clock.now();
-        let row = self.kept.find::<ClientConfig>(Kind::Client, id, now)?;
-        Ok(row.and_then(|found| Client::configured(found.value).ok()))
+        found.map_err(|_| TokenError::Assertion(AssertionError::WalletsUnavailable))
     }
 
     pub(super) fn token_answer(&self, token: &AccessToken) -> Result<Value, TokenError> {
@@ -267,8 +274,14 @@ impl AuthorizationServer {
     }
 
     /// Forgets what has expired, once in a while.
-    pub async fn sweep(&self) -> Result<(), RowsUnavailable> {
-        self.kept.sweep(self.clock.now()).await
+    async fn sweep_at_times(&self) {
+        let now = self.clock.now();
+        let last = self.swept_at.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(last) < SWEEP_SECONDS {
+            self.swept_at.store(last, Ordering::Relaxed);
+        } else if let Err(error) = self.kept.sweep(now).await {
+            tracing::warn!(%error, "expired grants are not swept");
+        }
     }
 
     pub(super) fn jwks(&self) -> Value {
@@ -308,6 +321,12 @@ impl AuthorizationServer {
             grant: None,
             jti: uuid::Uuid::new_v4().to_string(),
         })
+    }
+}
+
+impl std::fmt::Debug for Backing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Backing(..)")
     }
 }
 

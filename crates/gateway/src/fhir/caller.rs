@@ -8,9 +8,9 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
-use node::custody::{Reach, Requester};
+use node::custody::{Aim, Reach, Requester};
 
-use crate::auth::{AccessToken, AuthorizationServer, Permission, Subject, TokenProblem};
+use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
 use crate::http::RequestId;
 use crate::problem::Problem;
 
@@ -45,7 +45,7 @@ pub(crate) async fn authenticate(
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
                 request_id: id,
-                reach: reach(&token, Permission::Search),
+                reach: reach(&token),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -60,19 +60,6 @@ pub(crate) async fn authenticate(
 impl Caller {
     pub(crate) fn requester(&self) -> &Requester {
         &self.requester
-    }
-
-    /// The same for an interaction that shows what a read would, and not what a search would.
-    pub(crate) fn reader(&self) -> Requester {
-        Requester {
-            reach: reach(&self.token, Permission::Read),
-            ..(*self.requester).clone()
-        }
-    }
-
-    /// What the token says.
-    pub(super) fn token(&self) -> &AccessToken {
-        &self.token
     }
 
     pub(crate) fn client(&self) -> &str {
@@ -106,21 +93,22 @@ impl Caller {
     }
 }
 
-/// What the token's scopes let a search come across (T10).
-fn reach(token: &Arc<AccessToken>, permission: Permission) -> Reach {
-    if token.scopes.reach_all(permission) {
+/// What the token's scopes reach (T10).
+fn reach(token: &Arc<AccessToken>) -> Reach {
+    if token.scopes.reach_all() {
         return Reach::default();
     }
     let token = Arc::clone(token);
-    Reach::limited(move |reached| {
-        let subject = Subject {
-            resource_type: reached.resource_type,
-            patient: reached.patient_id,
-            terms: reached.terms,
-            id: reached.id,
+    Reach::limited(move |aim, reached| {
+        let permission = match aim {
+            Aim::Create => Permission::Create,
+            Aim::Read => Permission::Read,
+            Aim::Update => Permission::Update,
+            Aim::Delete => Permission::Delete,
+            Aim::Search => Permission::Search,
         };
         let patient = token.patient_in_context();
-        token.scopes.admit(&subject, permission, patient)
+        token.scopes.admit(reached, permission, patient)
     })
 }
 

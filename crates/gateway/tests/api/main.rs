@@ -5,9 +5,12 @@
 mod bad_input;
 mod bundles;
 mod interactions;
+mod launch;
 mod log;
 mod operations;
 mod scitt;
+mod scopes;
+mod sessions;
 mod snapshot;
 mod support;
 mod tokens;

@@ -47,7 +47,7 @@ use subject::Subjects;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
-pub use reach::{Reach, Reached};
+pub use reach::{Aim, Reach, Reached};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
@@ -194,6 +194,7 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
+        let changes = self.changes_within(by, changes).await?;
         self.write_all(by, changes).await
     }
 
@@ -204,7 +205,8 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
-        self.read_current(by, resource_type, id).await
+        let opened = self.read_current(by, resource_type, id).await?;
+        self.within(by, opened)
     }
 
     /// One version.
@@ -215,7 +217,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
-        self.read_version(by, resource_type, id, version).await
+        let opened = self.read_version(by, resource_type, id, version).await?;
+        self.within(by, opened)
     }
 
     /// All versions, the newest first.
@@ -225,7 +228,8 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
-        self.read_history(by, resource_type, id).await
+        let versions = self.read_history(by, resource_type, id).await?;
+        self.versions_within(by, (resource_type, id), versions)
     }
 
     /// What matches `query` among the documents that the requester may see.
@@ -250,6 +254,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<ReceiptState, CustodyError> {
+        self.version_within(by, (resource_type, id), version)
+            .await?;
         self.export(by, resource_type, id, version).await
     }
 

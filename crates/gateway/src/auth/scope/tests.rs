@@ -1,4 +1,5 @@
 use interop::fhir::Resource;
+use interop::fhir::search::IndexTerms;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -20,9 +21,9 @@ fn observation(category: &str) -> Resource {
 fn admits(text: &str, category: &str, permission: Permission, patient: Option<&str>) -> bool {
     let resource = observation(category);
     let terms = IndexTerms::of(&resource);
-    let subject = Subject {
+    let subject = Reached {
         resource_type: resource.resource_type(),
-        patient: Some("p1"),
+        patient_id: Some("p1"),
         terms: &terms,
         id: "o1",
     };
