@@ -16,6 +16,7 @@ mod receipt;
 mod status;
 mod synth;
 mod token;
+mod users;
 mod verify;
 mod wallet;
 mod witness;
@@ -42,6 +43,7 @@ enum Command {
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
     Token(token::TokenArgs),
+    Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
     Backup(backup::BackupArgs),
@@ -65,6 +67,7 @@ async fn main() -> ExitCode {
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
         Command::Backup(args) => backup::backup(&args),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,8 +18,8 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientConfigError};
-use crate::auth::{ClientRegistry, Clock, TokenSigner};
+use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
+use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
 use crate::bulk::{self, Bulk};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
@@ -32,9 +33,6 @@ use crate::scitt::{self, Scitt};
 use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
 use crate::subscription::{self, SubscriptionConfig, Subscriptions};
-
-/// A token request is a few kilobytes.
-const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// What a gateway is made of.
 pub struct GatewayParts {
@@ -56,6 +54,8 @@ pub struct GatewayParts {
     pub status: StatusSource,
     /// The systems that may ask for tokens.
     pub clients: Vec<ClientConfig>,
+    /// How people sign in.
+    pub sign_in: SignIn,
     /// Signs tokens.
     pub signer: TokenSigner,
     /// How long tokens live.
@@ -76,6 +76,9 @@ pub enum GatewayError {
     /// A client cannot work.
     #[error(transparent)]
     Client(#[from] ClientConfigError),
+    /// Grants and revocations cannot be read.
+    #[error(transparent)]
+    Authorization(#[from] RowsUnavailable),
     /// There is no randomness.
     #[error(transparent)]
     Cursor(#[from] NoCursorKey),
@@ -98,7 +101,13 @@ impl Gateway {
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock.clone());
+        let backing = Backing {
+            rows: Box::new(parts.custody.clone()),
+            patients: Box::new(parts.custody.clone()),
+            sign_in: parts.sign_in,
+        };
+        let clock = parts.clock.clone();
+        let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
         let identity = Arc::new(parts.identity);
         let metrics = Arc::new(Metrics::new());
@@ -141,7 +150,8 @@ impl Gateway {
         let mut public = fhir::routes(fhir, Arc::clone(&server))
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
-            .merge(oauth(server))
+            .layer(auth::cors(Arc::clone(&server)))
+            .merge(auth::routes(server))
             .merge(public_log(parts.ledger, parts.log))
             .merge(joining(parts.snapshots))
             .merge(scrapi(scitt))
@@ -183,20 +193,10 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
-}
-
-fn oauth(server: Arc<AuthorizationServer>) -> Router {
-    let configuration = get(auth::smart_configuration);
-    Router::new()
-        .route("/oauth2/token", post(auth::token))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .route("/oauth2/jwks", get(auth::jwks))
-        .route("/.well-known/smart-configuration", configuration.clone())
-        .route("/fhir/.well-known/smart-configuration", configuration)
-        .with_state(server)
 }
 
 fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router {

@@ -14,7 +14,7 @@ use ::node::outbox::OutboxConfig;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
 use clap::Args;
-use gateway::auth::{SigningFailed, TokenSigner};
+use gateway::auth::{Accounts, Provider, SignIn, SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
 use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
     }
-    let gateway = gateway(&file, &node, &keys)?;
+    let gateway = gateway(&file, &node, &keys, sign_in(&file, &folder)?)?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -205,6 +205,7 @@ pub(crate) fn gateway(
     file: &NodeFile,
     node: &Node,
     keys: &Arc<dyn KeyStore>,
+    sign_in: SignIn,
 ) -> anyhow::Result<Gateway> {
     let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
@@ -223,6 +224,7 @@ pub(crate) fn gateway(
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),
+        sign_in,
         signer: token_signer(keys)?,
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
@@ -233,6 +235,30 @@ pub(crate) fn gateway(
             ..SubscriptionConfig::default()
         },
     })?)
+}
+
+/// How people sign in: with the accounts and at the provider that the configuration names.
+pub(crate) fn sign_in(file: &NodeFile, folder: &Path) -> anyhow::Result<SignIn> {
+    let accounts = file.accounts.as_ref().map(|path| {
+        let path = folder.join(path);
+        let shown = path.display().to_string();
+        Accounts::open(path).with_context(|| format!("the accounts in {shown}"))
+    });
+    let provider = file.identity_provider.as_ref().map(|entry| {
+        let mut config = entry.provider.clone();
+        if let Some(path) = &entry.client_secret_file {
+            let path = folder.join(path);
+            let secret = std::fs::read_to_string(&path);
+            let secret = secret.with_context(|| format!("{} cannot be read", path.display()))?;
+            config.client_secret = Some(secret.trim_end().to_owned());
+        }
+        anyhow::Ok(Provider::new(config)?)
+    });
+    Ok(SignIn {
+        accounts: accounts.transpose()?,
+        provider: provider.transpose()?,
+        origins: file.origins.clone(),
+    })
 }
 
 fn witnesses(file: &NodeFile) -> anyhow::Result<Vec<Witness>> {

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use serde_json::{Value, json};
 
+use super::authentication::Credentials;
 use super::server::TokenRequest;
 use super::*;
 
@@ -47,6 +48,7 @@ impl Bench {
             roles: vec!["physician".to_owned()],
             purposes: vec!["TREAT".to_owned(), "ETREAT".to_owned()],
             scopes: "system/*.cruds".to_owned(),
+            ..ClientConfig::default()
         };
         let config = AuthConfig {
             base_url: base.to_owned(),
@@ -62,20 +64,22 @@ impl Bench {
                 .map_err(|_| SigningFailed)
         });
         Self {
-            server: AuthorizationServer::new(config, clients, signer, clock),
+            server: AuthorizationServer::new(config, clients, signer, clock, backing()).unwrap(),
             time,
         }
     }
 
     fn ask(&self, assertion: &str, scope: &str) -> Result<Value, TokenError> {
+        let assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         futures::executor::block_on(self.server.issue(&TokenRequest {
             grant_type: Some("client_credentials".to_owned()),
-            assertion_type: Some(
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
-            ),
-            assertion: Some(assertion.to_owned()),
-            client_id: None,
+            credentials: Credentials {
+                assertion_type: Some(assertion_type.to_owned()),
+                assertion: Some(assertion.to_owned()),
+                ..Credentials::default()
+            },
             scope: Some(scope.to_owned()),
+            ..TokenRequest::default()
         }))
     }
 
@@ -84,6 +88,70 @@ impl Bench {
             .ask(assertion, "system/*.cruds patient/*.cruds")
             .unwrap();
         format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    }
+}
+
+fn backing() -> Backing {
+    Backing {
+        rows: Box::new(Memory::default()),
+        patients: Box::new(Nobody),
+        sign_in: SignIn::default(),
+    }
+}
+
+/// Rows for the time of a test.
+#[derive(Default)]
+struct Memory(std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>);
+
+impl Rows for Memory {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RowsUnavailable> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+
+    fn all(
+        &self,
+        prefix: &str,
+    ) -> Result<std::collections::BTreeMap<String, Vec<u8>>, RowsUnavailable> {
+        let rows = self.0.lock().unwrap();
+        let found = rows.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(found
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    fn exchange<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<Vec<u8>>,
+        next: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<bool, RowsUnavailable>> {
+        let mut rows = self.0.lock().unwrap();
+        let stands = rows.get(name).cloned() == expected;
+        if stands {
+            rows.remove(name);
+            rows.extend(next.map(|next| (name.to_owned(), next)));
+        }
+        Box::pin(async move { Ok(stands) })
+    }
+}
+
+struct Nobody;
+
+impl Patients for Nobody {
+    fn find<'a>(
+        &'a self,
+        _: &'a node::custody::Requester,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Choice>, PatientsUnavailable>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn one<'a>(
+        &'a self,
+        by: &'a node::custody::Requester,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Choice>, PatientsUnavailable>> {
+        self.find(by, id)
     }
 }
 
@@ -232,8 +300,10 @@ fn a_wallets_tokens_are_bound_to_its_patient() {
 
 #[test]
 fn an_assertion_with_a_fault_is_refused_with_its_name() {
-    let bench = Bench::new(BASE, 9);
-    let refused = |claims: &Value| bench.ask(&signed(1, claims), "system/*.r").unwrap_err();
+    let refused = |claims: &Value| {
+        let bench = Bench::new(BASE, 9);
+        bench.ask(&signed(1, claims), "system/*.r").unwrap_err()
+    };
     let table = [
         (
             with(json!({ "sub": "other" })),
@@ -406,6 +476,7 @@ fn a_client_that_cannot_work_is_refused_at_the_start() {
         roles: Vec::new(),
         purposes: vec!["TREAT".to_owned()],
         scopes: "system/*.r".to_owned(),
+        ..ClientConfig::default()
     };
     let refused = |clients| ClientRegistry::new(clients, OneWallet).unwrap_err();
     let id = "ehr".to_owned();

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
-use node::custody::Requester;
+use node::custody::{Aim, Reach, Requester};
 
 use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
 use crate::http::RequestId;
@@ -45,6 +45,7 @@ pub(crate) async fn authenticate(
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
                 request_id: id,
+                reach: reach(&token),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -95,6 +96,25 @@ impl Caller {
             Err(Problem::insufficient_scope("*", permission))
         }
     }
+}
+
+/// What the token's scopes reach (T10).
+fn reach(token: &Arc<AccessToken>) -> Reach {
+    if token.scopes.reach_all() {
+        return Reach::default();
+    }
+    let token = Arc::clone(token);
+    Reach::limited(move |aim, reached| {
+        let permission = match aim {
+            Aim::Create => Permission::Create,
+            Aim::Read => Permission::Read,
+            Aim::Update => Permission::Update,
+            Aim::Delete => Permission::Delete,
+            Aim::Search => Permission::Search,
+        };
+        let patient = token.patient_in_context();
+        token.scopes.admit(reached, permission, patient)
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

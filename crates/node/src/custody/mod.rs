@@ -7,6 +7,7 @@ mod anchor;
 mod append;
 mod bulk;
 mod changes;
+mod authorization;
 mod cipher;
 mod consent;
 mod decide;
@@ -18,6 +19,7 @@ pub mod inspect;
 mod keys;
 mod notify;
 mod payload;
+mod reach;
 mod read;
 mod receipt;
 mod remote;
@@ -58,6 +60,7 @@ pub use error::CustodyError;
 pub use read::OpenedBinary;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use notify::Told;
+pub use reach::{Aim, Reach, Reached};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
@@ -216,6 +219,7 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
+        let changes = self.changes_within(by, changes).await?;
         self.write_all(by, changes).await
     }
 
@@ -245,7 +249,8 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
-        self.read_current(by, resource_type, id).await
+        let opened = self.read_current(by, resource_type, id).await?;
+        self.within(by, opened)
     }
 
     /// One version.
@@ -256,7 +261,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
-        self.read_version(by, resource_type, id, version).await
+        let opened = self.read_version(by, resource_type, id, version).await?;
+        self.within(by, opened)
     }
 
     /// All versions, the newest first.
@@ -266,7 +272,8 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
-        self.read_history(by, resource_type, id).await
+        let versions = self.read_history(by, resource_type, id).await?;
+        self.versions_within(by, (resource_type, id), versions)
     }
 
     /// What matches `query` among the documents that the requester may see.
@@ -291,6 +298,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<ReceiptState, CustodyError> {
+        self.version_within(by, (resource_type, id), version)
+            .await?;
         self.export(by, resource_type, id, version).await
     }
 

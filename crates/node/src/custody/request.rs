@@ -27,6 +27,8 @@ pub struct Requester {
     pub purpose: String,
     /// What ties the request to other logs.
     pub request_id: Option<String>,
+    /// Which documents a search may show at all, before consent is asked.
+    pub reach: super::Reach,
 }
 
 impl Requester {

@@ -12,7 +12,7 @@ use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError, Reached};
 
 /// A current version that was found.
 struct Match {
@@ -32,7 +32,7 @@ impl Custody {
         for subject in self.confined_to(query)? {
             self.matches(query.resource_type, subject.as_ref(), query, &mut matches)?;
         }
-        let (mut permitted, mut decided) = self.sift(by, matches).await?;
+        let (mut permitted, mut decided) = self.sift(by, Aim::Search, matches).await?;
         permitted.sort_by(|one, other| query.order(one.candidate(), other.candidate()));
         let total = permitted.len();
         let page: Vec<Match> = permitted
@@ -68,7 +68,7 @@ impl Custody {
         for resource_type in ResourceType::all() {
             self.collect(resource_type, Some(&subject.id), &mut matches, |_| true)?;
         }
-        let (permitted, mut decided) = self.sift(by, matches).await?;
+        let (permitted, mut decided) = self.sift(by, Aim::Read, matches).await?;
         for one in &permitted {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -184,6 +184,7 @@ impl Custody {
     async fn sift(
         &self,
         by: &Requester,
+        aim: Aim,
         matches: Vec<Match>,
     ) -> Result<(Vec<Match>, BTreeMap<SubjectId, Sifted>), CustodyError> {
         let mut by_subject: BTreeMap<SubjectId, Vec<Match>> = BTreeMap::new();
@@ -194,6 +195,17 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            let patient_id = subject.patient_id.as_deref();
+            let matches = matches.into_iter().filter(|one| {
+                let reached = Reached {
+                    resource_type: one.resource_type,
+                    patient_id,
+                    terms: &one.row.terms,
+                    id: &one.row.id,
+                };
+                by.reach.admits(aim, &reached)
+            });
+            let matches: Vec<Match> = matches.collect();
             let facts: Vec<&DisclosureFacts> = matches
                 .iter()
                 .map(|one| &one.row.facts.disclosure)

@@ -41,10 +41,11 @@ pub(crate) enum Table {
     Changes,
     Subscriptions,
     Bulk,
+    Authorization,
 }
 
 impl Table {
-    const ALL: [Self; 15] = [
+    const ALL: &'static [Self] = &[
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -60,6 +61,7 @@ impl Table {
         Self::Changes,
         Self::Subscriptions,
         Self::Bulk,
+        Self::Authorization,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -80,6 +82,7 @@ impl Table {
             Self::Changes => "changes",
             Self::Subscriptions => "subscriptions",
             Self::Bulk => "bulk",
+            Self::Authorization => "authorization",
         }
     }
 }

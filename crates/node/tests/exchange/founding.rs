@@ -176,6 +176,7 @@ pub(crate) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: node::custody::Reach::default(),
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod ledger;
 mod log;
 mod network;
+mod people;
 mod tokens;
 mod wallet;
 
@@ -31,6 +32,7 @@ use zeroize::Zeroizing;
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
+pub(crate) use people::{BACK, Browser, PASSWORD, parameter};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
@@ -106,6 +108,7 @@ impl Site {
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
+            sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
             token_seconds: 600,
             clock: Clock::from_fn({

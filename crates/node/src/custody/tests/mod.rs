@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
+use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Disk, Persist};
 use super::{Anchor, Custody, CustodyOptions};
@@ -163,6 +164,7 @@ pub(super) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: Reach::default(),
     }
 }
 
