@@ -128,7 +128,7 @@ impl Store {
             .map_err(storage)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let mut keyspaces = BTreeMap::new();
-        for table in Table::ALL {
+        for &table in Table::ALL {
             let keyspace = database.keyspace(table.name(), options).map_err(storage)?;
             keyspaces.insert(table, keyspace);
         }
