@@ -149,8 +149,12 @@ impl Client {
             let mut outgoing = self
                 .http
                 .request(method.clone(), &url)
-                .bearer_auth(self.token().await?)
-                .header("accept", "application/fhir+json");
+                .bearer_auth(self.token().await?);
+            let names_type = |(name, _): &(HeaderName, HeaderValue)| name == "accept";
+            if !request.headers.iter().any(names_type) {
+                outgoing =
+                    outgoing.header("accept", "application/fhir+json, application/cbor;q=0.9");
+            }
             if !request.body.is_empty() {
                 outgoing = outgoing
                     .header("content-type", "application/fhir+json")

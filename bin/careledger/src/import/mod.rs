@@ -231,7 +231,8 @@ impl<'a> Importer<'a> {
                     continue;
                 }
             } else {
-                wallet.enroll(self.view, member, &desk.clerk).await?;
+                let enrolling = wallet.enroll(self.view, member, &desk.clerk).await;
+                enrolling.map_err(|error| of_member(member, error))?;
                 self.folder.save(&wallet)?;
             }
             match self.part(&wallet, member, desk, (part, &given)).await? {
@@ -295,6 +296,19 @@ impl<'a> Importer<'a> {
         });
         let records: anyhow::Result<Vec<_>> = records.collect();
         records.map(Ok)
+    }
+}
+
+/// Says who did not answer, if that is what happened.
+fn of_member(member: &str, error: anyhow::Error) -> anyhow::Error {
+    let is_away = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
+        .any(|error| error.is_connect() || error.is_timeout());
+    if is_away {
+        error.context(format!("{member} does not answer: is the node running?"))
+    } else {
+        error.context(format!("{member} does not enrol the patient"))
     }
 }
 

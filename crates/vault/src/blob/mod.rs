@@ -5,6 +5,8 @@
 //! - **V3** A put is durable before it is acknowledged. `object_store` syncs a local file and its folders only if told
 //!   so (`with_fsync`), and never syncs a deletion; the first is switched on in [`BlobStore::open`], the second is
 //!   done here.
+//!   A bucket acknowledges what it keeps; an upload in parts is there whole or not at all.
+//! - A place is one node's, which [`BlobStore::claim`] makes sure of for a bucket: a node deletes what it does not name.
 //! - A name is random: it says nothing about the content, and equal contents have different names.
 
 mod id;

@@ -26,6 +26,7 @@ use node::outbox::{OutboxConfig, OutboxStatus};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+use vault::blob::{BlobConfig, S3Config, S3Credentials};
 use vault::wrap::{HpkeKeyPair, WrappedKey};
 use zeroize::Zeroizing;
 
@@ -236,10 +237,28 @@ pub(crate) fn observation(patient: &str, code: &str) -> Value {
         "effectiveDateTime": "2026-05-01"})
 }
 
+/// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
+fn blobs(folder: &TempDir) -> BlobConfig {
+    let folder = folder.path();
+    let Ok(url) = std::env::var("CARELEDGER_TEST_S3") else {
+        return folder.join("blobs").into();
+    };
+    let (endpoint, bucket) = url.rsplit_once('/').unwrap();
+    let own = folder.file_name().unwrap().to_str().unwrap();
+    BlobConfig::S3(S3Config {
+        bucket: bucket.to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        region: "us-east-1".to_owned(),
+        prefix: format!("{}/{}", std::process::id(), own.trim_start_matches('.')),
+        path_style: true,
+        credentials: S3Credentials::new("test", "secret", None),
+    })
+}
+
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         directory: folder.path().join("records"),
-        blobs: folder.path().join("blobs").into(),
+        blobs: blobs(folder),
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),

@@ -218,6 +218,13 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let mut upload = custody.upload(&by, draft("text/plain")).await.unwrap();
     upload.write(&vec![7; 6_000_000]).await.unwrap();
     drop(upload);
+    let stale = BinaryDraft {
+        id: Some("unknown".to_owned()),
+        if_match: Some(3),
+        ..draft("text/plain")
+    };
+    let stale = custody.upload(&by, stale).await;
+    assert!(matches!(stale, Err(CustodyError::PreconditionFailed)));
     assert_eq!(site.blob_names().await, []);
     assert_eq!(custody.0.payloads.under_way().len(), 0);
 }

@@ -90,6 +90,7 @@ impl Custody {
             self.ownership(changes)?.of(&change)?
         };
         self.authorize(by, &change, &subject)?;
+        self.check_early(&change)?;
         let stored = resource
             .stored(&change.id)
             .map_err(|error| unsound(&error))?;
@@ -114,6 +115,22 @@ impl Custody {
             rest: Zeroizing::new(Vec::with_capacity(PIECE_BYTES)),
             bytes: 0,
         })
+    }
+}
+
+impl Custody {
+    /// What cannot be written is not to be uploaded first; what counts is decided again when the version is appended.
+    fn check_early(&self, change: &Named) -> Result<(), CustodyError> {
+        let Precondition::Current(Some(expected)) = change.precondition else {
+            return Ok(());
+        };
+        match self.head(change.resource_type, &change.id)? {
+            Some(head) if head.version == expected => Ok(()),
+            Some(head) => Err(CustodyError::VersionConflict {
+                current: head.version,
+            }),
+            None => Err(CustodyError::PreconditionFailed),
+        }
     }
 }
 
