@@ -14,6 +14,7 @@ mod node;
 mod progress;
 mod receipt;
 mod status;
+mod subscriptions;
 mod synth;
 mod token;
 mod verify;
@@ -41,6 +42,7 @@ enum Command {
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
+    Subscriptions(subscriptions::SubscriptionsArgs),
     Token(token::TokenArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
@@ -64,6 +66,7 @@ async fn main() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
