@@ -60,7 +60,7 @@ pub use request::{
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
-pub use shelf::{Shelf, ShelfChange};
+pub use shelf::{Shelf, ShelfChange, ShelfRow};
 
 /// What custody needs from the node.
 #[derive(Clone)]
