@@ -14,6 +14,7 @@ mod node;
 mod progress;
 mod receipt;
 mod status;
+mod subscriptions;
 mod synth;
 mod token;
 mod users;
@@ -42,6 +43,7 @@ enum Command {
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
+    Subscriptions(subscriptions::SubscriptionsArgs),
     Token(token::TokenArgs),
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
@@ -66,6 +68,7 @@ async fn main() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,

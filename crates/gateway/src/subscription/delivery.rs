@@ -39,6 +39,8 @@ enum Due {
 /// What is needed to send it.
 struct Parcel {
     id: Uuid,
+    /// Of the subscription; what its client changes meanwhile is not judged by this.
+    version: u64,
     due: Due,
     by: Requester,
     asked: Subscription,
@@ -79,6 +81,7 @@ async fn collect(desk: &Desk, max: usize) -> Result<Vec<Parcel>, CustodyError> {
         entry.is_busy = true;
         parcels.push(Parcel {
             id: *id,
+            version: entry.row.version,
             due,
             by: entry.by.clone(),
             asked: entry.asked.clone(),
@@ -116,10 +119,10 @@ fn due(entry: &Entry, clock: u64, now: Instant) -> Option<Due> {
 }
 
 async fn deliver(desk: Arc<Desk>, parcel: Parcel) {
-    let (id, due) = (parcel.id, parcel.due);
+    let (id, version, due) = (parcel.id, parcel.version, parcel.due);
     let outcome = send(&desk, parcel).await;
     let settled = match outcome {
-        Ok(taken) => settle(&desk, id, due, taken).await,
+        Ok(taken) => settle(&desk, (id, version), due, taken).await,
         // The events cannot be read now; that is not the subscriber's fault.
         Err(error) => Err(error),
     };
@@ -140,6 +143,7 @@ async fn send(desk: &Desk, parcel: Parcel) -> Result<Result<(), NotTaken>, Custo
         id,
         due,
         by,
+        version: _,
         asked,
         said,
         socket,
@@ -206,13 +210,14 @@ pub(super) async fn post(
 /// Notes how a notification went.
 async fn settle(
     desk: &Desk,
-    id: Uuid,
+    (id, version): (Uuid, u64),
     due: Due,
     outcome: Result<(), NotTaken>,
 ) -> Result<(), CustodyError> {
     let newest = desk.custody.newest_change();
     let mut book = desk.book().await?;
-    let Some(entry) = book.entries.get_mut(&id) else {
+    let entry = book.entries.get_mut(&id);
+    let Some(entry) = entry.filter(|entry| entry.row.version == version) else {
         return Ok(());
     };
     entry.is_busy = false;

@@ -70,6 +70,12 @@ impl Default for SubscriptionConfig {
 /// Where subscribers open connections.
 const WEBSOCKET: &str = "/subscriptions/websocket";
 
+/// The URL of [`WEBSOCKET`], for the base of the FHIR API.
+pub(crate) fn websocket_url(base: &str) -> String {
+    let origin = base.trim_end_matches("/fhir");
+    format!("{}{WEBSOCKET}", origin.replacen("http", "ws", 1))
+}
+
 /// The routes of subscriptions; they go before those of all types.
 pub(crate) fn routes(subscriptions: Subscriptions, auth: Arc<AuthorizationServer>) -> Router {
     let one = "/fhir/Subscription/{id}";

@@ -20,7 +20,7 @@ use super::interactions::{own, owns, parse};
 use super::present::{self, Said};
 use super::row::{EventRow, dead_key, dead_of, read};
 use super::websocket::{BINDING_LIFE, Binding};
-use super::{Desk, WEBSOCKET, delivery};
+use super::{Desk, delivery, websocket_url};
 use crate::auth::Permission;
 use crate::fhir::Caller;
 use crate::http::{fhir_json, pairs_of};
@@ -226,13 +226,11 @@ async fn bind(desk: &Desk, caller: &Caller, ids: &[&str]) -> Result<Response, Pr
         .now()
         .saturating_add(seconds)
         .saturating_mul(1_000);
-    let origin = desk.base.trim_end_matches("/fhir");
-    let origin = origin.replacen("http", "ws", 1);
     let mut parameters = vec![
         json!({ "name": "token", "valueString": token }),
         json!({ "name": "expiration",
             "valueDateTime": format_instant(i64::try_from(until).unwrap_or(i64::MAX)) }),
-        json!({ "name": "websocket-url", "valueUrl": format!("{origin}{WEBSOCKET}") }),
+        json!({ "name": "websocket-url", "valueUrl": websocket_url(&desk.base) }),
     ];
     parameters.extend(named);
     let body = json!({ "resourceType": "Parameters", "parameter": parameters });

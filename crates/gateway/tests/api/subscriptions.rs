@@ -114,13 +114,16 @@ fn hooked(origin: &str) -> Value {
 }
 
 fn telling(origin: &str) -> Site {
-    let config = SubscriptionConfig {
+    Site::telling("clinic", BASE, 5, config(origin))
+}
+
+fn config(origin: &str) -> SubscriptionConfig {
+    SubscriptionConfig {
         rest_hooks: vec![origin.to_owned()],
         pause: Duration::from_millis(10),
         pause_max: Duration::from_millis(40),
         attempts_max: 3,
-    };
-    Site::telling("clinic", BASE, 5, config)
+    }
 }
 
 async fn subscribe(site: &Site, token: &str, body: &Value) -> String {
@@ -244,6 +247,7 @@ async fn what_is_forbidden_is_not_told_and_leaves_no_gap() {
     }
     let allowed = site.get(&marketing, "/Organization").await.json();
     let expected: Vec<u64> = (1..=allowed["total"].as_u64().unwrap()).collect();
+    assert!(!expected.is_empty());
     until("what is allowed", || hook.numbers() == expected).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(hook.numbers(), expected);
@@ -293,6 +297,44 @@ async fn what_is_not_taken_is_sent_again_then_kept_for_the_operator() {
     observe(&site, &ehr, "p1", "3").await;
     until("the third event", || hook.numbers() == [1, 2, 3]).await;
     active(&site, &ehr, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_taken_before_a_stop_is_sent_after_it_under_its_number() {
+    let hook = Hook::default();
+    let origin = hook.listen().await;
+    let site = telling(&origin);
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p1").await;
+    let body = asked("record", Some("Observation"), "id-only", &hooked(&origin));
+    let id = subscribe(&site, &ehr, &body).await;
+    active(&site, &ehr, &id).await;
+    observe(&site, &ehr, "p1", "1").await;
+    until("the first event", || hook.numbers() == [1]).await;
+    hook.refuse(true);
+    let second = observe(&site, &ehr, "p1", "2").await;
+    let site = site.again(config(&origin));
+    let ehr = site.ehr().await;
+    let third = observe(&site, &ehr, "p1", "3").await;
+    hook.refuse(false);
+    let replay = format!("/Subscription/{id}/$replay");
+    for _ in 0..600 {
+        // What was given up before the subscriber was back is the operator's to send.
+        site.ask(&ehr, "POST", &replay, &Value::Null).await;
+        let numbers = hook.numbers();
+        if [1, 2, 3].iter().all(|number| numbers.contains(number)) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let numbers = hook.numbers();
+    assert!(
+        [1, 2, 3].iter().all(|one| numbers.contains(one)),
+        "{numbers:?}"
+    );
+    assert!(numbers.iter().all(|one| *one <= 3), "{numbers:?}");
+    let text = hook.text();
+    assert!(text.contains(&second) && text.contains(&third));
 }
 
 #[tokio::test(flavor = "multi_thread")]

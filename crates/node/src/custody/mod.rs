@@ -69,6 +69,7 @@ pub use request::{
 };
 pub use write::{BinaryDraft, BinaryUpload};
 pub use shelf::{Shelf, ShelfChange};
+pub use shelf::{Shelf, ShelfChange, ShelfRow};
 
 /// What custody needs from the node.
 #[derive(Clone)]

@@ -15,6 +15,9 @@ pub enum Shelf {
 /// A row's key, and its content; none removes it.
 pub type ShelfChange = (Vec<u8>, Option<Vec<u8>>);
 
+/// A row's key and content.
+pub type ShelfRow = (Vec<u8>, Vec<u8>);
+
 impl Shelf {
     fn table(self) -> Table {
         match self {
@@ -64,7 +67,7 @@ impl Custody {
         shelf: Shelf,
         prefix: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CustodyError> {
+    ) -> Result<Vec<ShelfRow>, CustodyError> {
         let table = shelf.table();
         let rows = self.0.store.scan(table, prefix).take(limit);
         rows.map(|row| {

@@ -100,6 +100,13 @@ impl Custody {
         if by.member != self.0.home.member {
             return Err(denied("records are written at their home member"));
         }
+        if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
+            // As a record it would tell nobody anything.
+            return Err(invalid(
+                IssueType::NotSupported,
+                "a subscription is made by itself, not in a Bundle",
+            ));
+        }
         let is_consent = change.resource_type.as_str() == CONSENT;
         if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
             return Err(denied("a patient writes consents about themselves"));

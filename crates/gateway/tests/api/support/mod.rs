@@ -52,7 +52,7 @@ pub(crate) struct Site {
     router: axum::Router,
     time: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -72,9 +72,29 @@ impl Site {
         token_seed: u8,
         subscriptions: SubscriptionConfig,
     ) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
+        Self::on(folder, ledger, (member, base, token_seed), subscriptions)
+    }
+
+    /// The same node, stopped and started again.
+    pub(crate) fn again(self, subscriptions: SubscriptionConfig) -> Self {
+        let Self {
+            ledger,
+            router,
+            folder,
+            ..
+        } = self;
+        drop(router);
+        Self::on(folder, ledger, ("clinic", BASE, 5), subscriptions)
+    }
+
+    fn on(
+        folder: TempDir,
+        ledger: Ledger,
+        (member, base, token_seed): (&str, &str, u8),
+        subscriptions: SubscriptionConfig,
+    ) -> Self {
         log::capture();
-        let folder = TempDir::new().unwrap();
-        let ledger = Ledger::of(member);
         let others = Arc::new(Others::default());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
@@ -126,7 +146,7 @@ impl Site {
             others,
             time,
             hpke,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -269,6 +289,13 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         },
         clock: Arc::new(|| JUNE_MS),
     };
+    // The previous node's threads may be letting go of the folder still.
+    for _ in 0..500 {
+        if let Ok(custody) = Custody::open(options.clone(), Arc::new(ledger.clone())) {
+            return custody;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     Custody::open(options, Arc::new(ledger.clone())).unwrap()
 }
 
