@@ -367,6 +367,7 @@ fn an_assertion_with_a_fault_is_refused_with_its_name() {
     for (claims, error) in table {
         assert_eq!(refused(&claims), error);
     }
+    let bench = Bench::new(BASE, 9);
     assert_eq!(
         bench.ask(&signed(3, &claims()), "system/*.r"),
         Err(AssertionError::SignatureInvalid.into())
