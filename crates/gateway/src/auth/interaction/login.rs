@@ -207,7 +207,8 @@ impl AuthorizationServer {
         let ways = (self.sign_in.accounts.is_some(), provider);
         let app = &visit.pending.request.client.name;
         let page = pages::sign_in(&visit.form(), app, ways, problem);
-        pages::answer(status, &page, None)
+        let redirect_uri = &visit.pending.request.redirect_uri;
+        pages::answer(status, &page, Some(redirect_uri))
     }
 
     pub(super) fn go_on(&self, request: &str) -> Response {

@@ -258,7 +258,8 @@ impl AuthorizationServer {
     ) -> Response {
         let app = &visit.pending.request.client.name;
         let page = pages::choose_patient(&visit.form(), app, found);
-        pages::answer(StatusCode::OK, &page, None)
+        let redirect_uri = &visit.pending.request.redirect_uri;
+        pages::answer(StatusCode::OK, &page, Some(redirect_uri))
     }
 
     fn requester(&self, request: &AuthorizationRequest, user: &User) -> Requester {
