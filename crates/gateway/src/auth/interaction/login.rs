@@ -46,7 +46,7 @@ pub(crate) async fn login(
     };
     let (name, password) = (field(&form, "username"), field(&form, "password"));
     match server.account(name, password, &address).await {
-        Some(user) => server.signed_in(visit, user),
+        Some(user) => server.signed_in(&visit, user),
         None => server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(REFUSED)),
     }
 }
@@ -109,7 +109,7 @@ pub(crate) async fn callback(
     let callback = server.url("/oauth2/callback");
     let code = field(&query, "code");
     match provider.person(code, &away.question, &callback, now).await {
-        Ok(user) => server.signed_in(visit, user),
+        Ok(user) => server.signed_in(&visit, user),
         Err(error) => {
             tracing::warn!(event = "provider_sign_in_refused", %error, "security");
             let said = format!("Signing in with {} did not work: {error}.", provider.name());
@@ -154,17 +154,17 @@ impl AuthorizationServer {
     }
 
     /// A new session for whoever has signed in: the old name may be known to somebody.
-    fn signed_in(&self, visit: Visit, user: User) -> Response {
+    fn signed_in(&self, visit: &Visit, user: User) -> Response {
         let now = self.clock.now();
         let Ok(csrf) = secret::fresh() else {
-            return self.sign_in_page(&visit, StatusCode::SERVICE_UNAVAILABLE, None);
+            return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
         let session = Session {
             user: Some((user, now)),
             csrf,
         };
         let Some((name, cookie)) = self.begin(session) else {
-            return self.sign_in_page(&visit, StatusCode::SERVICE_UNAVAILABLE, None);
+            return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
         self.desk.sessions.take(&visit.name, now);
         self.desk.pending.change(&visit.request, |pending| {

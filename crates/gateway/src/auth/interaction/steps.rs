@@ -69,7 +69,7 @@ pub(crate) async fn consent(
     Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
     match server.form_visit(&headers, &form) {
-        Ok(visit) => server.decide(visit, &form).await,
+        Ok(visit) => server.decide(&visit, &form).await,
         Err(page) => page,
     }
 }
@@ -185,7 +185,7 @@ impl AuthorizationServer {
         self.go_on(&visit.request)
     }
 
-    async fn decide(&self, visit: Visit, form: &[(String, String)]) -> Response {
+    async fn decide(&self, visit: &Visit, form: &[(String, String)]) -> Response {
         // Answered once.
         if self
             .desk
@@ -196,7 +196,7 @@ impl AuthorizationServer {
             return pages::problem(StatusCode::BAD_REQUEST, "This was answered before.");
         }
         if field(form, "decision") != "approve" {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         }
         let chosen: Vec<&str> = form
             .iter()
@@ -204,21 +204,21 @@ impl AuthorizationServer {
             .map(|(_, value)| value.as_str())
             .collect();
         let Some((user, signed_in_at)) = &visit.session.user else {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         };
         let request = &visit.pending.request;
         let granted = scopes_for(request, user)
             .zip(chosen.join(" ").parse::<Scopes>().ok())
             .and_then(|(allowed, chosen)| chosen.within(&allowed));
         let Some(scopes) = granted else {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         };
         let patient = visit.pending.patient.as_ref().map(|(id, _)| id.clone());
         if patient.is_none() && (scopes.need_patient() || user.patient.is_some()) {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         }
         if !self.use_up_launch(request).await {
-            return self.denied(&visit, "invalid_request");
+            return self.denied(visit, "invalid_request");
         }
         let grant = Grant {
             client: request.client.id.clone(),
@@ -233,7 +233,7 @@ impl AuthorizationServer {
         let (uri, challenge) = (request.redirect_uri.clone(), request.challenge.clone());
         match self.code(grant, uri, challenge).await {
             Ok(code) => self.back(request, ("code", &code)),
-            Err(_) => self.denied(&visit, "temporarily_unavailable"),
+            Err(_) => self.denied(visit, "temporarily_unavailable"),
         }
     }
 
