@@ -129,6 +129,8 @@ impl Gateway {
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let mut public = fhir::routes(fhir, Arc::clone(&server))
+            // A fallback that is put in later would stand outside the layer, and preflights come to it.
+            .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
             .merge(auth::routes(server))
             .merge(public_log(parts.ledger, parts.log))
@@ -243,7 +245,7 @@ fn outer(router: Router, metrics: &Arc<Metrics>) -> Router {
         .layer(from_fn_with_state(Arc::clone(metrics), observe))
 }
 
-async fn method_not_allowed() -> Problem {
+pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         IssueType::NotSupported,

@@ -48,7 +48,7 @@ pub(crate) async fn proceed(
     let query: Vec<_> = pairs_of(query.as_deref().unwrap_or_default()).collect();
     match server.visit(&headers, field(&query, "request")) {
         Ok(visit) => server.next_step(&visit).await,
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn patient(
 ) -> Response {
     match server.form_visit(&headers, &form) {
         Ok(visit) => server.choose_patient(&visit, &form).await,
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn consent(
 ) -> Response {
     match server.form_visit(&headers, &form) {
         Ok(visit) => server.decide(&visit, &form).await,
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -172,9 +172,8 @@ impl AuthorizationServer {
     /// Puts a patient in context whose record this person may open.
     async fn set_patient(&self, visit: &Visit, user: &User, id: &str) -> Response {
         let by = self.requester(&visit.pending.request, user);
-        let found = match self.patients.one(&by, id).await {
-            Ok(found) => found,
-            Err(_) => return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
+        let Ok(found) = self.patients.one(&by, id).await else {
+            return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
         };
         let Some(one) = found.into_iter().find(|one| one.id == id) else {
             return self.denied(visit, "access_denied");
