@@ -150,6 +150,8 @@ impl Gateway {
         let mut public = fhir::routes(fhir, Arc::clone(&server))
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
+            // A fallback that is put in later would stand outside the layer, and preflights come to it.
+            .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
             .merge(auth::routes(server))
             .merge(public_log(parts.ledger, parts.log))
@@ -264,7 +266,7 @@ fn outer(router: Router, metrics: &Arc<Metrics>) -> Router {
         .layer(from_fn_with_state(Arc::clone(metrics), observe))
 }
 
-async fn method_not_allowed() -> Problem {
+pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         IssueType::NotSupported,

@@ -108,7 +108,7 @@ impl AuthorizationServer {
             error,
             back_to: Some((redirect_uri.to_owned(), state.map(str::to_owned))),
         };
-        self.details(&parameters, client.clone(), redirect_uri)
+        self.details(&parameters, client, redirect_uri)
             .map_err(to_app)
     }
 

@@ -47,9 +47,11 @@ pub(super) fn sign_in(
             }
         }
         @if let Some(provider) = provider {
-            form method="get" action="/oauth2/provider" {
-                input type="hidden" name="request" value=(form.request);
-                button type="submit" { "Sign in with " (provider) }
+            // A link: browsers hold forms to the policy of the page, redirects included.
+            p {
+                a href=(format!("/oauth2/provider?request={}", form.request)) {
+                    "Sign in with " (provider)
+                }
             }
         }
     };

@@ -8,6 +8,7 @@ use axum::routing::{delete, get, post};
 
 use super::server::AuthorizationServer;
 use super::{endpoint, interaction, introspection, launch, origin, pages, registration};
+use crate::gateway::method_not_allowed;
 
 /// A token request is a few kilobytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -26,6 +27,7 @@ pub(crate) fn routes(server: Arc<AuthorizationServer>) -> Router {
             "/.well-known/openid-configuration",
             get(endpoint::openid_configuration),
         )
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(origin::cors(Arc::clone(&server)));
     let administered = Router::new()
         .route("/oauth2/launches", post(launch::launch))

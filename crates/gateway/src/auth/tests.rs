@@ -37,6 +37,11 @@ struct Bench {
 
 impl Bench {
     fn new(base: &str, token_seed: u8) -> Self {
+        Self::on(Memory::default(), base, token_seed)
+    }
+
+    /// A server that starts with these rows.
+    fn on(rows: Memory, base: &str, token_seed: u8) -> Self {
         let time = Arc::new(AtomicU64::new(START));
         let clock = Clock::from_fn({
             let time = Arc::clone(&time);
@@ -64,7 +69,8 @@ impl Bench {
                 .map_err(|_| SigningFailed)
         });
         Self {
-            server: AuthorizationServer::new(config, clients, signer, clock, backing()).unwrap(),
+            server: AuthorizationServer::new(config, clients, signer, clock, backing(rows))
+                .unwrap(),
             time,
         }
     }
@@ -91,17 +97,17 @@ impl Bench {
     }
 }
 
-fn backing() -> Backing {
+fn backing(rows: Memory) -> Backing {
     Backing {
-        rows: Box::new(Memory::default()),
+        rows: Box::new(rows),
         patients: Box::new(Nobody),
         sign_in: SignIn::default(),
     }
 }
 
 /// Rows for the time of a test.
-#[derive(Default)]
-struct Memory(std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>);
+#[derive(Clone, Default)]
+struct Memory(Arc<std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>>);
 
 impl Rows for Memory {
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RowsUnavailable> {
@@ -367,6 +373,7 @@ fn an_assertion_with_a_fault_is_refused_with_its_name() {
     for (claims, error) in table {
         assert_eq!(refused(&claims), error);
     }
+    let bench = Bench::new(BASE, 9);
     assert_eq!(
         bench.ask(&signed(3, &claims()), "system/*.r"),
         Err(AssertionError::SignatureInvalid.into())
@@ -528,4 +535,24 @@ fn a_client_that_cannot_work_is_refused_at_the_start() {
             error: ScopeError
         }
     );
+}
+
+#[test]
+fn t8_what_was_revoked_is_refused_after_a_restart_and_forgotten_when_it_has_expired() {
+    let rows = Memory::default();
+    let before = Bench::on(rows.clone(), BASE, 9);
+    let bearer = before.bearer(&signed(1, &claims()));
+    let token = before.server.verify(&bearer).unwrap();
+    let times = (START, START + 600);
+    let revoked = before
+        .server
+        .revoked
+        .add(&before.server.kept, &token.jti, times);
+    futures::executor::block_on(revoked).unwrap();
+    assert_eq!(before.server.verify(&bearer), Err(TokenProblem::Revoked));
+    let after = Bench::on(rows.clone(), BASE, 9);
+    assert_eq!(after.server.verify(&bearer), Err(TokenProblem::Revoked));
+    assert_eq!(rows.0.lock().unwrap().len(), 1);
+    futures::executor::block_on(after.server.kept.sweep(START + 600)).unwrap();
+    assert!(rows.0.lock().unwrap().is_empty());
 }

@@ -71,6 +71,14 @@ impl Throttle {
         self.attempts().remove(name);
     }
 
+    /// The attempt was right, and others under the name may not have been: it alone is forgotten.
+    pub(super) fn forgive(&self, name: &str) {
+        if let Some(one) = self.attempts().get_mut(name) {
+            one.count = one.count.saturating_sub(1);
+            one.next = one.last;
+        }
+    }
+
     fn attempts(&self) -> MutexGuard<'_, HashMap<String, Attempts>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,6 +101,18 @@ mod tests {
         assert_eq!(throttle.attempt("a", 103), Err(Wait(3)));
         throttle.succeeded("a");
         assert_eq!(throttle.attempt("a", 103), Ok(()));
+    }
+
+    #[test]
+    fn a_right_attempt_among_wrong_ones_does_not_hide_them() {
+        let throttle = Throttle::new(3);
+        for _ in 0..3 {
+            assert_eq!(throttle.attempt("address", 1), Ok(()));
+            assert_eq!(throttle.attempt("address", 1), Ok(()));
+            throttle.forgive("address");
+        }
+        assert_eq!(throttle.attempt("address", 1), Ok(()));
+        assert_eq!(throttle.attempt("address", 1), Err(Wait(2)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod interactions;
 mod launch;
 mod log;
 mod operations;
+mod provider;
 mod scitt;
 mod scopes;
 mod sessions;

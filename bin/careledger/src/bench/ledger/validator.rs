@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::node::Node;
 use ::node::chain::{FinalItem, SubmitError};
 use clap::Args;
+use gateway::auth::SignIn;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Item;
 use ledger::statement::{StatementId, SubmittedStatement};

@@ -22,6 +22,13 @@ const REFUSED: &str =
 /// The address of whoever connected; none in a test without a connection.
 pub(crate) struct Address(Option<SocketAddr>);
 
+impl Address {
+    fn name(&self) -> String {
+        self.0
+            .map_or_else(String::new, |address| address.ip().to_string())
+    }
+}
+
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Address {
     type Rejection = std::convert::Infallible;
 
@@ -42,11 +49,11 @@ pub(crate) async fn login(
 ) -> Response {
     let visit = match server.form_visit(&headers, &form) {
         Ok(visit) => visit,
-        Err(page) => return page,
+        Err(stray) => return stray.page(),
     };
     let (name, password) = (field(&form, "username"), field(&form, "password"));
     match server.account(name, password, &address).await {
-        Some(user) => server.signed_in(visit, user),
+        Some(user) => server.signed_in(&visit, user),
         None => server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(REFUSED)),
     }
 }
@@ -65,7 +72,7 @@ pub(crate) async fn logout(
             });
             server.go_on(&visit.request)
         }
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -78,7 +85,7 @@ pub(crate) async fn provider(
     let query: Vec<_> = pairs_of(query.as_deref().unwrap_or_default()).collect();
     let visit = match server.visit(&headers, field(&query, "request")) {
         Ok(visit) => visit,
-        Err(page) => return page,
+        Err(stray) => return stray.page(),
     };
     let unavailable = "The identity provider cannot be reached. Try again later.";
     match server.send_away(&visit).await {
@@ -100,7 +107,7 @@ pub(crate) async fn callback(
     let request = away.as_ref().map_or("", |away| &away.pending);
     let visit = match server.visit(&headers, request) {
         Ok(visit) => visit,
-        Err(page) => return page,
+        Err(stray) => return stray.page(),
     };
     let away = away.filter(|away| away.session == visit.name);
     let (Some(away), Some(provider)) = (away, &server.sign_in.provider) else {
@@ -109,7 +116,7 @@ pub(crate) async fn callback(
     let callback = server.url("/oauth2/callback");
     let code = field(&query, "code");
     match provider.person(code, &away.question, &callback, now).await {
-        Ok(user) => server.signed_in(visit, user),
+        Ok(user) => server.signed_in(&visit, user),
         Err(error) => {
             tracing::warn!(event = "provider_sign_in_refused", %error, "security");
             let said = format!("Signing in with {} did not work: {error}.", provider.name());
@@ -123,9 +130,7 @@ impl AuthorizationServer {
     async fn account(&self, name: &str, password: &str, address: &Address) -> Option<User> {
         let accounts = self.sign_in.accounts.clone()?;
         let now = self.clock.now();
-        let address = address
-            .0
-            .map_or_else(String::new, |address| address.ip().to_string());
+        let address = address.name();
         let of_account = format!("account/{}", secret::digest(name));
         // The address first: whoever guesses from one address must not lock out the accounts of others.
         let is_in_time = self.addresses.attempt(&address, now).is_ok()
@@ -141,30 +146,34 @@ impl AuthorizationServer {
             zeroize::Zeroizing::new(password.to_owned()),
         );
         let checked = tokio::task::spawn_blocking(move || accounts.check(&typed, &secret));
-        let user = checked.await.ok().flatten();
-        if user.is_some() {
-            self.guesses.succeeded(&of_account);
-            self.addresses.succeeded(&address);
-            tracing::info!(event = "signed_in", account = name, address, "security");
-        } else {
+        let Some(user) = checked.await.ok().flatten() else {
             // What was typed may be a password: it is not repeated.
             tracing::warn!(event = "sign_in_refused", address, "security");
-        }
-        user
+            return None;
+        };
+        self.signed_in_right((&of_account, &address), name);
+        Some(user)
+    }
+
+    fn signed_in_right(&self, (of_account, address): (&str, &str), name: &str) {
+        self.guesses.succeeded(of_account);
+        // Not more than itself: the next guess may come from the same place.
+        self.addresses.forgive(address);
+        tracing::info!(event = "signed_in", account = name, address, "security");
     }
 
     /// A new session for whoever has signed in: the old name may be known to somebody.
-    fn signed_in(&self, visit: Visit, user: User) -> Response {
+    fn signed_in(&self, visit: &Visit, user: User) -> Response {
         let now = self.clock.now();
         let Ok(csrf) = secret::fresh() else {
-            return self.sign_in_page(&visit, StatusCode::SERVICE_UNAVAILABLE, None);
+            return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
         let session = Session {
             user: Some((user, now)),
             csrf,
         };
         let Some((name, cookie)) = self.begin(session) else {
-            return self.sign_in_page(&visit, StatusCode::SERVICE_UNAVAILABLE, None);
+            return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
         self.desk.sessions.take(&visit.name, now);
         self.desk.pending.change(&visit.request, |pending| {
@@ -207,7 +216,8 @@ impl AuthorizationServer {
         let ways = (self.sign_in.accounts.is_some(), provider);
         let app = &visit.pending.request.client.name;
         let page = pages::sign_in(&visit.form(), app, ways, problem);
-        pages::answer(status, &page, None)
+        let redirect_uri = &visit.pending.request.redirect_uri;
+        pages::answer(status, &page, Some(redirect_uri))
     }
 
     pub(super) fn go_on(&self, request: &str) -> Response {

@@ -19,6 +19,29 @@ pub(super) struct Visit {
     pub(super) pending: Pending,
 }
 
+/// A browser that is not in the middle of the request that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stray {
+    Over,
+    OtherForm,
+}
+
+impl Stray {
+    pub(super) fn page(self) -> Response {
+        let (status, text) = match self {
+            Self::Over => (
+                StatusCode::BAD_REQUEST,
+                "This sign-in is over, or was begun in another browser. Start again from the app.",
+            ),
+            Self::OtherForm => (
+                StatusCode::FORBIDDEN,
+                "The form is not of this page. Start again from the app.",
+            ),
+        };
+        pages::problem(status, text)
+    }
+}
+
 impl Visit {
     pub(super) fn form(&self) -> Form {
         Form {
@@ -37,20 +60,15 @@ impl AuthorizationServer {
     }
 
     /// The request that this browser began.
-    pub(super) fn visit(&self, headers: &HeaderMap, request: &str) -> Result<Visit, Response> {
-        let over = || {
-            let text =
-                "This sign-in is over, or was begun in another browser. Start again from the app.";
-            pages::problem(StatusCode::BAD_REQUEST, text)
-        };
-        let (name, session) = self.session(headers).ok_or_else(over)?;
+    pub(super) fn visit(&self, headers: &HeaderMap, request: &str) -> Result<Visit, Stray> {
+        let (name, session) = self.session(headers).ok_or(Stray::Over)?;
         let pending = self.desk.pending.find(request, self.clock.now());
         let pending = pending.filter(|pending| pending.session == name);
         Ok(Visit {
             name,
             session,
             request: request.to_owned(),
-            pending: pending.ok_or_else(over)?,
+            pending: pending.ok_or(Stray::Over)?,
         })
     }
 
@@ -59,13 +77,12 @@ impl AuthorizationServer {
         &self,
         headers: &HeaderMap,
         form: &[(String, String)],
-    ) -> Result<Visit, Response> {
+    ) -> Result<Visit, Stray> {
         let visit = self.visit(headers, field(form, "request"))?;
         if secret::is_same(field(form, "csrf"), &visit.session.csrf) {
             Ok(visit)
         } else {
-            let text = "The form is not of this page. Start again from the app.";
-            Err(pages::problem(StatusCode::FORBIDDEN, text))
+            Err(Stray::OtherForm)
         }
     }
 

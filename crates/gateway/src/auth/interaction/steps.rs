@@ -48,7 +48,7 @@ pub(crate) async fn proceed(
     let query: Vec<_> = pairs_of(query.as_deref().unwrap_or_default()).collect();
     match server.visit(&headers, field(&query, "request")) {
         Ok(visit) => server.next_step(&visit).await,
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn patient(
 ) -> Response {
     match server.form_visit(&headers, &form) {
         Ok(visit) => server.choose_patient(&visit, &form).await,
-        Err(page) => page,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -69,8 +69,8 @@ pub(crate) async fn consent(
     Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
     match server.form_visit(&headers, &form) {
-        Ok(visit) => server.decide(visit, &form).await,
-        Err(page) => page,
+        Ok(visit) => server.decide(&visit, &form).await,
+        Err(stray) => stray.page(),
     }
 }
 
@@ -172,9 +172,8 @@ impl AuthorizationServer {
     /// Puts a patient in context whose record this person may open.
     async fn set_patient(&self, visit: &Visit, user: &User, id: &str) -> Response {
         let by = self.requester(&visit.pending.request, user);
-        let found = match self.patients.one(&by, id).await {
-            Ok(found) => found,
-            Err(_) => return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
+        let Ok(found) = self.patients.one(&by, id).await else {
+            return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
         };
         let Some(one) = found.into_iter().find(|one| one.id == id) else {
             return self.denied(visit, "access_denied");
@@ -185,7 +184,7 @@ impl AuthorizationServer {
         self.go_on(&visit.request)
     }
 
-    async fn decide(&self, visit: Visit, form: &[(String, String)]) -> Response {
+    async fn decide(&self, visit: &Visit, form: &[(String, String)]) -> Response {
         // Answered once.
         if self
             .desk
@@ -196,7 +195,7 @@ impl AuthorizationServer {
             return pages::problem(StatusCode::BAD_REQUEST, "This was answered before.");
         }
         if field(form, "decision") != "approve" {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         }
         let chosen: Vec<&str> = form
             .iter()
@@ -204,21 +203,21 @@ impl AuthorizationServer {
             .map(|(_, value)| value.as_str())
             .collect();
         let Some((user, signed_in_at)) = &visit.session.user else {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         };
         let request = &visit.pending.request;
         let granted = scopes_for(request, user)
             .zip(chosen.join(" ").parse::<Scopes>().ok())
             .and_then(|(allowed, chosen)| chosen.within(&allowed));
         let Some(scopes) = granted else {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         };
         let patient = visit.pending.patient.as_ref().map(|(id, _)| id.clone());
         if patient.is_none() && (scopes.need_patient() || user.patient.is_some()) {
-            return self.denied(&visit, "access_denied");
+            return self.denied(visit, "access_denied");
         }
         if !self.use_up_launch(request).await {
-            return self.denied(&visit, "invalid_request");
+            return self.denied(visit, "invalid_request");
         }
         let grant = Grant {
             client: request.client.id.clone(),
@@ -233,7 +232,7 @@ impl AuthorizationServer {
         let (uri, challenge) = (request.redirect_uri.clone(), request.challenge.clone());
         match self.code(grant, uri, challenge).await {
             Ok(code) => self.back(request, ("code", &code)),
-            Err(_) => self.denied(&visit, "temporarily_unavailable"),
+            Err(_) => self.denied(visit, "temporarily_unavailable"),
         }
     }
 
@@ -258,7 +257,8 @@ impl AuthorizationServer {
     ) -> Response {
         let app = &visit.pending.request.client.name;
         let page = pages::choose_patient(&visit.form(), app, found);
-        pages::answer(StatusCode::OK, &page, None)
+        let redirect_uri = &visit.pending.request.redirect_uri;
+        pages::answer(StatusCode::OK, &page, Some(redirect_uri))
     }
 
     fn requester(&self, request: &AuthorizationRequest, user: &User) -> Requester {

@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
-pub(crate) use people::{BACK, Browser, PASSWORD, parameter};
+pub(crate) use people::{BACK, Browser, PASSWORD, issuer, parameter};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 

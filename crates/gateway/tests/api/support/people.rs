@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use axum::http::Request;
 use form_urlencoded::Serializer;
-use gateway::auth::{Accounts, ClientConfig, SignIn, hash_password};
+use gateway::auth::{
+    Accounts, ClientConfig, Mapping, Provider, ProviderConfig, SignIn, hash_password,
+};
 use ledger::ids::Digest;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,8 +48,32 @@ pub(super) fn sign_in(folder: &TempDir) -> SignIn {
     std::fs::write(&path, format!("{alice}{pat}")).unwrap();
     SignIn {
         accounts: Some(Accounts::open(path).unwrap()),
-        ..SignIn::default()
+        provider: issuer().map(provider),
+        origins: Vec::new(),
     }
+}
+
+/// The identity provider that runs beside the tests, if one does.
+pub(crate) fn issuer() -> Option<String> {
+    std::env::var("CARELEDGER_TEST_ISSUER").ok()
+}
+
+fn provider(issuer: String) -> Provider {
+    let mapping = Mapping {
+        practitioner_claim: Some("fhirUser".to_owned()),
+        role_claim: Some("groups".to_owned()),
+        roles: [("doctors".to_owned(), "physician".to_owned())].into(),
+        ..Mapping::default()
+    };
+    let config = ProviderConfig {
+        name: "the test".to_owned(),
+        issuer,
+        client_id: "careledger".to_owned(),
+        client_secret: Some("a secret/of+signs".to_owned()),
+        scopes: Vec::new(),
+        mapping,
+    };
+    Provider::new(config).unwrap()
 }
 
 pub(super) fn apps() -> Vec<ClientConfig> {
