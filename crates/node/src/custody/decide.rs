@@ -209,7 +209,7 @@ impl Custody {
         subject: &Subject,
         current: &mut Current,
     ) -> Result<(), CustodyError> {
-        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id)? {
+        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id).await? {
             let Some(loaded) = self.load(&document, row.version)? else {
                 continue;
             };

@@ -14,8 +14,10 @@ mod error;
 pub mod inspect;
 mod keys;
 mod payload;
+mod postings;
 mod read;
 mod receipt;
+mod reindex;
 mod remote;
 mod request;
 mod rows;
@@ -40,11 +42,13 @@ use append::Home;
 use decide::Rulings;
 use keys::Keys;
 use payload::Payloads;
+use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
+pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
@@ -82,6 +86,7 @@ struct Inner {
     store: Arc<Store>,
     subjects: Subjects,
     payloads: Payloads,
+    indexing: Indexing,
     rulings: Rulings,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
@@ -142,6 +147,7 @@ impl Custody {
             network,
         );
         let custody = Self(Arc::new(Inner {
+            indexing: Indexing::read(&store)?,
             payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
             home: Home {
@@ -161,7 +167,18 @@ impl Custody {
         for subject in custody.0.subjects.all() {
             custody.expect_consents_of(&*subject?)?;
         }
+        custody.go_on_indexing();
         Ok(custody)
+    }
+
+    /// How far the index for searches is made.
+    pub fn indexing(&self) -> IndexProgress {
+        self.0.indexing.progress()
+    }
+
+    /// Makes the index for searches anew, beside everything else; searches use the one that is there meanwhile.
+    pub async fn reindex(&self) -> Result<(), CustodyError> {
+        self.make_index_anew().await
     }
 
     /// What is on its way to the ledger.

@@ -13,18 +13,18 @@ use crate::fhir::{ResourceType, TimeSpan};
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Filter {
     pub(super) parameter: &'static str,
-    condition: Condition,
+    pub(super) condition: Condition,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     Missing(bool),
     AnyOf(Vec<Match>),
     NoneOf(Vec<Match>),
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Match {
+pub(super) enum Match {
     Token(TokenMatch),
     Reference {
         resource_type: Option<ResourceType>,
@@ -39,20 +39,20 @@ enum Match {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct TokenMatch {
+pub(super) struct TokenMatch {
     system: SystemMatch,
-    code: Option<String>,
+    pub(super) code: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum SystemMatch {
+pub(super) enum SystemMatch {
     Any,
     Absent,
     Is(String),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum DatePrefix {
+pub(super) enum DatePrefix {
     Eq,
     Ne,
     Gt,

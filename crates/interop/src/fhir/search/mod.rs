@@ -5,10 +5,12 @@
 
 mod filter;
 mod link;
+mod lookup;
 mod parameter;
 mod query;
 mod terms;
 
+pub use lookup::{LookupKey, index_format};
 pub use parameter::{ParameterKind, SearchParameter, parameters};
 pub use query::{Candidate, Handling, Query, QueryError, QueryProblem, Summary, Total};
 pub use terms::{IndexTerms, ReferenceTerm, Term, TokenTerm};

@@ -222,6 +222,10 @@ impl Query {
         link::build(base, self.resource_type, &self.applied, Some(offset))
     }
 
+    pub(super) fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
     fn take(&mut self, name: &str, value: &str) -> Result<(), QueryProblem> {
         match name {
             "_count" => self.count = whole_number(value)?.min(COUNT_MAX),

@@ -133,6 +133,12 @@ impl IndexTerms {
         entry.map_or(&[], |entry| entry.terms.as_slice())
     }
 
+    /// Every parameter with its values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[Term])> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.parameter.as_str(), entry.terms.as_slice()))
+    }
+
     pub(super) fn dates(&self, parameter: &str) -> impl Iterator<Item = TimeSpan> {
         self.get(parameter).iter().filter_map(|term| match term {
             Term::Date(span) => Some(*span),
