@@ -1,16 +1,18 @@
 //! Lookup keys: few words for what a resource is found by, and for what a query leaves.
 //!
 //! A store keeps which documents have a key. A resource that a filter accepts has one of the keys that the filter asks
-//! for; a resource that has one of them need not be accepted. So keys choose candidates, and [`Query::matches`] judges.
+//! for; a resource that has one of them need not be accepted. So keys choose candidates, and [`Part::matches`] judges.
 //!
 //! What most records share gets no key, because it would choose nearly all of them: [`is_shared`].
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::filter::{Condition, DatePrefix, Filter, Match};
-use super::query::Query;
+use super::filter::{Condition, Filter};
+use super::query::Part;
 use super::terms::{IndexTerms, Term};
+use super::text::fold;
+use super::wanted::{Prefix, Wanted};
 
 /// Which terms and keys a resource has under the same table of parameters: raise it when that changes.
 const INDEX_REVISION: u32 = 1;
@@ -56,6 +58,19 @@ const SHARED_PARAMETERS: &[&str] = &[
 ];
 /// Values of the elements `…status` in which most records end.
 const SHARED_STATES: &[&str] = &["active", "completed", "final", "finished"];
+/// Parameters whose values are values of others too, and have the keys of those.
+const COVERED: &[(&str, &[&str])] = &[
+    ("combo-code", &["code", "component-code"]),
+    (
+        "combo-value-concept",
+        &["value-concept", "component-value-concept"],
+    ),
+    ("email", &["telecom"]),
+    ("family", &["name"]),
+    ("given", &["name"]),
+    ("phone", &["telecom"]),
+    ("phonetic", &["name"]),
+];
 /// Parameters whose references to patients need no key: custody confines such a query to the patient's own rows.
 const CONFINING: &[&str] = &["patient", "subject", "beneficiary"];
 
@@ -121,10 +136,10 @@ impl IndexTerms {
     }
 }
 
-impl Query {
+impl Part {
     /// For each filter that chooses: the keys of which a match has at least one.
     pub fn lookups(&self) -> Vec<Vec<LookupKey>> {
-        let filters = self.filters();
+        let filters = &self.filters;
         let mut lookups: Vec<_> = filters.iter().filter_map(alternatives).collect();
         let dated: BTreeSet<&str> = filters
             .iter()
@@ -139,10 +154,23 @@ impl Query {
         lookups.retain(|keys| keys.len() <= ALTERNATIVES_MAX);
         lookups
     }
+
+    /// The ids that a match may have, if `_id` or a resolved `_has` names them.
+    pub fn ids(&self) -> Option<Vec<&str>> {
+        let mut filters = self.filters.iter();
+        let of_id = |filter: &Filter| filter.parameter == "_id";
+        filters
+            .by_ref()
+            .filter(|filter| of_id(filter))
+            .find_map(|filter| filter.ids_of(self.resource_type))
+    }
 }
 
 /// Keys of a value that is not a date.
 fn plain(parameter: &str, term: &Term) -> Vec<LookupKey> {
+    if is_covered(parameter) || !is_posted(parameter) {
+        return Vec::new();
+    }
     match term {
         Term::Token(token) if is_shared(parameter, &token.code) => Vec::new(),
         Term::Token(token) => vec![LookupKey::text(parameter, Kind::Code, &token.code)],
@@ -152,18 +180,27 @@ fn plain(parameter: &str, term: &Term) -> Vec<LookupKey> {
             let id = id.filter(|_| !(is_patient && CONFINING.contains(&parameter)));
             let id = id.map(|id| LookupKey::text(parameter, Kind::Id, id));
             let uri = reference.uri.as_deref();
-            let uri = uri.map(|uri| LookupKey::text(parameter, Kind::Uri, uri));
+            let uri = uri.map(|uri| LookupKey::text(parameter, Kind::Uri, unversioned(uri)));
             let identifier = reference.identifier.as_ref();
             let identifier =
                 identifier.map(|token| LookupKey::text(parameter, Kind::Identifier, &token.code));
             [id, uri, identifier].into_iter().flatten().collect()
         }
-        Term::Text(text) => PREFIXES
-            .iter()
-            .filter_map(|length| prefix(text, *length))
-            .map(|prefix| LookupKey::text(parameter, Kind::Prefix, prefix))
-            .collect(),
-        Term::Date(_) => Vec::new(),
+        Term::Uri(uri) => vec![LookupKey::text(parameter, Kind::Uri, unversioned(uri))],
+        Term::Text(text) => {
+            let text = fold(text);
+            let prefixes = PREFIXES.iter();
+            let prefixes = prefixes.filter_map(|length| prefix(&text, *length));
+            prefixes
+                .map(|prefix| LookupKey::text(parameter, Kind::Prefix, prefix))
+                .collect()
+        }
+        Term::Date(_)
+        | Term::Number(_)
+        | Term::Quantity(_)
+        | Term::Label(_)
+        | Term::Typed(_)
+        | Term::Composite(_) => Vec::new(),
     }
 }
 
@@ -173,7 +210,7 @@ fn dated(parameter: &str, terms: &[Term]) -> Vec<LookupKey> {
         Term::Date(span) => Some(*span),
         _ => None,
     });
-    let Some(first) = spans.next() else {
+    let Some(first) = spans.next().filter(|_| is_posted(parameter)) else {
         return Vec::new();
     };
     let day = day_of(first.start_ms);
@@ -187,58 +224,81 @@ fn dated(parameter: &str, terms: &[Term]) -> Vec<LookupKey> {
 
 /// Keys of a filter that is not one of dates; `None` if one of its values has none.
 fn alternatives(filter: &Filter) -> Option<Vec<LookupKey>> {
-    let Condition::AnyOf(matches) = &filter.condition else {
-        return None;
-    };
-    let parameter = filter.parameter;
-    if parameter.starts_with('_') && !parameter.starts_with("_tag") {
-        return None;
+    match &filter.condition {
+        Condition::AnyOf(wanted) if is_posted(filter.parameter) => {
+            let covering = COVERED
+                .iter()
+                .find(|(parameter, _)| *parameter == filter.parameter);
+            let parameters = match covering {
+                Some((_, covering)) => covering,
+                None => std::slice::from_ref(&filter.parameter),
+            };
+            let mut keys = Vec::new();
+            for parameter in parameters {
+                for wanted in wanted {
+                    keys.extend(keys_of(parameter, wanted)?);
+                }
+            }
+            Some(keys)
+        }
+        Condition::RefersTo { parameters, id, .. } => {
+            let key = |parameter: &&str| {
+                let is_kept = !CONFINING.contains(parameter);
+                is_kept.then(|| LookupKey::text(parameter, Kind::Id, id))
+            };
+            parameters.iter().map(key).collect()
+        }
+        _ => None,
     }
-    let key = |wanted: &Match| match wanted {
-        Match::Token(token) => {
+}
+
+/// Keys of which a value as wanted has one.
+fn keys_of(parameter: &str, wanted: &Wanted) -> Option<Vec<LookupKey>> {
+    let one = |kind, value: &str| Some(vec![LookupKey::text(parameter, kind, value)]);
+    let is_confining = CONFINING.contains(&parameter);
+    match wanted {
+        Wanted::Token(token) => {
             let code = token.code.as_deref()?;
             let is_kept = !is_shared(parameter, code);
-            is_kept.then(|| LookupKey::text(parameter, Kind::Code, code))
+            is_kept.then(|| one(Kind::Code, code)).flatten()
         }
-        Match::Reference { id, .. } => {
-            let is_kept = !CONFINING.contains(&parameter);
-            is_kept.then(|| LookupKey::text(parameter, Kind::Id, id))
+        Wanted::Reference { id, .. } if !is_confining => one(Kind::Id, id),
+        Wanted::OneOf(found) if !is_confining && found.len() <= ALTERNATIVES_MAX => {
+            let key = |(_, id): &(_, String)| LookupKey::text(parameter, Kind::Id, id);
+            Some(found.iter().map(key).collect())
         }
-        Match::Uri(uri) => Some(LookupKey::text(parameter, Kind::Uri, uri)),
-        Match::Identifier(token) => {
-            let code = token.code.as_deref()?;
-            Some(LookupKey::text(parameter, Kind::Identifier, code))
-        }
-        Match::StartsWith(text) | Match::Equals(text) => {
+        Wanted::Canonical(uri) | Wanted::Uri(uri) => one(Kind::Uri, unversioned(uri)),
+        Wanted::Identifier(token) => one(Kind::Identifier, token.code.as_deref()?),
+        Wanted::StartsWith(text) | Wanted::Exactly(text) => {
+            let text = fold(text);
             let longest = PREFIXES.iter().rev();
-            let prefix = longest.filter_map(|length| prefix(text, *length)).next()?;
-            Some(LookupKey::text(parameter, Kind::Prefix, prefix))
+            let prefix = longest.filter_map(|length| prefix(&text, *length)).next()?;
+            one(Kind::Prefix, prefix)
         }
-        Match::Contains(_) | Match::Date(..) => None,
-    };
-    matches.iter().map(key).collect()
+        _ => None,
+    }
 }
 
 /// The days on which a date within one day is accepted; `None` if the filter is not one of dates or of several spans.
 fn days(filter: &Filter) -> Option<Days> {
-    let Condition::AnyOf(matches) = &filter.condition else {
+    let Condition::AnyOf(alternatives) = &filter.condition else {
         return None;
     };
-    let [Match::Date(prefix, wanted)] = matches.as_slice() else {
+    let [Wanted::Date(prefix, wanted)] = alternatives.as_slice() else {
         return None;
     };
-    if filter.parameter.starts_with('_') {
+    if !is_posted(filter.parameter) {
         return None;
     }
     let (first, last) = (wanted.start_ms, wanted.end_ms.saturating_sub(1));
     let days = |first, last| Days { first, last };
     match prefix {
-        DatePrefix::Eq => Some(days(day_of(first), day_of(last))),
-        DatePrefix::Gt | DatePrefix::Sa => Some(days(day_of(wanted.end_ms), i64::MAX)),
-        DatePrefix::Ge => Some(days(day_of(first), i64::MAX)),
-        DatePrefix::Lt | DatePrefix::Eb => Some(days(i64::MIN, day_of(first.saturating_sub(1)))),
-        DatePrefix::Le => Some(days(i64::MIN, day_of(last))),
-        DatePrefix::Ne | DatePrefix::Ap => None,
+        Prefix::Eq => Some(days(day_of(first), day_of(last))),
+        Prefix::Gt | Prefix::Sa => Some(days(day_of(wanted.end_ms), i64::MAX)),
+        Prefix::Ge => Some(days(day_of(first), i64::MAX)),
+        Prefix::Lt | Prefix::Eb => Some(days(i64::MIN, day_of(first.saturating_sub(1)))),
+        Prefix::Le => Some(days(i64::MIN, day_of(last))),
+        Prefix::Ne | Prefix::Ap => None,
     }
 }
 
@@ -284,6 +344,21 @@ fn is_shared(parameter: &str, code: &str) -> bool {
                 .any(|state| state.eq_ignore_ascii_case(code)))
 }
 
+/// Whether values have the keys of other parameters.
+fn is_covered(parameter: &str) -> bool {
+    COVERED.iter().any(|(covered, _)| *covered == parameter)
+}
+
+/// Of what all types have, tags alone choose.
+fn is_posted(parameter: &str) -> bool {
+    parameter == "_tag" || !parameter.starts_with('_')
+}
+
+/// A canonical without its version.
+fn unversioned(uri: &str) -> &str {
+    uri.split_once('|').map_or(uri, |(base, _)| base)
+}
+
 /// The first letters of a text that has as many.
 fn prefix(text: &str, letters: usize) -> Option<&str> {
     let last = text.char_indices().nth(letters.checked_sub(1)?)?;
@@ -304,7 +379,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fhir::search::Handling;
+    use crate::fhir::search::{Handling, Query};
     use crate::fhir::{Resource, ResourceType};
 
     fn terms(resource: Value) -> IndexTerms {
@@ -320,10 +395,14 @@ mod tests {
         query(name, &[(parameter.to_owned(), value.to_owned())])
     }
 
+    fn lookups(query: &Query) -> Vec<Vec<LookupKey>> {
+        query.parts.iter().flat_map(Part::lookups).collect()
+    }
+
     /// Whether the keys leave a resource among the candidates of a query.
     fn is_left(query: &Query, terms: &IndexTerms) -> bool {
         let keys = terms.lookup_keys();
-        let lookups = query.lookups();
+        let lookups = lookups(query);
         lookups
             .iter()
             .all(|alternatives| alternatives.iter().any(|key| keys.contains(key)))
@@ -464,7 +543,7 @@ mod tests {
             ("status", "cancelled", false),
         ] {
             let query = one("Observation", parameter, value);
-            assert!(!query.lookups().is_empty(), "{parameter}={value}");
+            assert!(!lookups(&query).is_empty(), "{parameter}={value}");
             assert_eq!(
                 is_left(&query, &observation),
                 expected,
@@ -477,7 +556,7 @@ mod tests {
     fn bounds_of_one_date_meet_in_one_lookup() {
         let pairs = [("date", "ge2026-05-01"), ("date", "lt2026-05-04")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let lookups = query("Observation", &pairs).lookups();
+        let lookups = lookups(&query("Observation", &pairs));
         let [days] = lookups.as_slice() else {
             panic!("{} lookups", lookups.len());
         };
@@ -497,7 +576,7 @@ mod tests {
             ("date", "ne2026"),
         ] {
             let query = one("Observation", parameter, value);
-            assert!(query.lookups().is_empty(), "{parameter}={value}");
+            assert!(lookups(&query).is_empty(), "{parameter}={value}");
         }
     }
 }
