@@ -14,12 +14,15 @@ mod error;
 pub mod inspect;
 mod keys;
 mod payload;
+mod pins;
 mod read;
 mod receipt;
 mod remote;
 mod request;
 mod rows;
 mod search;
+mod search_chain;
+mod search_include;
 pub(crate) mod store;
 mod subject;
 mod write;
@@ -40,6 +43,7 @@ use append::Home;
 use decide::Rulings;
 use keys::Keys;
 use payload::Payloads;
+use pins::Pins;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 
@@ -47,7 +51,7 @@ pub use anchor::Anchor;
 pub use error::CustodyError;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
-    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
+    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
@@ -83,6 +87,7 @@ struct Inner {
     subjects: Subjects,
     payloads: Payloads,
     rulings: Rulings,
+    pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
     outbox: watch::Receiver<OutboxStatus>,
@@ -144,6 +149,7 @@ impl Custody {
         let custody = Self(Arc::new(Inner {
             payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
+            pins: Pins::default(),
             home: Home {
                 member,
                 network,
@@ -228,6 +234,17 @@ impl Custody {
     /// What matches `query` among the documents that the requester may see.
     pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
         self.find(by, query).await
+    }
+
+    /// A further page of a search. It shows what the first page fixed, less what the requester may
+    /// no longer see; `None` if that is no longer known.
+    pub async fn search_further(
+        &self,
+        by: &Requester,
+        query: &Query,
+        from: Further,
+    ) -> Result<Option<SearchPage>, CustodyError> {
+        self.find_further(by, query, from).await
     }
 
     /// The patient's documents at this member.
