@@ -82,7 +82,7 @@ impl Place {
 
 impl Custody {
     /// The version on a list, to be decided again; `None` if its document was deleted or erased since.
-    pub(super) fn pinned(&self, place: Place) -> Result<Option<Match>, CustodyError> {
+    pub(super) async fn pinned(&self, place: Place) -> Result<Option<Match>, CustodyError> {
         let head = self.head(place.resource_type, &place.id)?;
         if head.is_none_or(|head| head.deleted) {
             return Ok(None);
@@ -90,7 +90,9 @@ impl Custody {
         let Some(loaded) = self.load(&place.document, place.version)? else {
             return Ok(None);
         };
-        Ok(Some(Match {
+        // The index has the terms of the current version alone.
+        let content = self.open_content(&loaded).await?;
+        Ok(content.map(|content| Match {
             document: place.document,
             subject: place.subject,
             resource_type: place.resource_type,
@@ -98,7 +100,7 @@ impl Custody {
                 id: place.id.into_string(),
                 version: place.version,
                 facts: loaded.row.facts,
-                terms: IndexTerms::default(),
+                terms: IndexTerms::of(&content),
             },
         }))
     }

@@ -66,7 +66,7 @@ impl Custody {
         };
         let mut matches = Vec::new();
         for place in places {
-            matches.extend(self.pinned(place)?);
+            matches.extend(self.pinned(place).await?);
         }
         let (page, decided) = self.sift(by, matches).await?;
         let mut found = self.open_page(by, query, page, decided).await?;

@@ -30,7 +30,7 @@ mod wanted;
 pub use compartment::Compartment;
 pub use decimal::{Decimal, Interval};
 pub use filter::{Condition, Filter, Link, Reverse};
-pub use include::Include;
+pub use include::{Include, includes};
 pub use parameter::{ParameterKind, SearchParameter, parameter, parameters};
 pub use problem::{QueryError, QueryProblem};
 pub use query::{Candidate, Handling, Part, Query, Scope, Total};
@@ -44,5 +44,7 @@ pub use wanted::{
     Wanted,
 };
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

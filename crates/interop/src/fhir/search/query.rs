@@ -107,7 +107,8 @@ impl fmt::Debug for Part {
 }
 
 impl Scope {
-    fn path(&self) -> String {
+    /// The path below the base; empty for the whole system.
+    pub fn path(&self) -> String {
         match self {
             Self::System => String::new(),
             Self::Type(resource_type) => resource_type.to_string(),
