@@ -15,6 +15,7 @@ mod voted;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use cedar_policy::{
     Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityUid, Policy, PolicyId,
@@ -114,6 +115,11 @@ impl std::fmt::Debug for Evaluator {
 
 /// What names the rules apart from consents: schema, network policies, engine.
 pub fn rules_digest() -> Digest {
+    static RULES: LazyLock<Digest> = LazyLock::new(digest_of_rules);
+    *RULES
+}
+
+fn digest_of_rules() -> Digest {
     let engine = cedar_policy::get_lang_version().to_string();
     Digest::with_domain(
         "careledger/access-rules/v1",
@@ -177,6 +183,12 @@ impl Evaluator {
             heads: heads_of(consents),
             voted: voted.map(Voted::digest),
         })
+    }
+
+    /// Whether the outcome is the same for all documents of one patient at one member: the built-in policies look at
+    /// nothing else, and there are no others.
+    pub fn is_uniform(&self) -> bool {
+        self.heads.is_empty() && self.voted.is_none()
     }
 
     /// The consents that decisions rest on, in the order of their ids.

@@ -469,3 +469,21 @@ fn p5_a_decision_by_voted_policies_replays_with_their_text_alone() {
     let replayed = replay(&forged, Some(VOTED), &[], &documents);
     assert_eq!(replayed, Ok(Replay::Diverged(vec![0])));
 }
+
+#[test]
+fn built_in_policies_look_at_a_documents_home_and_patient_alone() {
+    let seen = NETWORK.match_indices("resource");
+    for (at, word) in seen {
+        let rest = &NETWORK[at + word.len()..];
+        let rest = rest.trim_start_matches([' ', '.']);
+        let is_known = ["home", "patient", "has patient", ")"]
+            .iter()
+            .any(|known| rest.starts_with(known));
+        assert!(
+            is_known,
+            "resource {}",
+            rest.lines().next().unwrap_or_default()
+        );
+    }
+    assert!(Evaluator::new(&[]).unwrap().is_uniform());
+}

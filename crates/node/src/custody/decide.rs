@@ -1,6 +1,6 @@
 //! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted};
@@ -20,6 +20,8 @@ use super::{Custody, CustodyError};
 
 /// Subjects whose prepared policies are kept at most.
 const KEPT_MAX: usize = 1_024;
+/// Subjects who are remembered to have no consents, at most.
+const WITHOUT_MAX: usize = 262_144;
 
 /// The outcome for one document.
 #[derive(Clone)]
@@ -63,6 +65,9 @@ pub(crate) struct Rulings(Mutex<Prepared>);
 #[derive(Default)]
 struct Prepared {
     rules: BTreeMap<SubjectId, Arc<Rules>>,
+    /// Subjects without consents, and what decides on their records.
+    without: BTreeSet<SubjectId>,
+    plain: Option<Arc<Rules>>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
     /// What members have voted, as of the revision that was looked at last.
@@ -74,6 +79,8 @@ struct Prepared {
 /// What is at hand for a decision.
 struct Found {
     rules: Option<Arc<Rules>>,
+    /// For subjects without consents.
+    plain: Option<Arc<Rules>>,
     voted: Option<Arc<Voted>>,
     read_at: u64,
 }
@@ -81,6 +88,8 @@ struct Found {
 impl Prepared {
     fn clear(&mut self) {
         self.rules.clear();
+        self.without.clear();
+        self.plain = None;
         self.changes = self.changes.wrapping_add(1);
     }
 
@@ -107,8 +116,12 @@ impl Rulings {
     fn find(&self, subject: &SubjectId, registry: &Registry) -> Found {
         let mut prepared = self.prepared();
         prepared.follow(registry);
+        let plain = prepared.plain.clone();
+        let is_plain = prepared.without.contains(subject);
+        let rules = plain.clone().filter(|_| is_plain);
         Found {
-            rules: prepared.rules.get(subject).cloned(),
+            rules: rules.or_else(|| prepared.rules.get(subject).cloned()),
+            plain,
             voted: prepared.voted.clone(),
             read_at: prepared.changes,
         }
@@ -123,6 +136,18 @@ impl Rulings {
             prepared.rules.clear();
         }
         prepared.rules.insert(subject, Arc::clone(rules));
+    }
+
+    fn keep_without(&self, subject: SubjectId, plain: &Arc<Rules>, read_at: u64) {
+        let mut prepared = self.prepared();
+        if prepared.changes != read_at {
+            return;
+        }
+        if prepared.without.len() >= WITHOUT_MAX {
+            prepared.without.clear();
+        }
+        prepared.without.insert(subject);
+        prepared.plain = Some(Arc::clone(plain));
     }
 
     fn prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
@@ -172,7 +197,10 @@ impl Custody {
         let patient = subject.patient_id.as_deref();
         let decide =
             |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
-        let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
+        let outcomes: Vec<Outcome> = match documents {
+            [first, ..] if evaluator.is_uniform() => vec![decide(first); documents.len()],
+            documents => documents.iter().map(decide).collect(),
+        };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
         let rulings = outcomes.into_iter().map(|outcome| Ruling {
             permitted: outcome.permitted,
@@ -199,6 +227,15 @@ impl Custody {
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
+        if current.consents.is_empty() {
+            let plain = match found.plain {
+                Some(plain) => plain,
+                None => Arc::new(current.rules(found.voted.as_deref())?),
+            };
+            let rulings = &self.0.rulings;
+            rulings.keep_without(subject.id, &plain, found.read_at);
+            return Ok(plain);
+        }
         let rules = Arc::new(current.rules(found.voted.as_deref())?);
         self.0.rulings.keep(subject.id, &rules, found.read_at);
         Ok(rules)
@@ -209,7 +246,7 @@ impl Custody {
         subject: &Subject,
         current: &mut Current,
     ) -> Result<(), CustodyError> {
-        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id)? {
+        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id).await? {
             let Some(loaded) = self.load(&document, row.version)? else {
                 continue;
             };

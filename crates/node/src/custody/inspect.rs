@@ -24,6 +24,7 @@ pub use damage::{RecordDamage, RecordFault, RecordPart};
 use self::damage::Findings;
 use super::keys::Keys;
 use super::payload::Payloads;
+use super::reindex::Indexing;
 use super::rows::{AccessRow, AdoptedRow, EntryRow, Own, SubjectRow, access_key, version_key};
 use super::store::{Disk, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
@@ -73,12 +74,14 @@ pub async fn inspect(
         ),
         payloads: Payloads::open_in(blobs)?,
         member: member.clone(),
-        store,
         keys,
         anchor,
         waiting: BTreeSet::new(),
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
+        is_indexed: Indexing::read(&store)?.is_complete(),
+        store,
+        listed: 0,
         report: RecordsReport::default(),
         findings: Findings::default(),
         progress,
@@ -87,6 +90,7 @@ pub async fn inspect(
     walk.outbox();
     walk.patients();
     walk.documents().await;
+    walk.unlisted_postings();
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
@@ -107,6 +111,10 @@ struct Walk<P> {
     named: BTreeSet<BlobId>,
     /// Documents that have a head.
     documents: BTreeSet<Vec<u8>>,
+    /// Whether the postings are those of this release.
+    is_indexed: bool,
+    /// Postings that terms list and that are there.
+    listed: u64,
     report: RecordsReport,
     findings: Findings,
     progress: P,

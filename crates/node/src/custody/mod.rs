@@ -15,8 +15,10 @@ pub mod inspect;
 mod keys;
 mod payload;
 mod pins;
+mod postings;
 mod read;
 mod receipt;
+mod reindex;
 mod remote;
 mod request;
 mod rows;
@@ -44,11 +46,13 @@ use decide::Rulings;
 use keys::Keys;
 use payload::Payloads;
 use pins::Pins;
+use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 
 pub use anchor::Anchor;
 pub use error::CustodyError;
+pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
@@ -86,6 +90,7 @@ struct Inner {
     store: Arc<Store>,
     subjects: Subjects,
     payloads: Payloads,
+    indexing: Indexing,
     rulings: Rulings,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
@@ -147,6 +152,7 @@ impl Custody {
             network,
         );
         let custody = Self(Arc::new(Inner {
+            indexing: Indexing::read(&store)?,
             payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
             pins: Pins::default(),
@@ -167,7 +173,18 @@ impl Custody {
         for subject in custody.0.subjects.all() {
             custody.expect_consents_of(&*subject?)?;
         }
+        custody.go_on_indexing();
         Ok(custody)
+    }
+
+    /// How far the index for searches is made.
+    pub fn indexing(&self) -> IndexProgress {
+        self.0.indexing.progress()
+    }
+
+    /// Makes the index for searches anew, beside everything else; searches use the one that is there meanwhile.
+    pub async fn reindex(&self) -> Result<(), CustodyError> {
+        self.make_index_anew().await
     }
 
     /// What is on its way to the ledger.

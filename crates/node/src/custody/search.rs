@@ -7,6 +7,7 @@ use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 
+use super::postings::{Asked, Filed};
 use super::read::is_recorded;
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
@@ -135,7 +136,6 @@ impl Custody {
     }
 
     /// What matches the parts, before consent is asked.
-    #[expect(clippy::unused_async, reason = "the index may have to be waited for")]
     pub(super) async fn candidates(
         &self,
         by: &Requester,
@@ -144,7 +144,7 @@ impl Custody {
         let mut matches = Vec::new();
         for part in parts {
             for subject in self.confined_to(by, part)? {
-                self.matches(subject.as_ref(), part, &mut matches)?;
+                self.matches(subject.as_ref(), part, &mut matches).await?;
             }
         }
         Ok(matches)
@@ -159,7 +159,11 @@ impl Custody {
         let subject = subject.ok_or(CustodyError::NotFound)?;
         let mut matches = Vec::new();
         for resource_type in ResourceType::all() {
-            self.collect(resource_type, Some(&subject.id), &mut matches, |_| true)?;
+            let all = Asked::default();
+            self.collect(resource_type, Some(&subject.id), &all, &mut matches, |_| {
+                true
+            })
+            .await?;
         }
         let (permitted, mut decided) = self.sift(by, matches).await?;
         for one in &permitted {
@@ -214,47 +218,64 @@ impl Custody {
         Ok(subjects.into_iter().map(Some).collect())
     }
 
-    fn matches(
+    async fn matches(
         &self,
         subject: Option<&SubjectId>,
         part: &Part,
         found: &mut Vec<Match>,
     ) -> Result<(), CustodyError> {
-        self.collect(part.resource_type, subject, found, |row| {
-            part.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id)
-        })
+        let asked = self.0.home.keys.asked(part);
+        let is_match =
+            |row: &TermsRow| part.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id);
+        self.collect(part.resource_type, subject, &asked, found, is_match)
+            .await
     }
 
     /// Current versions of one type and subject.
-    pub(super) fn current_of(
+    pub(super) async fn current_of(
         &self,
         resource_type: ResourceType,
         subject: &SubjectId,
     ) -> Result<Vec<(DocumentKey, TermsRow)>, CustodyError> {
         let mut found = Vec::new();
-        self.collect(resource_type, Some(subject), &mut found, |_| true)?;
+        let all = Asked::default();
+        self.collect(resource_type, Some(subject), &all, &mut found, |_| true)
+            .await?;
         let rows = found.into_iter().map(|one| (one.document, one.row));
         Ok(rows.collect())
     }
 
-    fn collect(
+    /// Current versions of a type that are `wanted`, among those that what is asked of the index leaves.
+    async fn collect(
         &self,
         resource_type: ResourceType,
         subject: Option<&SubjectId>,
+        asked: &Asked,
         found: &mut Vec<Match>,
         wanted: impl Fn(&TermsRow) -> bool,
     ) -> Result<(), CustodyError> {
         let keys = &self.0.home.keys;
+        let view = self.0.store.view();
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
-        for row in self.0.store.scan(Table::Terms, &prefix) {
-            let (key, sealed) = row?;
-            let (subject, document) = places(&key)?;
-            // Erased since.
-            let Some(row) = self.terms(&key, &document, &sealed)? else {
-                continue;
+        let candidates = if self.0.indexing.is_complete() {
+            asked.candidates(&view, &prefix, subject)?
+        } else {
+            None
+        };
+        let mut stale = Vec::new();
+        let mut judge = |key: &[u8], row: &[u8]| {
+            let (subject, document) = places(key)?;
+            let row = match self.terms_if(key, &document, row, asked) {
+                // Of an older form of the index: made anew below, as the indexing will.
+                Err(_) if !self.0.indexing.is_complete() => {
+                    stale.push((subject, document));
+                    return Ok(());
+                }
+                row => row?,
             };
-            if wanted(&row) {
+            // Erased since, or without what is asked for.
+            if let Some(row) = row.filter(&wanted) {
                 found.push(Match {
                     document,
                     subject,
@@ -262,28 +283,76 @@ impl Custody {
                     row,
                 });
             }
+            Ok(())
+        };
+        match candidates {
+            None => {
+                let mut rows = view.scan(Table::Terms, &prefix);
+                rows.try_for_each(|row| row.and_then(|(key, row)| judge(&key, &row)))?;
+            }
+            Some(candidates) => {
+                for (subject, document) in candidates {
+                    let key = keys.terms(resource_type.as_str(), &[&subject, &document]);
+                    if let Some(row) = view.get(Table::Terms, &key)? {
+                        judge(&key, &row)?;
+                    }
+                }
+            }
+        }
+        drop(view);
+        for (subject, document) in stale {
+            let row = self.renewed_terms(&document).await?;
+            found.extend(row.filter(&wanted).map(|row| Match {
+                document,
+                subject,
+                resource_type,
+                row,
+            }));
         }
         Ok(())
     }
 
-    /// Opens a row of the terms: the version's number, then the sealed row.
-    pub(super) fn terms(
+    /// The terms of a document's current version; `None` if it was erased.
+    pub(super) async fn current_terms(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+        document: &DocumentKey,
+    ) -> Result<Option<TermsRow>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let Some(row) = self.0.store.get(Table::Terms, &key)? else {
+            return Ok(None);
+        };
+        match self.terms_if(&key, document, &row, &Asked::default()) {
+            // Of an older form of the index.
+            Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
+            row => row,
+        }
+    }
+
+    /// Opens a row of the terms, unless its postings rule it out.
+    fn terms_if(
         &self,
         key: &[u8],
         document: &DocumentKey,
         row: &[u8],
+        asked: &Asked,
     ) -> Result<Option<TermsRow>, CustodyError> {
-        let (version, sealed) = row
-            .split_first_chunk()
-            .ok_or_else(|| CustodyError::Storage("a row of the index is too short".to_owned()))?;
-        let version = u64::from_be_bytes(*version);
-        let erase = self
-            .0
-            .home
+        let filed = Filed::read(row)?;
+        let is_ruled_out = self.0.indexing.is_complete()
+            && filed
+                .postings
+                .is_some_and(|postings| !asked.leaves(postings));
+        if is_ruled_out {
+            return Ok(None);
+        }
+        let home = &self.0.home;
+        let erase = home
             .keys
-            .erase_key(&self.0.store, document, version)?;
+            .erase_key(&self.0.store, document, filed.version)?;
         erase
-            .map(|erase| erase.open(Table::Terms, key, sealed))
+            .map(|erase| erase.open(Table::Terms, key, filed.sealed))
             .transpose()
     }
 

@@ -11,7 +11,6 @@ use interop::fhir::search::{
 
 use super::request::{Opened, Requester};
 use super::search::{Match, Permitted};
-use super::store::Table;
 use super::{Custody, CustodyError};
 
 type Resource = (ResourceType, String);
@@ -90,7 +89,7 @@ impl Custody {
             }
         }
         for (kind, id) in targets {
-            candidates.extend(self.current_match(by, kind, &id)?);
+            candidates.extend(self.current_match(by, kind, &id).await?);
         }
         Ok(())
     }
@@ -129,7 +128,7 @@ impl Custody {
     }
 
     /// The current version of a document, if it has one and the requester may ask for it at all.
-    fn current_match(
+    async fn current_match(
         &self,
         by: &Requester,
         resource_type: ResourceType,
@@ -145,13 +144,10 @@ impl Custody {
                 return Ok(None);
             }
         }
-        let keys = &self.0.home.keys;
-        let document = keys.document(resource_type.as_str(), id);
-        let key = keys.terms(resource_type.as_str(), &[&head.subject, &document]);
-        let Some(row) = self.0.store.get(Table::Terms, &key)? else {
-            return Ok(None);
-        };
-        let row = self.terms(&key, &document, &row)?;
+        let document = self.0.home.keys.document(resource_type.as_str(), id);
+        let row = self
+            .current_terms(resource_type, &head.subject, &document)
+            .await?;
         Ok(row.map(|row| Match {
             document,
             subject: head.subject,

@@ -162,10 +162,16 @@ impl Custody {
         } else {
             Own::Index
         };
+        let terms = IndexTerms::of(resource);
         Ok(Content {
             digest: Digest::of(&bytes),
             payload: self.0.payloads.seal(erase, &bytes).await?,
-            terms: IndexTerms::of(resource),
+            postings: self
+                .0
+                .home
+                .keys
+                .postings(resource.resource_type().as_str(), &terms),
+            terms,
             disclosure: DisclosureFacts::of(resource),
             labels: labels
                 .iter()

@@ -2,6 +2,7 @@
 
 mod crash;
 mod exchange;
+mod index;
 mod inspect;
 pub(crate) mod ledger;
 mod outbox;
