@@ -80,7 +80,11 @@ fn statement(fhir: &Fhir) -> Value {
         description: &description,
         token_url: &fhir.token_url,
         types: &types,
-        system: &[SystemInteraction::Transaction, SystemInteraction::Batch],
+        system: &[
+            SystemInteraction::Transaction,
+            SystemInteraction::Batch,
+            SystemInteraction::SearchSystem,
+        ],
     });
     statement["extension"] = json!([{
         "url": "urn:careledger:extension:hpke-key",

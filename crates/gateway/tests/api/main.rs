@@ -8,6 +8,7 @@ mod interactions;
 mod log;
 mod operations;
 mod scitt;
+mod searches;
 mod snapshot;
 mod support;
 mod tokens;

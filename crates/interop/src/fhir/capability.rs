@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ResourceType;
-use super::search::parameters;
+use super::search::{includes, parameters};
 use super::timespan::format_instant;
 
 /// Interactions on a type or an instance.
@@ -167,6 +167,11 @@ fn type_value(capability: &TypeCapability<'_>) -> Value {
             "searchParam".to_owned(),
             parameters.collect::<Vec<_>>().into(),
         );
+    }
+    if has(TypeInteraction::SearchType) {
+        let (forward, reverse) = includes(capability.resource_type);
+        value.insert("searchInclude".to_owned(), forward.into());
+        value.insert("searchRevInclude".to_owned(), reverse.into());
     }
     let operations = capability.operations.iter();
     let operations = operations.map(|it| json!({"name": it.name, "definition": it.definition}));

@@ -14,6 +14,7 @@ mod error;
 pub mod inspect;
 mod keys;
 mod payload;
+mod pins;
 mod postings;
 mod read;
 mod receipt;
@@ -22,6 +23,8 @@ mod remote;
 mod request;
 mod rows;
 mod search;
+mod search_chain;
+mod search_include;
 pub(crate) mod store;
 mod subject;
 mod write;
@@ -42,6 +45,7 @@ use append::Home;
 use decide::Rulings;
 use keys::Keys;
 use payload::Payloads;
+use pins::Pins;
 use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
@@ -51,7 +55,7 @@ pub use error::CustodyError;
 pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
-    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
+    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
@@ -88,6 +92,7 @@ struct Inner {
     payloads: Payloads,
     indexing: Indexing,
     rulings: Rulings,
+    pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
     outbox: watch::Receiver<OutboxStatus>,
@@ -150,6 +155,7 @@ impl Custody {
             indexing: Indexing::read(&store)?,
             payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
+            pins: Pins::default(),
             home: Home {
                 member,
                 network,
@@ -245,6 +251,17 @@ impl Custody {
     /// What matches `query` among the documents that the requester may see.
     pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
         self.find(by, query).await
+    }
+
+    /// A further page of a search. It shows what the first page fixed, less what the requester may
+    /// no longer see; `None` if that is no longer known.
+    pub async fn search_further(
+        &self,
+        by: &Requester,
+        query: &Query,
+        from: Further,
+    ) -> Result<Option<SearchPage>, CustodyError> {
+        self.find_further(by, query, from).await
     }
 
     /// The patient's documents at this member.

@@ -2,12 +2,12 @@
 //!
 //! A row's key is what stands for the lookup key, then subject and document. The terms of a document name its postings
 //! in clear, so that they go with it and a scan passes over what lacks them. What is found has a keyed hash in common
-//! with the query, no more: [`Query::matches`] over the opened terms decides.
+//! with the query, no more: [`Part::matches`] over the opened terms decides.
 
 use std::collections::BTreeSet;
 
 use fjall::Slice;
-use interop::fhir::search::{IndexTerms, Query};
+use interop::fhir::search::{IndexTerms, Part};
 
 use super::CustodyError;
 use super::keys::Keys;
@@ -81,10 +81,10 @@ impl Keys {
         postings.into_iter().collect()
     }
 
-    /// What a query asks of the postings.
-    pub(super) fn asked(&self, query: &Query) -> Asked {
-        let posting = |key| self.posting(query.resource_type.as_str(), key);
-        let lookups = query.lookups();
+    /// What a part of a query asks of the postings.
+    pub(super) fn asked(&self, part: &Part) -> Asked {
+        let posting = |key| self.posting(part.resource_type.as_str(), key);
+        let lookups = part.lookups();
         let filters = lookups
             .iter()
             .map(|alternatives| alternatives.iter().map(posting).collect());

@@ -1,26 +1,26 @@
 //! Searching: matches are found in sealed index terms, consent decides before anything is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::search::{Candidate, Query};
+use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 
 use super::postings::{Asked, Filed};
 use super::read::is_recorded;
-use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
+use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError};
 
 /// A current version that was found.
-struct Match {
-    document: DocumentKey,
-    subject: SubjectId,
-    resource_type: ResourceType,
-    row: TermsRow,
+pub(super) struct Match {
+    pub(super) document: DocumentKey,
+    pub(super) subject: SubjectId,
+    pub(super) resource_type: ResourceType,
+    pub(super) row: TermsRow,
 }
 
 impl Custody {
@@ -29,19 +29,89 @@ impl Custody {
         by: &Requester,
         query: &Query,
     ) -> Result<SearchPage, CustodyError> {
-        let mut matches = Vec::new();
-        for subject in self.confined_to(query)? {
-            self.matches(query.resource_type, subject.as_ref(), query, &mut matches)
-                .await?;
-        }
-        let (mut permitted, mut decided) = self.sift(by, matches).await?;
-        permitted.sort_by(|one, other| query.order(one.candidate(), other.candidate()));
-        let total = permitted.len();
-        let page: Vec<Match> = permitted
+        let query = self.resolved(by, query).await?;
+        let (permitted, decided) = self.permitted(by, &query.parts).await?;
+        let mut ranked: Vec<(Rank, Match)> = permitted
             .into_iter()
-            .skip(query.offset)
-            .take(query.count)
+            .map(|one| (query.rank(one.resource_type, one.candidate()), one))
             .collect();
+        ranked.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let ordered: Vec<Match> = ranked.into_iter().map(|(_, one)| one).collect();
+        let total = ordered.len();
+        let count = if query.summary == Summary::Count {
+            0
+        } else {
+            query.count
+        };
+        let pin = (count > 0 && total > count).then(|| self.0.pins.keep(&ordered));
+        let page: Vec<Match> = ordered.into_iter().take(count).collect();
+        let mut found = self.open_page(by, &query, page, decided).await?;
+        found.total = total;
+        found.further = pin.map(|pin| Further {
+            pin,
+            offset: count,
+            total,
+        });
+        Ok(found)
+    }
+
+    /// The page of a list that its first page fixed; `None` if the list is no longer kept.
+    pub(super) async fn find_further(
+        &self,
+        by: &Requester,
+        query: &Query,
+        from: Further,
+    ) -> Result<Option<SearchPage>, CustodyError> {
+        let Some(places) = self.0.pins.page(from, query.count) else {
+            return Ok(None);
+        };
+        let mut matches = Vec::new();
+        for place in places {
+            matches.extend(self.pinned(place).await?);
+        }
+        let (page, decided) = self.sift(by, matches).await?;
+        let mut found = self.open_page(by, query, page, decided).await?;
+        found.total = from.total;
+        let offset = from.offset.saturating_add(query.count);
+        found.further = (offset < from.total).then_some(Further { offset, ..from });
+        Ok(Some(found))
+    }
+
+    /// Puts the openings on record, opens, and includes what was asked for.
+    async fn open_page(
+        &self,
+        by: &Requester,
+        query: &Query,
+        page: Vec<Match>,
+        decided: BTreeMap<SubjectId, Sifted>,
+    ) -> Result<SearchPage, CustodyError> {
+        let target = query.target();
+        let matches = self.open_recorded(by, &target, page, decided).await?;
+        let mut found = SearchPage {
+            matches,
+            included: Vec::new(),
+            includes_all: true,
+            total: 0,
+            further: None,
+        };
+        if !query.includes.is_empty() && !found.matches.is_empty() {
+            let (rounds, is_all) = self.included(by, query, &found.matches).await?;
+            found.includes_all = is_all;
+            for (included, decided) in rounds {
+                let opened = self.open_recorded(by, &target, included, decided).await?;
+                found.included.extend(opened);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn open_recorded(
+        &self,
+        by: &Requester,
+        target: &str,
+        page: Vec<Match>,
+        mut decided: BTreeMap<SubjectId, Sifted>,
+    ) -> Result<Vec<Opened>, CustodyError> {
         for one in &page {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -49,14 +119,35 @@ impl Custody {
         }
         // What was neither opened nor withheld was only counted.
         decided.retain(|_, one| !one.opened.is_empty() || one.withheld() > 0);
-        decided.retain(|_, one| is_recorded(&one.subject, query.resource_type));
-        let target = format!("{}?", query.resource_type);
-        self.record_all(by, "search", target, decided.into_values())
+        decided.retain(|_, one| one.is_recorded);
+        self.record_all(by, "search", target.to_owned(), decided.into_values())
             .await?;
-        Ok(SearchPage {
-            matches: self.open_all(page).await?,
-            total,
-        })
+        self.open_all(page).await
+    }
+
+    /// What matches the parts and may be seen, and the decisions.
+    pub(super) async fn permitted(
+        &self,
+        by: &Requester,
+        parts: &[Part],
+    ) -> Result<Permitted, CustodyError> {
+        let matches = self.candidates(by, parts).await?;
+        self.sift(by, matches).await
+    }
+
+    /// What matches the parts, before consent is asked.
+    pub(super) async fn candidates(
+        &self,
+        by: &Requester,
+        parts: &[Part],
+    ) -> Result<Vec<Match>, CustodyError> {
+        let mut matches = Vec::new();
+        for part in parts {
+            for subject in self.confined_to(by, part)? {
+                self.matches(subject.as_ref(), part, &mut matches).await?;
+            }
+        }
+        Ok(matches)
     }
 
     pub(super) async fn everything_here(
@@ -99,31 +190,44 @@ impl Custody {
         })
     }
 
-    /// The subjects that a query is confined to, or one `None` for all.
-    fn confined_to(&self, query: &Query) -> Result<Vec<Option<SubjectId>>, CustodyError> {
-        let Some(patients) = query.patients() else {
-            return Ok(vec![None]);
+    /// The subjects that a part is confined to, or one `None` for all. A patient's token finds
+    /// that patient's documents alone.
+    fn confined_to(
+        &self,
+        by: &Requester,
+        part: &Part,
+    ) -> Result<Vec<Option<SubjectId>>, CustodyError> {
+        let own = match &by.patient {
+            Some(own) => Some(self.0.subjects.of_patient(own)?.map(|subject| subject.id)),
+            None => None,
         };
-        let mut subjects = Vec::new();
+        let Some(patients) = part.patients() else {
+            return Ok(match own {
+                Some(own) => own.map(Some).into_iter().collect(),
+                None => vec![None],
+            });
+        };
+        let mut subjects = BTreeSet::new();
         for patient_id in patients {
             let subject = self.0.subjects.of_patient(patient_id)?;
-            subjects.extend(subject.map(|subject| Some(subject.id)));
+            let subject = subject.map(|subject| subject.id);
+            if own.is_none_or(|own| own == subject) {
+                subjects.extend(subject);
+            }
         }
-        Ok(subjects)
+        Ok(subjects.into_iter().map(Some).collect())
     }
 
     async fn matches(
         &self,
-        resource_type: ResourceType,
         subject: Option<&SubjectId>,
-        query: &Query,
+        part: &Part,
         found: &mut Vec<Match>,
     ) -> Result<(), CustodyError> {
-        let asked = self.0.home.keys.asked(query);
-        let is_match = |row: &TermsRow| {
-            query.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id)
-        };
-        self.collect(resource_type, subject, &asked, found, is_match)
+        let asked = self.0.home.keys.asked(part);
+        let is_match =
+            |row: &TermsRow| part.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id);
+        self.collect(part.resource_type, subject, &asked, found, is_match)
             .await
     }
 
@@ -208,6 +312,25 @@ impl Custody {
         Ok(())
     }
 
+    /// The terms of a document's current version; `None` if it was erased.
+    pub(super) async fn current_terms(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+        document: &DocumentKey,
+    ) -> Result<Option<TermsRow>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let Some(row) = self.0.store.get(Table::Terms, &key)? else {
+            return Ok(None);
+        };
+        match self.terms_if(&key, document, &row, &Asked::default()) {
+            // Of an older form of the index.
+            Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
+            row => row,
+        }
+    }
+
     /// Opens a row of the terms, unless its postings rule it out.
     fn terms_if(
         &self,
@@ -234,11 +357,11 @@ impl Custody {
     }
 
     /// Decides matches, subject by subject: those that are permitted, and what goes on record.
-    async fn sift(
+    pub(super) async fn sift(
         &self,
         by: &Requester,
         matches: Vec<Match>,
-    ) -> Result<(Vec<Match>, BTreeMap<SubjectId, Sifted>), CustodyError> {
+    ) -> Result<Permitted, CustodyError> {
         let mut by_subject: BTreeMap<SubjectId, Vec<Match>> = BTreeMap::new();
         for one in matches {
             by_subject.entry(one.subject).or_default().push(one);
@@ -252,6 +375,9 @@ impl Custody {
                 .map(|one| &one.row.facts.disclosure)
                 .collect();
             let decision = self.decide(by, &subject, &facts).await?;
+            let is_recorded = matches
+                .iter()
+                .any(|one| is_recorded(&subject, one.resource_type));
             let mut reasons = Vec::new();
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
@@ -265,6 +391,7 @@ impl Custody {
                 decision,
                 opened: Vec::new(),
                 reasons,
+                is_recorded,
             };
             decided.insert(id, sifted);
         }
@@ -304,12 +431,16 @@ impl Custody {
     }
 }
 
+/// What may be seen of some matches, and the decisions, by subject.
+pub(super) type Permitted = (Vec<Match>, BTreeMap<SubjectId, Sifted>);
+
 /// A decision on a subject's matches, and what came of it.
-struct Sifted {
+pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
     opened: Vec<String>,
     reasons: Vec<String>,
+    is_recorded: bool,
 }
 
 impl Sifted {

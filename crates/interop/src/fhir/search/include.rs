@@ -19,6 +19,21 @@ pub struct Include {
     pub target: Option<ResourceType>,
 }
 
+/// What `_include` and `_revinclude` take for a type.
+pub fn includes(resource_type: ResourceType) -> (Vec<String>, Vec<String>) {
+    let references = |kind: ResourceType| {
+        let own = parameters(kind);
+        own.filter(|it| it.kind == ParameterKind::Reference && it.is_supported())
+    };
+    let mut forward = vec!["*".to_owned(), format!("{resource_type}:*")];
+    forward.extend(references(resource_type).map(|it| format!("{resource_type}:{}", it.name)));
+    let reverse = ResourceType::all().flat_map(|kind| {
+        let found = references(kind).filter(|it| it.may_target(resource_type));
+        found.map(move |it| format!("{kind}:{}", it.name))
+    });
+    (forward, reverse.collect())
+}
+
 impl Include {
     /// Reads `Type:parameter[:Target]`, `Type:*` or `*`.
     pub(super) fn parse(

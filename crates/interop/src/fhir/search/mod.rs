@@ -31,7 +31,7 @@ mod wanted;
 pub use compartment::Compartment;
 pub use decimal::{Decimal, Interval};
 pub use filter::{Condition, Filter, Link, Reverse};
-pub use include::Include;
+pub use include::{Include, includes};
 pub use lookup::{LookupKey, index_format};
 pub use parameter::{ParameterKind, SearchParameter, parameter, parameters};
 pub use problem::{QueryError, QueryProblem};
@@ -46,5 +46,7 @@ pub use wanted::{
     Wanted,
 };
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,8 @@ pub struct Query {
     pub elements: Vec<String>,
     /// What comes along with the matches.
     pub includes: Vec<Include>,
+    /// The types that may come along; all without a list.
+    pub included_types: Option<Vec<ResourceType>>,
     /// The names of parameters that were ignored.
     pub ignored: Vec<String>,
     path: String,
@@ -105,7 +107,8 @@ impl fmt::Debug for Part {
 }
 
 impl Scope {
-    fn path(&self) -> String {
+    /// The path below the base; empty for the whole system.
+    pub fn path(&self) -> String {
         match self {
             Self::System => String::new(),
             Self::Type(resource_type) => resource_type.to_string(),
@@ -175,6 +178,7 @@ impl Query {
             total: Total::Accurate,
             elements: Vec::new(),
             includes: Vec::new(),
+            included_types: None,
             ignored: Vec::new(),
             path: scope.path(),
             sort: Vec::new(),
@@ -246,6 +250,12 @@ impl Query {
         self.parts.retain(|part| may(part.resource_type));
         let mut filters = self.parts.iter_mut().flat_map(|part| &mut part.filters);
         filters.all(|filter| filter.keep_types(may))
+    }
+
+    /// Whether resources of the type may come along with the matches.
+    pub fn may_include(&self, resource_type: ResourceType) -> bool {
+        let types = self.included_types.as_ref();
+        types.is_none_or(|types| types.contains(&resource_type))
     }
 
     /// The path of the search below the base, as it goes on record: without values.

@@ -90,7 +90,7 @@ async fn a_search_by_postings_finds_what_matches() {
     assert!(custody.0.indexing.is_complete());
     let mut chosen = 0;
     for query in queries() {
-        let asked = custody.0.home.keys.asked(&query);
+        let asked = custody.0.home.keys.asked(&query.parts[0]);
         let prefix = custody.0.home.keys.terms("Observation", &[]);
         let view = custody.0.store.view();
         let candidates = asked.candidates(&view, &prefix, None).unwrap();

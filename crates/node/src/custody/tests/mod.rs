@@ -7,6 +7,7 @@ mod inspect;
 pub(crate) mod ledger;
 mod outbox;
 mod records;
+mod searching;
 mod unseen;
 
 use std::sync::Arc;
