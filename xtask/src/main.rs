@@ -1,7 +1,9 @@
-//! The checks that the compiler cannot make: `cargo run -p xtask -- layers` and `tidy`.
+//! The checks that the compiler cannot make (`cargo run -p xtask -- layers` and `tidy`), and the
+//! tables that are made from published definitions (`search-parameters`).
 
 mod layers;
 mod references;
+mod search_parameters;
 mod text;
 mod tidy;
 
@@ -13,7 +15,10 @@ fn main() -> ExitCode {
     let report = match task.as_str() {
         "layers" => layers::check(),
         "tidy" => tidy::check(),
-        _ => Err(anyhow::anyhow!("usage: xtask layers|tidy")),
+        "search-parameters" => search_parameters::generate(std::env::args().skip(2)),
+        _ => Err(anyhow::anyhow!(
+            "usage: xtask layers|tidy|search-parameters --from DIR"
+        )),
     };
     let mut out = std::io::stderr().lock();
     // Nothing is left to do if standard error is closed.

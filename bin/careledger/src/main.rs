@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod progress;
 mod receipt;
+mod reindex;
 mod status;
 mod subscriptions;
 mod synth;
@@ -52,6 +53,7 @@ enum Command {
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
+    Reindex(reindex::ReindexArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -76,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Reindex(args) => reindex::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

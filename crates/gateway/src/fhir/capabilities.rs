@@ -81,7 +81,11 @@ fn statement(fhir: &Fhir) -> Value {
         description: &description,
         token_url: &fhir.token_url,
         types: &types,
-        system: &[SystemInteraction::Transaction, SystemInteraction::Batch],
+        system: &[
+            SystemInteraction::Transaction,
+            SystemInteraction::Batch,
+            SystemInteraction::SearchSystem,
+        ],
     });
     subscriptions(fhir, &mut statement);
     statement["extension"] = json!([{

@@ -61,6 +61,17 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
+        .route("/fhir", get(search::search_system))
+        .route("/fhir/", get(search::search_system))
+        .route("/fhir/_search", post(search::search_system_by_form))
+        .route(
+            "/fhir/{type}/{id}/{member}",
+            get(search::search_compartment),
+        )
+        .route(
+            "/fhir/{type}/{id}/{member}/_search",
+            post(search::search_compartment_by_form),
+        )
         .route("/fhir/{type}", get(search::search).post(create::create))
         .route("/fhir/{type}/_search", post(search::search_by_form))
         .route("/fhir/{type}/$enroll", post(operation::enroll))

@@ -14,6 +14,7 @@ mod provider;
 mod scitt;
 mod scopes;
 mod sessions;
+mod searches;
 mod snapshot;
 mod subscriptions;
 mod support;

@@ -25,6 +25,7 @@ use self::damage::Findings;
 use super::changes::COMPLETE;
 use super::keys::Keys;
 use super::payload::Payloads;
+use super::reindex::Indexing;
 use super::rows::{
     AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
 };
@@ -76,13 +77,15 @@ pub async fn inspect(
         ),
         payloads: Payloads::open_in(blobs)?,
         member: member.clone(),
-        store,
         keys,
         anchor,
         waiting: BTreeSet::new(),
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
         changes: None,
+        is_indexed: Indexing::read(&store)?.is_complete(),
+        store,
+        listed: 0,
         report: RecordsReport::default(),
         findings: Findings::default(),
         unavailable: None,
@@ -93,6 +96,7 @@ pub async fn inspect(
     walk.patients();
     walk.changes();
     walk.documents().await;
+    walk.unlisted_postings();
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
@@ -118,6 +122,10 @@ struct Walk<P> {
     documents: BTreeSet<Vec<u8>>,
     /// Versions that the feed names; `None` if the store has no feed yet.
     changes: Option<BTreeSet<[u8; 24]>>,
+    /// Whether the postings are those of this release.
+    is_indexed: bool,
+    /// Postings that terms list and that are there.
+    listed: u64,
     report: RecordsReport,
     findings: Findings,
     /// Why not every payload could be looked at.

@@ -20,13 +20,18 @@ mod keys;
 mod notify;
 mod payload;
 mod reach;
+mod pins;
+mod postings;
 mod read;
 mod receipt;
+mod reindex;
 mod remote;
 mod request;
 mod rows;
 mod search;
 mod shelf;
+mod search_chain;
+mod search_include;
 pub(crate) mod store;
 mod subject;
 mod sweep;
@@ -49,6 +54,8 @@ use append::Home;
 use decide::Rulings;
 use keys::Keys;
 use payload::Payloads;
+use pins::Pins;
+use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
@@ -61,9 +68,10 @@ pub use read::OpenedBinary;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use notify::Told;
 pub use reach::{Aim, Reach, Reached};
+pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
-    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
+    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
@@ -101,7 +109,9 @@ struct Inner {
     store: Arc<Store>,
     subjects: Subjects,
     payloads: Payloads,
+    indexing: Indexing,
     rulings: Rulings,
+    pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
     outbox: watch::Receiver<OutboxStatus>,
@@ -171,7 +181,10 @@ impl Custody {
         };
         let custody = Self(Arc::new(Inner {
             payloads,
+            indexing: Indexing::read(&store)?,
+            payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
+            pins: Pins::default(),
             home: Home {
                 member,
                 network,
@@ -190,7 +203,18 @@ impl Custody {
         for subject in custody.0.subjects.all() {
             custody.expect_consents_of(&*subject?)?;
         }
+        custody.go_on_indexing();
         Ok(custody)
+    }
+
+    /// How far the index for searches is made.
+    pub fn indexing(&self) -> IndexProgress {
+        self.0.indexing.progress()
+    }
+
+    /// Makes the index for searches anew, beside everything else; searches use the one that is there meanwhile.
+    pub async fn reindex(&self) -> Result<(), CustodyError> {
+        self.make_index_anew().await
     }
 
     /// What is on its way to the ledger.
@@ -280,6 +304,17 @@ impl Custody {
     /// What matches `query` among the documents that the requester may see.
     pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
         self.find(by, query).await
+    }
+
+    /// A further page of a search. It shows what the first page fixed, less what the requester may
+    /// no longer see; `None` if that is no longer known.
+    pub async fn search_further(
+        &self,
+        by: &Requester,
+        query: &Query,
+        from: Further,
+    ) -> Result<Option<SearchPage>, CustodyError> {
+        self.find_further(by, query, from).await
     }
 
     /// The patient's documents at this member.

@@ -153,7 +153,24 @@ pub struct HistoryEntry {
 pub struct SearchPage {
     /// The matches on the page.
     pub matches: Vec<Opened>,
-    /// All matches that the requester may see.
+    /// What comes along with them.
+    pub included: Vec<Opened>,
+    /// Whether nothing that should come along was left out for its number.
+    pub includes_all: bool,
+    /// All matches that the requester might see when the first page was made.
+    pub total: usize,
+    /// The next page, if there is one.
+    pub further: Option<Further>,
+}
+
+/// A further page of a search: a place in the list that the first page fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Further {
+    /// The list.
+    pub pin: u64,
+    /// The matches before the page.
+    pub offset: usize,
+    /// The matches on all pages.
     pub total: usize,
 }
 

@@ -52,13 +52,14 @@ impl Custody {
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
         let ownership = self.ownership(&changes)?;
-        let files_consent = changes
-            .iter()
-            .any(|change| change.resource_type.as_str() == CONSENT);
+        let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
         for change in changes {
             let subject = ownership.of(&change)?;
             self.authorize(by, &change, &subject)?;
+            if change.resource_type.as_str() == CONSENT {
+                consenting.push(subject.id);
+            }
             drafts.push(self.draft(by, change, subject).await?);
         }
         let now = (self.0.options.clock)();
@@ -80,8 +81,8 @@ impl Custody {
                 drafts.into_iter().map(append).collect()
             })
             .await?;
-        if files_consent {
-            self.0.rulings.forget();
+        for subject in &consenting {
+            self.0.rulings.forget(subject);
         }
         Ok(written)
     }
@@ -165,10 +166,13 @@ impl Custody {
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
         let (branch, labels) = self.place(resource)?;
+        let terms = IndexTerms::of(resource);
+        let keys = &self.0.home.keys;
         Ok(Content {
             digest: Digest::of(&bytes),
             payload: self.0.payloads.seal(erase, &bytes).await?,
-            terms: IndexTerms::of(resource),
+            postings: keys.postings(resource.resource_type().as_str(), &terms),
+            terms,
             disclosure: DisclosureFacts::of(resource),
             labels,
             branch,

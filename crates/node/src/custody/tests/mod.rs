@@ -4,11 +4,13 @@ mod changes;
 mod authorization;
 mod crash;
 mod exchange;
+mod index;
 mod inspect;
 pub(crate) mod ledger;
 mod outbox;
 mod payloads;
 mod records;
+mod searching;
 mod unseen;
 
 use std::sync::Arc;
