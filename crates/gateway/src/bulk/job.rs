@@ -3,8 +3,10 @@
 use ledger::codec;
 use ledger::ids::MemberName;
 use minicbor::{Decode, Encode};
-use node::custody::{Custody, CustodyError, Requester, Shelf, ShelfChange};
+use node::custody::{Custody, CustodyError, Reach, Requester, Shelf, ShelfChange};
 use uuid::Uuid;
+
+use crate::fhir::reach;
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -60,6 +62,9 @@ pub(super) struct JobRow {
     pub(super) with_directory: bool,
     #[n(15)]
     pub(super) files: Vec<FileRow>,
+    /// Of the token that asked.
+    #[n(16)]
+    pub(super) scopes: String,
 }
 
 /// A result: the resources of one type, or what could not be exported.
@@ -89,6 +94,11 @@ impl JobRow {
             patient: None,
             purpose: self.purpose.clone(),
             request_id: None,
+            // Scopes that cannot be read any more reach nothing.
+            reach: self.scopes.parse().map_or_else(
+                |_| Reach::limited(|_, _| false),
+                |scopes| reach(&scopes, None),
+            ),
         }
     }
 

@@ -121,6 +121,7 @@ async fn start(
         done: 0,
         with_directory,
         files: Vec::new(),
+        scopes: caller.scopes(),
     };
     let mut jobs = desk.jobs.lock().await;
     let running = jobs

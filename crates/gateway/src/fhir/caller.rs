@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
 use node::custody::{Aim, Reach, Requester};
 
-use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
+use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem};
 use crate::http::RequestId;
 use crate::problem::Problem;
 
@@ -45,7 +45,7 @@ pub(crate) async fn authenticate(
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
                 request_id: id,
-                reach: reach(&token),
+                reach: reach(&token.scopes, token.patient_in_context()),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -98,12 +98,12 @@ impl Caller {
     }
 }
 
-/// What the token's scopes reach (T10).
-fn reach(token: &Arc<AccessToken>) -> Reach {
-    if token.scopes.reach_all() {
+/// What scopes reach (T10), with this patient in context.
+pub(crate) fn reach(scopes: &Scopes, patient: Option<&str>) -> Reach {
+    if scopes.reach_all() {
         return Reach::default();
     }
-    let token = Arc::clone(token);
+    let (scopes, patient) = (scopes.clone(), patient.map(str::to_owned));
     Reach::limited(move |aim, reached| {
         let permission = match aim {
             Aim::Create => Permission::Create,
@@ -112,8 +112,7 @@ fn reach(token: &Arc<AccessToken>) -> Reach {
             Aim::Delete => Permission::Delete,
             Aim::Search => Permission::Search,
         };
-        let patient = token.patient_in_context();
-        token.scopes.admit(reached, permission, patient)
+        scopes.admit(reached, permission, patient.as_deref())
     })
 }
 

@@ -38,7 +38,7 @@ use crate::http::{BODY_BYTES_MAX, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 
-pub(crate) use caller::{Caller, authenticate};
+pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;

@@ -224,11 +224,6 @@ impl Fhir {
         bundle
     }
 
-    fn full_url(&self, opened: &Opened) -> String {
-        let kind = opened.resource.resource_type();
-        format!("{}/{kind}/{}", self.base, opened.id)
-    }
-
     /// What is asked for: the first page of a query, or the one that a link names.
     fn place(
         &self,

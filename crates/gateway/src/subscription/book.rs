@@ -18,6 +18,7 @@ use super::row::{
 };
 use super::websocket::Outgoing;
 use crate::auth::{Permission, Scopes};
+use crate::fhir::reach;
 use crate::http::pairs_of;
 
 /// Subscriptions of a node at most.
@@ -70,6 +71,7 @@ impl Entry {
             queries.push(query.map_err(|_| Unusable::Filter)?);
         }
         let by = &row.by;
+        let scopes: Scopes = by.scopes.parse().map_err(|_| Unusable::Filter)?;
         let entry = Self {
             by: Requester {
                 member: member.clone(),
@@ -79,8 +81,9 @@ impl Entry {
                 patient: by.patient.clone(),
                 purpose: by.purpose.clone(),
                 request_id: None,
+                reach: reach(&scopes, by.patient.as_deref()),
             },
-            scopes: by.scopes.parse().map_err(|_| Unusable::Filter)?,
+            scopes,
             row,
             asked,
             queries,
@@ -141,13 +144,13 @@ impl Entry {
         let of_kind: Vec<Query> = self
             .queries
             .iter()
-            .filter(|query| query.resource_type == kind)
+            .filter(|query| query.resource_type() == Some(kind))
             .cloned()
             .collect();
         let others = self.queries.iter().any(|query| {
-            query.resource_type != kind
+            query.resource_type() != Some(kind)
                 && (self.asked.topic == Topic::Record
-                    || query.resource_type != ResourceType::PATIENT)
+                    || query.resource_type() != Some(ResourceType::PATIENT))
         });
         (!of_kind.is_empty() || !others).then_some(of_kind)
     }

@@ -22,7 +22,7 @@ impl Custody {
     /// The value under this name.
     pub fn authorization(&self, name: &str) -> Result<Option<Vec<u8>>, CustodyError> {
         let keys = &self.0.home.keys;
-        let key = self.place(name);
+        let key = self.authorization_key(name);
         let row: Option<Row> = keys.get(&self.0.store, Table::Authorization, &key)?;
         Ok(row.map(|row| row.value.into()))
     }
@@ -50,7 +50,7 @@ impl Custody {
         next: Option<Vec<u8>>,
     ) -> Result<bool, CustodyError> {
         let keys = Arc::clone(&self.0.home.keys);
-        let (key, name) = (self.place(name), name.to_owned());
+        let (key, name) = (self.authorization_key(name), name.to_owned());
         let work = move |transaction: &mut Transaction<'_>| {
             let row: Option<Row> = keys.get_in(transaction, Table::Authorization, &key)?;
             let current: Option<Vec<u8>> = row.map(|row| row.value.into());
@@ -70,7 +70,7 @@ impl Custody {
         self.0.store.transact(work).await
     }
 
-    fn place(&self, name: &str) -> [u8; 16] {
+    fn authorization_key(&self, name: &str) -> [u8; 16] {
         self.0.home.keys.document("authorization", name)
     }
 }

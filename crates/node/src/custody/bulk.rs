@@ -8,7 +8,7 @@ use interop::fhir::search::Query;
 
 use super::read::is_recorded;
 use super::request::{Opened, Requester};
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError, Reached};
 
 /// What of a patient's records is exported.
 #[derive(Clone, Default)]
@@ -63,9 +63,9 @@ impl Custody {
             let mut filters = selection.filters.iter();
             let filters: Vec<&Query> = filters
                 .by_ref()
-                .filter(|filter| filter.resource_type == resource_type)
+                .filter(|filter| filter.resource_type() == Some(resource_type))
                 .collect();
-            for (document, row) in self.current_of(resource_type, &subject.id)? {
+            for (document, row) in self.current_of(resource_type, &subject.id).await? {
                 let recorded_at = row.facts.recorded_at;
                 let is_late = selection.since_ms.is_none_or(|since| recorded_at >= since);
                 let at = i64::try_from(recorded_at).unwrap_or(i64::MAX);
@@ -73,7 +73,13 @@ impl Custody {
                     || filters
                         .iter()
                         .any(|filter| filter.matches(&row.terms, at, &row.id));
-                if is_late && is_found {
+                let reached = Reached {
+                    resource_type,
+                    patient_id,
+                    terms: &row.terms,
+                    id: &row.id,
+                };
+                if is_late && is_found && by.reach.admits(Aim::Read, &reached) {
                     found.push((resource_type, document, row));
                 }
             }

@@ -76,7 +76,6 @@ pub use request::{
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
 };
 pub use write::{BinaryDraft, BinaryUpload};
-pub use shelf::{Shelf, ShelfChange};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 
 /// What custody needs from the node.
@@ -182,7 +181,6 @@ impl Custody {
         let custody = Self(Arc::new(Inner {
             payloads,
             indexing: Indexing::read(&store)?,
-            payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
             pins: Pins::default(),
             home: Home {

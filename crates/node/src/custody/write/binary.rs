@@ -174,21 +174,24 @@ impl BinaryUpload {
         self.writer.write(b"\"}").await?;
         let (locator, digest) = self.writer.finish().await?;
         let (branch, labels) = self.custody.place(&self.resource)?;
+        let terms = IndexTerms::of(&self.resource);
+        let home = self.custody.0.home.clone();
+        let resource_type: ResourceType = self.change.resource_type;
+        let postings = home.keys.postings(resource_type.as_str(), &terms);
         let content = Content {
             digest,
+            postings,
             payload: Payload::Streamed {
                 locator,
                 head: self.head,
                 bytes: self.bytes,
             },
-            terms: IndexTerms::of(&self.resource),
+            terms,
             disclosure: DisclosureFacts::of(&self.resource),
             labels,
             branch,
             signed: None,
         };
-        let home = self.custody.0.home.clone();
-        let resource_type: ResourceType = self.change.resource_type;
         let draft = Draft {
             subject: self.subject,
             document: home.keys.document(resource_type.as_str(), &self.change.id),
