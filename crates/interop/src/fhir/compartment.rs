@@ -178,10 +178,15 @@ static TABLE: LazyLock<BTreeMap<&'static str, Vec<Vec<&'static str>>>> = LazyLoc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::Checking;
     use serde_json::json;
 
     fn of(value: Value) -> Belonging {
-        belonging(&Resource::from_value(value).unwrap())
+        belonging(
+            &Resource::from_value_noting(value, Checking::Stored)
+                .unwrap()
+                .0,
+        )
     }
 
     fn patient(id: &str) -> Belonging {

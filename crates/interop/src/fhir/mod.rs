@@ -1,8 +1,9 @@
-//! FHIR R4, JSON only.
+//! FHIR R4.
 
 pub mod bundle;
 pub mod capability;
 pub mod compartment;
+mod definitions;
 pub mod disclosure;
 pub mod etag;
 mod json;
@@ -18,10 +19,11 @@ mod structure;
 pub mod subscription;
 pub mod timespan;
 pub mod transaction;
+pub mod xml;
 
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use path::ElementPath;
-pub use resource::{ParseLimits, Resource, ResourceError};
+pub use resource::{Checking, ParseLimits, Resource, ResourceError};
 pub use resource_type::ResourceType;
 pub use structure::{ElementProblem, ElementRule};
 pub use timespan::TimeSpan;

@@ -236,7 +236,7 @@ impl Custody {
             return binary::without_content(&head).map(Some);
         }
         let content = payloads.open(&loaded.erase, &loaded.row.payload).await?;
-        Resource::parse(&content, &ParseLimits::default())
+        Resource::parse(&content, &ParseLimits::stored())
             .map(Some)
             .map_err(|_| CustodyError::Storage("a stored resource does not parse".to_owned()))
     }

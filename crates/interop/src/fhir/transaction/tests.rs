@@ -30,7 +30,7 @@ fn post(full_url: &str, resource: Value) -> Value {
 }
 
 fn basic(author: &str) -> Value {
-    json!({"resourceType": "Basic", "author": {"reference": author}})
+    json!({"resourceType": "Basic", "code": {"text": "x"}, "author": {"reference": author}})
 }
 
 fn text_of(plan: &Plan, index: usize) -> String {
@@ -44,8 +44,8 @@ fn text_of(plan: &Plan, index: usize) -> String {
 
 #[test]
 fn urns_become_assigned_ids_also_forward_and_in_contained_resources() {
-    let claim = json!({"resourceType": "Basic",
-        "contained": [{"resourceType": "Basic", "author": {"reference": "urn:uuid:p"}}],
+    let claim = json!({"resourceType": "Basic", "code": {"text": "x"},
+        "contained": [{"resourceType": "Basic", "code": {"text": "y"}, "author": {"reference": "urn:uuid:p"}}],
         "author": {"reference": "urn:uuid:later", "display": "d"}});
     let plan = plan_of(
         "transaction",
@@ -61,7 +61,7 @@ fn urns_become_assigned_ids_also_forward_and_in_contained_resources() {
     .unwrap();
     assert_eq!(
         text_of(&plan, 1),
-        r#"{"resourceType":"Basic","contained":[{"resourceType":"Basic","author":{"reference":"Patient/n1"}}],"author":{"reference":"Basic/n3","display":"d"}}"#
+        r#"{"resourceType":"Basic","code":{"text":"x"},"contained":[{"resourceType":"Basic","code":{"text":"y"},"author":{"reference":"Patient/n1"}}],"author":{"reference":"Basic/n3","display":"d"}}"#
     );
     assert_eq!(plan.entries[0].id.as_deref(), Some("n1"));
     assert!(plan.pending().is_empty());
@@ -152,7 +152,7 @@ fn each_wrong_entry_is_named() {
             E::FullUrlMalformed,
         ),
         (
-            post("urn:uuid:good", json!({"resourceType": "Basic"})),
+            post("urn:uuid:good", json!({"resourceType": "Patient"})),
             E::FullUrlRepeated { first: 0 },
         ),
         (
@@ -340,7 +340,8 @@ fn arbitrary_entry() -> impl Strategy<Value = Value> {
         tree.clone(),
         (request, tree.clone(), tree).prop_map(|((method, url), author, extra)| json!({
             "fullUrl": "urn:uuid:1", "request": {"method": method, "url": url},
-            "resource": {"resourceType": "Basic", "id": "1", "author": author, "x": extra},
+            "resource": {"resourceType": "Basic", "id": "1", "code": {"text": "x"},
+                "author": {"display": author}, "implicitRules": extra},
         })),
     ]
 }
