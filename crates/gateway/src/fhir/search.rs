@@ -11,7 +11,7 @@ use interop::fhir::search::{
     Compartment, Handling, NoValueSets, Query, Scope, Summary, Total, summarized,
 };
 use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use node::custody::{Further, Opened, SearchPage};
+use node::custody::{Further, SearchPage};
 use serde_json::{Value, json};
 
 use super::Fhir;
@@ -222,11 +222,6 @@ impl Fhir {
             entries.extend(included);
         }
         bundle
-    }
-
-    fn full_url(&self, opened: &Opened) -> String {
-        let kind = opened.resource.resource_type();
-        format!("{}/{kind}/{}", self.base, opened.id)
     }
 
     /// What is asked for: the first page of a query, or the one that a link names.
