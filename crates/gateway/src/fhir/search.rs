@@ -11,7 +11,7 @@ use interop::fhir::search::{
     Compartment, Handling, NoValueSets, Query, Scope, Summary, Total, summarized,
 };
 use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
-use node::custody::{Further, Opened, SearchPage};
+use node::custody::{Further, SearchPage};
 use serde_json::{Value, json};
 
 use super::Fhir;

@@ -164,7 +164,7 @@ async fn what_each_search_finds() {
     }
     site.get(&token, "/Organization/h1/Observation")
         .await
-        .problem(400, "not-supported");
+        .problem(501, "not-supported");
     site.get(&token, "/Patient/p1/Nothing")
         .await
         .problem(404, "not-found");

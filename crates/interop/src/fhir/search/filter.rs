@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
-use super::limits::{CHAIN_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX};
+use super::limits::{ALL_VALUES_MAX, CHAIN_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX};
 use super::parameter::{ParameterKind, SearchParameter, parameter};
 use super::problem::QueryProblem;
 use super::terms::{IndexTerms, Term, TokenTerm};
@@ -84,12 +84,15 @@ impl fmt::Debug for Condition {
 }
 
 impl Filter {
+    /// `read` counts the values of the whole query.
+    ///
     /// Reads `name[:modifier]=value`, `name[:Type].next=value` or `_has:Type:name:next=value`.
     pub(super) fn parse(
         resource_type: ResourceType,
         name: &str,
         value: &str,
         value_sets: &dyn ValueSets,
+        read: &Cell<usize>,
     ) -> Result<Self, QueryProblem> {
         if value.len() > VALUE_BYTES_MAX {
             return Err(QueryProblem::ValueTooLong);
@@ -99,6 +102,7 @@ impl Filter {
             value,
             value_sets,
             ways: &ways,
+            read,
         }
         .read(resource_type, name, 0)
     }
@@ -269,6 +273,8 @@ struct Reader<'a> {
     value_sets: &'a dyn ValueSets,
     /// How many ways of the chain were looked at.
     ways: &'a Cell<usize>,
+    /// How many values were read for the query as a whole.
+    read: &'a Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -315,7 +321,9 @@ impl Reader<'_> {
             )
         } else {
             let alternatives = value::split(self.value, ',');
-            if alternatives.len() > VALUES_MAX {
+            let read = self.read.get().saturating_add(alternatives.len());
+            self.read.set(read);
+            if alternatives.len() > VALUES_MAX || read > ALL_VALUES_MAX {
                 return Err(QueryProblem::TooManyValues);
             }
             let mut wanted = Vec::new();
@@ -368,7 +376,9 @@ impl Reader<'_> {
                 }),
                 // Another type may have the parameter.
                 Err(QueryProblem::ParameterUnknown | QueryProblem::ChainBroken) => {}
-                Err(QueryProblem::ChainTooWide) => return Err(QueryProblem::ChainTooWide),
+                Err(problem @ (QueryProblem::ChainTooWide | QueryProblem::TooManyValues)) => {
+                    return Err(problem);
+                }
                 Err(problem) => broken = problem,
             }
         }

@@ -8,6 +8,8 @@ pub const COUNT_MAX: usize = 1_000;
 pub const PARAMETERS_MAX: usize = 64;
 /// Alternatives of one parameter, ids among them.
 pub const VALUES_MAX: usize = 1_000;
+/// Alternatives of a query as a whole, counted for each type and each way of a chain anew.
+pub const ALL_VALUES_MAX: usize = 50_000;
 /// Bytes of one value.
 pub const VALUE_BYTES_MAX: usize = 64 * 1_024;
 /// References that a chain or nested `_has` may follow.

@@ -1,5 +1,6 @@
 //! A query: parsed from the parameters of a URL, matched against index terms.
 
+use std::cell::Cell;
 use std::fmt;
 
 use super::compartment::Compartment;
@@ -197,8 +198,14 @@ impl Query {
                 filters,
             });
         }
+        let read = Cell::new(0);
+        let read = Reading {
+            types: &types,
+            value_sets,
+            read: &read,
+        };
         for (name, value) in pairs {
-            match query.take(&types, name, value, value_sets) {
+            match query.take(&read, name, value) {
                 Ok(()) => query.applied.push((name.clone(), value.clone())),
                 Err(QueryProblem::ParameterUnknown) if handling == Handling::Lenient => {
                     query.ignored.push(showable(name));
@@ -271,13 +278,7 @@ impl Query {
         link::build(base, &self.path, &self.applied)
     }
 
-    fn take(
-        &mut self,
-        types: &[ResourceType],
-        name: &str,
-        value: &str,
-        value_sets: &dyn ValueSets,
-    ) -> Result<(), QueryProblem> {
+    fn take(&mut self, reading: &Reading<'_>, name: &str, value: &str) -> Result<(), QueryProblem> {
         let (plain, modifier) = match name.split_once(':') {
             Some((plain, modifier)) => (plain, Some(modifier)),
             None => (name, None),
@@ -291,7 +292,7 @@ impl Query {
                     .push(Include::parse(plain == "_revinclude", modifier, value)?);
             }
             ("_count", None) => self.count = whole_number(value)?.min(COUNT_MAX),
-            ("_sort", None) => self.sort = sort_keys(types, value)?,
+            ("_sort", None) => self.sort = sort_keys(reading.types, value)?,
             ("_summary", None) => {
                 self.summary = Summary::with_code(value).ok_or(QueryProblem::ValueMalformed)?;
             }
@@ -306,16 +307,16 @@ impl Query {
             ) => return Err(QueryProblem::ParameterUnsupported),
             // `_type` was read first; the gateway negotiates the format.
             ("_type" | "_format" | "_pretty", None) => {}
-            _ => self.add_filters(name, value, value_sets)?,
+            _ => self.add_filters(reading, name, value)?,
         }
         Ok(())
     }
 
     fn add_filters(
         &mut self,
+        reading: &Reading<'_>,
         name: &str,
         value: &str,
-        value_sets: &dyn ValueSets,
     ) -> Result<(), QueryProblem> {
         let mut kind = None;
         let mut filters = Vec::new();
@@ -323,7 +324,13 @@ impl Query {
             if part.filters.len() >= PARAMETERS_MAX {
                 return Err(QueryProblem::TooManyParameters);
             }
-            let filter = Filter::parse(part.resource_type, name, value, value_sets)?;
+            let filter = Filter::parse(
+                part.resource_type,
+                name,
+                value,
+                reading.value_sets,
+                reading.read,
+            )?;
             if kind.is_some_and(|kind| kind != filter.kind) {
                 return Err(QueryProblem::KindsDiffer);
             }
@@ -335,6 +342,14 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// What reading a parameter takes.
+struct Reading<'a> {
+    types: &'a [ResourceType],
+    value_sets: &'a dyn ValueSets,
+    /// How many values were read.
+    read: &'a Cell<usize>,
 }
 
 /// The types of the scope, or those of them that `_type` names.

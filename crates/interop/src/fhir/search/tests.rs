@@ -305,6 +305,29 @@ fn wrong_parameters_are_named_and_values_are_not() {
 }
 
 #[test]
+fn what_a_query_costs_is_bounded() {
+    let many = |count: usize| vec!["a"; count].join(",");
+    let ids = |count: usize| [("_id".to_owned(), many(count))];
+    let read = |scope: &Scope, pairs: &[(String, String)]| {
+        let read = Query::read(scope, pairs, Handling::Strict, &NoValueSets);
+        read.err().map(|error| error.problem)
+    };
+    let one = Scope::Type(ResourceType::PATIENT);
+    assert_eq!(read(&one, &ids(limits::VALUES_MAX)), None);
+    let too_many = Some(QueryProblem::TooManyValues);
+    assert_eq!(read(&one, &ids(limits::VALUES_MAX + 1)), too_many);
+    // Of all types, each value counts 146 times.
+    assert_eq!(read(&Scope::System, &ids(100)), None);
+    assert_eq!(read(&Scope::System, &ids(400)), too_many);
+    let filters = vec![("_id".to_owned(), "a".to_owned()); limits::PARAMETERS_MAX + 1];
+    assert_eq!(read(&one, &filters), Some(QueryProblem::TooManyParameters));
+    let includes = vec![("_include".to_owned(), "*".to_owned()); limits::INCLUDES_MAX + 1];
+    assert_eq!(read(&one, &includes), Some(QueryProblem::TooManyIncludes));
+    let long = [("_id".to_owned(), "a".repeat(limits::VALUE_BYTES_MAX + 1))];
+    assert_eq!(read(&one, &long), Some(QueryProblem::ValueTooLong));
+}
+
+#[test]
 fn a_lenient_query_leaves_unknown_parameters_out_of_its_link() {
     let kind = ResourceType::parse("Observation").unwrap();
     let pairs = pairs("code=http://loinc.org|8302-2&secret=1&_count=5&date=ge2020 x");
