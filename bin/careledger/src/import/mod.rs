@@ -314,7 +314,7 @@ fn is_away(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
-        .any(|error| error.is_connect() || error.is_timeout())
+        .any(|error| error.is_connect() || error.is_timeout() || error.is_request())
 }
 
 /// Sends; what a busy member refused before it did anything is sent again.
