@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const PORTS_FROM: u16 = 9_601;
+/// Each test has ports of its own.
+const IMPORT_PORTS: u16 = 9_601;
+const BUCKET_PORTS: u16 = 9_651;
 /// What no file of the import may hold beside what was given.
 const PLANTED: &str = "Plantedfamily";
 
@@ -29,11 +31,11 @@ struct Net {
 }
 
 impl Net {
-    fn found() -> Self {
+    fn found(ports: u16) -> Self {
         let folder = TempDir::new().unwrap();
         // Gateway, exchange and validator are 100 apart.
         let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        let mut bases = (PORTS_FROM..PORTS_FROM + 90).step_by(3);
+        let mut bases = (ports..ports + 45).step_by(3);
         let port = bases
             .find(|port| [0, 100, 200].iter().all(|above| is_free(port + above)))
             .expect("free ports");
@@ -131,7 +133,7 @@ fn condition(id: &str, patient: &str) -> Value {
 
 #[tokio::test]
 async fn what_was_acknowledged_is_not_sent_again_and_what_is_refused_is_named() {
-    let mut net = Net::found();
+    let mut net = Net::found(IMPORT_PORTS);
     net.write("Patient.ndjson", &["a", "b", "c"].map(patient));
     // Nobody but the patient's wallet files a consent.
     let code = json!({ "coding": [{ "system": "urn:x", "code": "x" }] });
@@ -229,7 +231,7 @@ fn an_orphan_is_named(net: &Net) {
 
 #[test]
 fn a_node_whose_bucket_does_not_answer_says_so_and_ends() {
-    let net = Net::found();
+    let net = Net::found(BUCKET_PORTS);
     let config = net.path("net/clinic/node.toml");
     // A port at which nobody listens any more.
     let nobody = TcpListener::bind("127.0.0.1:0")

@@ -231,8 +231,18 @@ impl<'a> Importer<'a> {
                     continue;
                 }
             } else {
-                let enrolling = wallet.enroll(self.view, member, &desk.clerk).await;
-                enrolling.map_err(|error| of_member(member, error))?;
+                match wallet.enroll(self.view, member, &desk.clerk).await {
+                    Ok(()) => {}
+                    Err(error) if is_away(&error) => {
+                        let who = format!("{member} does not answer: is the node running?");
+                        return Err(error.context(who));
+                    }
+                    Err(error) => {
+                        let why = format!("{member} does not enrol the patient: {error:#}");
+                        rejects.extend(unread(why));
+                        continue;
+                    }
+                }
                 self.folder.save(&wallet)?;
             }
             match self.part(&wallet, member, desk, (part, &given)).await? {
@@ -299,17 +309,12 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// Says who did not answer, if that is what happened.
-fn of_member(member: &str, error: anyhow::Error) -> anyhow::Error {
-    let is_away = error
+/// Whether a member could not be reached: then nothing goes on.
+fn is_away(error: &anyhow::Error) -> bool {
+    error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
-        .any(|error| error.is_connect() || error.is_timeout());
-    if is_away {
-        error.context(format!("{member} does not answer: is the node running?"))
-    } else {
-        error.context(format!("{member} does not enrol the patient"))
-    }
+        .any(|error| error.is_connect() || error.is_timeout() || error.is_request())
 }
 
 /// Sends; what a busy member refused before it did anything is sent again.
