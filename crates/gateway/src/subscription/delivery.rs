@@ -163,7 +163,7 @@ async fn send(desk: &Desk, parcel: Parcel) -> Result<Result<(), NotTaken>, Custo
     let (kind, said) = match due {
         Due::Handshake => (Kind::Handshake, said),
         Due::Heartbeat => (Kind::Heartbeat, said),
-        Due::Events(..) => (Kind::Events, said.as_active()),
+        Due::Events(..) => (Kind::Events, said.taken()),
     };
     let body = body(desk, kind, &said, asked.content, &events);
     Ok(post(desk, &asked, socket, body).await)

@@ -302,7 +302,7 @@ pub(super) async fn replay(
         .collect::<Result<_, _>>()?;
     if !rows.is_empty() {
         let events = present::events(&desk, &by, asked.content, &rows).await?;
-        let said = said.as_active();
+        let said = said.taken();
         let body = delivery::body(&desk, Kind::Events, &said, asked.content, &events);
         let posted = delivery::post(&desk, &asked, socket, body).await;
         posted.map_err(|problem| {

@@ -36,7 +36,7 @@ impl Said {
     }
 
     /// What a notification says if it is taken.
-    pub(super) fn as_active(mut self) -> Self {
+    pub(super) fn taken(mut self) -> Self {
         self.code = "active";
         self.error = None;
         self

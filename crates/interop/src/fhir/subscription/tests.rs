@@ -123,7 +123,13 @@ fn a_notification_says_no_more_than_its_content_allows() {
         request: Some(("POST", "Observation".to_owned(), "201")),
     };
     let told = |content| {
-        let bundle = notification("n1", Kind::Events, &status, content, &[event.clone()]);
+        let bundle = notification(
+            "n1",
+            Kind::Events,
+            &status,
+            content,
+            std::slice::from_ref(&event),
+        );
         assert!(Resource::from_value(bundle.clone()).is_ok());
         bundle.to_string()
     };

@@ -148,7 +148,7 @@ async fn a_store_without_a_feed_is_filled_when_it_is_opened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_another_member_are_seen_once_they_are_final() {
-    let ledger = Ledger::of(&["hospital", "clinic"]);
+    let ledger = Ledger::of(&["clinic", "hospital"]);
     let (hospital, clinic) = (Site::at(&ledger, "hospital"), Site::at(&ledger, "clinic"));
     let (home, other) = (hospital.open(), clinic.open());
     let wallet = Wallet::new(7);
