@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
+use interop::fhir::profile::Profiles;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
@@ -23,7 +24,7 @@ use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, Sig
 use crate::bulk::{self, Bulk};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
-use crate::http::observe;
+use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
 use crate::metrics::Metrics;
@@ -64,6 +65,10 @@ pub struct GatewayParts {
     pub clock: Clock,
     /// Opens what wallets seal to this member.
     pub member_key: MemberKey,
+    /// What `$validate` knows beside R4.
+    pub profiles: Profiles,
+    /// How much one client may ask for.
+    pub limits: RequestLimits,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
     /// How subscribers are told.
@@ -134,6 +139,8 @@ impl Gateway {
             token_url: format!("{base_url}/oauth2/token"),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
+            profiles: parts.profiles,
+            places: fhir::Places::new()?,
         });
         let status = StatusRoutes {
             source: parts.status,
@@ -147,7 +154,8 @@ impl Gateway {
         };
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
-        let mut public = fhir::routes(fhir, Arc::clone(&server))
+        let bounds = Arc::new(Bounds::new(parts.limits));
+        let mut public = fhir::routes(fhir, Arc::clone(&server), bounds)
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             // A fallback that is put in later would stand outside the layer, and preflights come to it.

@@ -17,6 +17,7 @@ mod status;
 mod subscription;
 pub mod witness;
 
+pub use crate::http::RequestLimits;
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};

@@ -254,6 +254,7 @@ pub(super) fn node_file(
         accounts: None,
         identity_provider: None,
         origins: Vec::new(),
+        profiles: Vec::new(),
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
         rest_hooks: Vec::new(),

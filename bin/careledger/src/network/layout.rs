@@ -70,6 +70,9 @@ pub(crate) struct NodeFile {
     /// Origins to which notifications of subscriptions may be posted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rest_hooks: Vec<String>,
+    /// Folders of FHIR packages, unpacked, whose profiles `$validate` knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) profiles: Vec<PathBuf>,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
     /// The accounts of people who sign in here: made by `careledger users add`.

@@ -2,6 +2,7 @@
 
 mod joining;
 mod payloads;
+mod profiles;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +77,8 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
     }
-    let gateway = gateway(&file, &node, &keys, sign_in(&file, &folder)?)?;
+    let sign_in = sign_in(&file, &folder)?;
+    let gateway = gateway(&file, &folder, &node, &keys, sign_in)?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -207,6 +209,7 @@ fn milliseconds() -> Clock {
 
 pub(crate) fn gateway(
     file: &NodeFile,
+    folder: &Path,
     node: &Node,
     keys: &Arc<dyn KeyStore>,
     sign_in: SignIn,
@@ -233,6 +236,8 @@ pub(crate) fn gateway(
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
+        profiles: profiles::load(folder, &file.profiles)?,
+        limits: gateway::RequestLimits::default(),
         serves_metrics: true,
         subscriptions: SubscriptionConfig {
             rest_hooks: file.rest_hooks.clone(),

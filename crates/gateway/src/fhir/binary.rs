@@ -23,7 +23,7 @@ use super::caller::Caller;
 use super::preferences::{IfMatch, Preferences, Return};
 use super::{Fhir, provenance};
 use crate::auth::Permission;
-use crate::http::{accepts, is_json, names_json, pairs_of};
+use crate::http::{accepts, is_fhir, names_fhir, pairs_of};
 use crate::problem::Problem;
 
 const TYPE: &str = "Binary";
@@ -41,14 +41,15 @@ enum Native {
     Read { id: String, version: Option<u64> },
 }
 
-/// Serves a Binary in its own form where that is what was asked for.
-pub(crate) async fn native(
-    State(fhir): State<Arc<Fhir>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Whether a Binary in its own form is what is asked for.
+pub(crate) fn is_native(request: &Request) -> bool {
+    Native::asked(request).is_some()
+}
+
+/// Serves a Binary in its own form.
+pub(crate) async fn native(State(fhir): State<Arc<Fhir>>, request: Request) -> Response {
     let Some(asked) = Native::asked(&request) else {
-        return next.run(request).await;
+        return Problem::not_found().into_response();
     };
     let answer = match asked {
         Native::Write { id } => write(&fhir, id, request).await,
@@ -89,9 +90,7 @@ impl Native {
 }
 
 fn is_raw(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|name| !names_xml(name)) && !is_json(headers)
+    headers.contains_key(header::CONTENT_TYPE) && !is_fhir(headers)
 }
 
 fn wants_raw(request: &Request) -> bool {
@@ -101,12 +100,7 @@ fn wants_raw(request: &Request) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
     pairs_of(query).all(|(name, _)| name != "_format")
-        && !ranges.any(|range| names_json(range) || names_xml(range))
-}
-
-fn names_xml(range: &str) -> bool {
-    let name = range.split(';').next().unwrap_or_default().trim();
-    name.eq_ignore_ascii_case("application/fhir+xml")
+        && !ranges.any(names_fhir)
 }
 
 async fn write(fhir: &Fhir, id: Option<String>, request: Request) -> Result<Response, Problem> {

@@ -20,43 +20,89 @@ use super::Fhir;
 use crate::http::fhir_json;
 
 /// What is routed for every type.
-const INTERACTIONS: [TypeInteraction; 7] = [
+pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::Read,
     TypeInteraction::Vread,
     TypeInteraction::Update,
+    TypeInteraction::Patch,
     TypeInteraction::Delete,
     TypeInteraction::HistoryInstance,
+    TypeInteraction::HistoryType,
     TypeInteraction::Create,
     TypeInteraction::SearchType,
 ];
 
-const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
+/// What every type has.
+const COMMON: [Operation<'static>; 5] = [
+    operation(
+        "validate",
+        "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    ),
+    operation("receipt", "urn:careledger:operation:receipt"),
+    operation(
+        "meta",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+    ),
+    operation(
+        "meta-add",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
+    ),
+    operation(
+        "meta-delete",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
+    ),
+];
 
 const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ),
+    operation(
+        "summary",
+        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+    ),
     operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
-    RECEIPT,
 ];
+
+/// The operations that are routed for a type.
+pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>> {
+    let own: &[Operation<'static>] = match resource_type.as_str() {
+        "Patient" => &PATIENT_OPERATIONS,
+        "Observation" => &[operation(
+            "lastn",
+            "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        )],
+        "DocumentReference" => &[operation(
+            "docref",
+            "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+        )],
+        "Composition" => &[operation(
+            "document",
+            "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        )],
+        _ => &[],
+    };
+    COMMON.iter().chain(own).copied().collect()
+}
 
 pub(crate) async fn capabilities(State(fhir): State<Arc<Fhir>>) -> Response {
     fhir_json(StatusCode::OK, &statement(&fhir))
 }
 
 fn statement(fhir: &Fhir) -> Value {
-    let types: Vec<TypeCapability<'_>> = ResourceType::all()
-        .map(|resource_type| TypeCapability {
-            resource_type,
+    let operations: Vec<_> = ResourceType::all()
+        .map(|resource_type| (resource_type, operations(resource_type)))
+        .collect();
+    let types: Vec<TypeCapability<'_>> = operations
+        .iter()
+        .map(|(resource_type, operations)| TypeCapability {
+            resource_type: *resource_type,
             interactions: &INTERACTIONS,
-            operations: match resource_type {
-                ResourceType::PATIENT => &PATIENT_OPERATIONS,
-                _ => &[RECEIPT],
-            },
+            operations,
         })
         .collect();
     let identity = &fhir.identity;
@@ -85,6 +131,7 @@ fn statement(fhir: &Fhir) -> Value {
             SystemInteraction::Transaction,
             SystemInteraction::Batch,
             SystemInteraction::SearchSystem,
+            SystemInteraction::HistorySystem,
         ],
     });
     subscriptions(fhir, &mut statement);

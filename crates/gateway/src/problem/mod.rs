@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     outcome: OperationOutcome,
     retry_after_seconds: Option<u64>,
     challenge: Option<String>,
+    /// The version that the answer is about.
+    version: Option<u64>,
 }
 
 impl Problem {
@@ -32,6 +34,7 @@ impl Problem {
             outcome,
             retry_after_seconds: None,
             challenge: None,
+            version: None,
         }
     }
 
@@ -73,6 +76,15 @@ impl Problem {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let mut problem = Self::new(status, IssueType::Transient, diagnostics);
         problem.retry_after_seconds = Some(1);
+        problem
+    }
+
+    /// More requests than the client may make.
+    pub(crate) fn too_many_requests(retry_after_seconds: u64) -> Self {
+        let diagnostics = "the client makes too many requests; ask again later";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut problem = Self::new(status, IssueType::Throttled, diagnostics);
+        problem.retry_after_seconds = Some(retry_after_seconds);
         problem
     }
 
@@ -123,6 +135,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        let etag = self.version.map(interop::fhir::etag::format);
+        if let Some(Ok(etag)) = etag.as_deref().map(HeaderValue::from_str) {
+            headers.insert(header::ETAG, etag);
         }
         let challenge = self.challenge.as_deref().map(HeaderValue::from_str);
         if let Some(Ok(challenge)) = challenge {

@@ -261,20 +261,28 @@ impl Resource {
         Ok(Value::Object(object))
     }
 
+    /// The resource under another id.
+    pub fn with_id(self, id: &str) -> Result<Self, ResourceError> {
+        if !is_id(id) {
+            return Err(ResourceError::IdMalformed);
+        }
+        let Self {
+            resource_type,
+            mut object,
+        } = self;
+        put_id(&mut object, id);
+        Ok(Self {
+            resource_type,
+            object,
+        })
+    }
+
     fn content(&self, id: &str) -> Result<Map<String, Value>, ResourceError> {
         if !is_id(id) {
             return Err(ResourceError::IdMalformed);
         }
         let mut object = self.object.clone();
-        match object.get_mut("id") {
-            Some(present) => *present = id.into(),
-            None => {
-                // Beside `resourceType`, where readers look for it.
-                let after_type = object.keys().position(|name| name == "resourceType");
-                let at = after_type.map_or(0, |index| index + 1);
-                object.shift_insert(at, "id".to_owned(), id.into());
-            }
-        }
+        put_id(&mut object, id);
         if let Some(Value::Object(meta)) = object.get_mut("meta") {
             meta.shift_remove("versionId");
             meta.shift_remove("lastUpdated");
@@ -299,6 +307,18 @@ fn type_of(object: &Map<String, Value>) -> Result<ResourceType, ResourceError> {
         None => Err(ResourceError::TypeMissing),
         Some(Value::String(name)) => ResourceType::parse(name).ok_or(ResourceError::TypeUnknown),
         Some(_) => Err(ResourceError::TypeNotText),
+    }
+}
+
+fn put_id(object: &mut Map<String, Value>, id: &str) {
+    match object.get_mut("id") {
+        Some(present) => *present = id.into(),
+        None => {
+            // Beside `resourceType`, where readers look for it.
+            let after_type = object.keys().position(|name| name == "resourceType");
+            let at = after_type.map_or(0, |index| index.saturating_add(1));
+            object.shift_insert(at, "id".to_owned(), id.into());
+        }
     }
 }
 

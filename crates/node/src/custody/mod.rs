@@ -15,6 +15,7 @@ mod enroll;
 mod erase;
 mod error;
 mod foreign;
+mod history;
 pub mod inspect;
 mod keys;
 mod notify;
@@ -74,6 +75,13 @@ pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
     SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
+pub use history::Visible;
+pub use remote::{OpenDescriptor, open_descriptor, open_payload};
+pub use request::{
+    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
+    HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
+    WithheldDocument, Written,
 };
 pub use write::{BinaryDraft, BinaryUpload};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
@@ -297,6 +305,17 @@ impl Custody {
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         let versions = self.read_history(by, resource_type, id).await?;
         self.versions_within(by, (resource_type, id), versions)
+    }
+
+    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
+    /// `visible` besides.
+    pub async fn history_of_all(
+        &self,
+        by: &Requester,
+        query: &HistoryQuery,
+        visible: &Visible<'_>,
+    ) -> Result<HistoryPage, CustodyError> {
+        self.page_of_history(by, query, visible).await
     }
 
     /// What matches `query` among the documents that the requester may see.

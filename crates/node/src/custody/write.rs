@@ -51,6 +51,7 @@ impl Custody {
             .into_iter()
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
+        let (changes, absent) = self.without_absent(changes)?;
         let ownership = self.ownership(&changes)?;
         let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
@@ -84,7 +85,33 @@ impl Custody {
         for subject in &consenting {
             self.0.rulings.forget(subject);
         }
-        Ok(written)
+        Ok(in_place(written, absent))
+    }
+
+    /// Takes out deletions of what was never here: they change nothing. Each comes with its place among the changes.
+    fn without_absent(&self, changes: Vec<Named>) -> Result<(Vec<Named>, Absent), CustodyError> {
+        let mut kept = Vec::with_capacity(changes.len());
+        let mut absent = Vec::new();
+        for (index, change) in changes.into_iter().enumerate() {
+            let is_absent =
+                change.resource.is_none() && self.head(change.resource_type, &change.id)?.is_none();
+            if is_absent && change.precondition != Precondition::Current(None) {
+                return Err(CustodyError::PreconditionFailed);
+            }
+            if is_absent {
+                let written = Written {
+                    resource_type: change.resource_type,
+                    id: change.id,
+                    version: 0,
+                    last_updated_ms: 0,
+                    created: false,
+                };
+                absent.push((index, written));
+            } else {
+                kept.push(change);
+            }
+        }
+        Ok((kept, absent))
     }
 
     /// Who may write at all: the member's users, and a patient consents about themselves.
@@ -314,6 +341,16 @@ impl Named {
     }
 }
 
+/// What was to be deleted and was never here, by its place.
+type Absent = Vec<(usize, Written)>;
+
+fn in_place(mut written: Vec<Written>, absent: Absent) -> Vec<Written> {
+    for (index, one) in absent {
+        written.insert(index.min(written.len()), one);
+    }
+    written
+}
+
 fn named(change: Change) -> Result<Named, CustodyError> {
     match change {
         Change::Create { resource, id } => Ok(Named {
@@ -323,16 +360,8 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             resource: Some(resource),
             signed: None,
         }),
-        Change::Update { resource, if_match } => Ok(Named {
-            resource_type: resource.resource_type(),
-            id: resource
-                .id()
-                .ok_or_else(|| invalid(IssueType::Required, "the resource has no id"))?
-                .to_owned(),
-            precondition: Precondition::Current(if_match),
-            resource: Some(resource),
-            signed: None,
-        }),
+        Change::Update { resource, if_match } => placed(resource, Precondition::Current(if_match)),
+        Change::CreateAs { resource } => placed(resource, Precondition::Absent),
         Change::Delete {
             resource_type,
             id,
@@ -346,6 +375,17 @@ fn named(change: Change) -> Result<Named, CustodyError> {
         }),
         Change::File(signed) => filed(signed),
     }
+}
+
+fn placed(resource: Resource, precondition: Precondition) -> Result<Named, CustodyError> {
+    let id = resource.id().map(str::to_owned);
+    Ok(Named {
+        resource_type: resource.resource_type(),
+        id: id.ok_or_else(|| invalid(IssueType::Required, "the resource has no id"))?,
+        precondition,
+        resource: Some(resource),
+        signed: None,
+    })
 }
 
 fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {

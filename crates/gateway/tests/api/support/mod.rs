@@ -19,7 +19,10 @@ use axum::http::{Method, Request};
 use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
+use gateway::{
+    Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource, SubscriptionConfig,
+};
+use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
@@ -65,6 +68,13 @@ impl Site {
         Self::telling(member, base, token_seed, SubscriptionConfig::default())
     }
 
+    /// A node that lets each client ask for so much.
+    pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
+        let how = (SubscriptionConfig::default(), limits);
+        Self::on(folder, ledger, (member, base, token_seed), how)
+    }
+
     /// A node that tells subscribers in this way.
     pub(crate) fn telling(
         member: &str,
@@ -73,7 +83,8 @@ impl Site {
         subscriptions: SubscriptionConfig,
     ) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
-        Self::on(folder, ledger, (member, base, token_seed), subscriptions)
+        let how = (subscriptions, RequestLimits::default());
+        Self::on(folder, ledger, (member, base, token_seed), how)
     }
 
     /// The same node, stopped and started again.
@@ -85,14 +96,15 @@ impl Site {
             ..
         } = self;
         drop(router);
-        Self::on(folder, ledger, ("clinic", BASE, 5), subscriptions)
+        let how = (subscriptions, RequestLimits::default());
+        Self::on(folder, ledger, ("clinic", BASE, 5), how)
     }
 
     fn on(
         folder: TempDir,
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
-        subscriptions: SubscriptionConfig,
+        (subscriptions, limits): (SubscriptionConfig, RequestLimits),
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
@@ -137,6 +149,8 @@ impl Site {
                 move || time.load(Ordering::Relaxed)
             }),
             member_key: member_key(hpke.clone()),
+            profiles: profiles(),
+            limits,
             serves_metrics: true,
             subscriptions,
         };
@@ -273,6 +287,14 @@ fn blobs(folder: &TempDir) -> BlobConfig {
         path_style: true,
         credentials: S3Credentials::new("test", "secret", None),
     })
+}
+
+/// One profile: an Observation with a method.
+fn profiles() -> Profiles {
+    let element = |id: &str, min: u32| json!({"id": id, "path": id, "min": min, "max": "*"});
+    Profiles::of(&[json!({"resourceType": "StructureDefinition",
+        "url": "http://example.org/with-method", "type": "Observation",
+        "snapshot": {"element": [element("Observation", 0), element("Observation.method", 1)]}})])
 }
 
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
