@@ -38,6 +38,7 @@ use axum::routing::{get, post};
 use interop::fhir::ParseLimits;
 use interop::fhir::profile::Profiles;
 use node::custody::Custody;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -46,7 +47,6 @@ use crate::enrolment::MemberKey;
 use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
-use caller::Caller;
 use transaction::Bundles;
 
 pub(crate) use caller::{Caller, authenticate, reach};

@@ -65,26 +65,21 @@ pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
 pub use error::CustodyError;
-pub use read::OpenedBinary;
 pub use foreign::{ForeignEntry, ForeignStream};
+pub use history::Visible;
 pub use notify::Told;
 pub use reach::{Aim, Reach, Reached};
+pub use read::OpenedBinary;
 pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
-    MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
-    SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
-pub use history::Visible;
-pub use remote::{OpenDescriptor, open_descriptor, open_payload};
-pub use request::{
-    AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Granted, HistoryEntry,
     HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
     Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
     WithheldDocument, Written,
 };
-pub use write::{BinaryDraft, BinaryUpload};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
+pub use write::{BinaryDraft, BinaryUpload};
 
 /// What custody needs from the node.
 #[derive(Clone)]

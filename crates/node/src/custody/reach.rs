@@ -147,6 +147,10 @@ impl Custody {
                 let id = id.as_deref().unwrap_or_default();
                 reach_content(by, Aim::Create, resource, id)
             }
+            Change::CreateAs { resource } => {
+                let id = resource.id().unwrap_or_default();
+                reach_content(by, Aim::Update, resource, id)
+            }
             Change::Update { resource, if_match } => {
                 let id = resource.id().unwrap_or_default().to_owned();
                 reach_content(by, Aim::Update, resource, &id)?;
@@ -195,7 +199,7 @@ impl Custody {
         Ok(())
     }
 
-    fn reach_version(
+    pub(super) fn reach_version(
         &self,
         by: &Requester,
         aim: Aim,
