@@ -81,7 +81,8 @@ impl World {
             if is_there(*of) {
                 let mut one = observation(&format!("p{of}"), "x");
                 one["id"] = json!(format!("o{index}"));
-                one["code"] = json!({"coding": [{"code": ["a", "b", "c"][*code]}]});
+                let code = ["a", "b", "c"][*code];
+                one["code"] = json!({"coding": [{"code": code}]});
                 one["performer"] = json!([{"reference": "Practitioner/d"}]);
                 one["hasMember"] = json!([{"reference": format!("Observation/o{member}")}]);
                 one["valueQuantity"] = json!({"value": value});
