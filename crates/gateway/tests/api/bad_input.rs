@@ -120,13 +120,13 @@ async fn urls_that_name_nothing_are_refused() {
         .problem(400, "value");
     site.ask(&token, "PATCH", "/Patient/p1", &Value::Null)
         .await
-        .problem(501, "not-supported");
+        .problem(400, "structure");
     site.ask(&token, "PUT", "/Patient", &patient("p1"))
         .await
         .problem(400, "value");
     site.ask(&token, "PATCH", "/Patient", &patient("p1"))
         .await
-        .problem(405, "not-supported");
+        .problem(400, "structure");
     let other_id = site
         .ask(&token, "PUT", "/Patient/p2", &patient("plantedkey"))
         .await;

@@ -162,7 +162,7 @@ impl<'a> Check<'a> {
         };
         // A choice has one of its types; the types of other elements are those of R4.
         let is_choice =
-            node.types.len() > 1 || node.types.len() == 1 && types::choice(item.kind()).is_some();
+            node.types.len() > 1 || node.types.len() == 1 && types::known(item.kind()).is_some();
         let is_generic = node.types.iter().any(|(code, _)| {
             matches!(
                 code.as_str(),
