@@ -69,7 +69,10 @@ impl Asked {
             }
             "_typeFilter" => {
                 let query = query(value).ok_or_else(|| malformed("is no search that is known"))?;
-                let is_asked = self.types.is_empty() || query.resource_type().is_some_and(|kind| self.types.contains(&kind));
+                let is_asked = self.types.is_empty()
+                    || query
+                        .resource_type()
+                        .is_some_and(|kind| self.types.contains(&kind));
                 if !is_asked && !is_lenient {
                     return Err(malformed("names a type that `_type` does not"));
                 }

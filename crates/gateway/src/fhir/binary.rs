@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use interop::fhir::resource::is_id;
@@ -99,8 +98,7 @@ fn wants_raw(request: &Request) -> bool {
     let mut ranges = ranges
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
-    pairs_of(query).all(|(name, _)| name != "_format")
-        && !ranges.any(names_fhir)
+    pairs_of(query).all(|(name, _)| name != "_format") && !ranges.any(names_fhir)
 }
 
 async fn write(fhir: &Fhir, id: Option<String>, request: Request) -> Result<Response, Problem> {

@@ -1,7 +1,7 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
-mod changes;
 mod authorization;
+mod changes;
 mod crash;
 mod exchange;
 mod index;
