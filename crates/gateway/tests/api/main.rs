@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bundles;
+mod conformance;
 mod interactions;
 mod log;
 mod operations;
