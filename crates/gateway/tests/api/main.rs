@@ -9,6 +9,7 @@ mod bundles;
 mod conditional;
 mod documents;
 mod history;
+mod conformance;
 mod interactions;
 mod launch;
 mod limits;
