@@ -126,10 +126,8 @@ fn query(bytes: &[u8]) {
     for handling in [Handling::Strict, Handling::Lenient] {
         match Query::parse(kind, &pairs, handling) {
             Ok(query) => {
-                let _links = (
-                    query.self_link("https://a.org"),
-                    query.page_link("https://a.org", usize::MAX),
-                );
+                let _link = query.self_link("https://a.org");
+                let _touched = query.types_touched();
                 let _patients = query.patients();
                 let _matches = query.matches(&IndexTerms::default(), 0, "x");
             }

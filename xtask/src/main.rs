@@ -1,8 +1,10 @@
-//! The checks that the compiler cannot make: `cargo run -p xtask -- layers` and `tidy`.
+//! The checks that the compiler cannot make (`cargo run -p xtask -- layers` and `tidy`), and the
+//! tables that are made from published definitions (`definitions`, `search-parameters`).
 
 mod definitions;
 mod layers;
 mod references;
+mod search_parameters;
 mod text;
 mod tidy;
 
@@ -19,7 +21,10 @@ fn main() -> ExitCode {
         "layers" => layers::check(),
         "tidy" => tidy::check(),
         "definitions" => definitions::generate(rest),
-        _ => Err(anyhow::anyhow!("usage: xtask layers|tidy|definitions")),
+        "search-parameters" => search_parameters::generate(rest.iter().cloned()),
+        _ => Err(anyhow::anyhow!(
+            "usage: xtask layers|tidy|definitions --from DIR|search-parameters --from DIR"
+        )),
     };
     let mut out = std::io::stderr().lock();
     // Nothing is left to do if standard error is closed.

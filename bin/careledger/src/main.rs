@@ -13,9 +13,12 @@ mod network;
 mod node;
 mod progress;
 mod receipt;
+mod reindex;
 mod status;
+mod subscriptions;
 mod synth;
 mod token;
+mod users;
 mod verify;
 mod wallet;
 mod witness;
@@ -41,13 +44,16 @@ enum Command {
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
+    Subscriptions(subscriptions::SubscriptionsArgs),
     Token(token::TokenArgs),
+    Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
+    Reindex(reindex::ReindexArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -64,12 +70,15 @@ async fn main() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Reindex(args) => reindex::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

@@ -49,7 +49,7 @@ impl Limits {
 }
 
 /// How often `work` is done in a second.
-fn rate(work: impl Fn() -> bool) -> f64 {
+pub(super) fn rate(work: impl Fn() -> bool) -> f64 {
     let start = Instant::now();
     let mut count = 0_u32;
     while start.elapsed() < FOR {
@@ -79,7 +79,7 @@ fn loopback() -> anyhow::Result<f64> {
     Ok(float(bytes) / 1e6 / start.elapsed().as_secs_f64())
 }
 
-fn fdatasync(folder: &Path) -> anyhow::Result<f64> {
+pub(super) fn fdatasync(folder: &Path) -> anyhow::Result<f64> {
     let path = folder.join("fdatasync");
     let mut file = std::fs::File::create(&path)?;
     let mut times = Vec::new();

@@ -22,7 +22,7 @@ enum BenchCommand {
     /// What the others notice of a member that floods the ledger, with a quota and without.
     #[command(after_help = "Example:\n  careledger bench flood --seconds 20")]
     Flood(ledger::FloodArgs),
-    /// The FHIR API of one member: create and read.
+    /// The FHIR API of one member as it fills: transactions, create, read, search, $everything.
     Fhir(fhir::FhirArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]

@@ -57,6 +57,11 @@ impl Processes {
         self.running.contains_key(member)
     }
 
+    /// The process of a member's node.
+    pub(crate) fn process_id(&self, member: &str) -> Option<u32> {
+        self.running.get(member).and_then(Child::id)
+    }
+
     /// How a member's node ended, if it has ended on its own.
     pub(crate) fn has_ended(&mut self, member: &str) -> anyhow::Result<Option<ExitStatus>> {
         let child = self.running.get_mut(member);

@@ -31,7 +31,7 @@ impl<'a> Version<'a> {
         }
     }
 
-    fn label(&self, headers: &mut HeaderMap) {
+    pub(super) fn label(&self, headers: &mut HeaderMap) {
         let etag = HeaderValue::from_str(&format!("W/\"{}\"", self.version));
         let time = UNIX_EPOCH + Duration::from_millis(self.last_updated_ms);
         let time = HeaderValue::from_str(&httpdate::fmt_http_date(time));

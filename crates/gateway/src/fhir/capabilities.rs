@@ -13,6 +13,7 @@ use interop::fhir::capability::{
     Capabilities, Operation, SystemInteraction, TypeCapability, TypeInteraction,
     capability_statement,
 };
+use interop::fhir::subscription::Topic;
 use serde_json::{Value, json};
 
 use super::Fhir;
@@ -129,14 +130,50 @@ fn statement(fhir: &Fhir) -> Value {
         system: &[
             SystemInteraction::Transaction,
             SystemInteraction::Batch,
+            SystemInteraction::SearchSystem,
             SystemInteraction::HistorySystem,
         ],
     });
+    subscriptions(fhir, &mut statement);
     statement["extension"] = json!([{
         "url": "urn:careledger:extension:hpke-key",
         "valueString": URL_SAFE_NO_PAD.encode(identity.hpke_key),
     }]);
     statement
+}
+
+/// The topics that can be subscribed to, and where.
+fn subscriptions(fhir: &Fhir, statement: &mut Value) {
+    const TOPIC: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical";
+    const WEBSOCKET: &str = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket";
+    let websocket = crate::subscription::websocket_url(&fhir.base);
+    let rest = &mut statement["rest"][0];
+    rest["extension"] = json!([{ "url": WEBSOCKET, "valueUri": websocket }]);
+    let types = rest["resource"].as_array_mut().into_iter().flatten();
+    for one in types.filter(|one| one["type"] == "Subscription") {
+        let topics = Topic::ALL
+            .iter()
+            .map(|topic| json!({ "url": TOPIC, "valueCanonical": topic.canonical() }));
+        one["extension"] = topics.collect::<Vec<_>>().into();
+        one["interaction"] = ["create", "read", "update", "delete", "search-type"]
+            .map(|code| json!({ "code": code }))
+            .to_vec()
+            .into();
+        let ig = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition";
+        one["operation"] = json!([
+            { "name": "status", "definition": format!("{ig}/backport-subscription-status") },
+            { "name": "events", "definition": format!("{ig}/backport-subscription-events") },
+            { "name": "get-ws-binding-token",
+                "definition": format!("{ig}/backport-subscription-get-ws-binding-token") },
+            { "name": "topics", "definition": "urn:careledger:operation:topics" },
+            { "name": "dead-letters", "definition": "urn:careledger:operation:dead-letters" },
+            { "name": "replay", "definition": "urn:careledger:operation:replay" },
+        ]);
+    }
+    rest["operation"] = json!([{
+        "name": "export",
+        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+    }]);
 }
 
 const fn operation(name: &'static str, definition: &'static str) -> Operation<'static> {

@@ -5,7 +5,6 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use interop::fhir::ResourceType;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,7 +18,8 @@ pub(crate) struct Cursors(RandomizedNonceKey);
 pub(super) struct Cursor {
     pub(super) pairs: Vec<(String, String)>,
     pub(super) is_strict: bool,
-    pub(super) offset: usize,
+    /// The list that the first page fixed, the matches before this page, and all of them.
+    pub(super) further: (u64, usize, usize),
 }
 
 /// The key for cursors cannot be made.
@@ -36,32 +36,22 @@ impl Cursors {
             .map_err(|_| NoCursorKey)
     }
 
-    /// The cursor for this client and type alone.
-    pub(super) fn seal(
-        &self,
-        client: &str,
-        resource_type: ResourceType,
-        cursor: &Cursor,
-    ) -> Option<String> {
+    /// The cursor for this client and this search's path alone.
+    pub(super) fn seal(&self, client: &str, path: &str, cursor: &Cursor) -> Option<String> {
         let mut sealed = serde_json::to_vec(cursor).ok()?;
-        let aad = Aad::from(bound_to(client, resource_type));
+        let aad = Aad::from(bound_to(client, path));
         let nonce = self.0.seal_in_place_append_tag(aad, &mut sealed).ok()?;
         let mut bytes = nonce.as_ref().to_vec();
         bytes.extend(sealed);
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// `None` for what this process did not seal for this client and type.
-    pub(super) fn open(
-        &self,
-        client: &str,
-        resource_type: ResourceType,
-        text: &str,
-    ) -> Option<Cursor> {
+    /// `None` for what this process did not seal for this client and path.
+    pub(super) fn open(&self, client: &str, path: &str, text: &str) -> Option<Cursor> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let aad = Aad::from(bound_to(client, resource_type));
+        let aad = Aad::from(bound_to(client, path));
         let opened = self.0.open_in_place(nonce, aad, sealed).ok()?;
         serde_json::from_slice(opened).ok()
     }
@@ -73,8 +63,8 @@ impl fmt::Debug for Cursors {
     }
 }
 
-fn bound_to(client: &str, resource_type: ResourceType) -> Vec<u8> {
-    format!("{resource_type} {client}").into_bytes()
+fn bound_to(client: &str, path: &str) -> Vec<u8> {
+    format!("{path} {client}").into_bytes()
 }
 
 #[cfg(test)]
@@ -82,18 +72,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_opens_for_its_client_and_type_unchanged() {
+    fn a_cursor_opens_for_its_client_and_path_unchanged() {
         let cursors = Cursors::new().unwrap();
         let cursor = Cursor {
             pairs: vec![("name".to_owned(), "Smith".to_owned())],
             is_strict: true,
-            offset: 50,
+            further: (7, 50, 90),
         };
-        let kind = ResourceType::PATIENT;
+        let kind = "Patient";
         let text = cursors.seal("ehr", kind, &cursor).unwrap();
         assert!(cursors.open("ehr", kind, &text) == Some(cursor));
         assert!(cursors.open("other", kind, &text).is_none());
-        assert!(cursors.open("ehr", ResourceType::BUNDLE, &text).is_none());
+        assert!(cursors.open("ehr", "Bundle", &text).is_none());
         assert!(Cursors::new().unwrap().open("ehr", kind, &text).is_none());
         let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         bytes[20] ^= 1;

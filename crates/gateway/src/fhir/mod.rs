@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod binary;
 mod caller;
 mod capabilities;
 mod conditional;
@@ -37,6 +38,7 @@ use axum::routing::{get, post};
 use interop::fhir::ParseLimits;
 use interop::fhir::profile::Profiles;
 use node::custody::Custody;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -45,9 +47,9 @@ use crate::enrolment::MemberKey;
 use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
-use caller::Caller;
 use transaction::Bundles;
 
+pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
@@ -76,13 +78,18 @@ pub(crate) fn routes(
 ) -> Router {
     let alone = alone().with_state(Arc::clone(&fhir));
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
+    let streamed = Router::new()
+        .fallback(binary::native)
+        .with_state(Arc::clone(&fhir))
+        .layer(from_fn_with_state(Arc::clone(&bounds), admit))
+        .layer(from_fn_with_state(Arc::clone(&auth), authenticate));
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
         .with_state(bundles)
         .merge(alone)
         .route_layer(from_fn_with_state(Arc::clone(&bounds), admit))
-        .route_layer(from_fn_with_state(auth, caller::authenticate));
+        .route_layer(from_fn_with_state(auth, authenticate));
     Router::new()
         .route("/fhir/metadata", get(capabilities::capabilities))
         .route("/openapi.json", get(openapi::description))
@@ -92,7 +99,19 @@ pub(crate) fn routes(
         // What is unpacked is bounded where a body is read.
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn(negotiate))
+        .layer(from_fn_with_state(streamed, divert))
         .layer(CompressionLayer::new())
+}
+
+/// A Binary in its own form is streamed: whatever type it has, and however long it takes.
+async fn divert(State(streamed): State<Router>, request: Request, next: Next) -> Response {
+    if !binary::is_native(&request) {
+        return next.run(request).await;
+    }
+    match streamed.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 /// Lets a client's request through that is within the client's rate.
@@ -111,7 +130,18 @@ async fn admit(
 /// What can be asked for alone, and in an entry of a Bundle.
 fn alone() -> Router<Arc<Fhir>> {
     Router::new()
+        .route("/fhir", get(search::search_system))
+        .route("/fhir/", get(search::search_system))
+        .route("/fhir/_search", post(search::search_system_by_form))
         .route("/fhir/_history", get(history::history_of_system))
+        .route(
+            "/fhir/{type}/{id}/{member}",
+            get(search::search_compartment),
+        )
+        .route(
+            "/fhir/{type}/{id}/{member}/_search",
+            post(search::search_compartment_by_form),
+        )
         .route(
             "/fhir/{type}",
             get(search::search)

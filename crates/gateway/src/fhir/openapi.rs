@@ -67,7 +67,7 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
         );
         let mut own = in_path(&path);
         if interaction == TypeInteraction::SearchType {
-            own.extend(parameters(resource_type).iter().map(|parameter| {
+            own.extend(parameters(resource_type).map(|parameter| {
                 json!({ "name": parameter.name, "in": "query", "schema": { "type": "string" } })
             }));
         }

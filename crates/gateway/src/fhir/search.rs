@@ -1,17 +1,21 @@
-//! search of a type: <https://hl7.org/fhir/R4/http.html#search>
+//! search: <https://hl7.org/fhir/R4/http.html#search>, of a type, a compartment or the whole system.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use interop::fhir::ResourceType;
 use interop::fhir::bundle::{Match, searchset};
-use interop::fhir::search::{Handling, Query, Summary, Total};
-use serde_json::{Map, Value, json};
+use interop::fhir::search::limits::{INCLUDED_MAX, ITERATIONS_MAX};
+use interop::fhir::search::{
+    Compartment, Handling, NoValueSets, Query, Scope, Summary, Total, summarized,
+};
+use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
+use node::custody::{Further, SearchPage};
+use serde_json::{Value, json};
 
 use super::Fhir;
-use super::address::TypeAddress;
+use super::address::{InstanceAddress, TypeAddress};
 use super::caller::Caller;
 use super::cursor::Cursor;
 use super::preferences::Preferences;
@@ -21,6 +25,8 @@ use crate::problem::{self, Problem};
 
 /// The parameter of a link to a further page.
 const CURSOR: &str = "_cursor";
+/// All types of a compartment.
+const ALL_TYPES: &str = "*";
 
 pub(crate) async fn search(
     State(fhir): State<Arc<Fhir>>,
@@ -29,8 +35,8 @@ pub(crate) async fn search(
     preferences: Preferences,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let pairs = query.as_deref().into_iter().flat_map(pairs_of).collect();
-    fhir.answer_search(&caller, resource_type, pairs, preferences.handling)
+    let scope = Scope::Type(resource_type);
+    fhir.answer_search(&caller, &scope, pairs(query, None), preferences.handling)
         .await
 }
 
@@ -42,169 +48,257 @@ pub(crate) async fn search_by_form(
     RawQuery(query): RawQuery,
     FormPairs(form): FormPairs,
 ) -> Result<Response, Problem> {
-    let mut pairs: Vec<_> = query.as_deref().into_iter().flat_map(pairs_of).collect();
-    pairs.extend(form);
-    fhir.answer_search(&caller, resource_type, pairs, preferences.handling)
+    let scope = Scope::Type(resource_type);
+    let pairs = pairs(query, Some(form));
+    fhir.answer_search(&caller, &scope, pairs, preferences.handling)
         .await
+}
+
+pub(crate) async fn search_system(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    preferences: Preferences,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let pairs = pairs(query, None);
+    fhir.answer_search(&caller, &Scope::System, pairs, preferences.handling)
+        .await
+}
+
+pub(crate) async fn search_system_by_form(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    preferences: Preferences,
+    RawQuery(query): RawQuery,
+    FormPairs(form): FormPairs,
+) -> Result<Response, Problem> {
+    let pairs = pairs(query, Some(form));
+    fhir.answer_search(&caller, &Scope::System, pairs, preferences.handling)
+        .await
+}
+
+pub(crate) async fn search_compartment(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    address: InstanceAddress,
+    Path((_, _, member)): Path<(String, String, String)>,
+    preferences: Preferences,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let scope = compartment(address, &member)?;
+    fhir.answer_search(&caller, &scope, pairs(query, None), preferences.handling)
+        .await
+}
+
+pub(crate) async fn search_compartment_by_form(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    address: InstanceAddress,
+    Path((_, _, member)): Path<(String, String, String)>,
+    preferences: Preferences,
+    RawQuery(query): RawQuery,
+    FormPairs(form): FormPairs,
+) -> Result<Response, Problem> {
+    let scope = compartment(address, &member)?;
+    let pairs = pairs(query, Some(form));
+    fhir.answer_search(&caller, &scope, pairs, preferences.handling)
+        .await
+}
+
+fn pairs(query: Option<String>, form: Option<Vec<(String, String)>>) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = query.as_deref().into_iter().flat_map(pairs_of).collect();
+    pairs.extend(form.into_iter().flatten());
+    pairs
+}
+
+fn compartment(address: InstanceAddress, member: &str) -> Result<Scope, Problem> {
+    let member = match member {
+        ALL_TYPES => None,
+        name => Some(ResourceType::parse(name).ok_or_else(Problem::not_found)?),
+    };
+    if !Compartment::is_defined(address.resource_type) {
+        return Err(Problem::not_supported(
+            "R4 has no compartments of this type",
+        ));
+    }
+    let compartment = Compartment {
+        resource_type: address.resource_type,
+        id: address.id,
+    };
+    Ok(Scope::Compartment(compartment, member))
 }
 
 impl Fhir {
     async fn answer_search(
         &self,
         caller: &Caller,
-        resource_type: ResourceType,
+        scope: &Scope,
         pairs: Vec<(String, String)>,
         handling: Handling,
     ) -> Result<Response, Problem> {
-        let body = self
-            .searchset(caller, resource_type, pairs, handling)
-            .await?;
+        let body = self.search_within(caller, scope, pairs, handling).await?;
         Ok(fhir_json(StatusCode::OK, &body))
     }
 
-    /// The `searchset` for these parameters.
-    pub(super) async fn searchset(
+    async fn search_within(
         &self,
         caller: &Caller,
-        resource_type: ResourceType,
+        scope: &Scope,
         pairs: Vec<(String, String)>,
         handling: Handling,
     ) -> Result<Value, Problem> {
-        caller.may(resource_type, Permission::Search)?;
-        let cursor = self.cursor(caller, resource_type, pairs, handling)?;
-        let mut pairs = cursor.pairs.clone();
-        if cursor.offset > 0 {
-            pairs.push(("_offset".to_owned(), cursor.offset.to_string()));
+        let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
+        let mut query = Query::read(scope, &pairs, handling, &NoValueSets)?;
+        caller.may_search_within(scope, &mut query)?;
+        let requester = caller.requester();
+        let page = match from {
+            None => self.custody.search(requester, &query).await?,
+            Some(from) => {
+                let page = self.custody.search_further(requester, &query, from).await?;
+                page.ok_or_else(expired)?
+            }
+        };
+        for opened in &page.matches {
+            caller.may_touch(&opened.resource)?;
         }
+        let mut links = vec![("self", query.self_link(&self.base))];
+        if let Some(Further { pin, offset, total }) = page.further {
+            let cursor = Cursor {
+                pairs,
+                is_strict: handling == Handling::Strict,
+                further: (pin, offset, total),
+            };
+            links.extend(self.page_link(caller, scope, &cursor));
+        }
+        Ok(self.bundle(caller, &query, page, &links))
+    }
+
+    fn bundle(
+        &self,
+        caller: &Caller,
+        query: &Query,
+        page: SearchPage,
+        links: &[(&str, String)],
+    ) -> Value {
+        let mut outcomes = Vec::new();
+        if !query.ignored.is_empty() {
+            outcomes.push(problem::ignored(&query.ignored));
+        }
+        if !page.includes_all {
+            outcomes.push(cut());
+        }
+        let matches = page.matches.iter().map(|opened| Match {
+            full_url: self.full_url(opened),
+            resource: summarized(opened.presented(), query.summary, &query.elements),
+        });
+        let total =
+            (query.total != Total::None || query.summary == Summary::Count).then_some(page.total);
+        let mut bundle = searchset(total, links, matches.collect(), &outcomes);
+        let included: Vec<Value> = page
+            .included
+            .iter()
+            .filter(|opened| caller.may_touch(&opened.resource).is_ok())
+            .map(|opened| {
+                json!({
+                    "fullUrl": self.full_url(opened),
+                    "resource": summarized(opened.presented(), query.summary, &[]),
+                    "search": {"mode": "include"},
+                })
+            })
+            .collect();
+        if let Some(Value::Array(entries)) = bundle.get_mut("entry") {
+            entries.extend(included);
+        }
+        bundle
+    }
+
+    /// What is asked for: the first page of a query, or the one that a link names.
+    fn place(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        pairs: Vec<(String, String)>,
+        handling: Handling,
+    ) -> Result<(Vec<(String, String)>, Handling, Option<Further>), Problem> {
+        let Some((_, text)) = pairs.iter().find(|(name, _)| name == CURSOR) else {
+            return Ok((pairs, handling, None));
+        };
+        let cursor = self
+            .cursors
+            .open(caller.client(), &scope.path(), text)
+            .ok_or_else(expired)?;
         let handling = if cursor.is_strict {
             Handling::Strict
         } else {
             Handling::Lenient
         };
-        let query = Query::parse(resource_type, &pairs, handling)?;
-        caller.may_search(&query)?;
-        let page = self.custody.search(caller.requester(), &query).await?;
-        let wants_matches = query.summary == Summary::Full && query.count > 0;
-        let shown = if wants_matches {
-            page.matches
-        } else {
-            Vec::new()
-        };
-        for opened in &shown {
-            caller.may_touch(&opened.resource)?;
-        }
-        let mut links = vec![("self", query.self_link(&self.base))];
-        let next = query.offset.saturating_add(shown.len());
-        if !shown.is_empty() && next < page.total {
-            let further = Cursor {
-                offset: next,
-                ..cursor
-            };
-            links.extend(self.page_link(caller, resource_type, &further));
-        }
-        let outcomes = match query.ignored.as_slice() {
-            [] => Vec::new(),
-            names => vec![problem::ignored(names)],
-        };
-        let matches = shown
-            .iter()
-            .map(|opened| Match {
-                full_url: format!("{}/{resource_type}/{}", self.base, opened.id),
-                resource: only_elements(opened.presented(), &query.elements),
-            })
-            .collect();
-        let total = (query.total != Total::None).then_some(page.total);
-        Ok(searchset(total, &links, matches, &outcomes))
-    }
-
-    /// The page asked for: the first one of a query, or the one that a link names.
-    fn cursor(
-        &self,
-        caller: &Caller,
-        resource_type: ResourceType,
-        pairs: Vec<(String, String)>,
-        handling: Handling,
-    ) -> Result<Cursor, Problem> {
-        let Some((_, text)) = pairs.iter().find(|(name, _)| name == CURSOR) else {
-            return Ok(Cursor {
-                pairs,
-                is_strict: handling == Handling::Strict,
-                offset: 0,
-            });
-        };
-        self.cursors
-            .open(caller.client(), resource_type, text)
-            .ok_or_else(|| {
-                Problem::new(
-                    StatusCode::GONE,
-                    interop::fhir::IssueType::Expired,
-                    "the link to this page is no longer valid; search again",
-                )
-            })
+        let (pin, offset, total) = cursor.further;
+        let further = Further { pin, offset, total };
+        Ok((cursor.pairs, handling, Some(further)))
     }
 
     fn page_link(
         &self,
         caller: &Caller,
-        resource_type: ResourceType,
+        scope: &Scope,
         cursor: &Cursor,
     ) -> Option<(&'static str, String)> {
-        let sealed = self.cursors.seal(caller.client(), resource_type, cursor)?;
+        let path = scope.path();
+        let sealed = self.cursors.seal(caller.client(), &path, cursor)?;
+        let slash = if path.is_empty() { "" } else { "/" };
         Some((
             "next",
-            format!("{}/{resource_type}?{CURSOR}={sealed}", self.base),
+            format!("{}{slash}{path}?{CURSOR}={sealed}", self.base),
         ))
     }
 }
 
-/// `_elements`: these alone, with what every resource needs, and a tag that says so.
-fn only_elements(resource: Value, elements: &[String]) -> Value {
-    let Value::Object(object) = resource else {
-        return resource;
-    };
-    if elements.is_empty() {
-        return object.into();
-    }
-    let always = ["resourceType", "id", "meta"];
-    let mut kept: Map<String, Value> = object
-        .into_iter()
-        .filter(|(name, _)| {
-            let base = name.trim_start_matches('_');
-            always.contains(&base) || elements.iter().any(|element| element == base)
-        })
-        .collect();
-    let subsetted = json!({
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-        "code": "SUBSETTED",
-    });
-    if let Some(Value::Object(meta)) = kept.get_mut("meta") {
-        match meta.get_mut("tag") {
-            Some(Value::Array(tags)) => tags.push(subsetted),
-            _ => {
-                meta.insert("tag".to_owned(), json!([subsetted]));
+impl Caller {
+    /// A search is of types that the token permits; chains go through such types alone, and only
+    /// such types come along.
+    fn may_search_within(&self, scope: &Scope, query: &mut Query) -> Result<(), Problem> {
+        let may = |resource_type| self.may(resource_type, Permission::Search).is_ok();
+        match scope {
+            Scope::Type(resource_type) | Scope::Compartment(_, Some(resource_type)) => {
+                self.may(*resource_type, Permission::Search)?;
             }
+            _ => {}
+        }
+        let touched = query.types_touched();
+        let barred = touched.into_iter().find(|kind| !may(*kind));
+        if !query.keep_types(&may) || query.parts.is_empty() {
+            let name = barred.map_or(ALL_TYPES, ResourceType::as_str);
+            return Err(Problem::insufficient_scope(name, Permission::Search));
+        }
+        if !query.includes.is_empty() {
+            let readable = |kind: &ResourceType| self.may(*kind, Permission::Read).is_ok();
+            query.included_types = Some(ResourceType::all().filter(readable).collect());
+        }
+        match scope {
+            Scope::Compartment(compartment, _)
+                if compartment.resource_type == ResourceType::PATIENT =>
+            {
+                self.may_touch_patient(&compartment.id)
+            }
+            _ => self.may_search(query),
         }
     }
-    kept.into()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn expired() -> Problem {
+    Problem::new(
+        StatusCode::GONE,
+        IssueType::Expired,
+        "the link to this page is no longer valid; search again",
+    )
+}
 
-    #[test]
-    fn elements_that_were_not_asked_for_are_left_out() {
-        let resource = json!({
-            "resourceType": "Patient", "id": "1", "meta": {"versionId": "1"},
-            "gender": "female", "birthDate": "1970-01-01", "_birthDate": {}, "active": true,
-        });
-        let kept = only_elements(resource.clone(), &["birthDate".to_owned()]);
-        let names: Vec<&String> = kept.as_object().unwrap().keys().collect();
-        assert_eq!(
-            names,
-            ["resourceType", "id", "meta", "birthDate", "_birthDate"]
-        );
-        assert_eq!(kept["meta"]["tag"][0]["code"], "SUBSETTED");
-        assert_eq!(only_elements(resource.clone(), &[]), resource);
-    }
+fn cut() -> OperationOutcome {
+    let issue = Issue::error(
+        IssueType::TooCostly,
+        format!(
+            "not all is included: at most {INCLUDED_MAX} resources on a page, in at most {ITERATIONS_MAX} rounds"
+        ),
+    );
+    OperationOutcome::of(issue.with_severity(Severity::Warning))
 }

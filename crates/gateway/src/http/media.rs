@@ -111,6 +111,29 @@ async fn written(response: Response, format: Format, is_pretty: bool) -> Respons
     }
 }
 
+/// Whether an answer of this type is acceptable; any is if no type is named.
+pub(crate) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
+    let mut ranges = headers.get_all(header::ACCEPT).iter().peekable();
+    let (name, _) = essence(content_type);
+    let group = name.split('/').next().unwrap_or_default();
+    ranges.peek().is_none()
+        || ranges
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|range| essence(range).0)
+            .any(|range| range == "*/*" || range == name || range == format!("{group}/*"))
+}
+
+/// Whether a media type or range means a FHIR resource.
+pub(crate) fn names_fhir(text: &str) -> bool {
+    format_of_type(text).is_some()
+}
+
+/// Whether the body says that it is a FHIR resource.
+pub(crate) fn is_fhir(headers: &HeaderMap) -> bool {
+    format_of_body(headers).is_some()
+}
+
 /// The form of `_format`: a short name or a media type.
 fn format_named(text: &str) -> Option<Format> {
     match text {

@@ -104,6 +104,7 @@ impl Problem {
             | TokenProblem::Malformed
             | TokenProblem::OtherIssuer
             | TokenProblem::OtherAudience
+            | TokenProblem::Revoked
             | TokenProblem::SignatureInvalid => IssueType::Login,
         };
         let mut answer = Self::new(StatusCode::UNAUTHORIZED, code, problem.to_string());

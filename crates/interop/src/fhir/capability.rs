@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ResourceType;
-use super::search::parameters;
+use super::search::{includes, parameters};
 use super::timespan::format_instant;
 
 /// Interactions on a type or an instance.
@@ -174,16 +174,20 @@ fn type_value(capability: &TypeCapability<'_>) -> Value {
     let policies = json!(["literal", "logical", "local"]);
     value.insert("referencePolicy".to_owned(), policies);
     if has(TypeInteraction::SearchType) {
-        let common = [("_id", "token"), ("_lastUpdated", "date")];
-        let own = parameters(capability.resource_type).iter();
-        let all = common
-            .into_iter()
-            .chain(own.map(|it| (it.name, it.kind.code())));
-        let parameters = all.map(|(name, kind)| json!({"name": name, "type": kind}));
+        let supported = parameters(capability.resource_type).filter(|it| it.is_supported());
+        let parameters = supported.map(|it| {
+            let definition = format!("http://hl7.org/fhir/SearchParameter/{}", it.id);
+            json!({"name": it.name, "definition": definition, "type": it.kind.code()})
+        });
         value.insert(
             "searchParam".to_owned(),
             parameters.collect::<Vec<_>>().into(),
         );
+    }
+    if has(TypeInteraction::SearchType) {
+        let (forward, reverse) = includes(capability.resource_type);
+        value.insert("searchInclude".to_owned(), forward.into());
+        value.insert("searchRevInclude".to_owned(), reverse.into());
     }
     let operations = capability.operations.iter();
     let operations = operations.map(|it| json!({"name": it.name, "definition": it.definition}));
@@ -234,7 +238,9 @@ mod tests {
             json!([{"code": "read"}, {"code": "search-type"}])
         );
         let parameters = rest["resource"][0]["searchParam"].as_array().unwrap();
-        assert!(parameters.contains(&json!({"name": "birthdate", "type": "date"})));
+        let birthdate = json!({"name": "birthdate", "type": "date",
+            "definition": "http://hl7.org/fhir/SearchParameter/individual-birthdate"});
+        assert!(parameters.contains(&birthdate));
         assert!(rest["resource"][1].get("searchParam").is_none());
         assert!(Resource::from_value(statement).is_ok());
     }

@@ -20,6 +20,7 @@ pub mod resource_type;
 pub mod search;
 pub mod spread;
 mod structure;
+pub mod subscription;
 pub mod timespan;
 pub mod transaction;
 pub mod xml;

@@ -15,10 +15,11 @@ use ledger::item::{Item, Opening};
 use ledger::stream::StreamKey;
 
 use super::keys::{EraseKey, Keys, random, random_tag};
+use super::postings::{self, Filed, Posting};
 use super::request::Written;
 use super::rows::{
-    AccessRow, DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, TermsRow, VersionRow,
-    access_key, position_key, version_key,
+    AccessRow, DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, SubjectId, TermsRow,
+    VersionRow, access_key, position_key, version_key,
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
@@ -64,6 +65,7 @@ pub(crate) struct Content {
     pub(crate) digest: Digest,
     pub(crate) payload: Payload,
     pub(crate) terms: IndexTerms,
+    pub(crate) postings: Vec<Posting>,
     pub(crate) disclosure: DisclosureFacts,
     pub(crate) labels: Vec<String>,
     pub(crate) branch: Own,
@@ -205,9 +207,7 @@ impl Home {
             branch: head.branch,
             disclosure,
         };
-        let terms_key = self
-            .keys
-            .terms(&head.resource_type, &[&subject.id, &document]);
+        let place = (&subject.id, &document);
         let (payload, signed) = match content {
             Some(content) => {
                 let row = TermsRow {
@@ -216,13 +216,11 @@ impl Home {
                     facts: facts.clone(),
                     terms: content.terms,
                 };
-                let sealed = erase.seal(Table::Terms, &terms_key, &row);
-                let row = [version.to_be_bytes().as_slice(), &sealed].concat();
-                transaction.put(Table::Terms, &terms_key, row);
+                self.put_terms(transaction, head, place, (&row, &content.postings, &erase))?;
                 (content.payload, content.signed)
             }
             None => {
-                transaction.remove(Table::Terms, &terms_key);
+                self.remove_terms(transaction, head, place)?;
                 (Payload::None, None)
             }
         };
@@ -239,6 +237,36 @@ impl Home {
         self.keys
             .put_erase_key(transaction, &document, version, &erase);
         self.keys.put(transaction, Table::Heads, &document, &head);
+        Ok(())
+    }
+
+    /// Writes what search finds a document by.
+    pub(crate) fn put_terms(
+        &self,
+        transaction: &mut Transaction<'_>,
+        head: &Head,
+        place: (&SubjectId, &DocumentKey),
+        (row, postings, erase): (&TermsRow, &[Posting], &EraseKey),
+    ) -> Result<(), CustodyError> {
+        let key = self.keys.terms(&head.resource_type, &[place.0, place.1]);
+        let before = postings_in(transaction, &key)?;
+        postings::replace(transaction, place, &before, postings);
+        let sealed = erase.seal(Table::Terms, &key, row);
+        let filed = Filed::write(row.version, postings, &sealed);
+        transaction.put(Table::Terms, &key, filed);
+        Ok(())
+    }
+
+    fn remove_terms(
+        &self,
+        transaction: &mut Transaction<'_>,
+        head: &Head,
+        place: (&SubjectId, &DocumentKey),
+    ) -> Result<(), CustodyError> {
+        let key = self.keys.terms(&head.resource_type, &[place.0, place.1]);
+        let before = postings_in(transaction, &key)?;
+        postings::replace(transaction, place, &before, &[]);
+        transaction.remove(Table::Terms, &key);
         Ok(())
     }
 
@@ -332,6 +360,15 @@ impl Home {
     fn put_entry(&self, transaction: &mut Transaction<'_>, tag: Tag, row: EntryRow) {
         transaction.put(Table::Entries, &tag.0, codec::encode(&row));
     }
+}
+
+/// The postings that a document has.
+fn postings_in(transaction: &Transaction<'_>, key: &[u8]) -> Result<Vec<Posting>, CustodyError> {
+    let Some(row) = transaction.get(Table::Terms, key)? else {
+        return Ok(Vec::new());
+    };
+    let filed = Filed::read(&row)?;
+    Ok(filed.postings.unwrap_or_default().to_vec())
 }
 
 fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {

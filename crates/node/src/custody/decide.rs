@@ -1,6 +1,6 @@
 //! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted};
@@ -19,7 +19,9 @@ use super::subject::Subject;
 use super::{Custody, CustodyError};
 
 /// Subjects whose prepared policies are kept at most.
-const KEPT_MAX: usize = 1_024;
+const KEPT_MAX: usize = 4_096;
+/// Subjects who are remembered to have no consents, at most.
+const WITHOUT_MAX: usize = 262_144;
 
 /// The outcome for one document.
 #[derive(Clone)]
@@ -63,8 +65,14 @@ pub(crate) struct Rulings(Mutex<Prepared>);
 #[derive(Default)]
 struct Prepared {
     rules: BTreeMap<SubjectId, Arc<Rules>>,
+    /// Subjects without consents, and what decides on their records.
+    without: BTreeSet<SubjectId>,
+    plain: Option<Arc<Rules>>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
+    /// The last change of a subject, and of all.
+    changed: BTreeMap<SubjectId, u64>,
+    changed_all: u64,
     /// What members have voted, as of the revision that was looked at last.
     revision: u64,
     text: Option<String>,
@@ -74,6 +82,8 @@ struct Prepared {
 /// What is at hand for a decision.
 struct Found {
     rules: Option<Arc<Rules>>,
+    /// For subjects without consents.
+    plain: Option<Arc<Rules>>,
     voted: Option<Arc<Voted>>,
     read_at: u64,
 }
@@ -81,7 +91,28 @@ struct Found {
 impl Prepared {
     fn clear(&mut self) {
         self.rules.clear();
+        self.without.clear();
+        self.plain = None;
+        self.changed.clear();
         self.changes = self.changes.wrapping_add(1);
+        self.changed_all = self.changes;
+    }
+
+    fn forget(&mut self, subject: &SubjectId) {
+        self.rules.remove(subject);
+        self.without.remove(subject);
+        self.changes = self.changes.wrapping_add(1);
+        if self.changed.len() >= KEPT_MAX {
+            self.changed.clear();
+            self.changed_all = self.changes;
+        }
+        self.changed.insert(*subject, self.changes);
+    }
+
+    /// Whether the subject's consents are as they were when this many changes were counted.
+    fn is_current(&self, subject: &SubjectId, read_at: u64) -> bool {
+        let changed = self.changed.get(subject).copied().unwrap_or_default();
+        changed.max(self.changed_all) <= read_at
     }
 
     /// Decisions rest on the policies of `registry` from here on.
@@ -99,16 +130,20 @@ impl Prepared {
 }
 
 impl Rulings {
-    /// Some consent changed.
-    pub(crate) fn forget(&self) {
-        self.prepared().clear();
+    /// Some consent of the subject changed.
+    pub(crate) fn forget(&self, subject: &SubjectId) {
+        self.prepared().forget(subject);
     }
 
     fn find(&self, subject: &SubjectId, registry: &Registry) -> Found {
         let mut prepared = self.prepared();
         prepared.follow(registry);
+        let plain = prepared.plain.clone();
+        let is_plain = prepared.without.contains(subject);
+        let rules = plain.clone().filter(|_| is_plain);
         Found {
-            rules: prepared.rules.get(subject).cloned(),
+            rules: rules.or_else(|| prepared.rules.get(subject).cloned()),
+            plain,
             voted: prepared.voted.clone(),
             read_at: prepared.changes,
         }
@@ -116,13 +151,25 @@ impl Rulings {
 
     fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();
-        if prepared.changes != read_at {
+        if !prepared.is_current(&subject, read_at) {
             return;
         }
         if prepared.rules.len() >= KEPT_MAX {
             prepared.rules.clear();
         }
         prepared.rules.insert(subject, Arc::clone(rules));
+    }
+
+    fn keep_without(&self, subject: SubjectId, plain: &Arc<Rules>, read_at: u64) {
+        let mut prepared = self.prepared();
+        if !prepared.is_current(&subject, read_at) {
+            return;
+        }
+        if prepared.without.len() >= WITHOUT_MAX {
+            prepared.without.clear();
+        }
+        prepared.without.insert(subject);
+        prepared.plain = Some(Arc::clone(plain));
     }
 
     fn prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
@@ -172,7 +219,10 @@ impl Custody {
         let patient = subject.patient_id.as_deref();
         let decide =
             |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
-        let outcomes: Vec<Outcome> = documents.iter().map(decide).collect();
+        let outcomes: Vec<Outcome> = match documents {
+            [first, ..] if evaluator.is_uniform() => vec![decide(first); documents.len()],
+            documents => documents.iter().map(decide).collect(),
+        };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
         let rulings = outcomes.into_iter().map(|outcome| Ruling {
             permitted: outcome.permitted,
@@ -199,6 +249,15 @@ impl Custody {
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
+        if current.consents.is_empty() {
+            let plain = match found.plain {
+                Some(plain) => plain,
+                None => Arc::new(current.rules(found.voted.as_deref())?),
+            };
+            let rulings = &self.0.rulings;
+            rulings.keep_without(subject.id, &plain, found.read_at);
+            return Ok(plain);
+        }
         let rules = Arc::new(current.rules(found.voted.as_deref())?);
         self.0.rulings.keep(subject.id, &rules, found.read_at);
         Ok(rules)
@@ -209,7 +268,7 @@ impl Custody {
         subject: &Subject,
         current: &mut Current,
     ) -> Result<(), CustodyError> {
-        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id)? {
+        for (document, row) in self.current_of(ResourceType::CONSENT, &subject.id).await? {
             let Some(loaded) = self.load(&document, row.version)? else {
                 continue;
             };
@@ -274,12 +333,13 @@ impl Current {
     /// What cannot be read, such as a form that this release refuses, is kept as a gap.
     fn put(&mut self, member: &MemberName, id: &str, version: u64, resource: Option<Resource>) {
         let name = named(member, id);
-        let consent = resource.and_then(|resource| {
-            let read = Consent::read(&name, version, &resource.into_value()).ok()?;
-            Evaluator::new(std::slice::from_ref(&read)).ok()?;
-            Some(read)
-        });
+        let consent = resource
+            .and_then(|resource| Consent::read(&name, version, &resource.into_value()).ok());
         self.consents.insert(name, consent);
+    }
+
+    fn is_readable(&self) -> bool {
+        self.consents.values().all(Option::is_some)
     }
 
     fn remove(&mut self, member: &MemberName, id: &str) {
@@ -288,8 +348,19 @@ impl Current {
 
     /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
     /// evaluated deny everything.
-    fn rules(self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
-        let complete = self.consents.values().all(Option::is_some);
+    fn rules(mut self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
+        let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
+        if let (true, Ok(evaluator)) = (self.is_readable(), Evaluator::governed(voted, &all)) {
+            return Ok(Rules {
+                evaluator,
+                complete: true,
+            });
+        }
+        // Some of them, or what was voted, does not compile: which?
+        for consent in self.consents.values_mut() {
+            consent.take_if(|one| Evaluator::new(std::slice::from_ref(one)).is_err());
+        }
+        let complete = self.is_readable();
         if !complete {
             tracing::error!(
                 "a stored consent cannot be read: the patient's records are not disclosed"

@@ -13,7 +13,7 @@ use super::read::{Loaded, is_recorded};
 use super::request::{HistoryEntry, HistoryPage, HistoryQuery, Requester};
 use super::rows::{DocumentKey, SubjectId};
 use super::subject::Subject;
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError};
 
 /// Changes that are decided together.
 const WINDOW: usize = 256;
@@ -107,7 +107,7 @@ impl Custody {
                     break;
                 }
                 let (number, place) = (one.change.number, (after, one.change.subject));
-                let entry = self.shown(one, visible).await?;
+                let entry = self.shown(by, one, visible).await?;
                 entries.extend(entry.map(|entry| (number, place, entry)));
             }
             if reached_since {
@@ -225,18 +225,23 @@ impl Custody {
 
     async fn shown(
         &self,
+        by: &Requester,
         one: Judged,
         visible: &Visible<'_>,
     ) -> Result<Option<HistoryEntry>, CustodyError> {
         let Judged { change, loaded } = one;
         let content = self.open_content(&loaded).await?;
+        let place = (change.resource_type, change.id.as_str());
+        let is_seen = |content: &Resource| {
+            visible(content) && self.reach_version(by, Aim::Read, place, content).is_ok()
+        };
         let is_visible = match &content {
-            Some(content) => visible(content),
+            Some(content) => is_seen(content),
             // What deletes is as visible as what it deleted.
             None => self
                 .content_before(&change.document, change.version)
                 .await?
-                .is_none_or(|before| visible(&before)),
+                .is_none_or(|before| is_seen(&before)),
         };
         if !is_visible {
             return Ok(None);

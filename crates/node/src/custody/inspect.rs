@@ -17,7 +17,7 @@ use ledger::item::{ITEM_BYTES, Item};
 use ledger::statement::SubmittedStatement;
 use ledger::stream::RootKey;
 use minicbor::{Decode, Encode};
-use vault::blob::BlobId;
+use vault::blob::{BlobConfig, BlobId};
 
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
@@ -25,6 +25,7 @@ use self::damage::Findings;
 use super::changes::COMPLETE;
 use super::keys::Keys;
 use super::payload::Payloads;
+use super::reindex::Indexing;
 use super::rows::{
     AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
 };
@@ -51,8 +52,8 @@ pub struct RecordsReport {
     pub waiting: u64,
     /// Blobs that versions name.
     pub blobs: u64,
-    /// Blobs that no version names: what a crash in the middle of a write leaves.
-    pub orphans: u64,
+    /// Blobs that no version names: what a crash in the middle of a write leaves. A running node sweeps them.
+    pub orphans: BTreeSet<BlobId>,
     /// What is damaged.
     pub damages: Vec<RecordDamage>,
 }
@@ -60,7 +61,7 @@ pub struct RecordsReport {
 /// Inspects the records in the options' folders; `anchor` is their ledger. `progress` is told the rows that are done.
 pub async fn inspect(
     directory: &Path,
-    blobs: &Path,
+    blobs: &BlobConfig,
     (member, root): (&MemberName, &RootKey),
     anchor: Arc<dyn Anchor>,
     progress: impl FnMut(u64),
@@ -76,15 +77,18 @@ pub async fn inspect(
         ),
         payloads: Payloads::open_in(blobs)?,
         member: member.clone(),
-        store,
         keys,
         anchor,
         waiting: BTreeSet::new(),
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
         changes: None,
+        is_indexed: Indexing::read(&store)?.is_complete(),
+        store,
+        listed: 0,
         report: RecordsReport::default(),
         findings: Findings::default(),
+        unavailable: None,
         progress,
         done: 0,
     };
@@ -92,9 +96,13 @@ pub async fn inspect(
     walk.patients();
     walk.changes();
     walk.documents().await;
+    walk.unlisted_postings();
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
+    if let Some(error) = walk.unavailable {
+        return Err(error);
+    }
     walk.report.damages = walk.findings.damages();
     Ok(walk.report)
 }
@@ -114,8 +122,14 @@ struct Walk<P> {
     documents: BTreeSet<Vec<u8>>,
     /// Versions that the feed names; `None` if the store has no feed yet.
     changes: Option<BTreeSet<[u8; 24]>>,
+    /// Whether the postings are those of this release.
+    is_indexed: bool,
+    /// Postings that terms list and that are there.
+    listed: u64,
     report: RecordsReport,
     findings: Findings,
+    /// Why not every payload could be looked at.
+    unavailable: Option<CustodyError>,
     progress: P,
     done: u64,
 }
@@ -331,12 +345,12 @@ impl<P: FnMut(u64)> Walk<P> {
         }
     }
 
-    /// Counts blobs that nobody names; what is missing was found with the version that names it.
+    /// Finds blobs that nobody names; what is missing was found with the version that names it.
     async fn blobs(&mut self) -> Result<(), CustodyError> {
         let there = self.payloads.names().await?;
         self.report.blobs = u64::try_from(self.named.len()).unwrap_or(u64::MAX);
-        let orphans = there.iter().filter(|id| !self.named.contains(id)).count();
-        self.report.orphans = u64::try_from(orphans).unwrap_or(u64::MAX);
+        let there = there.into_iter();
+        self.report.orphans = there.filter(|id| !self.named.contains(id)).collect();
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
+use interop::fhir::search::LookupKey;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
@@ -15,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::CustodyError;
 use super::cipher;
+use super::postings::Posting;
 use super::rows::{DocumentKey, decode, version_key};
 use super::store::{Store, Table, Transaction};
 
@@ -27,6 +30,7 @@ pub(crate) struct Keys {
     rows: Zeroizing<[u8; 32]>,
     wrapping: WrappingKey,
     names: Zeroizing<[u8; 32]>,
+    lookups: hmac::Key,
     pub(crate) directory: RootKey,
 }
 
@@ -39,6 +43,7 @@ impl Keys {
                 SmallKey::from_bytes(root.purpose("custody/wrapping")),
             ),
             names: Zeroizing::new(root.purpose("custody/row-names")),
+            lookups: hmac::Key::new(hmac::HMAC_SHA256, &root.purpose("custody/lookups")),
             directory: RootKey::from_bytes(root.purpose("custody/directory")),
         })
     }
@@ -61,6 +66,17 @@ impl Keys {
             key.extend(*part);
             key
         })
+    }
+
+    /// What stands for a lookup key of a type.
+    pub(crate) fn posting(&self, resource_type: &str, key: &LookupKey) -> Posting {
+        let mut hash = hmac::Context::with_key(&self.lookups);
+        hash.update(resource_type.as_bytes());
+        hash.update(b"/");
+        hash.update(key.as_bytes());
+        let hash = hash.sign();
+        let first = hash.as_ref().first_chunk();
+        first.copied().unwrap_or_default()
     }
 
     /// Reads a row that is sealed under the member's key.
@@ -106,6 +122,16 @@ impl Keys {
     /// Seals an encoded row under the member's key.
     pub(crate) fn seal_row(&self, table: Table, key: &[u8], row: &[u8]) -> Vec<u8> {
         cipher::seal(&self.rows, &bound(table, key), row)
+    }
+
+    /// Opens a row that is sealed under the member's key.
+    pub(crate) fn open_bytes(
+        &self,
+        table: Table,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<Vec<u8>, CustodyError> {
+        Ok(cipher::open(&self.rows, &bound(table, key), row)?.to_vec())
     }
 
     pub(crate) fn open_row<T>(

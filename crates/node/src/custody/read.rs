@@ -1,5 +1,7 @@
 //! Reading: decide, put the access on record durably, and only then open.
 
+mod binary;
+
 use std::sync::Arc;
 
 use contracts::descriptor::Decided;
@@ -10,10 +12,12 @@ use super::append::AccessDraft;
 use super::decide::{Decision, Ruling};
 use super::keys::EraseKey;
 use super::request::{Opened, Requester};
-use super::rows::{DocumentKey, Facts, Head, VersionRow, type_of, version_key};
+use super::rows::{DocumentKey, Facts, Head, Payload, VersionRow, type_of, version_key};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError};
+
+pub use binary::OpenedBinary;
 
 /// A version whose rows were loaded; its payload is still sealed.
 pub(super) struct Loaded {
@@ -192,6 +196,10 @@ impl Custody {
             return Ok(None);
         }
         let payloads = &self.0.payloads;
+        if let Payload::Streamed { locator, head, .. } = &loaded.row.payload {
+            let head = payloads.head(&loaded.erase, locator, *head).await?;
+            return binary::without_content(&head).map(Some);
+        }
         let content = payloads.open(&loaded.erase, &loaded.row.payload).await?;
         Resource::parse(&content, &ParseLimits::stored())
             .map(Some)

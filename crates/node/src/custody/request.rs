@@ -27,6 +27,8 @@ pub struct Requester {
     pub purpose: String,
     /// What ties the request to other logs.
     pub request_id: Option<String>,
+    /// Which documents a search may show at all, before consent is asked.
+    pub reach: super::Reach,
 }
 
 impl Requester {
@@ -186,7 +188,24 @@ pub struct HistoryPage {
 pub struct SearchPage {
     /// The matches on the page.
     pub matches: Vec<Opened>,
-    /// All matches that the requester may see.
+    /// What comes along with them.
+    pub included: Vec<Opened>,
+    /// Whether nothing that should come along was left out for its number.
+    pub includes_all: bool,
+    /// All matches that the requester might see when the first page was made.
+    pub total: usize,
+    /// The next page, if there is one.
+    pub further: Option<Further>,
+}
+
+/// A further page of a search: a place in the list that the first page fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Further {
+    /// The list.
+    pub pin: u64,
+    /// The matches before the page.
+    pub offset: usize,
+    /// The matches on all pages.
     pub total: usize,
 }
 

@@ -162,6 +162,28 @@ pub(crate) enum Payload {
     Inline(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     #[n(2)]
     Blob(#[n(0)] String),
+    /// A `Binary` in a blob, which is never in memory whole.
+    #[n(3)]
+    Streamed {
+        #[n(0)]
+        locator: String,
+        /// Clear bytes before the first of the content in base64.
+        #[n(1)]
+        head: u64,
+        /// Bytes of the content.
+        #[n(2)]
+        bytes: u64,
+    },
+}
+
+impl Payload {
+    /// The blob, if it is in one.
+    pub(crate) fn locator(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::Inline(_) => None,
+            Self::Blob(locator) | Self::Streamed { locator, .. } => Some(locator),
+        }
+    }
 }
 
 /// The exact bytes that a wallet signed, and its detached JWS.

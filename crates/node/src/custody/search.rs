@@ -1,25 +1,26 @@
 //! Searching: matches are found in sealed index terms, consent decides before anything is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::search::{Candidate, Query};
+use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 
+use super::postings::{Asked, Filed, Place};
 use super::read::is_recorded;
-use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
-use super::rows::{DocumentKey, SubjectId, TermsRow};
+use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
+use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError, Reached};
 
 /// A current version that was found.
-struct Match {
-    document: DocumentKey,
-    subject: SubjectId,
-    resource_type: ResourceType,
-    row: TermsRow,
+pub(super) struct Match {
+    pub(super) document: DocumentKey,
+    pub(super) subject: SubjectId,
+    pub(super) resource_type: ResourceType,
+    pub(super) row: TermsRow,
 }
 
 impl Custody {
@@ -28,18 +29,89 @@ impl Custody {
         by: &Requester,
         query: &Query,
     ) -> Result<SearchPage, CustodyError> {
-        let mut matches = Vec::new();
-        for subject in self.confined_to(query)? {
-            self.matches(query.resource_type, subject.as_ref(), query, &mut matches)?;
-        }
-        let (mut permitted, mut decided) = self.sift(by, matches).await?;
-        permitted.sort_by(|one, other| query.order(one.candidate(), other.candidate()));
-        let total = permitted.len();
-        let page: Vec<Match> = permitted
+        let query = self.resolved(by, query).await?;
+        let (permitted, decided) = self.permitted(by, &query.parts).await?;
+        let mut ranked: Vec<(Rank, Match)> = permitted
             .into_iter()
-            .skip(query.offset)
-            .take(query.count)
+            .map(|one| (query.rank(one.resource_type, one.candidate()), one))
             .collect();
+        ranked.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let ordered: Vec<Match> = ranked.into_iter().map(|(_, one)| one).collect();
+        let total = ordered.len();
+        let count = if query.summary == Summary::Count {
+            0
+        } else {
+            query.count
+        };
+        let pin = (count > 0 && total > count).then(|| self.0.pins.keep(&ordered));
+        let page: Vec<Match> = ordered.into_iter().take(count).collect();
+        let mut found = self.open_page(by, &query, page, decided).await?;
+        found.total = total;
+        found.further = pin.map(|pin| Further {
+            pin,
+            offset: count,
+            total,
+        });
+        Ok(found)
+    }
+
+    /// The page of a list that its first page fixed; `None` if the list is no longer kept.
+    pub(super) async fn find_further(
+        &self,
+        by: &Requester,
+        query: &Query,
+        from: Further,
+    ) -> Result<Option<SearchPage>, CustodyError> {
+        let Some(places) = self.0.pins.page(from, query.count) else {
+            return Ok(None);
+        };
+        let mut matches = Vec::new();
+        for place in places {
+            matches.extend(self.pinned(place).await?);
+        }
+        let (page, decided) = self.sift(by, Aim::Search, matches).await?;
+        let mut found = self.open_page(by, query, page, decided).await?;
+        found.total = from.total;
+        let offset = from.offset.saturating_add(query.count);
+        found.further = (offset < from.total).then_some(Further { offset, ..from });
+        Ok(Some(found))
+    }
+
+    /// Puts the openings on record, opens, and includes what was asked for.
+    async fn open_page(
+        &self,
+        by: &Requester,
+        query: &Query,
+        page: Vec<Match>,
+        decided: BTreeMap<SubjectId, Sifted>,
+    ) -> Result<SearchPage, CustodyError> {
+        let target = query.target();
+        let matches = self.open_recorded(by, &target, page, decided).await?;
+        let mut found = SearchPage {
+            matches,
+            included: Vec::new(),
+            includes_all: true,
+            total: 0,
+            further: None,
+        };
+        if !query.includes.is_empty() && !found.matches.is_empty() {
+            let (rounds, is_all) = self.included(by, query, &found.matches).await?;
+            found.includes_all = is_all;
+            for (included, decided) in rounds {
+                let opened = self.open_recorded(by, &target, included, decided).await?;
+                found.included.extend(opened);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn open_recorded(
+        &self,
+        by: &Requester,
+        target: &str,
+        page: Vec<Match>,
+        mut decided: BTreeMap<SubjectId, Sifted>,
+    ) -> Result<Vec<Opened>, CustodyError> {
         for one in &page {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -47,14 +119,35 @@ impl Custody {
         }
         // What was neither opened nor withheld was only counted.
         decided.retain(|_, one| !one.opened.is_empty() || one.withheld() > 0);
-        decided.retain(|_, one| is_recorded(&one.subject, query.resource_type));
-        let target = format!("{}?", query.resource_type);
-        self.record_all(by, "search", target, decided.into_values())
+        decided.retain(|_, one| one.is_recorded);
+        self.record_all(by, "search", target.to_owned(), decided.into_values())
             .await?;
-        Ok(SearchPage {
-            matches: self.open_all(page).await?,
-            total,
-        })
+        self.open_all(page).await
+    }
+
+    /// What matches the parts and may be seen, and the decisions.
+    pub(super) async fn permitted(
+        &self,
+        by: &Requester,
+        parts: &[Part],
+    ) -> Result<Permitted, CustodyError> {
+        let matches = self.candidates(by, parts).await?;
+        self.sift(by, Aim::Search, matches).await
+    }
+
+    /// What matches the parts, before consent is asked.
+    pub(super) async fn candidates(
+        &self,
+        by: &Requester,
+        parts: &[Part],
+    ) -> Result<Vec<Match>, CustodyError> {
+        let mut matches = Vec::new();
+        for part in parts {
+            for subject in self.confined_to(by, part)? {
+                self.matches(subject.as_ref(), part, &mut matches).await?;
+            }
+        }
+        Ok(matches)
     }
 
     pub(super) async fn everything_here(
@@ -66,9 +159,13 @@ impl Custody {
         let subject = subject.ok_or(CustodyError::NotFound)?;
         let mut matches = Vec::new();
         for resource_type in ResourceType::all() {
-            self.collect(resource_type, Some(&subject.id), &mut matches, |_| true)?;
+            let all = Asked::default();
+            self.collect(resource_type, Some(&subject.id), &all, &mut matches, |_| {
+                true
+            })
+            .await?;
         }
-        let (permitted, mut decided) = self.sift(by, matches).await?;
+        let (permitted, mut decided) = self.sift(by, Aim::Read, matches).await?;
         for one in &permitted {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -93,61 +190,92 @@ impl Custody {
         })
     }
 
-    /// The subjects that a query is confined to, or one `None` for all.
-    fn confined_to(&self, query: &Query) -> Result<Vec<Option<SubjectId>>, CustodyError> {
-        let Some(patients) = query.patients() else {
-            return Ok(vec![None]);
+    /// The subjects that a part is confined to, or one `None` for all. A patient's token finds
+    /// that patient's documents alone.
+    fn confined_to(
+        &self,
+        by: &Requester,
+        part: &Part,
+    ) -> Result<Vec<Option<SubjectId>>, CustodyError> {
+        let own = match &by.patient {
+            Some(own) => Some(self.0.subjects.of_patient(own)?.map(|subject| subject.id)),
+            None => None,
         };
-        let mut subjects = Vec::new();
+        let Some(patients) = part.patients() else {
+            return Ok(match own {
+                Some(own) => own.map(Some).into_iter().collect(),
+                None => vec![None],
+            });
+        };
+        let mut subjects = BTreeSet::new();
         for patient_id in patients {
             let subject = self.0.subjects.of_patient(patient_id)?;
-            subjects.extend(subject.map(|subject| Some(subject.id)));
+            let subject = subject.map(|subject| subject.id);
+            if own.is_none_or(|own| own == subject) {
+                subjects.extend(subject);
+            }
         }
-        Ok(subjects)
+        Ok(subjects.into_iter().map(Some).collect())
     }
 
-    fn matches(
+    async fn matches(
         &self,
-        resource_type: ResourceType,
         subject: Option<&SubjectId>,
-        query: &Query,
+        part: &Part,
         found: &mut Vec<Match>,
     ) -> Result<(), CustodyError> {
-        self.collect(resource_type, subject, found, |row| {
-            query.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id)
-        })
+        let asked = self.0.home.keys.asked(part);
+        let is_match =
+            |row: &TermsRow| part.matches(&row.terms, milliseconds(row.facts.recorded_at), &row.id);
+        self.collect(part.resource_type, subject, &asked, found, is_match)
+            .await
     }
 
     /// Current versions of one type and subject.
-    pub(super) fn current_of(
+    pub(super) async fn current_of(
         &self,
         resource_type: ResourceType,
         subject: &SubjectId,
     ) -> Result<Vec<(DocumentKey, TermsRow)>, CustodyError> {
         let mut found = Vec::new();
-        self.collect(resource_type, Some(subject), &mut found, |_| true)?;
+        let all = Asked::default();
+        self.collect(resource_type, Some(subject), &all, &mut found, |_| true)
+            .await?;
         let rows = found.into_iter().map(|one| (one.document, one.row));
         Ok(rows.collect())
     }
 
-    fn collect(
+    /// Current versions of a type that are `wanted`, among those that what is asked of the index leaves.
+    async fn collect(
         &self,
         resource_type: ResourceType,
         subject: Option<&SubjectId>,
+        asked: &Asked,
         found: &mut Vec<Match>,
         wanted: impl Fn(&TermsRow) -> bool,
     ) -> Result<(), CustodyError> {
         let keys = &self.0.home.keys;
+        let view = self.0.store.view();
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
-        for row in self.0.store.scan(Table::Terms, &prefix) {
-            let (key, sealed) = row?;
-            let (subject, document) = places(&key)?;
-            // Erased since.
-            let Some(row) = self.terms(&key, &document, &sealed)? else {
-                continue;
+        let candidates = match &asked.documents {
+            Some(documents) => Some(self.places_of(documents, subject)?),
+            None if self.0.indexing.is_complete() => asked.candidates(&view, &prefix, subject)?,
+            None => None,
+        };
+        let mut stale = Vec::new();
+        let mut judge = |key: &[u8], row: &[u8]| {
+            let (subject, document) = places(key)?;
+            let row = match self.terms_if(key, &document, row, asked) {
+                // Of an older form of the index: made anew below, as the indexing will.
+                Err(_) if !self.0.indexing.is_complete() => {
+                    stale.push((subject, document));
+                    return Ok(());
+                }
+                row => row?,
             };
-            if wanted(&row) {
+            // Erased since, or without what is asked for.
+            if let Some(row) = row.filter(&wanted) {
                 found.push(Match {
                     document,
                     subject,
@@ -155,37 +283,106 @@ impl Custody {
                     row,
                 });
             }
+            Ok(())
+        };
+        match candidates {
+            None => {
+                let mut rows = view.scan(Table::Terms, &prefix);
+                rows.try_for_each(|row| row.and_then(|(key, row)| judge(&key, &row)))?;
+            }
+            Some(candidates) => {
+                for (subject, document) in candidates {
+                    let key = keys.terms(resource_type.as_str(), &[&subject, &document]);
+                    if let Some(row) = view.get(Table::Terms, &key)? {
+                        judge(&key, &row)?;
+                    }
+                }
+            }
+        }
+        drop(view);
+        for (subject, document) in stale {
+            let row = self.renewed_terms(&document).await?;
+            found.extend(row.filter(&wanted).map(|row| Match {
+                document,
+                subject,
+                resource_type,
+                row,
+            }));
         }
         Ok(())
     }
 
-    /// Opens a row of the terms: the version's number, then the sealed row.
-    pub(super) fn terms(
+    /// The terms of a document's current version; `None` if it was erased.
+    pub(super) async fn current_terms(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+        document: &DocumentKey,
+    ) -> Result<Option<TermsRow>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let Some(row) = self.0.store.get(Table::Terms, &key)? else {
+            return Ok(None);
+        };
+        match self.terms_if(&key, document, &row, &Asked::default()) {
+            // Of an older form of the index.
+            Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
+            row => row,
+        }
+    }
+
+    /// Where the terms of documents are, those of one subject if it is given.
+    fn places_of(
+        &self,
+        documents: &BTreeSet<DocumentKey>,
+        subject: Option<&SubjectId>,
+    ) -> Result<Vec<Place>, CustodyError> {
+        let mut places = Vec::new();
+        for document in documents {
+            let head: Option<Head> = self
+                .0
+                .home
+                .keys
+                .get(&self.0.store, Table::Heads, document)?;
+            let owner = head.map(|head| head.subject);
+            let owner = owner.filter(|owner| subject.is_none_or(|wanted| wanted == owner));
+            places.extend(owner.map(|owner| (owner, *document)));
+        }
+        Ok(places)
+    }
+
+    /// Opens a row of the terms, unless its postings rule it out.
+    fn terms_if(
         &self,
         key: &[u8],
         document: &DocumentKey,
         row: &[u8],
+        asked: &Asked,
     ) -> Result<Option<TermsRow>, CustodyError> {
-        let (version, sealed) = row
-            .split_first_chunk()
-            .ok_or_else(|| CustodyError::Storage("a row of the index is too short".to_owned()))?;
-        let version = u64::from_be_bytes(*version);
-        let erase = self
-            .0
-            .home
+        let filed = Filed::read(row)?;
+        let is_ruled_out = self.0.indexing.is_complete()
+            && filed
+                .postings
+                .is_some_and(|postings| !asked.leaves(postings));
+        if is_ruled_out {
+            return Ok(None);
+        }
+        let home = &self.0.home;
+        let erase = home
             .keys
-            .erase_key(&self.0.store, document, version)?;
+            .erase_key(&self.0.store, document, filed.version)?;
         erase
-            .map(|erase| erase.open(Table::Terms, key, sealed))
+            .map(|erase| erase.open(Table::Terms, key, filed.sealed))
             .transpose()
     }
 
     /// Decides matches, subject by subject: those that are permitted, and what goes on record.
-    async fn sift(
+    pub(super) async fn sift(
         &self,
         by: &Requester,
+        aim: Aim,
         matches: Vec<Match>,
-    ) -> Result<(Vec<Match>, BTreeMap<SubjectId, Sifted>), CustodyError> {
+    ) -> Result<Permitted, CustodyError> {
         let mut by_subject: BTreeMap<SubjectId, Vec<Match>> = BTreeMap::new();
         for one in matches {
             by_subject.entry(one.subject).or_default().push(one);
@@ -194,11 +391,25 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            let patient_id = subject.patient_id.as_deref();
+            let matches = matches.into_iter().filter(|one| {
+                let reached = Reached {
+                    resource_type: one.resource_type,
+                    patient_id,
+                    terms: &one.row.terms,
+                    id: &one.row.id,
+                };
+                by.reach.admits(aim, &reached)
+            });
+            let matches: Vec<Match> = matches.collect();
             let facts: Vec<&DisclosureFacts> = matches
                 .iter()
                 .map(|one| &one.row.facts.disclosure)
                 .collect();
             let decision = self.decide(by, &subject, &facts).await?;
+            let is_recorded = matches
+                .iter()
+                .any(|one| is_recorded(&subject, one.resource_type));
             let mut reasons = Vec::new();
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
@@ -212,6 +423,7 @@ impl Custody {
                 decision,
                 opened: Vec::new(),
                 reasons,
+                is_recorded,
             };
             decided.insert(id, sifted);
         }
@@ -251,12 +463,16 @@ impl Custody {
     }
 }
 
+/// What may be seen of some matches, and the decisions, by subject.
+pub(super) type Permitted = (Vec<Match>, BTreeMap<SubjectId, Sifted>);
+
 /// A decision on a subject's matches, and what came of it.
-struct Sifted {
+pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
     opened: Vec<String>,
     reasons: Vec<String>,
+    is_recorded: bool,
 }
 
 impl Sifted {

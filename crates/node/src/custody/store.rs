@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
+    Slice, Snapshot,
 };
 use ledger::item::Item;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,10 +40,15 @@ pub(crate) enum Table {
     Outbox,
     Statements,
     Changes,
+    Subscriptions,
+    Bulk,
+    Authorization,
+    Postings,
+    Indexing,
 }
 
 impl Table {
-    const ALL: [Self; 13] = [
+    const ALL: &'static [Self] = &[
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -56,6 +62,11 @@ impl Table {
         Self::Outbox,
         Self::Statements,
         Self::Changes,
+        Self::Subscriptions,
+        Self::Bulk,
+        Self::Authorization,
+        Self::Postings,
+        Self::Indexing,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -74,6 +85,11 @@ impl Table {
             Self::Outbox => "outbox",
             Self::Statements => "statements",
             Self::Changes => "changes",
+            Self::Subscriptions => "subscriptions",
+            Self::Bulk => "bulk",
+            Self::Authorization => "authorization",
+            Self::Postings => "postings",
+            Self::Indexing => "indexing",
         }
     }
 }
@@ -119,7 +135,7 @@ impl Store {
             .map_err(storage)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let mut keyspaces = BTreeMap::new();
-        for table in Table::ALL {
+        for &table in Table::ALL {
             let keyspace = database.keyspace(table.name(), options).map_err(storage)?;
             keyspaces.insert(table, keyspace);
         }
@@ -213,6 +229,36 @@ impl Store {
             .map(pair)
     }
 
+    /// The rows as they are now, whatever is written meanwhile.
+    pub(crate) fn view(&self) -> View {
+        View {
+            snapshot: self.tables.database.snapshot(),
+            tables: Arc::clone(&self.tables),
+        }
+    }
+
+    /// Writes a row and syncs it, before the store is in use.
+    pub(crate) fn put_first(
+        &self,
+        table: Table,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), CustodyError> {
+        let tables = &self.tables;
+        let mut batch = tables.database.batch();
+        if let Some(keyspace) = tables.keyspace(table) {
+            batch.insert(keyspace, key, value);
+        }
+        let batch = batch.durability(Some(PersistMode::SyncData));
+        batch.commit().map_err(storage)
+    }
+
+    /// How many rows a table has, about.
+    pub(crate) fn about(&self, table: Table) -> u64 {
+        let rows = self.tables.keyspace(table).map(Keyspace::approximate_len);
+        u64::try_from(rows.unwrap_or_default()).unwrap_or(u64::MAX)
+    }
+
     /// Rows of `table` from key `first` on, in key order.
     pub(crate) fn scan_from(
         &self,
@@ -239,6 +285,59 @@ impl Store {
         self.tables
             .keyspace(table)
             .map_or(Ok(()), |keyspace| keyspace.major_compact().map_err(storage))
+    }
+}
+
+/// Rows of all tables at one moment.
+pub(crate) struct View {
+    tables: Arc<Tables>,
+    snapshot: Snapshot,
+}
+
+impl View {
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, CustodyError> {
+        let keyspace = self.tables.keyspace(table);
+        let row = keyspace.map(|keyspace| self.snapshot.get(keyspace, key));
+        row.transpose().map(Option::flatten).map_err(storage)
+    }
+
+    /// Rows whose keys start with `prefix`, in key order.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<(Slice, Slice), CustodyError>> + use<> {
+        let rows = self.rows(table, prefix);
+        rows.map(|row| row.into_inner().map_err(storage))
+    }
+
+    /// The keys of these rows.
+    pub(crate) fn keys(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<Slice, CustodyError>> + use<> {
+        self.rows(table, prefix)
+            .map(|row| row.key().map_err(storage))
+    }
+
+    /// Rows from key `first` on, in key order.
+    pub(crate) fn scan_from(
+        &self,
+        table: Table,
+        first: &[u8],
+    ) -> impl Iterator<Item = Result<(Slice, Slice), CustodyError>> + use<> {
+        let keyspace = self.tables.keyspace(table);
+        let rows = keyspace.map(|keyspace| self.snapshot.range(keyspace, first..));
+        rows.into_iter()
+            .flatten()
+            .map(|row| row.into_inner().map_err(storage))
+    }
+
+    fn rows(&self, table: Table, prefix: &[u8]) -> impl Iterator<Item = Guard> + use<> {
+        let keyspace = self.tables.keyspace(table);
+        let rows = keyspace.map(|keyspace| self.snapshot.prefix(keyspace, prefix));
+        rows.into_iter().flatten()
     }
 }
 
@@ -292,7 +391,7 @@ pub(crate) fn sequence(key: &[u8]) -> Result<u64, CustodyError> {
         .map_err(|_| CustodyError::Storage("a numbered row has another key".to_owned()))
 }
 
-fn pair(guard: fjall::Guard) -> Result<(Vec<u8>, Vec<u8>), CustodyError> {
+fn pair(guard: Guard) -> Result<(Vec<u8>, Vec<u8>), CustodyError> {
     let (key, value) = guard.into_inner().map_err(storage)?;
     Ok((key.to_vec(), value.to_vec()))
 }

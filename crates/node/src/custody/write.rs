@@ -1,5 +1,7 @@
 //! Writing: what can be prepared beside the writer is, then one transaction appends all versions or none.
 
+mod binary;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use super::rows::{Head, Own, SignedRow};
 use super::store::Table;
 use super::subject::{Subject, is_taken};
 use super::{Custody, CustodyError};
+
+pub use binary::{BinaryDraft, BinaryUpload};
 
 const CONSENT: &str = "Consent";
 
@@ -49,13 +53,14 @@ impl Custody {
             .collect::<Result<Vec<_>, _>>()?;
         let (changes, absent) = self.without_absent(changes)?;
         let ownership = self.ownership(&changes)?;
-        let files_consent = changes
-            .iter()
-            .any(|change| change.resource_type.as_str() == CONSENT);
+        let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
         for change in changes {
             let subject = ownership.of(&change)?;
             self.authorize(by, &change, &subject)?;
+            if change.resource_type.as_str() == CONSENT {
+                consenting.push(subject.id);
+            }
             drafts.push(self.draft(by, change, subject).await?);
         }
         let now = (self.0.options.clock)();
@@ -77,8 +82,8 @@ impl Custody {
                 drafts.into_iter().map(append).collect()
             })
             .await?;
-        if files_consent {
-            self.0.rulings.forget();
+        for subject in &consenting {
+            self.0.rulings.forget(subject);
         }
         Ok(in_place(written, absent))
     }
@@ -122,6 +127,13 @@ impl Custody {
         };
         if by.member != self.0.home.member {
             return Err(denied("records are written at their home member"));
+        }
+        if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
+            // As a record it would tell nobody anything.
+            return Err(invalid(
+                IssueType::NotSupported,
+                "a subscription is made by itself, not in a Bundle",
+            ));
         }
         let is_consent = change.resource_type.as_str() == CONSENT;
         if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
@@ -180,6 +192,23 @@ impl Custody {
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
+        let (branch, labels) = self.place(resource)?;
+        let terms = IndexTerms::of(resource);
+        let keys = &self.0.home.keys;
+        Ok(Content {
+            digest: Digest::of(&bytes),
+            payload: self.0.payloads.seal(erase, &bytes).await?,
+            postings: keys.postings(resource.resource_type().as_str(), &terms),
+            terms,
+            disclosure: DisclosureFacts::of(resource),
+            labels,
+            branch,
+            signed,
+        })
+    }
+
+    /// The branch that a resource belongs in, and its labels.
+    fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
         let labels = labels_of(resource);
         let branch = if resource.resource_type().as_str() == CONSENT {
             self.check_consent(resource)?;
@@ -189,18 +218,9 @@ impl Custody {
         } else {
             Own::Index
         };
-        Ok(Content {
-            digest: Digest::of(&bytes),
-            payload: self.0.payloads.seal(erase, &bytes).await?,
-            terms: IndexTerms::of(resource),
-            disclosure: DisclosureFacts::of(resource),
-            labels: labels
-                .iter()
-                .map(|label| format!("{}|{}", label.system(), label.code()))
-                .collect(),
-            branch,
-            signed,
-        })
+        let labels = labels.iter();
+        let labels = labels.map(|label| format!("{}|{}", label.system(), label.code()));
+        Ok((branch, labels.collect()))
     }
 
     fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {

@@ -108,12 +108,12 @@ impl Fhir {
             .iter()
             .map(|one| json!({ "fullUrl": self.full_url(one), "resource": one.presented() }))
             .collect();
-        document_of(entries)
+        document_of(&entries)
     }
 }
 
 /// A Bundle of type document with a name and time of its own.
-pub(super) fn document_of(entries: Vec<Value>) -> Value {
+pub(super) fn document_of(entries: &[Value]) -> Value {
     let name = uuid::Uuid::new_v4();
     json!({
         "resourceType": "Bundle",

@@ -113,7 +113,7 @@ impl Fhir {
 
     /// Where a resource is: at another member the URL names that member, and references relative to
     /// it resolve among the entries of that member (R4 §2.36.4.1). `$open` reads it.
-    pub(super) fn full_url(&self, opened: &Opened) -> String {
+    pub(crate) fn full_url(&self, opened: &Opened) -> String {
         let (kind, id) = (opened.resource.resource_type(), &opened.id);
         if opened.member == self.identity.member {
             format!("{}/{kind}/{id}", self.base)

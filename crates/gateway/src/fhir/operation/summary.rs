@@ -164,7 +164,7 @@ impl Fhir {
         ];
         let rest = entries.into_iter();
         all.extend(rest.map(|(url, resource)| json!({ "fullUrl": url, "resource": resource })));
-        document_of(all)
+        document_of(&all)
     }
 }
 

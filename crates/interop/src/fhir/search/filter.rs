@@ -1,67 +1,73 @@
-//! One parameter of a query: its alternatives, and whether a resource has one of them.
+//! One parameter of a query: what is asked of a resource.
 
+use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 
-use super::parameter::ParameterKind;
-use super::query::QueryProblem;
-use super::terms::{IndexTerms, Term, TokenTerm, fold};
-use crate::fhir::reference::Target;
-use crate::fhir::resource::is_id;
+use super::limits::{ALL_VALUES_MAX, CHAIN_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX};
+use super::parameter::{ParameterKind, SearchParameter, parameter};
+use super::problem::QueryProblem;
+use super::terms::{IndexTerms, Term, TokenTerm};
+use super::value;
+use super::value_sets::ValueSets;
+use super::wanted::{Resources, SystemWanted, TokenWanted, Wanted};
 use crate::fhir::{ResourceType, TimeSpan};
 
-/// A parameter with the values of which one must match.
+/// A parameter with what one of its values must be like.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Filter {
-    pub(super) parameter: &'static str,
-    condition: Condition,
+pub struct Filter {
+    /// The parameter.
+    pub parameter: &'static str,
+    /// How its values are compared.
+    pub kind: ParameterKind,
+    /// What is asked.
+    pub condition: Condition,
 }
 
+/// What a parameter asks.
 #[derive(Clone, PartialEq, Eq)]
-enum Condition {
+pub enum Condition {
+    /// `:missing`
     Missing(bool),
-    AnyOf(Vec<Match>),
-    NoneOf(Vec<Match>),
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum Match {
-    Token(TokenMatch),
-    Reference {
-        resource_type: Option<ResourceType>,
+    /// One value is like one of these.
+    AnyOf(Vec<Wanted>),
+    /// No value is like any of these.
+    NoneOf(Vec<Wanted>),
+    /// The reference leads to a resource of which this holds, one filter for each type that it
+    /// may lead to. Matches nothing until custody has put resources in its place.
+    Chain(Vec<Link>),
+    /// A resource of the type refers here by the parameter, and of it this holds (`_has`).
+    /// Matches nothing until custody has put resources in its place.
+    Has(Box<Reverse>),
+    /// One of these references leads to the resource: a compartment.
+    RefersTo {
+        /// The reference parameters.
+        parameters: Vec<&'static str>,
+        /// The compartment's type.
+        resource_type: ResourceType,
+        /// The compartment's id.
         id: String,
     },
-    Uri(String),
-    Identifier(TokenMatch),
-    Date(DatePrefix, TimeSpan),
-    StartsWith(String),
-    Contains(String),
-    Equals(String),
 }
 
-#[derive(Clone, PartialEq, Eq)]
-struct TokenMatch {
-    system: SystemMatch,
-    code: Option<String>,
+/// One type that a chain leads to, and what must hold there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// What must hold of the resource.
+    pub filter: Filter,
 }
 
-#[derive(Clone, PartialEq, Eq)]
-enum SystemMatch {
-    Any,
-    Absent,
-    Is(String),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum DatePrefix {
-    Eq,
-    Ne,
-    Gt,
-    Lt,
-    Ge,
-    Le,
-    Sa,
-    Eb,
-    Ap,
+/// A type that refers here, and what must hold there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reverse {
+    /// The type that refers.
+    pub resource_type: ResourceType,
+    /// Its reference parameter.
+    pub parameter: &'static str,
+    /// What must hold of the resource that refers.
+    pub filter: Filter,
 }
 
 // Values are identifiers and names of patients.
@@ -71,265 +77,348 @@ impl fmt::Debug for Filter {
     }
 }
 
+impl fmt::Debug for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Condition(..)")
+    }
+}
+
 impl Filter {
+    /// `read` counts the values of the whole query.
+    ///
+    /// Reads `name[:modifier]=value`, `name[:Type].next=value` or `_has:Type:name:next=value`.
     pub(super) fn parse(
-        parameter: &'static str,
-        kind: ParameterKind,
-        modifier: Option<&str>,
-        text: &str,
+        resource_type: ResourceType,
+        name: &str,
+        value: &str,
+        value_sets: &dyn ValueSets,
+        read: &Cell<usize>,
     ) -> Result<Self, QueryProblem> {
-        if modifier == Some("missing") {
-            let missing = text.parse().map_err(|_| QueryProblem::ValueMalformed)?;
-            return Ok(Self {
-                parameter,
-                condition: Condition::Missing(missing),
-            });
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(QueryProblem::ValueTooLong);
         }
-        let alternatives = split(text, ',');
-        let matches = alternatives
-            .into_iter()
-            .map(|value| parse_match(kind, modifier, &value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let condition = match (kind, modifier) {
-            (ParameterKind::Token, Some("not")) => Condition::NoneOf(matches),
-            _ => Condition::AnyOf(matches),
-        };
-        Ok(Self {
-            parameter,
-            condition,
-        })
+        let ways = Cell::new(0);
+        Reader {
+            value,
+            value_sets,
+            ways: &ways,
+            read,
+        }
+        .read(resource_type, name, 0)
     }
 
-    pub(super) fn accepts(&self, terms: &IndexTerms) -> bool {
-        let terms = terms.get(self.parameter);
-        let any = |matches: &[Match]| {
+    /// The resource refers to a compartment by one of the parameters.
+    pub(super) fn refers_to(
+        parameters: Vec<&'static str>,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Self {
+        let id = id.to_owned();
+        Self {
+            parameter: "",
+            kind: ParameterKind::Reference,
+            condition: Condition::RefersTo {
+                parameters,
+                resource_type,
+                id,
+            },
+        }
+    }
+
+    /// The resource has this id.
+    pub(super) fn id_is(id: &str) -> Self {
+        let code = Some(id.to_owned());
+        let wanted = Wanted::Token(TokenWanted {
+            system: SystemWanted::Any,
+            code,
+        });
+        Self {
+            parameter: "_id",
+            kind: ParameterKind::Token,
+            condition: Condition::AnyOf(vec![wanted]),
+        }
+    }
+
+    /// Puts the resources in the place of a chain or `_has` through which they were found.
+    pub fn resolve(&mut self, found: Resources) {
+        if matches!(self.condition, Condition::Has(_)) {
+            self.parameter = "_id";
+        }
+        self.condition = Condition::AnyOf(vec![Wanted::OneOf(Arc::new(found))]);
+    }
+
+    pub(super) fn accepts(
+        &self,
+        resource_type: ResourceType,
+        terms: &IndexTerms,
+        last_updated_ms: i64,
+        id: &str,
+    ) -> bool {
+        match self.parameter {
+            "_id" => self.accepts_id(resource_type, id),
+            "_lastUpdated" => {
+                let end_ms = last_updated_ms.saturating_add(1);
+                let span = TimeSpan {
+                    start_ms: last_updated_ms,
+                    end_ms,
+                };
+                self.accepts_any(&[Term::Date(span)])
+            }
+            _ => self.accepts_terms(terms),
+        }
+    }
+
+    fn accepts_id(&self, resource_type: ResourceType, id: &str) -> bool {
+        let among = |wanted: &Wanted| match wanted {
+            Wanted::OneOf(found) => found.contains(&(resource_type, id.to_owned())),
+            _ => false,
+        };
+        if let Condition::AnyOf(wanted) = &self.condition
+            && wanted.iter().any(among)
+        {
+            return true;
+        }
+        let code = id.to_owned();
+        self.accepts_any(&[Term::Token(TokenTerm { system: None, code })])
+    }
+
+    fn accepts_terms(&self, terms: &IndexTerms) -> bool {
+        match &self.condition {
+            Condition::RefersTo {
+                parameters,
+                resource_type,
+                id,
+            } => parameters.iter().any(|parameter| {
+                let mut references = terms.references(parameter);
+                references.any(|found| found == (resource_type.as_str(), id.as_str()))
+            }),
+            _ => self.accepts_any(terms.get(self.parameter)),
+        }
+    }
+
+    fn accepts_any(&self, terms: &[Term]) -> bool {
+        let any = |wanted: &[Wanted]| {
             terms
                 .iter()
-                .any(|term| matches.iter().any(|wanted| wanted.accepts(term)))
+                .any(|term| wanted.iter().any(|wanted| wanted.accepts(term)))
         };
         match &self.condition {
             Condition::Missing(missing) => terms.is_empty() == *missing,
-            Condition::AnyOf(matches) => any(matches),
-            Condition::NoneOf(matches) => !any(matches),
-        }
-    }
-
-    /// For `_id`: whether the id is one of the alternatives.
-    pub(super) fn accepts_token(&self, code: &str) -> bool {
-        let term = Term::Token(TokenTerm {
-            system: None,
-            code: code.to_owned(),
-        });
-        self.accepts_term(&term)
-    }
-
-    /// For `_lastUpdated`: whether the moment is in one of the alternatives.
-    pub(super) fn accepts_moment(&self, unix_ms: i64) -> bool {
-        let end_ms = unix_ms.saturating_add(1);
-        self.accepts_term(&Term::Date(TimeSpan {
-            start_ms: unix_ms,
-            end_ms,
-        }))
-    }
-
-    fn accepts_term(&self, term: &Term) -> bool {
-        match &self.condition {
-            Condition::Missing(missing) => !missing,
-            Condition::AnyOf(matches) => matches.iter().any(|wanted| wanted.accepts(term)),
-            Condition::NoneOf(matches) => !matches.iter().any(|wanted| wanted.accepts(term)),
+            Condition::AnyOf(wanted) => any(wanted),
+            Condition::NoneOf(wanted) => !any(wanted),
+            Condition::Chain(_) | Condition::Has(_) | Condition::RefersTo { .. } => false,
         }
     }
 
     /// The ids that references of this type may have, if the filter leaves nothing else.
     pub(super) fn ids_of(&self, wanted: ResourceType) -> Option<Vec<&str>> {
-        let Condition::AnyOf(matches) = &self.condition else {
+        let Condition::AnyOf(alternatives) = &self.condition else {
             return None;
         };
-        let ids = matches.iter().map(|alternative| match alternative {
-            Match::Reference {
-                resource_type: None,
-                id,
-            } => Some(id.as_str()),
-            Match::Reference {
-                resource_type: Some(kind),
-                id,
-            } if *kind == wanted => Some(id.as_str()),
-            Match::Token(TokenMatch {
-                system: SystemMatch::Any,
-                code,
-            }) => code.as_deref(),
-            _ => None,
-        });
-        ids.collect()
-    }
-}
-
-impl Match {
-    fn accepts(&self, term: &Term) -> bool {
-        match (self, term) {
-            (Self::Token(wanted), Term::Token(token)) => wanted.accepts(token),
-            (Self::Reference { resource_type, id }, Term::Reference(reference)) => {
-                reference.id.as_deref() == Some(id)
-                    && resource_type.is_none_or(|kind| {
-                        reference.resource_type.as_deref() == Some(kind.as_str())
-                    })
+        let mut ids = Vec::new();
+        for alternative in alternatives {
+            match alternative {
+                Wanted::Reference {
+                    resource_type, id, ..
+                } if resource_type.is_none_or(|kind| kind == wanted) => {
+                    ids.push(id.as_str());
+                }
+                Wanted::Token(TokenWanted {
+                    system: SystemWanted::Any,
+                    code: Some(code),
+                }) => {
+                    ids.push(code.as_str());
+                }
+                Wanted::OneOf(found) if found.iter().all(|(kind, _)| *kind == wanted) => {
+                    ids.extend(found.iter().map(|(_, id)| id.as_str()));
+                }
+                _ => return None,
             }
-            (Self::Uri(uri), Term::Reference(reference)) => reference.uri.as_deref() == Some(uri),
-            (Self::Identifier(wanted), Term::Reference(reference)) => reference
-                .identifier
-                .as_ref()
-                .is_some_and(|it| wanted.accepts(it)),
-            (Self::Date(prefix, wanted), Term::Date(span)) => prefix.accepts(*wanted, *span),
-            (Self::StartsWith(wanted), Term::Text(text)) => text.starts_with(wanted),
-            (Self::Contains(wanted), Term::Text(text)) => text.contains(wanted),
-            (Self::Equals(wanted), Term::Text(text)) => text == wanted,
-            _ => false,
+        }
+        Some(ids)
+    }
+
+    /// The types that the filter looks at beside its own.
+    pub(super) fn types_touched(&self, touched: &mut Vec<ResourceType>) {
+        match &self.condition {
+            Condition::Chain(links) => {
+                for link in links {
+                    touched.push(link.resource_type);
+                    link.filter.types_touched(touched);
+                }
+            }
+            Condition::Has(reverse) => {
+                touched.push(reverse.resource_type);
+                reverse.filter.types_touched(touched);
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps the ways of chains through these types alone; `false` if none is left.
+    pub(super) fn keep_types(&mut self, may: &dyn Fn(ResourceType) -> bool) -> bool {
+        match &mut self.condition {
+            Condition::Chain(links) => {
+                links.retain_mut(|link| may(link.resource_type) && link.filter.keep_types(may));
+                !links.is_empty()
+            }
+            Condition::Has(reverse) => may(reverse.resource_type) && reverse.filter.keep_types(may),
+            _ => true,
         }
     }
 }
 
-impl TokenMatch {
-    fn accepts(&self, token: &TokenTerm) -> bool {
-        let system_fits = match &self.system {
-            SystemMatch::Any => true,
-            SystemMatch::Absent => token.system.is_none(),
-            SystemMatch::Is(system) => token.system.as_deref() == Some(system),
+struct Reader<'a> {
+    value: &'a str,
+    value_sets: &'a dyn ValueSets,
+    /// How many ways of the chain were looked at.
+    ways: &'a Cell<usize>,
+    /// How many values were read for the query as a whole.
+    read: &'a Cell<usize>,
+}
+
+impl Reader<'_> {
+    fn read(
+        &self,
+        resource_type: ResourceType,
+        name: &str,
+        followed: usize,
+    ) -> Result<Filter, QueryProblem> {
+        if followed > CHAIN_MAX {
+            return Err(QueryProblem::ChainTooLong);
+        }
+        self.ways.set(self.ways.get().saturating_add(1));
+        if self.ways.get() > WAYS_MAX {
+            return Err(QueryProblem::ChainTooWide);
+        }
+        if let Some(rest) = name.strip_prefix("_has:") {
+            return self.reverse(rest, followed);
+        }
+        if let Some((reference, next)) = name.split_once('.') {
+            return self.chain(resource_type, reference, next, followed);
+        }
+        let (name, modifier) = match name.split_once(':') {
+            Some((name, modifier)) => (name, Some(modifier)),
+            None => (name, None),
         };
-        system_fits && self.code.as_ref().is_none_or(|code| *code == token.code)
+        let found = parameter(resource_type, name).ok_or(QueryProblem::ParameterUnknown)?;
+        self.direct(found, modifier)
     }
-}
 
-impl DatePrefix {
-    fn accepts(self, wanted: TimeSpan, found: TimeSpan) -> bool {
-        let is_equal = wanted.contains(found);
-        match self {
-            Self::Eq => is_equal,
-            Self::Ne => !is_equal,
-            Self::Gt => found.end_ms > wanted.end_ms,
-            Self::Lt => found.start_ms < wanted.start_ms,
-            Self::Ge => is_equal || found.end_ms > wanted.end_ms,
-            Self::Le => is_equal || found.start_ms < wanted.start_ms,
-            Self::Sa => found.start_ms >= wanted.end_ms,
-            Self::Eb => found.end_ms <= wanted.start_ms,
-            Self::Ap => found.overlaps(wanted),
+    fn direct(
+        &self,
+        parameter: &SearchParameter,
+        modifier: Option<&str>,
+    ) -> Result<Filter, QueryProblem> {
+        if !parameter.is_supported() {
+            return Err(QueryProblem::ParameterUnsupported);
         }
+        let condition = if modifier == Some("missing") {
+            Condition::Missing(
+                self.value
+                    .parse()
+                    .map_err(|_| QueryProblem::ValueMalformed)?,
+            )
+        } else {
+            let alternatives = value::split(self.value, ',');
+            let read = self.read.get().saturating_add(alternatives.len());
+            self.read.set(read);
+            if alternatives.len() > VALUES_MAX || read > ALL_VALUES_MAX {
+                return Err(QueryProblem::TooManyValues);
+            }
+            let mut wanted = Vec::new();
+            for text in alternatives {
+                wanted.extend(value::read(parameter, modifier, &text, self.value_sets)?);
+            }
+            match modifier {
+                Some("not" | "not-in") => Condition::NoneOf(wanted),
+                _ => Condition::AnyOf(wanted),
+            }
+        };
+        Ok(Filter {
+            parameter: parameter.name,
+            kind: parameter.kind,
+            condition,
+        })
     }
-}
 
-fn parse_match(
-    kind: ParameterKind,
-    modifier: Option<&str>,
-    text: &str,
-) -> Result<Match, QueryProblem> {
-    if text.is_empty() {
-        return Err(QueryProblem::ValueMissing);
-    }
-    match (kind, modifier) {
-        (ParameterKind::Token, None | Some("not")) => token(text).map(Match::Token),
-        (ParameterKind::Reference, Some("identifier")) => token(text).map(Match::Identifier),
-        (ParameterKind::Reference, None) => reference(&unescape(text)),
-        (ParameterKind::Reference, Some(name)) => {
-            let resource_type = ResourceType::parse(name).ok_or(QueryProblem::ModifierUnknown)?;
-            let id = Some(unescape(text))
-                .filter(|id| is_id(id))
-                .ok_or(QueryProblem::ValueMalformed)?;
-            Ok(Match::Reference {
-                resource_type: Some(resource_type),
-                id,
-            })
+    /// `reference[:Type]` and what follows the dot.
+    fn chain(
+        &self,
+        resource_type: ResourceType,
+        reference: &str,
+        next: &str,
+        followed: usize,
+    ) -> Result<Filter, QueryProblem> {
+        let (name, only) = match reference.split_once(':') {
+            Some((name, only)) => {
+                let only = ResourceType::parse(only).ok_or(QueryProblem::ModifierUnknown)?;
+                (name, Some(only))
+            }
+            None => (reference, None),
+        };
+        let found = parameter(resource_type, name).ok_or(QueryProblem::ParameterUnknown)?;
+        if found.kind != ParameterKind::Reference {
+            return Err(QueryProblem::ChainBroken);
         }
-        (ParameterKind::Date, None) => date(text),
-        (ParameterKind::String, None) => Ok(Match::StartsWith(fold(&unescape(text)))),
-        (ParameterKind::String, Some("contains")) => Ok(Match::Contains(fold(&unescape(text)))),
-        (ParameterKind::String, Some("exact")) => Ok(Match::Equals(fold(&unescape(text)))),
-        _ => Err(QueryProblem::ModifierUnknown),
-    }
-}
-
-fn token(text: &str) -> Result<TokenMatch, QueryProblem> {
-    let parts = split(text, '|');
-    let (system, code) = match parts.as_slice() {
-        [code] => (SystemMatch::Any, code),
-        [system, code] if system.is_empty() => (SystemMatch::Absent, code),
-        [system, code] => (SystemMatch::Is(unescape(system)), code),
-        _ => return Err(QueryProblem::ValueMalformed),
-    };
-    let code = Some(unescape(code)).filter(|code| !code.is_empty());
-    if code.is_none() && !matches!(system, SystemMatch::Is(_)) {
-        return Err(QueryProblem::ValueMissing);
-    }
-    Ok(TokenMatch { system, code })
-}
-
-fn reference(text: &str) -> Result<Match, QueryProblem> {
-    match Target::parse(text) {
-        Target::Relative(local) => {
-            let resource_type = Some(local.resource_type);
-            Ok(Match::Reference {
-                resource_type,
-                id: local.id.to_owned(),
-            })
-        }
-        Target::Absolute(uri, _) | Target::Urn(uri) => Ok(Match::Uri(uri.to_owned())),
-        _ if is_id(text) => Ok(Match::Reference {
-            resource_type: None,
-            id: text.to_owned(),
-        }),
-        _ => Err(QueryProblem::ValueMalformed),
-    }
-}
-
-fn date(text: &str) -> Result<Match, QueryProblem> {
-    let prefix = match text.get(..2) {
-        Some("eq") => Some(DatePrefix::Eq),
-        Some("ne") => Some(DatePrefix::Ne),
-        Some("gt") => Some(DatePrefix::Gt),
-        Some("lt") => Some(DatePrefix::Lt),
-        Some("ge") => Some(DatePrefix::Ge),
-        Some("le") => Some(DatePrefix::Le),
-        Some("sa") => Some(DatePrefix::Sa),
-        Some("eb") => Some(DatePrefix::Eb),
-        Some("ap") => Some(DatePrefix::Ap),
-        _ => None,
-    };
-    let value = if prefix.is_some() {
-        text.get(2..).unwrap_or_default()
-    } else {
-        text
-    };
-    // In a URL an unescaped `+` of a zone arrives as a space.
-    let span = TimeSpan::parse(&value.replace(' ', "+")).ok_or(QueryProblem::ValueMalformed)?;
-    Ok(Match::Date(prefix.unwrap_or(DatePrefix::Eq), span))
-}
-
-/// Splits at separators that no backslash precedes; escapes stay.
-fn split(text: &str, separator: char) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        if letter == separator {
-            parts.push(String::new());
-            continue;
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(letter);
-            if letter == '\\' {
-                part.extend(letters.next());
+        let targets = match only {
+            Some(only) if found.may_target(only) => vec![only],
+            Some(_) => return Err(QueryProblem::TargetImpossible),
+            None => found.targets(),
+        };
+        let mut links = Vec::new();
+        let mut broken = QueryProblem::ChainBroken;
+        for target in targets {
+            match self.read(target, next, followed + 1) {
+                Ok(filter) => links.push(Link {
+                    resource_type: target,
+                    filter,
+                }),
+                // Another type may have the parameter.
+                Err(QueryProblem::ParameterUnknown | QueryProblem::ChainBroken) => {}
+                Err(problem @ (QueryProblem::ChainTooWide | QueryProblem::TooManyValues)) => {
+                    return Err(problem);
+                }
+                Err(problem) => broken = problem,
             }
         }
+        if links.is_empty() {
+            return Err(broken);
+        }
+        let condition = Condition::Chain(links);
+        Ok(Filter {
+            parameter: found.name,
+            kind: found.kind,
+            condition,
+        })
     }
-    parts
-}
 
-fn unescape(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        plain.push(if letter == '\\' {
-            letters.next().unwrap_or(letter)
-        } else {
-            letter
-        });
+    /// `Type:name:next` after `_has:`.
+    fn reverse(&self, rest: &str, followed: usize) -> Result<Filter, QueryProblem> {
+        let mut parts = rest.splitn(3, ':');
+        let (Some(kind), Some(name), Some(next)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(QueryProblem::ChainBroken);
+        };
+        let resource_type = ResourceType::parse(kind).ok_or(QueryProblem::TargetImpossible)?;
+        let found = parameter(resource_type, name).ok_or(QueryProblem::ChainBroken)?;
+        if found.kind != ParameterKind::Reference {
+            return Err(QueryProblem::ChainBroken);
+        }
+        let filter = match self.read(resource_type, next, followed + 1) {
+            // Not ignored by a lenient client's wish: the chain as a whole is wrong.
+            Err(QueryProblem::ParameterUnknown) => return Err(QueryProblem::ChainBroken),
+            read => read?,
+        };
+        let reverse = Reverse {
+            resource_type,
+            parameter: found.name,
+            filter,
+        };
+        Ok(Filter {
+            parameter: "_has",
+            kind: ParameterKind::Special,
+            condition: Condition::Has(Box::new(reverse)),
+        })
     }
-    plain
 }

@@ -1,32 +1,21 @@
 //! URLs of searches.
 
-use crate::fhir::ResourceType;
-
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-pub(super) fn build(
-    base: &str,
-    resource_type: ResourceType,
-    pairs: &[(String, String)],
-    offset: Option<usize>,
-) -> String {
-    let mut url = format!("{}/{resource_type}", base.trim_end_matches('/'));
+pub(super) fn build(base: &str, path: &str, pairs: &[(String, String)]) -> String {
+    let base = base.trim_end_matches('/');
+    let mut url = if path.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}/{path}")
+    };
     let mut separator = '?';
-    let mut add = |name: &str, value: &str| {
+    for (name, value) in pairs {
         url.push(separator);
         encode(name, &mut url);
         url.push('=');
         encode(value, &mut url);
         separator = '&';
-    };
-    for (name, value) in pairs
-        .iter()
-        .filter(|(name, _)| offset.is_none() || name != "_offset")
-    {
-        add(name, value);
-    }
-    if let Some(offset) = offset.filter(|offset| *offset > 0) {
-        add("_offset", &offset.to_string());
     }
     url
 }

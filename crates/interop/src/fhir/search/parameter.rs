@@ -3,29 +3,54 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde_json::Value;
-
+use super::value_path::ValuePath;
 use crate::fhir::ResourceType;
 
 /// How values of a parameter are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the codes of R4")]
 pub enum ParameterKind {
-    Token,
-    Reference,
+    Number,
     Date,
     String,
+    Token,
+    Reference,
+    Composite,
+    Quantity,
+    Uri,
+    Special,
 }
 
 impl ParameterKind {
+    const ALL: [Self; 9] = [
+        Self::Number,
+        Self::Date,
+        Self::String,
+        Self::Token,
+        Self::Reference,
+        Self::Composite,
+        Self::Quantity,
+        Self::Uri,
+        Self::Special,
+    ];
+
     /// The R4 code.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Token => "token",
-            Self::Reference => "reference",
+            Self::Number => "number",
             Self::Date => "date",
             Self::String => "string",
+            Self::Token => "token",
+            Self::Reference => "reference",
+            Self::Composite => "composite",
+            Self::Quantity => "quantity",
+            Self::Uri => "uri",
+            Self::Special => "special",
         }
+    }
+
+    fn with_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -36,167 +61,199 @@ pub struct SearchParameter {
     pub name: &'static str,
     /// How its values are compared.
     pub kind: ParameterKind,
-    /// Where its values stand.
+    /// The id of its definition, below `http://hl7.org/fhir/SearchParameter/`.
+    pub id: &'static str,
+    pub(super) targets: Targets,
+    pub(super) places: Places,
+}
+
+/// Where the values of a parameter are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Places {
+    /// Beside the resource: its id, when it was written.
+    Row,
+    Paths(Vec<ValuePath>),
+    Composite {
+        bases: Vec<ValuePath>,
+        components: Vec<Component>,
+    },
+    /// Nowhere: the parameter is not supported.
+    Nowhere,
+}
+
+/// A component of a composite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Component {
+    pub(super) kind: ParameterKind,
+    /// Whether its paths start at the resource, not at the composite's base.
+    pub(super) is_absolute: bool,
     pub(super) paths: Vec<ValuePath>,
 }
 
+/// The types that a reference may point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ValuePath {
-    steps: Vec<&'static str>,
-    /// Only references to this type.
-    pub(super) target: Option<ResourceType>,
+pub(super) enum Targets {
+    All,
+    Only(Vec<ResourceType>),
 }
 
-/// The parameters of a type beside `_id` and `_lastUpdated`, which every type has.
-pub fn parameters(resource_type: ResourceType) -> &'static [SearchParameter] {
-    TABLE.get(resource_type.as_str()).map_or(&[], Vec::as_slice)
-}
+impl SearchParameter {
+    /// Whether a query may use it.
+    pub fn is_supported(&self) -> bool {
+        self.places != Places::Nowhere
+    }
 
-pub(super) fn parameter(
-    resource_type: ResourceType,
-    name: &str,
-) -> Option<&'static SearchParameter> {
-    parameters(resource_type)
-        .iter()
-        .find(|parameter| parameter.name == name)
-}
-
-impl ValuePath {
-    /// The values at the path, arrays flattened.
-    pub(super) fn values<'a>(
-        &self,
-        resource: &'a serde_json::Map<String, Value>,
-    ) -> Vec<&'a Value> {
-        let mut found = Vec::new();
-        if let Some((first, rest)) = self.steps.split_first() {
-            descend(resource, first, rest, &mut found);
+    /// The types that its references may point to.
+    pub fn targets(&self) -> Vec<ResourceType> {
+        match &self.targets {
+            Targets::All => ResourceType::all().collect(),
+            Targets::Only(types) => types.clone(),
         }
-        found
+    }
+
+    pub(super) fn may_target(&self, resource_type: ResourceType) -> bool {
+        match &self.targets {
+            Targets::All => true,
+            Targets::Only(types) => types.contains(&resource_type),
+        }
     }
 }
 
-fn descend<'a>(
-    object: &'a serde_json::Map<String, Value>,
-    step: &str,
-    rest: &[&'static str],
-    found: &mut Vec<&'a Value>,
-) {
-    match step.strip_suffix("[x]") {
-        None => object
-            .get(step)
-            .into_iter()
-            .for_each(|value| gather(value, rest, found)),
-        Some(base) => object
-            .iter()
-            .filter(|(name, _)| is_choice_of(name, base))
-            .for_each(|(_, value)| gather(value, rest, found)),
-    }
+/// The parameters of a type, those included that every type has.
+pub fn parameters(
+    resource_type: ResourceType,
+) -> impl Iterator<Item = &'static SearchParameter> + Clone {
+    let own = TABLE
+        .get(resource_type.as_str())
+        .map_or(&[][..], Vec::as_slice);
+    let common = ["Resource", "DomainResource"];
+    let common = common
+        .into_iter()
+        .filter_map(|base| TABLE.get(base))
+        .flatten();
+    own.iter().chain(common)
 }
 
-fn gather<'a>(value: &'a Value, rest: &[&'static str], found: &mut Vec<&'a Value>) {
-    match (value, rest.split_first()) {
-        (Value::Array(items), _) => items.iter().for_each(|item| gather(item, rest, found)),
-        (value, None) => found.push(value),
-        (Value::Object(object), Some((step, rest))) => descend(object, step, rest, found),
-        _ => {}
-    }
-}
-
-fn is_choice_of(name: &str, base: &str) -> bool {
-    name.strip_prefix(base)
-        .is_some_and(|kind| kind.starts_with(|letter: char| letter.is_ascii_uppercase()))
+/// The parameter of a type with this name.
+pub fn parameter(resource_type: ResourceType, name: &str) -> Option<&'static SearchParameter> {
+    parameters(resource_type).find(|parameter| parameter.name == name)
 }
 
 static TABLE: LazyLock<BTreeMap<&'static str, Vec<SearchParameter>>> = LazyLock::new(|| {
     let mut table: BTreeMap<&'static str, Vec<SearchParameter>> = BTreeMap::new();
-    let lines = include_str!("../data/search-parameters.txt").lines();
-    for line in lines.filter(|line| !line.starts_with('#')) {
-        if let Some((resource_type, parameter)) = parse_line(line) {
-            table.entry(resource_type).or_default().push(parameter);
-        }
+    for (base, parameter) in lines().filter_map(parse_line) {
+        table.entry(base).or_default().push(parameter);
     }
     table
 });
 
+fn lines() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("../data/search-parameters.txt").lines();
+    lines.filter(|line| !line.starts_with('#'))
+}
+
 fn parse_line(line: &'static str) -> Option<(&'static str, SearchParameter)> {
     let mut words = line.split(' ');
-    let (resource_type, name) = (words.next()?, words.next()?);
-    let kind = match words.next()? {
-        "token" => ParameterKind::Token,
-        "reference" => ParameterKind::Reference,
-        "date" => ParameterKind::Date,
-        "string" => ParameterKind::String,
-        _ => return None,
+    let (base, name) = (words.next()?, words.next()?);
+    let kind = ParameterKind::with_code(words.next()?)?;
+    let id = words.next()?;
+    let targets = match words.next()? {
+        "*" => Targets::All,
+        "-" => Targets::Only(Vec::new()),
+        names => Targets::Only(names.split(',').filter_map(ResourceType::parse).collect()),
     };
-    let paths = words
-        .map(|word| {
-            let (path, target) = word.split_once("->").unwrap_or((word, ""));
-            ValuePath {
-                steps: path.split('.').collect(),
-                target: ResourceType::parse(target),
-            }
-        })
-        .collect();
-    Some((resource_type, SearchParameter { name, kind, paths }))
+    let words: Vec<&'static str> = words.collect();
+    let places = match (words.as_slice(), kind) {
+        (["-"], _) => Places::Row,
+        (["!"], _) => Places::Nowhere,
+        ([bases, components @ ..], ParameterKind::Composite) => Places::Composite {
+            bases: bases
+                .split('+')
+                .map(ValuePath::base)
+                .collect::<Option<_>>()?,
+            components: components
+                .iter()
+                .map(|word| component(word))
+                .collect::<Option<_>>()?,
+        },
+        (paths, _) => Places::Paths(
+            paths
+                .iter()
+                .map(|word| ValuePath::parse(word))
+                .collect::<Option<_>>()?,
+        ),
+    };
+    Some((
+        base,
+        SearchParameter {
+            name,
+            kind,
+            id,
+            targets,
+            places,
+        },
+    ))
+}
+
+fn component(word: &'static str) -> Option<Component> {
+    let (kind, paths) = word.split_once('=')?;
+    let relative = paths.strip_prefix('/');
+    let paths = relative.unwrap_or(paths).split(',').map(ValuePath::parse);
+    Some(Component {
+        kind: ParameterKind::with_code(kind)?,
+        is_absolute: relative.is_some(),
+        paths: paths.collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// How many SearchParameters R4 4.0.1 publishes.
+    const PUBLISHED: usize = 1_378;
+
     #[test]
-    fn every_line_of_the_table_is_a_parameter() {
-        let lines = include_str!("../data/search-parameters.txt").lines();
-        let expected = lines.filter(|line| !line.starts_with('#')).count();
-        assert_eq!(TABLE.values().map(Vec::len).sum::<usize>(), expected);
-        let names = include_str!("../data/element-names.txt")
-            .lines()
-            .collect::<Vec<_>>();
-        for (resource_type, parameters) in TABLE.iter() {
-            assert!(
-                ResourceType::parse(resource_type).is_some(),
-                "{resource_type}"
-            );
-            for parameter in parameters {
-                assert!(
-                    !parameter.paths.is_empty(),
-                    "{resource_type} {}",
-                    parameter.name
-                );
-                let steps = parameter.paths.iter().flat_map(|path| &path.steps);
-                for step in steps.filter(|step| !step.ends_with("[x]")) {
-                    assert!(
-                        names.contains(step),
-                        "{resource_type} {} {step}",
-                        parameter.name
-                    );
-                }
-            }
+    fn every_published_parameter_is_in_the_table() {
+        let ids: BTreeSet<&str> = lines().filter_map(|line| line.split(' ').nth(3)).collect();
+        assert_eq!(ids.len(), PUBLISHED);
+        assert_eq!(TABLE.values().map(Vec::len).sum::<usize>(), lines().count());
+        for base in TABLE.keys() {
+            let is_common = ["Resource", "DomainResource"].contains(base);
+            assert!(is_common || ResourceType::parse(base).is_some(), "{base}");
         }
     }
 
     #[test]
-    fn the_story_finds_its_parameters() {
-        for (resource_type, names) in [
-            ("Patient", "identifier name family given birthdate gender"),
-            (
-                "Observation",
-                "patient subject code category status date encounter",
-            ),
-            ("Encounter", "patient class date status type"),
-            ("Immunization", "patient vaccine-code date"),
-            ("MedicationRequest", "patient intent status code authoredon"),
-            ("DiagnosticReport", "patient category code date result"),
-            ("Claim", "patient status use"),
-            ("ExplanationOfBenefit", "patient claim"),
-            ("Consent", "patient status period actor"),
-        ] {
-            let resource_type = ResourceType::parse(resource_type).unwrap();
-            for name in names.split(' ') {
-                assert!(
-                    parameter(resource_type, name).is_some(),
-                    "{resource_type} {name}"
-                );
+    fn these_alone_are_not_supported() {
+        let missing = TABLE.iter().flat_map(|(base, parameters)| {
+            let missing = parameters.iter().filter(|it| !it.is_supported());
+            missing.map(move |it| format!("{base} {}", it.name))
+        });
+        assert_eq!(
+            missing.collect::<Vec<_>>(),
+            [
+                "DomainResource _text",
+                "Location near",
+                "Resource _content",
+                "Resource _query"
+            ]
+        );
+    }
+
+    #[test]
+    fn paths_name_elements_of_r4() {
+        let names: BTreeSet<&str> = include_str!("../data/element-names.txt").lines().collect();
+        for (base, parameters) in TABLE.iter() {
+            for parameter in parameters {
+                if let Places::Paths(paths) = &parameter.places {
+                    assert!(!paths.is_empty(), "{base} {}", parameter.name);
+                    for name in paths.iter().flat_map(ValuePath::names) {
+                        assert!(names.contains(name), "{base} {} {name}", parameter.name);
+                    }
+                }
             }
         }
     }

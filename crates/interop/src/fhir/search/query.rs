@@ -1,19 +1,19 @@
 //! A query: parsed from the parameters of a URL, matched against index terms.
 
-use std::cmp::Ordering;
+use std::cell::Cell;
 use std::fmt;
 
-use thiserror::Error;
-
+use super::compartment::Compartment;
 use super::filter::Filter;
+use super::include::Include;
+use super::limits::{COUNT_DEFAULT, COUNT_MAX, INCLUDES_MAX, PARAMETERS_MAX};
 use super::link;
-use super::parameter::{ParameterKind, parameter};
+use super::problem::{QueryError, QueryProblem};
+use super::rank::{Rank, SortKey, rank, sort_keys};
+use super::summary::Summary;
 use super::terms::IndexTerms;
-use crate::fhir::{Issue, IssueType, OperationOutcome, ResourceType};
-
-/// The page size when none is asked for, and the largest.
-const COUNT_DEFAULT: usize = 50;
-const COUNT_MAX: usize = 1_000;
+use super::value_sets::{NoValueSets, ValueSets};
+use crate::fhir::ResourceType;
 
 /// What happens to parameters that are not known (`Prefer: handling=…`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +22,6 @@ pub enum Handling {
     Strict,
     /// The parameter is ignored, and left out of the self link.
     Lenient,
-}
-
-/// How much is answered (`_summary`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// Resources.
-    Full,
-    /// The number of matches alone.
-    Count,
 }
 
 /// Whether the number of matches is wanted (`_total`).
@@ -42,66 +33,48 @@ pub enum Total {
     Accurate,
 }
 
-/// Why a query is refused. Names the parameter, never a value.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("parameter `{parameter}` {problem}")]
-pub struct QueryError {
-    /// The name as it was sent; `*` if it is not of the form of a parameter.
-    pub parameter: String,
-    /// What is wrong with it.
-    pub problem: QueryProblem,
+/// Where is searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// `[base]?_type=…`: all types, or those named.
+    System,
+    /// `[base]/[type]`
+    Type(ResourceType),
+    /// `[base]/[compartment]/[id]/[type]`, or `*` for all types in it.
+    Compartment(Compartment, Option<ResourceType>),
 }
 
-/// What is wrong with a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum QueryProblem {
-    #[error("is not known for this type")]
-    ParameterUnknown,
-    #[error("has a modifier that is not supported")]
-    ModifierUnknown,
-    #[error("has no value")]
-    ValueMissing,
-    #[error("has a value of another form")]
-    ValueMalformed,
-    #[error("asks for something that is not supported")]
-    ValueUnsupported,
-}
-
-impl QueryError {
-    /// The outcome to answer with.
-    pub fn outcome(&self) -> OperationOutcome {
-        let code = match self.problem {
-            QueryProblem::ParameterUnknown
-            | QueryProblem::ModifierUnknown
-            | QueryProblem::ValueUnsupported => IssueType::NotSupported,
-            QueryProblem::ValueMissing => IssueType::Required,
-            QueryProblem::ValueMalformed => IssueType::Value,
-        };
-        OperationOutcome::of(Issue::error(code, self.to_string()))
-    }
-}
-
-/// A parsed query on one type.
+/// A parsed query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Query {
-    /// The type.
-    pub resource_type: ResourceType,
+    /// What is asked of each type.
+    pub parts: Vec<Part>,
     /// The page size; 0 asks for the number of matches alone.
     pub count: usize,
-    /// How many matches to skip (`_offset`, ours, for links to further pages).
-    pub offset: usize,
-    /// How much is answered.
+    /// How much of a resource is answered.
     pub summary: Summary,
     /// Whether the number of matches is wanted.
     pub total: Total,
     /// The elements wanted; empty for all.
     pub elements: Vec<String>,
+    /// What comes along with the matches.
+    pub includes: Vec<Include>,
+    /// The types that may come along; all without a list.
+    pub included_types: Option<Vec<ResourceType>>,
     /// The names of parameters that were ignored.
     pub ignored: Vec<String>,
-    filters: Vec<Filter>,
+    path: String,
     sort: Vec<SortKey>,
     applied: Vec<(String, String)>,
+}
+
+/// What is asked of one type.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// All of these must hold.
+    pub filters: Vec<Filter>,
 }
 
 /// A version among the candidates of a search.
@@ -121,83 +94,51 @@ impl fmt::Debug for Candidate<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SortKey {
-    parameter: &'static str,
-    is_descending: bool,
-}
-
 // Values are identifiers and names of patients.
 impl fmt::Debug for Query {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Query({}, {:?})", self.resource_type, self.filters)
+        write!(out, "Query({:?})", self.parts)
     }
 }
 
-impl Query {
-    /// Reads decoded names and values, in the order of the URL.
-    pub fn parse(
-        resource_type: ResourceType,
-        pairs: &[(String, String)],
-        handling: Handling,
-    ) -> Result<Self, QueryError> {
-        let mut query = Self {
-            resource_type,
-            count: COUNT_DEFAULT,
-            offset: 0,
-            summary: Summary::Full,
-            total: Total::Accurate,
-            elements: Vec::new(),
-            ignored: Vec::new(),
-            filters: Vec::new(),
-            sort: Vec::new(),
-            applied: Vec::new(),
-        };
-        for (name, value) in pairs {
-            match query.take(name, value) {
-                Ok(()) => query.applied.push((name.clone(), value.clone())),
-                Err(QueryProblem::ParameterUnknown) if handling == Handling::Lenient => {
-                    query.ignored.push(showable(name));
-                }
-                Err(problem) => {
-                    return Err(QueryError {
-                        parameter: showable(name),
-                        problem,
-                    });
-                }
+impl fmt::Debug for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {:?}", self.resource_type, self.filters)
+    }
+}
+
+impl Scope {
+    /// The path below the base; empty for the whole system.
+    pub fn path(&self) -> String {
+        match self {
+            Self::System => String::new(),
+            Self::Type(resource_type) => resource_type.to_string(),
+            Self::Compartment(compartment, resource_type) => {
+                let kind = resource_type.map_or("*", ResourceType::as_str);
+                format!("{}/{}/{kind}", compartment.resource_type, compartment.id)
             }
         }
-        Ok(query)
     }
 
-    /// Whether the version matches all parameters.
+    fn types(&self) -> Vec<ResourceType> {
+        match self {
+            Self::System => ResourceType::all().collect(),
+            Self::Type(resource_type) | Self::Compartment(_, Some(resource_type)) => {
+                vec![*resource_type]
+            }
+            Self::Compartment(compartment, None) => compartment.types(),
+        }
+    }
+}
+
+impl Part {
+    /// Whether the version of this type matches all filters.
     pub fn matches(&self, terms: &IndexTerms, last_updated_ms: i64, id: &str) -> bool {
-        self.filters.iter().all(|filter| match filter.parameter {
-            "_id" => filter.accepts_token(id),
-            "_lastUpdated" => filter.accepts_moment(last_updated_ms),
-            _ => filter.accepts(terms),
-        })
+        let mut filters = self.filters.iter();
+        filters.all(|filter| filter.accepts(self.resource_type, terms, last_updated_ms, id))
     }
 
-    /// The order of two matches by `_sort`; without it the newest first. What has no value comes
-    /// last. Never equal for different ids, so that pages neither repeat nor lose a match.
-    pub fn order(&self, one: Candidate<'_>, other: Candidate<'_>) -> Ordering {
-        let newest_first = [SortKey {
-            parameter: "_lastUpdated",
-            is_descending: true,
-        }];
-        let keys = if self.sort.is_empty() {
-            newest_first.as_slice()
-        } else {
-            &self.sort
-        };
-        keys.iter()
-            .map(|key| key.compare(one, other))
-            .find(|order| order.is_ne())
-            .unwrap_or_else(|| one.id.cmp(other.id))
-    }
-
-    /// The ids of patients to whom the query is confined by `patient`, `subject` or, for
+    /// The ids of patients to whom the part is confined by `patient`, `subject` or, for
     /// patients, `_id`; `None` if it is not confined.
     pub fn patients(&self) -> Option<Vec<&str>> {
         let is_patient = self.resource_type == ResourceType::PATIENT;
@@ -211,103 +152,237 @@ impl Query {
                 _ => None,
             })
     }
+}
+
+impl Query {
+    /// Reads decoded names and values of a search of one type, in the order of the URL.
+    pub fn parse(
+        resource_type: ResourceType,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Self, QueryError> {
+        Self::read(&Scope::Type(resource_type), pairs, handling, &NoValueSets)
+    }
+
+    /// Reads decoded names and values, in the order of the URL.
+    pub fn read(
+        scope: &Scope,
+        pairs: &[(String, String)],
+        handling: Handling,
+        value_sets: &dyn ValueSets,
+    ) -> Result<Self, QueryError> {
+        let types = types_asked(scope, pairs).map_err(|problem| refusal("_type", problem))?;
+        let mut query = Self {
+            parts: Vec::new(),
+            count: COUNT_DEFAULT,
+            summary: Summary::False,
+            total: Total::Accurate,
+            elements: Vec::new(),
+            includes: Vec::new(),
+            included_types: None,
+            ignored: Vec::new(),
+            path: scope.path(),
+            sort: Vec::new(),
+            applied: Vec::new(),
+        };
+        for resource_type in &types {
+            let filters = match scope {
+                Scope::Compartment(compartment, _) => match compartment.filter(*resource_type) {
+                    Some(filter) => vec![filter],
+                    None => continue,
+                },
+                _ => Vec::new(),
+            };
+            query.parts.push(Part {
+                resource_type: *resource_type,
+                filters,
+            });
+        }
+        let read = Cell::new(0);
+        let read = Reading {
+            types: &types,
+            value_sets,
+            read: &read,
+        };
+        for (name, value) in pairs {
+            match query.take(&read, name, value) {
+                Ok(()) => query.applied.push((name.clone(), value.clone())),
+                Err(QueryProblem::ParameterUnknown) if handling == Handling::Lenient => {
+                    query.ignored.push(showable(name));
+                }
+                Err(problem) => return Err(refusal(name, problem)),
+            }
+        }
+        Ok(query)
+    }
+
+    /// Whether the version matches, for a query on one type.
+    pub fn matches(&self, terms: &IndexTerms, last_updated_ms: i64, id: &str) -> bool {
+        match self.parts.as_slice() {
+            [part] => part.matches(terms, last_updated_ms, id),
+            _ => false,
+        }
+    }
+
+    /// The place of a match among the others, by `_sort`; without it the newest comes first.
+    pub fn rank(&self, resource_type: ResourceType, candidate: Candidate<'_>) -> Rank {
+        rank(&self.sort, resource_type, candidate)
+    }
+
+    /// The one type that is searched, if it is one.
+    pub fn resource_type(&self) -> Option<ResourceType> {
+        match self.parts.as_slice() {
+            [part] => Some(part.resource_type),
+            _ => None,
+        }
+    }
+
+    /// The ids of patients to whom every part is confined; `None` if one is not.
+    pub fn patients(&self) -> Option<Vec<&str>> {
+        let parts: Option<Vec<Vec<&str>>> = self.parts.iter().map(Part::patients).collect();
+        parts.map(|parts| parts.concat())
+    }
+
+    /// The types that chains and `_has` go through.
+    pub fn types_touched(&self) -> Vec<ResourceType> {
+        let mut touched = Vec::new();
+        let filters = self.parts.iter().flat_map(|part| &part.filters);
+        filters.for_each(|filter| filter.types_touched(&mut touched));
+        touched
+    }
+
+    /// Keeps the parts, and the ways of chains and `_has`, of these types alone; `false` if
+    /// something that was asked has none left.
+    pub fn keep_types(&mut self, may: &dyn Fn(ResourceType) -> bool) -> bool {
+        self.parts.retain(|part| may(part.resource_type));
+        let mut filters = self.parts.iter_mut().flat_map(|part| &mut part.filters);
+        filters.all(|filter| filter.keep_types(may))
+    }
+
+    /// Whether resources of the type may come along with the matches.
+    pub fn may_include(&self, resource_type: ResourceType) -> bool {
+        let types = self.included_types.as_ref();
+        types.is_none_or(|types| types.contains(&resource_type))
+    }
+
+    /// The path of the search below the base, as it goes on record: without values.
+    pub fn target(&self) -> String {
+        let is_shown = self
+            .resource_type()
+            .filter(|kind| kind.as_str() == self.path);
+        format!("{}?", is_shown.map_or("", ResourceType::as_str))
+    }
 
     /// The URL of the query as it was understood, for the `self` link.
     pub fn self_link(&self, base: &str) -> String {
-        link::build(base, self.resource_type, &self.applied, None)
+        link::build(base, &self.path, &self.applied)
     }
 
-    /// The URL of the page that starts at this match.
-    pub fn page_link(&self, base: &str, offset: usize) -> String {
-        link::build(base, self.resource_type, &self.applied, Some(offset))
-    }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), QueryProblem> {
-        match name {
-            "_count" => self.count = whole_number(value)?.min(COUNT_MAX),
-            "_offset" => self.offset = whole_number(value)?,
-            "_sort" => self.sort = self.sort_keys(value)?,
-            "_summary" => match value {
-                "count" => self.summary = Summary::Count,
-                "false" => self.summary = Summary::Full,
-                _ => return Err(QueryProblem::ValueUnsupported),
-            },
-            "_total" => match value {
-                "none" => self.total = Total::None,
-                "estimate" => self.total = Total::Estimate,
-                "accurate" => self.total = Total::Accurate,
-                _ => return Err(QueryProblem::ValueMalformed),
-            },
-            "_elements" => self.elements = element_names(value)?,
-            // The gateway negotiates the format.
-            "_format" | "_pretty" => {}
-            _ => {
-                let filter = self.filter(name, value)?;
-                self.filters.push(filter);
+    fn take(&mut self, reading: &Reading<'_>, name: &str, value: &str) -> Result<(), QueryProblem> {
+        let (plain, modifier) = match name.split_once(':') {
+            Some((plain, modifier)) => (plain, Some(modifier)),
+            None => (name, None),
+        };
+        match (plain, modifier) {
+            ("_include" | "_revinclude", _) => {
+                if self.includes.len() >= INCLUDES_MAX {
+                    return Err(QueryProblem::TooManyIncludes);
+                }
+                self.includes
+                    .push(Include::parse(plain == "_revinclude", modifier, value)?);
             }
+            ("_count", None) => self.count = whole_number(value)?.min(COUNT_MAX),
+            ("_sort", None) => self.sort = sort_keys(reading.types, value)?,
+            ("_summary", None) => {
+                self.summary = Summary::with_code(value).ok_or(QueryProblem::ValueMalformed)?;
+            }
+            ("_total", None) => self.total = total(value)?,
+            ("_elements", None) => self.elements = element_names(value)?,
+            ("_contained", None) if value == "false" => {}
+            // To pass over these would be to answer more than was asked for.
+            (
+                "_contained" | "_containedType" | "_filter" | "_list" | "_query" | "_text"
+                | "_content",
+                _,
+            ) => return Err(QueryProblem::ParameterUnsupported),
+            // `_type` was read first; the gateway negotiates the format.
+            ("_type" | "_format" | "_pretty", None) => {}
+            _ => self.add_filters(reading, name, value)?,
         }
         Ok(())
     }
 
-    fn filter(&self, name: &str, value: &str) -> Result<Filter, QueryProblem> {
-        let (name, modifier) = match name.split_once(':') {
-            Some((name, modifier)) => (name, Some(modifier)),
-            None => (name, None),
-        };
-        let (name, kind) = match (name, parameter(self.resource_type, name)) {
-            ("_id", _) => ("_id", ParameterKind::Token),
-            ("_lastUpdated", _) => ("_lastUpdated", ParameterKind::Date),
-            (_, Some(found)) => (found.name, found.kind),
-            (_, None) => return Err(QueryProblem::ParameterUnknown),
-        };
-        Filter::parse(name, kind, modifier, value)
-    }
-
-    fn sort_keys(&self, value: &str) -> Result<Vec<SortKey>, QueryProblem> {
-        let keys = value.split(',').map(|word| {
-            let name = word.strip_prefix('-').unwrap_or(word);
-            let is_descending = name.len() < word.len();
-            let parameter = match (name, parameter(self.resource_type, name)) {
-                ("_lastUpdated", _) => "_lastUpdated",
-                ("_id", _) => "_id",
-                (_, Some(found)) if found.kind == ParameterKind::Date => found.name,
-                _ => return Err(QueryProblem::ValueUnsupported),
-            };
-            Ok(SortKey {
-                parameter,
-                is_descending,
-            })
-        });
-        keys.collect()
+    fn add_filters(
+        &mut self,
+        reading: &Reading<'_>,
+        name: &str,
+        value: &str,
+    ) -> Result<(), QueryProblem> {
+        let mut kind = None;
+        let mut filters = Vec::new();
+        for part in &self.parts {
+            if part.filters.len() >= PARAMETERS_MAX {
+                return Err(QueryProblem::TooManyParameters);
+            }
+            let filter = Filter::parse(
+                part.resource_type,
+                name,
+                value,
+                reading.value_sets,
+                reading.read,
+            )?;
+            if kind.is_some_and(|kind| kind != filter.kind) {
+                return Err(QueryProblem::KindsDiffer);
+            }
+            kind = Some(filter.kind);
+            filters.push(filter);
+        }
+        for (part, filter) in self.parts.iter_mut().zip(filters) {
+            part.filters.push(filter);
+        }
+        Ok(())
     }
 }
 
-impl SortKey {
-    fn compare(self, one: Candidate<'_>, other: Candidate<'_>) -> Ordering {
-        let order = match self.parameter {
-            "_id" => one.id.cmp(other.id),
-            "_lastUpdated" => one.last_updated_ms.cmp(&other.last_updated_ms),
-            _ => match (self.moment(one), self.moment(other)) {
-                (Some(one), Some(other)) => one.cmp(&other),
-                // Whichever the direction: what has no value comes last.
-                (one, other) => return other.is_some().cmp(&one.is_some()),
-            },
-        };
-        if self.is_descending {
-            order.reverse()
-        } else {
-            order
-        }
-    }
+/// What reading a parameter takes.
+struct Reading<'a> {
+    types: &'a [ResourceType],
+    value_sets: &'a dyn ValueSets,
+    /// How many values were read.
+    read: &'a Cell<usize>,
+}
 
-    /// The earliest moment when ascending, the latest when descending.
-    fn moment(self, candidate: Candidate<'_>) -> Option<i64> {
-        let dates = candidate.terms.dates(self.parameter);
-        if self.is_descending {
-            dates.map(|span| span.end_ms).max()
-        } else {
-            dates.map(|span| span.start_ms).min()
+/// The types of the scope, or those of them that `_type` names.
+fn types_asked(
+    scope: &Scope,
+    pairs: &[(String, String)],
+) -> Result<Vec<ResourceType>, QueryProblem> {
+    let mut types = scope.types();
+    for (_, value) in pairs.iter().filter(|(name, _)| name == "_type") {
+        if matches!(scope, Scope::Type(_) | Scope::Compartment(_, Some(_))) {
+            return Err(QueryProblem::ParameterUnsupported);
         }
+        let named = value.split(',').map(ResourceType::parse);
+        let named: Option<Vec<ResourceType>> = named.collect();
+        let named = named.ok_or(QueryProblem::ValueMalformed)?;
+        types.retain(|resource_type| named.contains(resource_type));
+    }
+    Ok(types)
+}
+
+fn refusal(name: &str, problem: QueryProblem) -> QueryError {
+    QueryError {
+        parameter: showable(name),
+        problem,
+    }
+}
+
+fn total(value: &str) -> Result<Total, QueryProblem> {
+    match value {
+        "none" => Ok(Total::None),
+        "estimate" => Ok(Total::Estimate),
+        "accurate" => Ok(Total::Accurate),
+        _ => Err(QueryProblem::ValueMalformed),
     }
 }
 
@@ -321,6 +396,8 @@ fn whole_number(text: &str) -> Result<usize, QueryProblem> {
 
 fn element_names(text: &str) -> Result<Vec<String>, QueryProblem> {
     let names = text.split(',').map(|name| {
+        // `Type.element` is meant for the type alone; all types have such an element or lack it.
+        let name = name.rsplit('.').next().unwrap_or(name);
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_name
             .then(|| name.to_owned())

@@ -18,6 +18,8 @@ pub enum RecordPart {
     EraseKey,
     /// What search finds a document by.
     Terms,
+    /// What stands for a word that a document is found by.
+    Posting,
     /// What a tag stands for.
     Entry,
     /// An access.
@@ -97,6 +99,7 @@ impl RecordPart {
             Self::Version => "version",
             Self::EraseKey => "erase-key",
             Self::Terms => "search-terms",
+            Self::Posting => "search-posting",
             Self::Entry => "entry",
             Self::Access => "access",
             Self::Consent => "adopted-consent",
@@ -114,6 +117,7 @@ impl RecordPart {
             Self::Version => ("version of a document", "versions of documents"),
             Self::EraseKey => ("key of a version", "keys of versions"),
             Self::Terms => ("document's search terms", "documents' search terms"),
+            Self::Posting => ("posting of the index", "postings of the index"),
             Self::Entry => ("entry of a stream", "entries of streams"),
             Self::Access => ("recorded access", "recorded accesses"),
             Self::Consent => ("consent from another member", "consents from other members"),
@@ -131,6 +135,7 @@ impl RecordPart {
                 "reading those versions answers an error"
             }
             Self::Terms => "search does not find those documents",
+            Self::Posting => "search may not find documents until the index is made anew",
             Self::Entry => "other members do not get what they may see",
             Self::Access => "the patients' access histories have gaps",
             Self::Consent => "other members' consents have to be fetched again",

@@ -8,7 +8,10 @@ use vault::blob::BlobId;
 use super::{RecordFault, RecordPart, Walk};
 use crate::custody::CustodyError;
 use crate::custody::keys::EraseKey;
-use crate::custody::rows::{DocumentKey, Head, Payload, TermsRow, VersionRow, version_key};
+use crate::custody::postings::{Filed, Posting, posting_key};
+use crate::custody::rows::{
+    DocumentKey, Head, Payload, SubjectId, TermsRow, VersionRow, version_key,
+};
 use crate::custody::store::Table;
 
 impl<P: FnMut(u64)> Walk<P> {
@@ -101,7 +104,7 @@ impl<P: FnMut(u64)> Walk<P> {
         if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
             self.findings.note(RecordPart::Version, fault);
         }
-        if let Payload::Blob(locator) = &row.payload {
+        if let Some(locator) = row.payload.locator() {
             match locator.parse::<BlobId>() {
                 Ok(id) => {
                     self.named.insert(id);
@@ -115,15 +118,16 @@ impl<P: FnMut(u64)> Walk<P> {
             return;
         }
         let part = match row.payload {
-            Payload::Blob(_) => RecordPart::Blob,
+            Payload::Blob(_) | Payload::Streamed { .. } => RecordPart::Blob,
             Payload::None | Payload::Inline(_) => RecordPart::Version,
         };
-        match self.payloads.open(erase, &row.payload).await {
-            Ok(content) if Digest::of(&content) == record.content => {}
+        match self.payloads.digest(erase, &row.payload).await {
+            Ok(content) if content == record.content => {}
             Ok(_) => self.findings.note(part, RecordFault::Differs),
             Err(CustodyError::DamagedBlob(id)) => {
                 self.findings.note_blob(id);
             }
+            Err(error @ CustodyError::Unavailable { .. }) => self.unavailable = Some(error),
             Err(_) => self.findings.note(part, RecordFault::Unreadable),
         }
     }
@@ -165,21 +169,62 @@ impl<P: FnMut(u64)> Walk<P> {
     }
 
     fn terms_fault(
-        &self,
+        &mut self,
         head: &Head,
         document: &DocumentKey,
         (key, row): (&[u8], &[u8]),
     ) -> Option<RecordFault> {
-        let Some((version, sealed)) = row.split_first_chunk() else {
+        let Ok(filed) = Filed::read(row) else {
             return Some(RecordFault::Unreadable);
         };
-        if u64::from_be_bytes(*version) != head.version {
+        if filed.version != head.version {
             return Some(RecordFault::Differs);
         }
+        let listed = filed.postings.unwrap_or_default();
+        self.postings((&head.subject, document), listed);
         let erase = self.keys.erase_key(&self.store, document, head.version);
         // A lost key was found with its version.
         let erase = erase.ok().flatten()?;
-        let opened = erase.open::<TermsRow>(Table::Terms, key, sealed);
-        opened.is_err().then_some(RecordFault::Unreadable)
+        let Ok(opened) = erase.open::<TermsRow>(Table::Terms, key, filed.sealed) else {
+            return Some(RecordFault::Unreadable);
+        };
+        let due = self.keys.postings(&head.resource_type, &opened.terms);
+        (self.is_indexed && due != listed).then_some(RecordFault::Differs)
+    }
+
+    /// Looks for the rows of the postings that a document's terms list.
+    fn postings(&mut self, (subject, document): (&SubjectId, &DocumentKey), listed: &[Posting]) {
+        for posting in listed {
+            let key = posting_key(posting, subject, document);
+            match self.store.get(Table::Postings, &key) {
+                Ok(Some(_)) => self.listed += 1,
+                Ok(None) => self
+                    .findings
+                    .note(RecordPart::Posting, RecordFault::Missing),
+                Err(_) => self
+                    .findings
+                    .note(RecordPart::Posting, RecordFault::Unreadable),
+            }
+        }
+    }
+
+    /// Counts postings that no document's terms list: each that is listed was seen.
+    pub(super) fn unlisted_postings(&mut self) {
+        let mut there = 0_u64;
+        for key in self.store.view().keys(Table::Postings, &[]) {
+            if key.is_err() {
+                self.findings
+                    .note(RecordPart::Posting, RecordFault::Unreadable);
+                return;
+            }
+            there += 1;
+            if there % 64 == 0 {
+                self.step();
+            }
+        }
+        for _ in self.listed..there {
+            self.findings
+                .note(RecordPart::Posting, RecordFault::Differs);
+        }
     }
 }

@@ -145,3 +145,35 @@ async fn a_store_without_a_feed_is_filled_when_it_is_opened() {
         .unwrap();
     assert_eq!(custody.changes(4, 9).unwrap()[0].number, 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_another_member_are_seen_once_they_are_final() {
+    let ledger = Ledger::of(&["clinic", "hospital"]);
+    let (hospital, clinic) = (Site::at(&ledger, "hospital"), Site::at(&ledger, "clinic"));
+    let (home, other) = (hospital.open(), clinic.open());
+    let wallet = Wallet::new(7);
+    let network = home.0.home.network;
+    let mut enrolment = wallet.enrolment(network, "hospital", &["clinic"]);
+    let index = Branch::Index("clinic".parse().unwrap());
+    let key = wallet.branch(network, &index);
+    enrolment.branches.push((index.clone(), key));
+    let here = home.enroll(&clinician("hospital"), enrolment).await;
+    let here = here.unwrap();
+    let there = wallet.enrolment(network, "clinic", &[]);
+    let there = other.enroll(&clinician("clinic"), there).await.unwrap();
+    let known = home.foreign_positions(&here).unwrap();
+    assert_eq!((known.len(), known[&index.name()]), (2, 0));
+    ledger.reach(false);
+    let by = clinician("clinic");
+    for text in ["one", "two"] {
+        let change = create(observation(&there, text));
+        other.write(&by, vec![change]).await.unwrap();
+    }
+    assert!(home.foreign_entries(&here, &known).unwrap().is_empty());
+    ledger.reach(true);
+    let found = || home.foreign_entries(&here, &known).unwrap();
+    eventually("both are final", || found().len() == 2).await;
+    let positions: Vec<u64> = found().iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, [1, 2]);
+    assert_eq!(home.foreign_positions(&here).unwrap()[&index.name()], 2);
+}
