@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod progress;
 mod receipt;
+mod reindex;
 mod status;
 mod synth;
 mod token;
@@ -48,6 +49,7 @@ enum Command {
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
+    Reindex(reindex::ReindexArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -70,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Reindex(args) => reindex::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

@@ -66,6 +66,10 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let mut aside = JoinSet::new();
     aside.spawn(joining::show_catching_up(node.chain.clone(), peers));
     aside.spawn(warn_of_expiry(node.vitals()));
+    aside.spawn(crate::reindex::serve(
+        node.custody.clone(),
+        folder.join(&file.data),
+    ));
     let witnesses = witnesses(&file)?;
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));

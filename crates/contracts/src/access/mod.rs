@@ -113,6 +113,46 @@ impl std::fmt::Debug for Evaluator {
     }
 }
 
+static BASE: LazyLock<Result<Base, AccessError>> = LazyLock::new(|| Base::of(NETWORK));
+
+/// The schema and the built-in policies, read and validated once.
+struct Base {
+    validator: Validator,
+    policies: PolicySet,
+}
+
+impl Base {
+    fn of(network: &str) -> Result<Self, AccessError> {
+        let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
+        let (schema, _) =
+            Schema::from_cedarschema_str(SCHEMA).map_err(|_| invalid("open.cedarschema"))?;
+        let network = PolicySet::from_str(network).map_err(|_| invalid("network.cedar"))?;
+        let mut policies = PolicySet::new();
+        for policy in network.policies() {
+            let id = policy
+                .annotation("id")
+                .ok_or_else(|| invalid("network.cedar"))?;
+            let renamed = policy.new_id(PolicyId::new(id));
+            policies.add(renamed).map_err(|_| invalid(id))?;
+        }
+        let base = Self {
+            validator: Validator::new(schema),
+            policies,
+        };
+        base.validate(&base.policies)?;
+        Ok(base)
+    }
+
+    /// A policy is sound or not whichever others there are.
+    fn validate(&self, policies: &PolicySet) -> Result<(), AccessError> {
+        let validation = self.validator.validate(policies, ValidationMode::Strict);
+        match validation.validation_errors().next() {
+            Some(error) => Err(AccessError::PolicyInvalid(error.policy_id().to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What names the rules apart from consents: schema, network policies, engine.
 pub fn rules_digest() -> Digest {
     static RULES: LazyLock<Digest> = LazyLock::new(digest_of_rules);
@@ -135,7 +175,7 @@ impl Evaluator {
 
     /// The same beside what members have voted.
     pub fn governed(voted: Option<&Voted>, consents: &[Consent]) -> Result<Self, AccessError> {
-        Self::prepare(NETWORK, voted, consents)
+        Self::prepare(&BASE, voted, consents)
     }
 
     /// Denies everything, for voted policies that this release cannot evaluate.
@@ -149,34 +189,28 @@ impl Evaluator {
     }
 
     fn prepare(
-        network: &str,
+        base: &Result<Base, AccessError>,
         voted: Option<&Voted>,
         consents: &[Consent],
     ) -> Result<Self, AccessError> {
         let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
-        let (schema, _) =
-            Schema::from_cedarschema_str(SCHEMA).map_err(|_| invalid("open.cedarschema"))?;
-        let network = PolicySet::from_str(network).map_err(|_| invalid("network.cedar"))?;
-        let mut policies = PolicySet::new();
-        for policy in network.policies() {
-            let id = policy
-                .annotation("id")
-                .ok_or_else(|| invalid("network.cedar"))?;
-            let renamed = policy.new_id(PolicyId::new(id));
-            policies.add(renamed).map_err(|_| invalid(id))?;
-        }
+        let base = base.as_ref().map_err(Clone::clone)?;
+        let mut policies = base.policies.clone();
+        let mut more = PolicySet::new();
+        let mut add = |id: &str, policy: Policy| {
+            let added = policies.add(policy.clone());
+            added
+                .and_then(|()| more.add(policy))
+                .map_err(|_| invalid(id))
+        };
         for policy in voted.map_or(Ok(&[][..]), Voted::policies)? {
-            let id = policy.id().to_string();
-            policies.add(policy.clone()).map_err(|_| invalid(&id))?;
+            add(policy.id().as_ref(), policy.clone())?;
         }
         for (id, text) in consents.iter().flat_map(self::policies) {
             let policy = Policy::parse(Some(PolicyId::new(&id)), text).map_err(|_| invalid(&id))?;
-            policies.add(policy).map_err(|_| invalid(&id))?;
+            add(&id, policy)?;
         }
-        let validation = Validator::new(schema).validate(&policies, ValidationMode::Strict);
-        if let Some(error) = validation.validation_errors().next() {
-            return Err(invalid(error.policy_id().as_ref()));
-        }
+        base.validate(&more)?;
         Ok(Self {
             policies: Some(policies),
             authorizer: Authorizer::new(),

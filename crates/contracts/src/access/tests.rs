@@ -44,7 +44,7 @@ fn ask(line: &str) -> (Request, Document) {
 
 /// Lines of the table that come out differently under `network`.
 fn differing(network: &str) -> Vec<&'static str> {
-    let evaluator = Evaluator::prepare(network, None, &[]).unwrap();
+    let evaluator = Evaluator::prepare(&Base::of(network), None, &[]).unwrap();
     let differs = |line: &&str| {
         let (asked, determining) = line.split_once("=>").unwrap();
         let (request, document) = ask(asked);
@@ -84,7 +84,7 @@ fn every_condition_of_the_network_policies_is_needed() {
             let policy_without = format!("{head}when {{ {rest} }};");
             let network = NETWORK.replace(policy, &policy_without);
             // Where the rest does not fit the schema alone, validation refuses it before any decision.
-            if Evaluator::prepare(&network, None, &[]).is_ok() {
+            if Evaluator::prepare(&Base::of(&network), None, &[]).is_ok() {
                 assert_ne!(differing(&network), [""; 0], "without {}", conditions[gone]);
                 weakened += 1;
             }
@@ -104,7 +104,7 @@ fn x2_an_error_in_any_policy_denies() {
         when { context.now + 9223372036854775807 > 0 };";
     for effect in ["permit", "forbid"] {
         let network = format!("{NETWORK}\n{}", overflow.replace("EFFECT", effect));
-        let evaluator = Evaluator::prepare(&network, None, &[]).unwrap();
+        let evaluator = Evaluator::prepare(&Base::of(&network), None, &[]).unwrap();
         let (mut request, document) = ask("hospital TREAT Observation");
         let decision = evaluator.decide(&request, &document);
         assert!(!decision.permitted, "an erroring {effect} must deny");
@@ -120,7 +120,7 @@ fn x2_an_error_in_any_policy_denies() {
 
 #[test]
 fn policies_that_do_not_fit_the_schema_are_refused_by_id() {
-    let refused = |policy: &str| Evaluator::prepare(policy, None, &[]).unwrap_err();
+    let refused = |policy: &str| Evaluator::prepare(&Base::of(policy), None, &[]).unwrap_err();
     let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
     assert_eq!(
         refused("permit (principal, action, resource"),

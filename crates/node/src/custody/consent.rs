@@ -153,7 +153,7 @@ impl Custody {
                 Ok(())
             })
             .await?;
-        self.0.rulings.forget();
+        self.0.rulings.forget(&subject.id);
         self.expect_consents_of(&subject)
     }
 

@@ -19,7 +19,7 @@ use super::subject::Subject;
 use super::{Custody, CustodyError};
 
 /// Subjects whose prepared policies are kept at most.
-const KEPT_MAX: usize = 1_024;
+const KEPT_MAX: usize = 4_096;
 /// Subjects who are remembered to have no consents, at most.
 const WITHOUT_MAX: usize = 262_144;
 
@@ -70,6 +70,9 @@ struct Prepared {
     plain: Option<Arc<Rules>>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
+    /// The last change of a subject, and of all.
+    changed: BTreeMap<SubjectId, u64>,
+    changed_all: u64,
     /// What members have voted, as of the revision that was looked at last.
     revision: u64,
     text: Option<String>,
@@ -90,7 +93,26 @@ impl Prepared {
         self.rules.clear();
         self.without.clear();
         self.plain = None;
+        self.changed.clear();
         self.changes = self.changes.wrapping_add(1);
+        self.changed_all = self.changes;
+    }
+
+    fn forget(&mut self, subject: &SubjectId) {
+        self.rules.remove(subject);
+        self.without.remove(subject);
+        self.changes = self.changes.wrapping_add(1);
+        if self.changed.len() >= KEPT_MAX {
+            self.changed.clear();
+            self.changed_all = self.changes;
+        }
+        self.changed.insert(*subject, self.changes);
+    }
+
+    /// Whether the subject's consents are as they were when this many changes were counted.
+    fn is_current(&self, subject: &SubjectId, read_at: u64) -> bool {
+        let changed = self.changed.get(subject).copied().unwrap_or_default();
+        changed.max(self.changed_all) <= read_at
     }
 
     /// Decisions rest on the policies of `registry` from here on.
@@ -108,9 +130,9 @@ impl Prepared {
 }
 
 impl Rulings {
-    /// Some consent changed.
-    pub(crate) fn forget(&self) {
-        self.prepared().clear();
+    /// Some consent of the subject changed.
+    pub(crate) fn forget(&self, subject: &SubjectId) {
+        self.prepared().forget(subject);
     }
 
     fn find(&self, subject: &SubjectId, registry: &Registry) -> Found {
@@ -129,7 +151,7 @@ impl Rulings {
 
     fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();
-        if prepared.changes != read_at {
+        if !prepared.is_current(&subject, read_at) {
             return;
         }
         if prepared.rules.len() >= KEPT_MAX {
@@ -140,7 +162,7 @@ impl Rulings {
 
     fn keep_without(&self, subject: SubjectId, plain: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();
-        if prepared.changes != read_at {
+        if !prepared.is_current(&subject, read_at) {
             return;
         }
         if prepared.without.len() >= WITHOUT_MAX {
@@ -311,12 +333,13 @@ impl Current {
     /// What cannot be read, such as a form that this release refuses, is kept as a gap.
     fn put(&mut self, member: &MemberName, id: &str, version: u64, resource: Option<Resource>) {
         let name = named(member, id);
-        let consent = resource.and_then(|resource| {
-            let read = Consent::read(&name, version, &resource.into_value()).ok()?;
-            Evaluator::new(std::slice::from_ref(&read)).ok()?;
-            Some(read)
-        });
+        let consent = resource
+            .and_then(|resource| Consent::read(&name, version, &resource.into_value()).ok());
         self.consents.insert(name, consent);
+    }
+
+    fn is_readable(&self) -> bool {
+        self.consents.values().all(Option::is_some)
     }
 
     fn remove(&mut self, member: &MemberName, id: &str) {
@@ -325,8 +348,19 @@ impl Current {
 
     /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
     /// evaluated deny everything.
-    fn rules(self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
-        let complete = self.consents.values().all(Option::is_some);
+    fn rules(mut self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
+        let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
+        if let (true, Ok(evaluator)) = (self.is_readable(), Evaluator::governed(voted, &all)) {
+            return Ok(Rules {
+                evaluator,
+                complete: true,
+            });
+        }
+        // Some of them, or what was voted, does not compile: which?
+        for consent in self.consents.values_mut() {
+            consent.take_if(|one| Evaluator::new(std::slice::from_ref(one)).is_err());
+        }
+        let complete = self.is_readable();
         if !complete {
             tracing::error!(
                 "a stored consent cannot be read: the patient's records are not disclosed"

@@ -98,7 +98,7 @@ impl Custody {
                 Ok(())
             })
             .await?;
-        self.0.rulings.forget();
+        self.0.rulings.forget(&expecting.id);
         self.expect_consents_of(&expecting)
     }
 }

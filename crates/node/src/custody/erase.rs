@@ -66,7 +66,7 @@ impl Custody {
             })
             .await?;
         if is_consent {
-            self.0.rulings.forget();
+            self.0.rulings.forget(&head.subject);
         }
         self.0.store.purge(Table::EraseKeys)?;
         for locator in blobs {

@@ -88,7 +88,12 @@ impl Keys {
         let filters = lookups
             .iter()
             .map(|alternatives| alternatives.iter().map(posting).collect());
-        Asked(filters.collect())
+        let named = |id| self.document(part.resource_type.as_str(), id);
+        let ids = part.ids();
+        Asked {
+            filters: filters.collect(),
+            documents: ids.map(|ids| ids.into_iter().map(named).collect()),
+        }
     }
 }
 
@@ -108,15 +113,20 @@ pub(crate) fn replace(
     }
 }
 
-/// For each filter that chooses, the postings of which a match has at least one.
+/// What a part of a query says of its matches.
 #[derive(Debug, Default)]
-pub(super) struct Asked(Vec<BTreeSet<Posting>>);
+pub(super) struct Asked {
+    /// For each filter that chooses, the postings of which a match has at least one.
+    filters: Vec<BTreeSet<Posting>>,
+    /// The documents that are named, if it is by their ids.
+    pub(super) documents: Option<BTreeSet<DocumentKey>>,
+}
 
 impl Asked {
     /// Whether a document with these postings can match.
     pub(super) fn leaves(&self, postings: &[Posting]) -> bool {
         let has_one = |filter: &BTreeSet<Posting>| postings.iter().any(|one| filter.contains(one));
-        self.0.iter().all(has_one)
+        self.filters.iter().all(has_one)
     }
 
     /// The documents that one filter leaves, by the filter that leaves the fewest; `None` if a scan of the terms costs
@@ -127,7 +137,7 @@ impl Asked {
         terms_prefix: &[u8],
         subject: Option<&SubjectId>,
     ) -> Result<Option<Vec<Place>>, CustodyError> {
-        if self.0.is_empty() {
+        if self.filters.is_empty() {
             return Ok(None);
         }
         for round in ROUNDS {
@@ -135,7 +145,7 @@ impl Asked {
             if round <= SCANNED && is_small() {
                 return Ok(None);
             }
-            for filter in &self.0 {
+            for filter in &self.filters {
                 if let Some(places) = gather(view, filter, subject, round)? {
                     return Ok(Some(places));
                 }

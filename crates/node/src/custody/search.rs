@@ -7,10 +7,10 @@ use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 
-use super::postings::{Asked, Filed};
+use super::postings::{Asked, Filed, Place};
 use super::read::is_recorded;
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
-use super::rows::{DocumentKey, SubjectId, TermsRow};
+use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError};
@@ -258,10 +258,10 @@ impl Custody {
         let view = self.0.store.view();
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
-        let candidates = if self.0.indexing.is_complete() {
-            asked.candidates(&view, &prefix, subject)?
-        } else {
-            None
+        let candidates = match &asked.documents {
+            Some(documents) => Some(self.places_of(documents, subject)?),
+            None if self.0.indexing.is_complete() => asked.candidates(&view, &prefix, subject)?,
+            None => None,
         };
         let mut stale = Vec::new();
         let mut judge = |key: &[u8], row: &[u8]| {
@@ -329,6 +329,26 @@ impl Custody {
             Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
             row => row,
         }
+    }
+
+    /// Where the terms of documents are, those of one subject if it is given.
+    fn places_of(
+        &self,
+        documents: &BTreeSet<DocumentKey>,
+        subject: Option<&SubjectId>,
+    ) -> Result<Vec<Place>, CustodyError> {
+        let mut places = Vec::new();
+        for document in documents {
+            let head: Option<Head> = self
+                .0
+                .home
+                .keys
+                .get(&self.0.store, Table::Heads, document)?;
+            let owner = head.map(|head| head.subject);
+            let owner = owner.filter(|owner| subject.is_none_or(|wanted| wanted == owner));
+            places.extend(owner.map(|owner| (owner, *document)));
+        }
+        Ok(places)
     }
 
     /// Opens a row of the terms, unless its postings rule it out.

@@ -48,13 +48,14 @@ impl Custody {
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
         let ownership = self.ownership(&changes)?;
-        let files_consent = changes
-            .iter()
-            .any(|change| change.resource_type.as_str() == CONSENT);
+        let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
         for change in changes {
             let subject = ownership.of(&change)?;
             self.authorize(by, &change, &subject)?;
+            if change.resource_type.as_str() == CONSENT {
+                consenting.push(subject.id);
+            }
             drafts.push(self.draft(by, change, subject).await?);
         }
         let now = (self.0.options.clock)();
@@ -76,8 +77,8 @@ impl Custody {
                 drafts.into_iter().map(append).collect()
             })
             .await?;
-        if files_consent {
-            self.0.rulings.forget();
+        for subject in &consenting {
+            self.0.rulings.forget(subject);
         }
         Ok(written)
     }

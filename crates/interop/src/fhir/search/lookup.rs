@@ -158,11 +158,10 @@ impl Part {
     /// The ids that a match may have, if `_id` or a resolved `_has` names them.
     pub fn ids(&self) -> Option<Vec<&str>> {
         let mut filters = self.filters.iter();
-        let of_id = |filter: &Filter| filter.parameter == "_id";
-        filters
-            .by_ref()
-            .filter(|filter| of_id(filter))
-            .find_map(|filter| filter.ids_of(self.resource_type))
+        filters.find_map(|filter| match filter.parameter {
+            "_id" => filter.ids_of(self.resource_type),
+            _ => None,
+        })
     }
 }
 

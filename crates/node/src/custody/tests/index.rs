@@ -58,7 +58,7 @@ fn postings(custody: &Custody) -> Vec<Vec<u8>> {
 }
 
 fn queries() -> Vec<Query> {
-    let pairs: [&[(&str, &str)]; 9] = [
+    let pairs: [&[(&str, &str)]; 10] = [
         &[("code", "http://loinc.org|c3")],
         &[("code", "c3,c4"), ("status", "preliminary")],
         &[("code", "c3"), ("patient", "p1")],
@@ -67,6 +67,7 @@ fn queries() -> Vec<Query> {
         &[("date", "ge2026-03-01"), ("date", "lt2026-05-01")],
         &[("date", "gt2026-11-01"), ("code", "c1")],
         &[("code", "none")],
+        &[("_id", "o3,o5,p1,none"), ("code", "c3")],
         &[("code:not", "c3"), ("date", "lt2026-02-01")],
     ];
     pairs.map(|pairs| query("Observation", pairs)).to_vec()
