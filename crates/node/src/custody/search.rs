@@ -255,12 +255,16 @@ impl Custody {
         wanted: impl Fn(&TermsRow) -> bool,
     ) -> Result<(), CustodyError> {
         let keys = &self.0.home.keys;
+        // Asked before the view is taken: an index that is made meanwhile is not what the view shows.
+        let is_complete = self.0.indexing.is_complete();
+        let nothing = Asked::default();
+        let asked = if is_complete { asked } else { &nothing };
         let view = self.0.store.view();
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
         let candidates = match &asked.documents {
             Some(documents) => Some(self.places_of(documents, subject)?),
-            None if self.0.indexing.is_complete() => asked.candidates(&view, &prefix, subject)?,
+            None if is_complete => asked.candidates(&view, &prefix, subject)?,
             None => None,
         };
         let mut stale = Vec::new();
@@ -268,7 +272,7 @@ impl Custody {
             let (subject, document) = places(key)?;
             let row = match self.terms_if(key, &document, row, asked) {
                 // Of an older form of the index: made anew below, as the indexing will.
-                Err(_) if !self.0.indexing.is_complete() => {
+                Err(_) if !is_complete => {
                     stale.push((subject, document));
                     return Ok(());
                 }
@@ -321,12 +325,13 @@ impl Custody {
     ) -> Result<Option<TermsRow>, CustodyError> {
         let keys = &self.0.home.keys;
         let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let is_complete = self.0.indexing.is_complete();
         let Some(row) = self.0.store.get(Table::Terms, &key)? else {
             return Ok(None);
         };
         match self.terms_if(&key, document, &row, &Asked::default()) {
             // Of an older form of the index.
-            Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
+            Err(_) if !is_complete => self.renewed_terms(document).await,
             row => row,
         }
     }
