@@ -483,6 +483,10 @@ impl Match {
         }
     }
 
+    pub(super) fn place(&self) -> (ResourceType, &str) {
+        (self.resource_type, &self.row.id)
+    }
+
     fn target(&self) -> String {
         format!("{}/{}", self.resource_type, self.row.id)
     }
