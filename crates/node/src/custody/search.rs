@@ -69,7 +69,11 @@ impl Custody {
         for place in places {
             matches.extend(self.pinned(place).await?);
         }
-        let (page, decided) = self.sift(by, matches).await?;
+        let listed = matches.iter().map(|one| one.document).enumerate();
+        let listed: BTreeMap<DocumentKey, usize> = listed.map(|(at, one)| (one, at)).collect();
+        let (mut page, decided) = self.sift(by, matches).await?;
+        // Decisions are made subject by subject, and the ids of subjects are random.
+        page.sort_by_key(|one| listed.get(&one.document).copied());
         let mut found = self.open_page(by, query, page, decided).await?;
         found.total = from.total;
         let offset = from.offset.saturating_add(query.count);
