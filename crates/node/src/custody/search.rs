@@ -69,7 +69,11 @@ impl Custody {
         for place in places {
             matches.extend(self.pinned(place).await?);
         }
-        let (page, decided) = self.sift(by, Aim::Search, matches).await?;
+        let listed = matches.iter().map(|one| one.document).enumerate();
+        let listed: BTreeMap<DocumentKey, usize> = listed.map(|(at, one)| (one, at)).collect();
+        let (mut page, decided) = self.sift(by, Aim::Search, matches).await?;
+        // Decisions are made subject by subject, and the ids of subjects are random.
+        page.sort_by_key(|one| listed.get(&one.document).copied());
         let mut found = self.open_page(by, query, page, decided).await?;
         found.total = from.total;
         let offset = from.offset.saturating_add(query.count);
@@ -255,12 +259,16 @@ impl Custody {
         wanted: impl Fn(&TermsRow) -> bool,
     ) -> Result<(), CustodyError> {
         let keys = &self.0.home.keys;
+        // Asked before the view is taken: an index that is made meanwhile is not what the view shows.
+        let is_complete = self.0.indexing.is_complete();
+        let nothing = Asked::default();
+        let asked = if is_complete { asked } else { &nothing };
         let view = self.0.store.view();
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
         let candidates = match &asked.documents {
             Some(documents) => Some(self.places_of(documents, subject)?),
-            None if self.0.indexing.is_complete() => asked.candidates(&view, &prefix, subject)?,
+            None if is_complete => asked.candidates(&view, &prefix, subject)?,
             None => None,
         };
         let mut stale = Vec::new();
@@ -268,7 +276,7 @@ impl Custody {
             let (subject, document) = places(key)?;
             let row = match self.terms_if(key, &document, row, asked) {
                 // Of an older form of the index: made anew below, as the indexing will.
-                Err(_) if !self.0.indexing.is_complete() => {
+                Err(_) if !is_complete => {
                     stale.push((subject, document));
                     return Ok(());
                 }
@@ -321,12 +329,13 @@ impl Custody {
     ) -> Result<Option<TermsRow>, CustodyError> {
         let keys = &self.0.home.keys;
         let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let is_complete = self.0.indexing.is_complete();
         let Some(row) = self.0.store.get(Table::Terms, &key)? else {
             return Ok(None);
         };
         match self.terms_if(&key, document, &row, &Asked::default()) {
             // Of an older form of the index.
-            Err(_) if !self.0.indexing.is_complete() => self.renewed_terms(document).await,
+            Err(_) if !is_complete => self.renewed_terms(document).await,
             row => row,
         }
     }
@@ -488,6 +497,10 @@ impl Match {
             last_updated_ms: milliseconds(self.row.facts.recorded_at),
             id: &self.row.id,
         }
+    }
+
+    pub(super) fn place(&self) -> (ResourceType, &str) {
+        (self.resource_type, &self.row.id)
     }
 
     fn target(&self) -> String {

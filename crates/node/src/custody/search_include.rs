@@ -44,6 +44,8 @@ impl Custody {
             }
             candidates.retain(|one| seen.insert((one.resource_type, one.row.id.clone())));
             let (mut permitted, decided) = self.sift(by, Aim::Search, candidates).await?;
+            // Not in the order of subjects, whose ids are random.
+            permitted.sort_by(|one, other| one.place().cmp(&other.place()));
             let is_cut = permitted.len() > room;
             permitted.truncate(room);
             room = room.saturating_sub(permitted.len());

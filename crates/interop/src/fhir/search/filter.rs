@@ -164,7 +164,17 @@ impl Filter {
                 };
                 self.accepts_any(&[Term::Date(span)])
             }
-            _ => self.accepts_terms(terms),
+            _ => self.is_named(resource_type, id) || self.accepts_terms(terms),
+        }
+    }
+
+    /// Whether the compartment is the resource's own: it is in it, though R4 does not list it.
+    fn is_named(&self, found: ResourceType, found_id: &str) -> bool {
+        match &self.condition {
+            Condition::RefersTo {
+                resource_type, id, ..
+            } => *resource_type == found && id == found_id,
+            _ => false,
         }
     }
 

@@ -240,6 +240,8 @@ fn alternatives(filter: &Filter) -> Option<Vec<LookupKey>> {
             }
             Some(keys)
         }
+        // A patient is in its own compartment, and has no key for that.
+        Condition::RefersTo { parameters, .. } if parameters.contains(&"link") => None,
         Condition::RefersTo { parameters, id, .. } => {
             let key = |parameter: &&str| {
                 let is_kept = !CONFINING.contains(parameter);
