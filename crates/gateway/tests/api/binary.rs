@@ -145,7 +145,7 @@ async fn what_is_fhir_or_not_permitted_is_not_taken_as_content() {
     let token = site.ehr().await;
     site.patient(&token, "p1").await;
     let xml = post(&site, &token, "application/fhir+xml", b"<Binary/>").await;
-    xml.problem(415, "not-supported");
+    xml.problem(400, "structure");
     let json = json!({ "resourceType": "Binary", "contentType": "text/plain", "data": "YWJj",
         "securityContext": { "reference": "Patient/p1" } });
     let created = site.ask(&token, "POST", "/Binary", &json).await;

@@ -116,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         "history: `_since`, `_count`",
         "GET /Patient/_history?_since=2030-01-01T00:00:00Z&_count=5",
         "",
-        &["200", "\"total\":0"],
+        &["200", "!fullUrl"],
     ),
     row(
         "Interactions",

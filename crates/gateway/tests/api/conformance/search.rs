@@ -183,7 +183,7 @@ const TOKEN: &[Row] = &[
     ("code", "Patient?gender=male", "Patient/p2"),
     (
         "contact point",
-        "Patient?telecom=phone|555-1234",
+        "Patient?telecom=555-1234",
         "Patient/p1",
     ),
     (

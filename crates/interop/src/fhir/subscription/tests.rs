@@ -118,7 +118,7 @@ fn a_notification_says_no_more_than_its_content_allows() {
         context: Vec::new(),
         resource: Some((
             "https://a.org/fhir/Observation/o1".to_owned(),
-            json!({ "resourceType": "Observation", "id": "o1", "status": "final" }),
+            json!({ "resourceType": "Observation", "id": "o1", "status": "final", "code": { "text": "a" } }),
         )),
         request: Some(("POST", "Observation".to_owned(), "201")),
     };
