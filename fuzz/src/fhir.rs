@@ -79,10 +79,15 @@ fn bundle(bytes: &[u8]) {
         format!("new-{made}")
     };
     if let Ok(mut plan) = transaction::plan(bundle, &mut new_id) {
-        assert!(plan.entries.len() + plan.refused.len() <= transaction::ENTRIES_MAX);
+        let planned = plan.entries.len() + plan.calls.len() + plan.refused.len();
+        assert!(planned <= transaction::ENTRIES_MAX);
+        let _overlap = plan.check_targets();
         for pending in plan.pending() {
             match pending {
                 transaction::Pending::Create { index, .. } => plan.resolve_create(index, Some("x")),
+                transaction::Pending::Target { index, .. } => {
+                    let _refused = plan.resolve_target(index, Some("x"));
+                }
                 transaction::Pending::Reference {
                     resource_type,
                     query,

@@ -1,6 +1,7 @@
 //! The checks that the compiler cannot make (`cargo run -p xtask -- layers` and `tidy`), and the
-//! tables that are made from published definitions (`search-parameters`).
+//! tables that are made from published definitions (`definitions`, `search-parameters`).
 
+mod definitions;
 mod layers;
 mod references;
 mod search_parameters;
@@ -11,19 +12,24 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let report = match task.as_str() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("", [].as_slice()),
+    };
+    let report = match task {
         "layers" => layers::check(),
         "tidy" => tidy::check(),
-        "search-parameters" => search_parameters::generate(std::env::args().skip(2)),
+        "definitions" => definitions::generate(rest),
+        "search-parameters" => search_parameters::generate(rest.iter().cloned()),
         _ => Err(anyhow::anyhow!(
-            "usage: xtask layers|tidy|search-parameters --from DIR"
+            "usage: xtask layers|tidy|definitions --from DIR|search-parameters --from DIR"
         )),
     };
     let mut out = std::io::stderr().lock();
     // Nothing is left to do if standard error is closed.
     let _written = match &report {
-        Ok(report) => report.write(&task, &mut out),
+        Ok(report) => report.write(task, &mut out),
         Err(error) => writeln!(out, "{error:#}"),
     };
     match report {

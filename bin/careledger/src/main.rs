@@ -15,8 +15,10 @@ mod progress;
 mod receipt;
 mod reindex;
 mod status;
+mod subscriptions;
 mod synth;
 mod token;
+mod users;
 mod verify;
 mod wallet;
 mod witness;
@@ -42,7 +44,9 @@ enum Command {
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
+    Subscriptions(subscriptions::SubscriptionsArgs),
     Token(token::TokenArgs),
+    Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
     Backup(backup::BackupArgs),
@@ -66,7 +70,9 @@ async fn main() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
         Command::Backup(args) => backup::backup(&args),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,17 +12,19 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
+use interop::fhir::profile::Profiles;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::auth::{self, AuthConfig, AuthorizationServer, ClientConfig, ClientConfigError};
-use crate::auth::{ClientRegistry, Clock, TokenSigner};
+use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
+use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
+use crate::bulk::{self, Bulk};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
-use crate::http::observe;
+use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
 use crate::metrics::Metrics;
@@ -30,9 +33,7 @@ use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
 use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
-
-/// A token request is a few kilobytes.
-const FORM_BYTES_MAX: usize = 64 << 10;
+use crate::subscription::{self, SubscriptionConfig, Subscriptions};
 
 /// What a gateway is made of.
 pub struct GatewayParts {
@@ -54,6 +55,8 @@ pub struct GatewayParts {
     pub status: StatusSource,
     /// The systems that may ask for tokens.
     pub clients: Vec<ClientConfig>,
+    /// How people sign in.
+    pub sign_in: SignIn,
     /// Signs tokens.
     pub signer: TokenSigner,
     /// How long tokens live.
@@ -62,8 +65,14 @@ pub struct GatewayParts {
     pub clock: Clock,
     /// Opens what wallets seal to this member.
     pub member_key: MemberKey,
+    /// What `$validate` knows beside R4.
+    pub profiles: Profiles,
+    /// How much one client may ask for.
+    pub limits: RequestLimits,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
     pub serves_metrics: bool,
+    /// How subscribers are told.
+    pub subscriptions: SubscriptionConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -72,6 +81,9 @@ pub enum GatewayError {
     /// A client cannot work.
     #[error(transparent)]
     Client(#[from] ClientConfigError),
+    /// Grants and revocations cannot be read.
+    #[error(transparent)]
+    Authorization(#[from] RowsUnavailable),
     /// There is no randomness.
     #[error(transparent)]
     Cursor(#[from] NoCursorKey),
@@ -94,10 +106,30 @@ impl Gateway {
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let server = AuthorizationServer::new(config, clients, parts.signer, parts.clock);
+        let backing = Backing {
+            rows: Box::new(parts.custody.clone()),
+            patients: Box::new(parts.custody.clone()),
+            sign_in: parts.sign_in,
+        };
+        let clock = parts.clock.clone();
+        let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
         let identity = Arc::new(parts.identity);
         let metrics = Arc::new(Metrics::new());
+        let subscriptions = Subscriptions::start(
+            parts.custody.clone(),
+            Arc::clone(&parts.ledger),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock.clone(),
+            parts.subscriptions,
+        );
+        let bulk = Bulk::start(
+            parts.custody.clone(),
+            identity.member.clone(),
+            format!("{base_url}/fhir"),
+            parts.clock.clone(),
+        );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -107,6 +139,8 @@ impl Gateway {
             token_url: format!("{base_url}/oauth2/token"),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
+            profiles: parts.profiles,
+            places: fhir::Places::new()?,
         });
         let status = StatusRoutes {
             source: parts.status,
@@ -120,8 +154,14 @@ impl Gateway {
         };
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
-        let mut public = fhir::routes(fhir, Arc::clone(&server))
-            .merge(oauth(server))
+        let bounds = Arc::new(Bounds::new(parts.limits));
+        let mut public = fhir::routes(fhir, Arc::clone(&server), bounds)
+            .merge(bulk::routes(bulk, Arc::clone(&server)))
+            .merge(subscription::routes(subscriptions, Arc::clone(&server)))
+            // A fallback that is put in later would stand outside the layer, and preflights come to it.
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(auth::cors(Arc::clone(&server)))
+            .merge(auth::routes(server))
             .merge(public_log(parts.ledger, parts.log))
             .merge(joining(parts.snapshots))
             .merge(scrapi(scitt))
@@ -163,20 +203,10 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
-}
-
-fn oauth(server: Arc<AuthorizationServer>) -> Router {
-    let configuration = get(auth::smart_configuration);
-    Router::new()
-        .route("/oauth2/token", post(auth::token))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .route("/oauth2/jwks", get(auth::jwks))
-        .route("/.well-known/smart-configuration", configuration.clone())
-        .route("/fhir/.well-known/smart-configuration", configuration)
-        .with_state(server)
 }
 
 fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router {
@@ -244,7 +274,7 @@ fn outer(router: Router, metrics: &Arc<Metrics>) -> Router {
         .layer(from_fn_with_state(Arc::clone(metrics), observe))
 }
 
-async fn method_not_allowed() -> Problem {
+pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         IssueType::NotSupported,

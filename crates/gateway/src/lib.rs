@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod auth;
+mod bulk;
 pub mod enrolment;
 mod fhir;
 mod gateway;
@@ -13,10 +14,13 @@ mod problem;
 mod scitt;
 mod snapshot;
 mod status;
+mod subscription;
 pub mod witness;
 
+pub use crate::http::RequestLimits;
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};
 pub use node::exchange::Elsewhere;
 pub use status::{NodeIdentity, StatusSource};
+pub use subscription::SubscriptionConfig;

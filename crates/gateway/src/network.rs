@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use ledger::ids::MemberName;
-use node::custody::{CustodyError, Opened, Requester};
+use node::custody::{Aim, CustodyError, Opened, Requester};
 use node::exchange::{Elsewhere, Exchange};
 
 /// Asks the other members.
@@ -32,7 +32,13 @@ impl Network for Exchange {
         by: &'a Requester,
         patient_id: &'a str,
     ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>> {
-        Box::pin(Self::everything(self, by, patient_id))
+        Box::pin(async move {
+            let mut elsewhere = Self::everything(self, by, patient_id).await?;
+            elsewhere
+                .entries
+                .retain(|opened| is_reached(by, patient_id, opened));
+            Ok(elsewhere)
+        })
     }
 
     fn open<'a>(
@@ -43,8 +49,21 @@ impl Network for Exchange {
         resource_type: ResourceType,
         id: &'a str,
     ) -> BoxFuture<'a, Result<Opened, CustodyError>> {
-        Box::pin(Self::open(self, by, patient_id, member, resource_type, id))
+        Box::pin(async move {
+            let opened = Self::open(self, by, patient_id, member, resource_type, id).await?;
+            if is_reached(by, patient_id, &opened) {
+                Ok(opened)
+            } else {
+                Err(CustodyError::NotFound)
+            }
+        })
     }
+}
+
+/// Whether what another member opened is within the request's reach here.
+fn is_reached(by: &Requester, patient_id: &str, opened: &Opened) -> bool {
+    let place = (Some(patient_id), opened.id.as_str());
+    by.reach.admits_content(Aim::Read, &opened.resource, place)
 }
 
 /// A node without other members.

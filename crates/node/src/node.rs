@@ -12,6 +12,7 @@ use ledger::ids::{Digest, MemberName};
 use ledger::limits::MEMBERS_MAX;
 use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
+use vault::blob::{BlobConfig, BlobError, BlobStore};
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub member: MemberName,
     /// The folder of this node's data.
     pub directory: PathBuf,
+    /// Where large payloads are.
+    pub blobs: BlobConfig,
     /// What the network started from.
     pub genesis: Genesis,
     /// All members' addresses, this one's too.
@@ -84,6 +87,9 @@ pub enum NodeError {
     /// The exchange does not start.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// There is no place for large payloads.
+    #[error("large payloads cannot be kept: {0}")]
+    Payloads(#[from] BlobError),
 }
 
 /// A running node.
@@ -174,10 +180,11 @@ impl Node {
             }),
         };
         let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
+        claim(&config).await?;
         let custody = Custody::open(
             CustodyOptions {
                 directory: config.directory.join("records"),
-                blobs: config.directory.join("blobs"),
+                blobs: config.blobs.clone(),
                 member: config.member.clone(),
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
                 signer: identity.signer(),
@@ -282,6 +289,12 @@ fn engine_config(
 }
 
 /// The newest keys of this member's validator. They may not vote yet, but soon nobody lets it connect with older ones.
+/// Makes sure of the place of large payloads before anything is acknowledged that would be kept there.
+async fn claim(config: &NodeConfig) -> Result<(), NodeError> {
+    let owner = format!("{} {}", config.member, config.genesis.network().0);
+    Ok(BlobStore::open(&config.blobs)?.claim(&owner).await?)
+}
+
 fn validator_secrets(keys: &dyn KeyStore) -> Result<ValidatorSecrets, NodeError> {
     let names = keys.names();
     let numbers = names.iter().filter_map(SecretName::validator_number);

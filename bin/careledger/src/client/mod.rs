@@ -150,6 +150,11 @@ impl Client {
                 .http
                 .request(method.clone(), &url)
                 .bearer_auth(self.token().await?);
+            let names_type = |(name, _): &(HeaderName, HeaderValue)| name == "accept";
+            if !request.headers.iter().any(names_type) {
+                outgoing =
+                    outgoing.header("accept", "application/fhir+json, application/cbor;q=0.9");
+            }
             if !request.body.is_empty() {
                 outgoing = outgoing
                     .header("content-type", "application/fhir+json")

@@ -2,37 +2,38 @@
 //! that member's own FHIR API.
 
 mod command;
+mod ndjson;
 mod prepare;
+mod reject;
+mod source;
+mod state;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _};
 use interop::fhir::spread::spread;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::client::{Client, Request, User};
+use self::reject::{Given, Reject, names_in};
+use self::state::{Part, State};
+use crate::client::{Answer, Client, Request, User};
 use crate::network::{Layout, read_json};
 use crate::wallet::{View, Wallet, WalletFolder, clerk};
 
 pub(crate) use command::{ImportArgs, run};
+pub(crate) use source::Source;
 
 /// Patients under way at once.
 const AT_ONCE: usize = 4;
-
-/// Where a bundle comes from.
-#[derive(Debug, Clone)]
-pub(crate) enum Source {
-    /// A file.
-    File(PathBuf),
-    /// The synthetic patient of a seed and an index.
-    Synthetic(u64, u64),
-}
+/// In the wallets' folder: what was acknowledged.
+const STATE: &str = "import-state.ndjson";
+/// How long a busy member is waited for, at first and at last.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// What was imported.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -40,8 +41,17 @@ pub(crate) struct Summary {
     pub(crate) patients: usize,
     /// Resources that each member accepted.
     pub(crate) resources: BTreeMap<String, usize>,
+    /// Members' parts of bundles that were acknowledged before.
+    pub(crate) already: usize,
     /// What was not accepted, and why.
     pub(crate) rejected: Vec<String>,
+    /// The same, entry by entry.
+    #[serde(skip)]
+    pub(crate) rejects: Vec<Reject>,
+    /// Bundles that were not sent, or not whole, because the import had to stop.
+    pub(crate) untried: usize,
+    /// Why it had to stop.
+    pub(crate) halted: Option<String>,
     pub(crate) seconds: f64,
     /// The records, as they are known now.
     #[serde(skip)]
@@ -91,51 +101,7 @@ pub(crate) struct Importer<'a> {
     view: &'a View,
     folder: &'a WalletFolder,
     desks: BTreeMap<String, Desk>,
-}
-
-impl Source {
-    /// What the wallet is called for which this bundle is imported.
-    pub(crate) fn wallet(&self) -> String {
-        match self {
-            Self::Synthetic(seed, index) => format!("synthetic-{seed}-{index}"),
-            Self::File(path) => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let id = stem.rsplit('_').next().unwrap_or_default().to_lowercase();
-                id.chars()
-                    .filter(|one| one.is_ascii_alphanumeric() || *one == '-')
-                    .collect()
-            }
-        }
-    }
-
-    pub(crate) fn bundle(&self) -> anyhow::Result<Value> {
-        match self {
-            Self::Synthetic(seed, index) => Ok(interop::synth::patient_bundle(*seed, *index)),
-            Self::File(path) => read_json(path),
-        }
-    }
-
-    /// The bundles of a folder, in the order of their names, or the one file.
-    pub(crate) fn files(path: &Path) -> anyhow::Result<Vec<Self>> {
-        if path.is_file() {
-            return Ok(vec![Self::File(path.to_owned())]);
-        }
-        let listed = std::fs::read_dir(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let mut files = Vec::new();
-        for entry in listed {
-            let file = entry?.path();
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
-                files.push(Self::File(file));
-            }
-        }
-        files.sort_by_key(Self::wallet);
-        anyhow::ensure!(!files.is_empty(), "{} has no .json files", path.display());
-        Ok(files)
-    }
+    state: State,
 }
 
 impl<'a> Importer<'a> {
@@ -167,6 +133,7 @@ impl<'a> Importer<'a> {
             view,
             folder,
             desks,
+            state: State::open(&folder.path().join(STATE))?,
         })
     }
 
@@ -177,25 +144,25 @@ impl<'a> Importer<'a> {
         progress: impl Fn(),
     ) -> anyhow::Result<Summary> {
         let start = Instant::now();
-        let names: Vec<String> = sources.iter().map(Source::wallet).collect();
-        let fresh: Vec<String> = names
-            .into_iter()
+        let mut patients: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
+        for source in sources {
+            patients.entry(source.wallet()).or_default().push(source);
+        }
+        let fresh: Vec<String> = patients
+            .keys()
             .filter(|name| !self.folder.contains(name))
+            .cloned()
             .collect();
         self.folder.create(&fresh)?;
         let summary = Arc::new(Mutex::new(Summary::default()));
-        let work = stream::iter(sources).for_each_concurrent(AT_ONCE, |source| {
+        // Bundles of one patient come one after another: the first enrols, the others find that done.
+        let work = stream::iter(patients.into_values()).for_each_concurrent(AT_ONCE, |of_one| {
             let (summary, progress) = (Arc::clone(&summary), &progress);
             async move {
-                let outcome = self.patient(source, &summary).await;
-                let mut summary = summary.lock().await;
-                match outcome {
-                    Ok(()) => summary.patients += 1,
-                    Err(error) => summary
-                        .rejected
-                        .push(format!("{}: {error:#}", source.wallet())),
+                for source in of_one {
+                    self.one(source, &summary).await;
+                    progress();
                 }
-                progress();
             }
         });
         work.await;
@@ -204,24 +171,106 @@ impl<'a> Importer<'a> {
         Ok(summary)
     }
 
-    async fn patient(&self, source: &Source, summary: &Mutex<Summary>) -> anyhow::Result<()> {
+    /// Imports one bundle, unless the import had to stop.
+    async fn one(&self, source: &Source, summary: &Mutex<Summary>) {
+        if summary.lock().await.halted.is_some() {
+            summary.lock().await.untried += 1;
+            return;
+        }
+        let outcome = self.patient(source, summary).await;
+        let mut summary = summary.lock().await;
+        match outcome {
+            Ok(rejects) if rejects.is_empty() => summary.patients += 1,
+            Ok(rejects) => {
+                let said = rejects.iter().map(ToString::to_string);
+                summary.rejected.extend(said);
+                summary.rejects.extend(rejects);
+            }
+            Err(error) => {
+                summary.untried += 1;
+                summary.halted.get_or_insert(format!("{error:#}"));
+            }
+        }
+    }
+
+    /// Imports one bundle; what is refused is answered, and what keeps everything from going on is the error.
+    async fn patient(
+        &self,
+        source: &Source,
+        summary: &Mutex<Summary>,
+    ) -> anyhow::Result<Vec<Reject>> {
+        let place = source.place();
+        let unread = |why: String| vec![Reject::unread(place.clone(), None, &why)];
+        let bundle = match source.bundle() {
+            Ok(bundle) => bundle,
+            Err(error) => return Ok(unread(format!("{error:#}"))),
+        };
+        let given = Given::of(source, &bundle);
+        let parts = match spread(bundle) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(unread(error.to_string())),
+        };
         let mut wallet = self.folder.wallet(&source.wallet())?;
-        let parts = spread(source.bundle()?)?;
+        let mut rejects = Vec::new();
         for (role, part) in parts {
             let member = role.name();
-            if wallet.state.patients.contains_key(member) {
+            let Some(desk) = self.desks.get(member) else {
+                rejects.extend(unread(format!("the network has no member `{member}`")));
+                continue;
+            };
+            let mark = Part::of(&wallet.name, member, &part);
+            if self.state.has(&mark) {
+                summary.lock().await.already += 1;
                 continue;
             }
-            let desk = self.desks.get(member);
-            let desk = desk.with_context(|| format!("the network has no member `{member}`"))?;
-            wallet.enroll(self.view, member, &desk.clerk).await?;
-            let records = self.part(&wallet, member, desk, part).await?;
-            self.folder.save(&wallet)?;
-            let mut summary = summary.lock().await;
-            *summary.resources.entry(member.to_owned()).or_default() += records.len();
-            summary.records.extend(records);
+            if wallet.state.patients.contains_key(member) {
+                // An import may have been cut off after the member took the part and before that was noted.
+                if !self.state.has_any(&mark) && self.is_there(&wallet, member, desk).await? {
+                    self.state.acknowledge(mark, 0)?;
+                    summary.lock().await.already += 1;
+                    continue;
+                }
+            } else {
+                match wallet.enroll(self.view, member, &desk.clerk).await {
+                    Ok(()) => {}
+                    Err(error) if is_away(&error) => {
+                        let who = format!("{member} does not answer: is the node running?");
+                        return Err(error.context(who));
+                    }
+                    Err(error) => {
+                        let why = format!("{member} does not enrol the patient: {error:#}");
+                        rejects.extend(unread(why));
+                        continue;
+                    }
+                }
+                self.folder.save(&wallet)?;
+            }
+            match self.part(&wallet, member, desk, (part, &given)).await? {
+                Ok(records) => {
+                    self.state.acknowledge(mark, records.len())?;
+                    let mut summary = summary.lock().await;
+                    *summary.resources.entry(member.to_owned()).or_default() += records.len();
+                    summary.records.extend(records);
+                }
+                Err(refused) => rejects.extend(refused),
+            }
         }
-        Ok(())
+        Ok(rejects)
+    }
+
+    /// Whether the member has a record of the patient: a part is written whole or not at all.
+    async fn is_there(&self, wallet: &Wallet, member: &str, desk: &Desk) -> anyhow::Result<bool> {
+        let path = format!("Patient/{}", wallet.patient_at(member)?);
+        let answer = desk.ehr.get(&path).await?;
+        Ok(match answer.status() {
+            404 => false,
+            // Whoever is refused or told that it is deleted learns that it is there.
+            200 | 403 | 410 => true,
+            _ => {
+                answer.ok()?;
+                true
+            }
+        })
     }
 
     async fn part(
@@ -229,33 +278,56 @@ impl<'a> Importer<'a> {
         wallet: &Wallet,
         member: &str,
         desk: &Desk,
-        part: Value,
-    ) -> anyhow::Result<Vec<Record>> {
+        (part, given): (Value, &Given),
+    ) -> anyhow::Result<Result<Vec<Record>, Vec<Reject>>> {
         let transaction = prepare::transaction(part, wallet.patient_at(member)?);
-        let answer = desk.ehr.post("", &Request::json(&transaction)).await?;
-        let answer = answer
-            .ok()
-            .with_context(|| format!("{member} refused the bundle"))?
-            .json()?;
+        let answer = send(desk, &transaction).await?;
+        if !(200..300).contains(&answer.status()) {
+            let sent = names_in(&transaction);
+            return Ok(Err(Reject::refused(given, member, &answer, &sent)));
+        }
+        let answer = answer.json()?;
         let sent = transaction.get("entry").and_then(Value::as_array);
         let answered = answer.get("entry").and_then(Value::as_array);
         let pairs = sent
             .into_iter()
             .flatten()
             .zip(answered.into_iter().flatten());
-        pairs
-            .map(|(sent, answered)| {
-                let location = answered
-                    .pointer("/response/location")
-                    .and_then(Value::as_str);
-                Ok(Record {
-                    wallet: wallet.name.clone(),
-                    member: member.to_owned(),
-                    reference: prepare::reference(location.unwrap_or_default())?,
-                    traits: prepare::traits(sent, answered)?,
-                })
+        let records = pairs.map(|(sent, answered)| {
+            let location = answered
+                .pointer("/response/location")
+                .and_then(Value::as_str);
+            Ok(Record {
+                wallet: wallet.name.clone(),
+                member: member.to_owned(),
+                reference: prepare::reference(location.unwrap_or_default())?,
+                traits: prepare::traits(sent, answered)?,
             })
-            .collect()
+        });
+        let records: anyhow::Result<Vec<_>> = records.collect();
+        records.map(Ok)
+    }
+}
+
+/// Whether a member could not be reached: then nothing goes on.
+fn is_away(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
+        .any(|error| error.is_connect() || error.is_timeout() || error.is_request())
+}
+
+/// Sends; what a busy member refused before it did anything is sent again.
+async fn send(desk: &Desk, transaction: &Value) -> anyhow::Result<Answer> {
+    let request = Request::json(transaction);
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let answer = desk.ehr.post("", &request).await?;
+        if !matches!(answer.status(), 429 | 503) || pause > PAUSE_MAX {
+            return Ok(answer);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -22,6 +22,7 @@ use super::layout::{
     AddressEntry, Credential, Layout, MemberEntry, MemberLayout, NetworkFile, NodeFile,
     write_secret,
 };
+use crate::node::PayloadsEntry;
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -205,6 +206,7 @@ pub(super) fn clients(layout: &MemberLayout, base_url: &str) -> anyhow::Result<V
                 roles: kind.roles.iter().map(ToString::to_string).collect(),
                 purposes: kind.purposes.iter().map(ToString::to_string).collect(),
                 scopes: kind.scopes.to_owned(),
+                ..ClientConfig::default()
             })
         })
         .collect()
@@ -249,6 +251,12 @@ pub(super) fn node_file(
         clients,
         peers: Vec::new(),
         keep: "all".to_owned(),
+        accounts: None,
+        identity_provider: None,
+        origins: Vec::new(),
+        profiles: Vec::new(),
         witnesses: Vec::new(),
+        payloads: PayloadsEntry::default(),
+        rest_hooks: Vec::new(),
     }
 }

@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use gateway::auth::ClientConfig;
+use gateway::auth::{ClientConfig, ProviderConfig};
 use ledger::genesis::Genesis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
+
+use crate::node::PayloadsEntry;
 
 /// The folder of a network.
 #[derive(Debug, Clone)]
@@ -65,11 +67,38 @@ pub(crate) struct NodeFile {
     /// How long bodies of other members' statements are kept: `all`, or a number of `blocks` or `days`.
     #[serde(default = "all", skip_serializing_if = "is_all")]
     pub(crate) keep: String,
+    /// Origins to which notifications of subscriptions may be posted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rest_hooks: Vec<String>,
+    /// Folders of FHIR packages, unpacked, whose profiles `$validate` knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) profiles: Vec<PathBuf>,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
     pub(crate) clients: Vec<ClientConfig>,
+    /// The accounts of people who sign in here: made by `careledger users add`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accounts: Option<PathBuf>,
+    /// The organisation's identity provider, at which people sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity_provider: Option<ProviderEntry>,
+    /// Origins of browser apps beside those of clients' redirect URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) origins: Vec<String>,
     /// Outsiders who cosign the log's checkpoints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<WitnessEntry>,
+    /// Where large payloads are kept.
+    #[serde(default, skip_serializing_if = "PayloadsEntry::is_directory")]
+    pub(crate) payloads: PayloadsEntry,
+}
+
+/// An identity provider, and the file with this node's secret there, if it has one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ProviderEntry {
+    #[serde(flatten)]
+    pub(crate) provider: ProviderConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_secret_file: Option<PathBuf>,
 }
 
 /// A witness of the log.

@@ -1,6 +1,8 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod payloads;
+mod profiles;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use ::node::outbox::OutboxConfig;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
 use clap::Args;
-use gateway::auth::{SigningFailed, TokenSigner};
+use gateway::auth::{Accounts, Provider, SignIn, SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,6 +26,7 @@ use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+pub(crate) use self::payloads::{PayloadsEntry, blobs};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -74,7 +77,8 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
     }
-    let gateway = gateway(&file, &node, &keys)?;
+    let sign_in = sign_in(&file, &folder)?;
+    let gateway = gateway(&file, &folder, &node, &keys, sign_in)?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -166,6 +170,7 @@ pub(crate) fn node_config(
     Ok(NodeConfig {
         member: member(&file.member)?,
         directory: folder.join(&file.data),
+        blobs: blobs(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file
             .addresses
@@ -204,8 +209,10 @@ fn milliseconds() -> Clock {
 
 pub(crate) fn gateway(
     file: &NodeFile,
+    folder: &Path,
     node: &Node,
     keys: &Arc<dyn KeyStore>,
+    sign_in: SignIn,
 ) -> anyhow::Result<Gateway> {
     let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
@@ -224,12 +231,43 @@ pub(crate) fn gateway(
         network: Arc::new(node.exchange.clone()),
         status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),
+        sign_in,
         signer: token_signer(keys)?,
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
+        profiles: profiles::load(folder, &file.profiles)?,
+        limits: gateway::RequestLimits::default(),
         serves_metrics: true,
+        subscriptions: SubscriptionConfig {
+            rest_hooks: file.rest_hooks.clone(),
+            ..SubscriptionConfig::default()
+        },
     })?)
+}
+
+/// How people sign in: with the accounts and at the provider that the configuration names.
+pub(crate) fn sign_in(file: &NodeFile, folder: &Path) -> anyhow::Result<SignIn> {
+    let accounts = file.accounts.as_ref().map(|path| {
+        let path = folder.join(path);
+        let shown = path.display().to_string();
+        Accounts::open(path).with_context(|| format!("the accounts in {shown}"))
+    });
+    let provider = file.identity_provider.as_ref().map(|entry| {
+        let mut config = entry.provider.clone();
+        if let Some(path) = &entry.client_secret_file {
+            let path = folder.join(path);
+            let secret = std::fs::read_to_string(&path);
+            let secret = secret.with_context(|| format!("{} cannot be read", path.display()))?;
+            config.client_secret = Some(secret.trim_end().to_owned());
+        }
+        anyhow::Ok(Provider::new(config)?)
+    });
+    Ok(SignIn {
+        accounts: accounts.transpose()?,
+        provider: provider.transpose()?,
+        origins: file.origins.clone(),
+    })
 }
 
 fn witnesses(file: &NodeFile) -> anyhow::Result<Vec<Witness>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::node::ROOT_EPOCH;
 use ::node::chain::{self, Chain, ChainReport, OpenError};
+use ::node::custody::CustodyError;
 use ::node::custody::inspect::{self as records, RecordsReport};
 use ::node::engine::{self, EngineConfig, EngineReport};
 use anyhow::Context as _;
@@ -122,7 +123,8 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
     );
     let chain = chain.context("the records are compared with the chain once that is mended")?;
     let bar = progress::spinner("records");
-    let (folder, blobs) = (subject.part("records"), subject.part("blobs"));
+    let folder = subject.part("records");
+    let blobs = crate::node::blobs(&subject.file, &subject.folder)?;
     let inspecting = records::inspect(&folder, &blobs, (&member, &root), Arc::new(chain), |done| {
         bar.set_position(done)
     });
@@ -130,6 +132,7 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
     bar.finish_and_clear();
     Ok(match inspected {
         Ok(Ok(report)) => Records::Checked(report),
+        Ok(Err(error @ CustodyError::Unavailable { .. })) => Records::Unchecked(error.to_string()),
         Ok(Err(error)) => Records::Broken(error.to_string()),
         Err(_) => Records::Broken("its database's library gave up on it".to_owned()),
     })

@@ -60,6 +60,10 @@ fn mend_blobs(
     let Some(backup) = &sources.backup else {
         return Ok(None);
     };
+    if !subject.file.payloads.is_directory() {
+        // A backup has none of what is in a bucket.
+        return Ok(None);
+    }
     let damaged = records.damages.iter();
     let blobs = damaged.filter(|one| one.part == RecordPart::Blob);
     let blobs: Vec<_> = blobs.flat_map(|one| &one.blobs).collect();

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::Verdict;
 use super::check::{Found, NoChain, Records};
 
+/// Orphans that are named in sentences; JSON has all.
+const NAMED_MAX: usize = 20;
+
 /// One sentence for each damage, and what to do; then what was gone over.
 pub(super) fn print(found: &Found, is_last: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -35,6 +38,9 @@ pub(super) fn print(found: &Found, is_last: bool) -> anyhow::Result<()> {
     )?;
     if let Records::Checked(records) = &found.records {
         writeln!(out, "records  {}", summary(records))?;
+        for orphan in records.orphans.iter().take(NAMED_MAX) {
+            writeln!(out, "orphan   {orphan}")?;
+        }
     }
     for line in advice(found) {
         writeln!(out, "{line}")?;
@@ -77,7 +83,8 @@ pub(super) fn print_json(member: &str, found: &Found, steps: &[String]) -> anyho
                 "accesses": records.accesses,
                 "waiting": records.waiting,
                 "blobs": records.blobs,
-                "orphanedBlobs": records.orphans,
+                "orphanedBlobs": records.orphans.len(),
+                "orphans": records.orphans.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }),
             Records::Broken(_) | Records::Unchecked(_) => Value::Null,
         },
@@ -160,10 +167,10 @@ fn summary(records: &RecordsReport) -> String {
         records.blobs,
         records.waiting
     );
-    if records.orphans > 0 {
+    if !records.orphans.is_empty() {
         text.push_str(&format!(
-            "; {} payloads of writes that were cut off, which harm nobody",
-            records.orphans
+            "; {} payloads of writes that were cut off, which harm nobody and which the node sweeps",
+            records.orphans.len()
         ));
     }
     text

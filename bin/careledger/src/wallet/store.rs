@@ -32,6 +32,10 @@ impl WalletFolder {
         })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes wallets with fresh roots.
     pub(crate) fn create(&self, names: &[String]) -> anyhow::Result<()> {
         let fresh = |name: &String| -> anyhow::Result<_> {

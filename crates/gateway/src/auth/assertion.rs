@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::client::{Client, ClientRegistry};
+use super::client::Client;
 use super::jws::{JwsError, Unverified};
 
 /// SMART: an assertion lives no longer than five minutes.
@@ -14,7 +14,6 @@ const JTI_BYTES_MAX: usize = 128;
 
 /// A valid assertion.
 pub(super) struct Assertion {
-    pub(super) client: Client,
     pub(super) jti: String,
     pub(super) expires_at: u64,
     pub(super) user: User,
@@ -108,26 +107,30 @@ impl OneOrMany {
     }
 }
 
-/// Checks everything about an assertion but whether it was used before.
-pub(super) async fn check(
+/// The client that an assertion names, before anything about it was checked.
+pub(super) fn claimed_client(
     text: &str,
     client_id: Option<&str>,
-    registry: &ClientRegistry,
-    audience: &[&str],
-    now: u64,
-) -> Result<Assertion, AssertionError> {
-    let jws = Unverified::parse(text)?;
-    let unverified: Claims = jws.claims()?;
+) -> Result<String, AssertionError> {
+    let unverified: Claims = Unverified::parse(text)?.claims()?;
     let is_one = unverified.iss == unverified.sub;
     if !is_one || client_id.is_some_and(|id| id != unverified.sub) {
         return Err(AssertionError::NotOneClient);
     }
-    let client = registry
-        .find(&unverified.sub)
-        .await
-        .map_err(|_| AssertionError::WalletsUnavailable)?
-        .ok_or(AssertionError::ClientUnknown)?;
-    let claims: Claims = jws.verify(&client.keys)?;
+    Ok(unverified.sub)
+}
+
+/// Checks everything about an assertion of the client but whether it was used before.
+pub(super) fn check(
+    text: &str,
+    client: &Client,
+    audience: &[String],
+    now: u64,
+) -> Result<Assertion, AssertionError> {
+    let claims: Claims = Unverified::parse(text)?.verify(&client.keys)?;
+    if claims.iss != client.id || claims.sub != client.id {
+        return Err(AssertionError::NotOneClient);
+    }
     if !audience.iter().any(|url| claims.aud.contains(url)) {
         return Err(AssertionError::WrongAudience);
     }
@@ -137,7 +140,6 @@ pub(super) async fn check(
         .filter(|jti| (1..=JTI_BYTES_MAX).contains(&jti.len()))
         .ok_or(AssertionError::JtiUnusable)?;
     Ok(Assertion {
-        client,
         jti,
         expires_at: claims.exp.saturating_add(SKEW),
         user: user(claims.extensions.and_then(|extensions| extensions.b2b))?,

@@ -20,12 +20,12 @@ struct Kept {
 }
 
 impl TokenCache {
-    /// What this text says, if it was found valid before and has not expired since.
-    pub(super) fn find(&self, text: &str, now: u64) -> Option<Arc<AccessToken>> {
+    /// What this text says and until when, if it was found valid before and has not expired since.
+    pub(super) fn find(&self, text: &str, now: u64) -> Option<(Arc<AccessToken>, u64)> {
         let name = Digest::of(text.as_bytes());
         let kept = self.kept();
         let found = kept.get(&name).filter(|kept| now < kept.expires_at)?;
-        Some(Arc::clone(&found.token))
+        Some((Arc::clone(&found.token), found.expires_at))
     }
 
     /// Keeps what a valid token says.
@@ -64,6 +64,9 @@ mod tests {
             patient: None,
             purpose: "TREAT".to_owned(),
             scopes: "system/*.r".parse().unwrap(),
+            context: None,
+            grant: None,
+            jti: "1".to_owned(),
         })
     }
 
@@ -71,7 +74,7 @@ mod tests {
     fn a_token_is_kept_until_it_expires_under_its_whole_text() {
         let cache = TokenCache::default();
         cache.keep("a.b.c", &token("ehr"), 100, 0);
-        assert!(cache.find("a.b.c", 99) == Some(token("ehr")));
+        assert!(cache.find("a.b.c", 99) == Some((token("ehr"), 100)));
         assert!(cache.find("a.b.c", 100).is_none());
         assert!(cache.find("a.b.d", 99).is_none());
     }

@@ -17,6 +17,12 @@ pub(super) struct VerifyingKey {
     pub(super) key: DecodingKey,
 }
 
+impl VerifyingKey {
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.id.as_deref() == Some(name)
+    }
+}
+
 /// A compact JWS whose signature was not looked at.
 pub(super) struct Unverified<'a> {
     header: Header,
@@ -60,6 +66,11 @@ impl<'a> Unverified<'a> {
             payload,
             signature,
         })
+    }
+
+    /// The name of the key that is said to have signed.
+    pub(super) fn key_id(&self) -> Option<&str> {
+        self.header.kid.as_deref()
     }
 
     /// The claims as they stand: good for finding the key, nothing else.

@@ -1,23 +1,39 @@
 //! Tokens for clients, and what a token is worth.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger::ids::MemberName;
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
-use super::assertion::{self, Assertion, AssertionError};
+use super::assertion::{AssertionError, User};
+use super::authentication::{Credentials, How};
 use super::cache::TokenCache;
-use super::client::{Client, ClientRegistry};
+use super::client::{Client, ClientConfig, ClientRegistry};
 use super::clock::Clock;
-use super::replay::{ReplayCache, Use};
+use super::desk::Desk;
+use super::patients::Patients;
+use super::replay::ReplayCache;
+use super::revocation::Revocations;
+use super::rows::{Kept, Kind, Rows, RowsUnavailable};
 use super::scope::Scopes;
+use super::secret::NoRandomness;
+use super::sign_in::SignIn;
+use super::throttle::Throttle;
 use super::token::{AccessToken, TokenProblem, TokenSigner, Validity};
 
-const GRANT_TYPE: &str = "client_credentials";
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Tokens live between five minutes and an hour.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 300..=3600;
+/// Wrong passwords or secrets of one account or client in a row that do not wait.
+const GUESSES_FREE: u32 = 5;
+/// The same of one address, behind which there may be many people.
+const GUESSES_OF_ADDRESS_FREE: u32 = 30;
+/// Rows that have expired are swept this often.
+const SWEEP_SECONDS: u64 = 3_600;
+/// Password hashes under way at once: each takes 19 MiB.
+const HASHES_AT_ONCE: usize = 2;
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -30,17 +46,35 @@ pub struct AuthConfig {
     pub token_seconds: u64,
 }
 
+/// What a server works with.
+pub struct Backing {
+    /// What outlives a restart.
+    pub rows: Box<dyn Rows>,
+    /// Among whom practitioners choose.
+    pub patients: Box<dyn Patients>,
+    /// How people sign in.
+    pub sign_in: SignIn,
+}
+
 /// The authorization server of one node.
-#[derive(Debug)]
 pub struct AuthorizationServer {
-    base_url: String,
-    member: MemberName,
-    token_seconds: u64,
-    clients: ClientRegistry,
-    signer: TokenSigner,
-    clock: Clock,
+    pub(super) base_url: String,
+    pub(super) member: MemberName,
+    pub(super) token_seconds: u64,
+    pub(super) clients: ClientRegistry,
+    pub(super) signer: TokenSigner,
+    pub(super) clock: Clock,
     used: Mutex<ReplayCache>,
     verified: TokenCache,
+    pub(super) kept: Kept,
+    pub(super) revoked: Revocations,
+    pub(super) guesses: Throttle,
+    pub(super) addresses: Throttle,
+    pub(super) hashing: Semaphore,
+    pub(super) desk: Desk,
+    pub(super) patients: Box<dyn Patients>,
+    pub(super) sign_in: SignIn,
+    swept_at: AtomicU64,
 }
 
 /// Why no token is issued (RFC 6749 §5.2).
@@ -49,10 +83,24 @@ pub struct AuthorizationServer {
 pub enum TokenError {
     #[error("the body is not a form with the parameters of a token request")]
     RequestMalformed,
-    #[error("only client_credentials is supported")]
+    #[error("the grant type is not supported")]
     GrantTypeUnsupported,
-    #[error("a client_assertion of type jwt-bearer is needed")]
-    AssertionMissing,
+    #[error("the client may not use this grant type")]
+    GrantTypeRefused,
+    #[error(
+        "the client must show who it is, by a client_assertion of type jwt-bearer or by its secret"
+    )]
+    AuthenticationMissing,
+    #[error("the client shows in several ways who it is")]
+    SeveralAuthentications,
+    #[error("the secret is not the client's, or there were too many attempts")]
+    SecretRefused,
+    #[error(
+        "the code is unknown, expired or used, another client's, or not for this verifier or redirect URI"
+    )]
+    CodeRefused,
+    #[error("the refresh token is unknown, expired, used or revoked, or another client's")]
+    RefreshRefused,
     #[error(transparent)]
     Assertion(#[from] AssertionError),
     #[error("the client may not speak for another organization")]
@@ -75,10 +123,12 @@ pub enum TokenError {
 #[derive(Default)]
 pub(super) struct TokenRequest {
     pub(super) grant_type: Option<String>,
-    pub(super) assertion_type: Option<String>,
-    pub(super) assertion: Option<String>,
-    pub(super) client_id: Option<String>,
+    pub(super) credentials: Credentials,
     pub(super) scope: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) code_verifier: Option<String>,
+    pub(super) refresh_token: Option<String>,
 }
 
 impl AuthorizationServer {
@@ -88,18 +138,36 @@ impl AuthorizationServer {
         clients: ClientRegistry,
         signer: TokenSigner,
         clock: Clock,
-    ) -> Self {
+        backing: Backing,
+    ) -> Result<Self, RowsUnavailable> {
         let (shortest, longest) = LIFETIME_SECONDS.into_inner();
-        Self {
+        let kept = Kept::new(backing.rows);
+        for (_, _, registered) in kept.all::<ClientConfig>(Kind::Client, clock.now())? {
+            // What was in order when it was registered may not be any more, after a change of the rules.
+            match Client::configured(registered) {
+                Ok(client) => clients.add(client),
+                Err(error) => tracing::error!(%error, "a registered client is passed over"),
+            }
+        }
+        Ok(Self {
             base_url: config.base_url,
             member: config.member,
             token_seconds: config.token_seconds.clamp(shortest, longest),
             clients,
             signer,
+            revoked: Revocations::load(&kept, clock.now())?,
             clock,
             used: Mutex::default(),
             verified: TokenCache::default(),
-        }
+            kept,
+            guesses: Throttle::new(GUESSES_FREE),
+            addresses: Throttle::new(GUESSES_OF_ADDRESS_FREE),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
+            desk: Desk::default(),
+            patients: backing.patients,
+            sign_in: backing.sign_in,
+            swept_at: AtomicU64::new(0),
+        })
     }
 
     /// The member whose server this is.
@@ -115,38 +183,66 @@ impl AuthorizationServer {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenProblem::NotBearer);
         }
-        let (text, now) = (text.trim(), self.clock.now());
-        if let Some(token) = self.verified.find(text, now) {
-            return Ok(token);
+        self.verified(text.trim()).map(|(token, _)| token)
+    }
+
+    /// What a token says, and when it expires.
+    pub(super) fn verified(&self, text: &str) -> Result<(Arc<AccessToken>, u64), TokenProblem> {
+        let now = self.clock.now();
+        let (token, expires_at) = match self.verified.find(text, now) {
+            Some(found) => found,
+            None => {
+                let member = self.member.as_str();
+                let (token, expires_at) = self.signer.verify(text, &self.base_url, member, now)?;
+                let token = Arc::new(token);
+                self.verified.keep(text, &token, expires_at, now);
+                (token, expires_at)
+            }
+        };
+        // T8: also when the signature was found valid before.
+        if self.revoked.has(&token) {
+            return Err(TokenProblem::Revoked);
         }
-        let member = self.member.as_str();
-        let (token, expires_at) = self.signer.verify(text, &self.base_url, member, now)?;
-        let token = Arc::new(token);
-        self.verified.keep(text, &token, expires_at, now);
-        Ok(token)
+        Ok((token, expires_at))
     }
 
     pub(super) async fn issue(&self, request: &TokenRequest) -> Result<Value, TokenError> {
-        match request.grant_type.as_deref() {
-            Some(GRANT_TYPE) => {}
-            Some(_) => return Err(TokenError::GrantTypeUnsupported),
-            None => return Err(TokenError::RequestMalformed),
+        self.sweep_at_times().await;
+        let grant_type = request.grant_type.as_deref();
+        match grant_type.ok_or(TokenError::RequestMalformed)? {
+            "client_credentials" => self.for_itself(request).await,
+            "authorization_code" => {
+                let by = self.authenticate(&request.credentials).await?;
+                self.redeem(&by, request).await
+            }
+            "refresh_token" => {
+                let by = self.authenticate(&request.credentials).await?;
+                self.refresh(&by, request).await
+            }
+            _ => Err(TokenError::GrantTypeUnsupported),
         }
-        let assertion = match (&request.assertion_type, &request.assertion) {
-            (Some(kind), Some(assertion)) if kind == ASSERTION_TYPE => assertion,
-            _ => return Err(TokenError::AssertionMissing),
-        };
+    }
+
+    /// A token for a system, which speaks for its users itself.
+    async fn for_itself(&self, request: &TokenRequest) -> Result<Value, TokenError> {
+        let by = self.authenticate(&request.credentials).await?;
+        if by.how != How::Assertion {
+            // SMART Backend Services: with a key, and with nothing less.
+            return Err(TokenError::GrantTypeRefused);
+        }
+        let user = by.user.unwrap_or_default();
+        let token = self.permitted(&by.client, &user, request.scope.as_deref())?;
+        self.token_answer(&token)
+    }
+
+    /// The client with this id.
+    pub(super) async fn client(&self, id: &str) -> Result<Option<Client>, TokenError> {
+        let found = self.clients.find(id).await;
+        found.map_err(|_| TokenError::Assertion(AssertionError::WalletsUnavailable))
+    }
+
+    pub(super) fn token_answer(&self, token: &AccessToken) -> Result<Value, TokenError> {
         let now = self.clock.now();
-        let assertion = assertion::check(
-            assertion,
-            request.client_id.as_deref(),
-            &self.clients,
-            &[&self.token_url()],
-            now,
-        )
-        .await?;
-        let token = self.permitted(&assertion, request.scope.as_deref())?;
-        self.use_once(&assertion, now)?;
         let validity = Validity {
             issuer: &self.base_url,
             member: self.member.as_str(),
@@ -155,7 +251,7 @@ impl AuthorizationServer {
         };
         let signed = self
             .signer
-            .issue(&token, &validity)
+            .issue(token, &validity)
             .map_err(|_| TokenError::Unavailable)?;
         Ok(json!({
             "access_token": signed,
@@ -165,41 +261,40 @@ impl AuthorizationServer {
         }))
     }
 
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.base_url.starts_with("https:")
+    }
+
+    pub(super) fn used(&self) -> MutexGuard<'_, ReplayCache> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what has expired, once in a while.
+    async fn sweep_at_times(&self) {
+        let now = self.clock.now();
+        let last = self.swept_at.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(last) < SWEEP_SECONDS {
+            self.swept_at.store(last, Ordering::Relaxed);
+        } else if let Err(error) = self.kept.sweep(now).await {
+            tracing::warn!(%error, "expired grants are not swept");
+        }
+    }
+
     pub(super) fn jwks(&self) -> Value {
         self.signer.jwks()
-    }
-
-    pub(super) fn smart_configuration(&self) -> Value {
-        let base = &self.base_url;
-        json!({
-            "issuer": base,
-            "jwks_uri": format!("{base}/oauth2/jwks"),
-            "token_endpoint": self.token_url(),
-            "grant_types_supported": [GRANT_TYPE],
-            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256"],
-            "scopes_supported": ["system/*.cruds", "patient/*.cruds"],
-            "response_types_supported": [],
-            "code_challenge_methods_supported": ["S256"],
-            "capabilities": [
-                "client-confidential-asymmetric",
-                "permission-v1",
-                "permission-v2"
-            ],
-        })
-    }
-
-    fn token_url(&self) -> String {
-        format!("{}/oauth2/token", self.base_url)
     }
 
     /// T2: only what the client is registered for.
     fn permitted(
         &self,
-        assertion: &Assertion,
+        client: &Client,
+        user: &User,
         scope: Option<&str>,
     ) -> Result<AccessToken, TokenError> {
-        let (client, user) = (&assertion.client, &assertion.user);
         if user
             .organization
             .as_deref()
@@ -222,26 +317,32 @@ impl AuthorizationServer {
             patient: client.patient.clone(),
             purpose: purpose(client, user.purpose.as_deref())?,
             scopes: scopes(client, scope)?,
+            context: None,
+            grant: None,
+            jti: uuid::Uuid::new_v4().to_string(),
         })
-    }
-
-    fn use_once(&self, assertion: &Assertion, now: u64) -> Result<(), TokenError> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let Assertion {
-            client,
-            jti,
-            expires_at,
-            ..
-        } = assertion;
-        match used.first_use(&client.id, jti, *expires_at, now) {
-            Use::First => Ok(()),
-            Use::Again => Err(AssertionError::Replayed.into()),
-            Use::Full => Err(TokenError::Unavailable),
-        }
     }
 }
 
-fn is_practitioner(reference: &str) -> bool {
+impl std::fmt::Debug for Backing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Backing(..)")
+    }
+}
+
+impl std::fmt::Debug for AuthorizationServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AuthorizationServer({})", self.base_url)
+    }
+}
+
+impl From<NoRandomness> for TokenError {
+    fn from(_: NoRandomness) -> Self {
+        Self::Unavailable
+    }
+}
+
+pub(super) fn is_practitioner(reference: &str) -> bool {
     reference
         .strip_prefix("Practitioner/")
         .is_some_and(interop::fhir::resource::is_id)
@@ -261,14 +362,7 @@ fn scopes(client: &Client, requested: Option<&str>) -> Result<Scopes, TokenError
     let Some(requested) = requested else {
         return Ok(client.scopes.clone());
     };
-    let known: Vec<&str> = requested
-        .split_ascii_whitespace()
-        .filter(|text| text.parse::<Scopes>().is_ok())
-        .collect();
-    known
-        .join(" ")
-        .parse::<Scopes>()
-        .ok()
+    Scopes::known(requested)
         .and_then(|wanted| wanted.within(&client.scopes))
         .ok_or(TokenError::ScopeRefused)
 }

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use serde_json::{Value, json};
 
+use super::authentication::Credentials;
 use super::server::TokenRequest;
 use super::*;
 
@@ -36,6 +37,11 @@ struct Bench {
 
 impl Bench {
     fn new(base: &str, token_seed: u8) -> Self {
+        Self::on(Memory::default(), base, token_seed)
+    }
+
+    /// A server that starts with these rows.
+    fn on(rows: Memory, base: &str, token_seed: u8) -> Self {
         let time = Arc::new(AtomicU64::new(START));
         let clock = Clock::from_fn({
             let time = Arc::clone(&time);
@@ -47,6 +53,7 @@ impl Bench {
             roles: vec!["physician".to_owned()],
             purposes: vec!["TREAT".to_owned(), "ETREAT".to_owned()],
             scopes: "system/*.cruds".to_owned(),
+            ..ClientConfig::default()
         };
         let config = AuthConfig {
             base_url: base.to_owned(),
@@ -62,20 +69,23 @@ impl Bench {
                 .map_err(|_| SigningFailed)
         });
         Self {
-            server: AuthorizationServer::new(config, clients, signer, clock),
+            server: AuthorizationServer::new(config, clients, signer, clock, backing(rows))
+                .unwrap(),
             time,
         }
     }
 
     fn ask(&self, assertion: &str, scope: &str) -> Result<Value, TokenError> {
+        let assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         futures::executor::block_on(self.server.issue(&TokenRequest {
             grant_type: Some("client_credentials".to_owned()),
-            assertion_type: Some(
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
-            ),
-            assertion: Some(assertion.to_owned()),
-            client_id: None,
+            credentials: Credentials {
+                assertion_type: Some(assertion_type.to_owned()),
+                assertion: Some(assertion.to_owned()),
+                ..Credentials::default()
+            },
             scope: Some(scope.to_owned()),
+            ..TokenRequest::default()
         }))
     }
 
@@ -84,6 +94,70 @@ impl Bench {
             .ask(assertion, "system/*.cruds patient/*.cruds")
             .unwrap();
         format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    }
+}
+
+fn backing(rows: Memory) -> Backing {
+    Backing {
+        rows: Box::new(rows),
+        patients: Box::new(Nobody),
+        sign_in: SignIn::default(),
+    }
+}
+
+/// Rows for the time of a test.
+#[derive(Clone, Default)]
+struct Memory(Arc<std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>>);
+
+impl Rows for Memory {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RowsUnavailable> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+
+    fn all(
+        &self,
+        prefix: &str,
+    ) -> Result<std::collections::BTreeMap<String, Vec<u8>>, RowsUnavailable> {
+        let rows = self.0.lock().unwrap();
+        let found = rows.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(found
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    fn exchange<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<Vec<u8>>,
+        next: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<bool, RowsUnavailable>> {
+        let mut rows = self.0.lock().unwrap();
+        let stands = rows.get(name).cloned() == expected;
+        if stands {
+            rows.remove(name);
+            rows.extend(next.map(|next| (name.to_owned(), next)));
+        }
+        Box::pin(async move { Ok(stands) })
+    }
+}
+
+struct Nobody;
+
+impl Patients for Nobody {
+    fn find<'a>(
+        &'a self,
+        _: &'a node::custody::Requester,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Choice>, PatientsUnavailable>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn one<'a>(
+        &'a self,
+        by: &'a node::custody::Requester,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Choice>, PatientsUnavailable>> {
+        self.find(by, id)
     }
 }
 
@@ -232,8 +306,10 @@ fn a_wallets_tokens_are_bound_to_its_patient() {
 
 #[test]
 fn an_assertion_with_a_fault_is_refused_with_its_name() {
-    let bench = Bench::new(BASE, 9);
-    let refused = |claims: &Value| bench.ask(&signed(1, claims), "system/*.r").unwrap_err();
+    let refused = |claims: &Value| {
+        let bench = Bench::new(BASE, 9);
+        bench.ask(&signed(1, claims), "system/*.r").unwrap_err()
+    };
     let table = [
         (
             with(json!({ "sub": "other" })),
@@ -297,6 +373,7 @@ fn an_assertion_with_a_fault_is_refused_with_its_name() {
     for (claims, error) in table {
         assert_eq!(refused(&claims), error);
     }
+    let bench = Bench::new(BASE, 9);
     assert_eq!(
         bench.ask(&signed(3, &claims()), "system/*.r"),
         Err(AssertionError::SignatureInvalid.into())
@@ -406,6 +483,7 @@ fn a_client_that_cannot_work_is_refused_at_the_start() {
         roles: Vec::new(),
         purposes: vec!["TREAT".to_owned()],
         scopes: "system/*.r".to_owned(),
+        ..ClientConfig::default()
     };
     let refused = |clients| ClientRegistry::new(clients, OneWallet).unwrap_err();
     let id = "ehr".to_owned();
@@ -457,4 +535,24 @@ fn a_client_that_cannot_work_is_refused_at_the_start() {
             error: ScopeError
         }
     );
+}
+
+#[test]
+fn t8_what_was_revoked_is_refused_after_a_restart_and_forgotten_when_it_has_expired() {
+    let rows = Memory::default();
+    let before = Bench::on(rows.clone(), BASE, 9);
+    let bearer = before.bearer(&signed(1, &claims()));
+    let token = before.server.verify(&bearer).unwrap();
+    let times = (START, START + 600);
+    let revoked = before
+        .server
+        .revoked
+        .add(&before.server.kept, &token.jti, times);
+    futures::executor::block_on(revoked).unwrap();
+    assert_eq!(before.server.verify(&bearer), Err(TokenProblem::Revoked));
+    let after = Bench::on(rows.clone(), BASE, 9);
+    assert_eq!(after.server.verify(&bearer), Err(TokenProblem::Revoked));
+    assert_eq!(rows.0.lock().unwrap().len(), 1);
+    futures::executor::block_on(after.server.kept.sweep(START + 600)).unwrap();
+    assert!(rows.0.lock().unwrap().is_empty());
 }

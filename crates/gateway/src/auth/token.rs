@@ -45,6 +45,19 @@ pub struct AccessToken {
     pub purpose: String,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// The patient (local id) in context, to whom scopes of a patient are confined.
+    pub context: Option<String>,
+    /// The grant that it came from, by which it is revoked.
+    pub grant: Option<String>,
+    /// Its own name, by which it is revoked.
+    pub jti: String,
+}
+
+impl AccessToken {
+    /// The patient to whom scopes of a patient are confined.
+    pub(crate) fn patient_in_context(&self) -> Option<&str> {
+        self.patient.as_deref().or(self.context.as_deref())
+    }
 }
 
 /// Why a token is refused.
@@ -65,6 +78,8 @@ pub enum TokenProblem {
     SignatureInvalid,
     #[error("the access token has expired")]
     Expired,
+    #[error("the access token was revoked")]
+    Revoked,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,6 +104,10 @@ struct Bearer {
     #[serde(skip_serializing_if = "Option::is_none")]
     patient: Option<String>,
     purpose: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +161,7 @@ impl TokenSigner {
             sub: token.client.clone(),
             iat: validity.issued_at,
             exp: validity.expires_at,
-            jti: uuid::Uuid::new_v4().to_string(),
+            jti: token.jti.clone(),
             scope: token.scopes.to_string(),
             careledger: Bearer {
                 member: validity.member.to_owned(),
@@ -150,10 +169,21 @@ impl TokenSigner {
                 role: token.role.clone(),
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
+                context: token.context.clone(),
+                grant: token.grant.clone(),
             },
         };
-        let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.key_id });
-        let claims = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
+        self.signed("at+jwt", &claims)
+    }
+
+    /// Claims as a JWT of this type.
+    pub(super) fn signed(
+        &self,
+        kind: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, SigningFailed> {
+        let header = json!({ "alg": "EdDSA", "typ": kind, "kid": self.key_id });
+        let claims = serde_json::to_vec(claims).map_err(|_| SigningFailed)?;
         let message = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header.to_string()),
@@ -198,6 +228,9 @@ impl TokenSigner {
             patient: claims.careledger.patient,
             purpose: claims.careledger.purpose,
             scopes: claims.scope.parse().map_err(|_| TokenProblem::Malformed)?,
+            context: claims.careledger.context,
+            grant: claims.careledger.grant,
+            jti: claims.jti,
         };
         Ok((token, claims.exp))
     }

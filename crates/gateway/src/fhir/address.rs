@@ -13,6 +13,13 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TypeAddress(pub(crate) ResourceType);
 
+/// `[type]?[criteria]`
+#[derive(Clone)]
+pub(crate) struct ConditionalAddress {
+    pub(crate) resource_type: ResourceType,
+    pub(crate) query: String,
+}
+
 /// `[type]/[id]`
 #[derive(Clone)]
 pub(crate) struct InstanceAddress {
@@ -56,6 +63,18 @@ impl<S: Send + Sync> FromRequestParts<S> for TypeAddress {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let segments = segments(parts, state).await?;
         known_type(&segments.r#type).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ConditionalAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segments = segments(parts, state).await?;
+        Ok(Self {
+            resource_type: known_type(&segments.r#type)?,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+        })
     }
 }
 

@@ -8,7 +8,9 @@ use interop::fhir::{Issue, IssueType, OperationOutcome, Resource, ResourceType, 
 use node::custody::{Opened, Written};
 use serde_json::Value;
 
+use super::precondition::Known;
 use super::preferences::Return;
+use super::shape::Shape;
 use crate::http::fhir_json;
 
 /// A version, as its headers say it.
@@ -29,7 +31,7 @@ impl<'a> Version<'a> {
         }
     }
 
-    fn label(&self, headers: &mut HeaderMap) {
+    pub(super) fn label(&self, headers: &mut HeaderMap) {
         let etag = HeaderValue::from_str(&format!("W/\"{}\"", self.version));
         let time = UNIX_EPOCH + Duration::from_millis(self.last_updated_ms);
         let time = HeaderValue::from_str(&httpdate::fmt_http_date(time));
@@ -47,12 +49,21 @@ impl<'a> Version<'a> {
 
 /// A version that was opened.
 pub(super) fn opened(opened: &Opened) -> Response {
-    let mut response = fhir_json(StatusCode::OK, &opened.presented());
+    opened_as(opened, &Known::default(), &Shape::default())
+}
+
+/// A version that was opened, in this shape; without a body if the reader has it.
+pub(super) fn opened_as(opened: &Opened, known: &Known, shape: &Shape) -> Response {
     let version = Version {
         resource_type: opened.resource.resource_type(),
         id: &opened.id,
         version: opened.version,
         last_updated_ms: opened.last_updated_ms,
+    };
+    let mut response = if known.has(opened.version, opened.last_updated_ms) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        fhir_json(StatusCode::OK, &shape.apply(opened.presented()))
     };
     version.label(response.headers_mut());
     response
@@ -76,9 +87,14 @@ pub(super) fn written(
         Return::Representation => presented(content, written),
         Return::OperationOutcome => Some(done("the version is written and durable")),
     };
+    let shows_content = answer.unwrap_or(Return::Representation) == Return::Representation;
     let mut response = body.map_or_else(|| status.into_response(), |body| fhir_json(status, &body));
-    version.label(response.headers_mut());
-    version.locate(base, response.headers_mut());
+    let headers = response.headers_mut();
+    version.label(headers);
+    version.locate(base, headers);
+    if shows_content && let Some(url) = headers.get(header::LOCATION).cloned() {
+        headers.insert(header::CONTENT_LOCATION, url);
+    }
     response
 }
 
@@ -90,8 +106,8 @@ pub(super) fn existing(base: &str, found: &Version<'_>) -> Response {
     response
 }
 
-/// A document that was deleted.
-pub(super) fn deleted(written: &Written, answer: Option<Return>) -> Response {
+/// A document that was deleted, or was not there.
+pub(super) fn deleted(written: Option<&Written>, answer: Option<Return>) -> Response {
     let mut response = match answer {
         Some(Return::OperationOutcome) => {
             fhir_json(StatusCode::OK, &done("the document is deleted"))
@@ -100,7 +116,9 @@ pub(super) fn deleted(written: &Written, answer: Option<Return>) -> Response {
             StatusCode::NO_CONTENT.into_response()
         }
     };
-    Version::of(written).label(response.headers_mut());
+    if let Some(written) = written.filter(|written| written.version > 0) {
+        Version::of(written).label(response.headers_mut());
+    }
     response
 }
 
@@ -112,7 +130,7 @@ pub(super) fn presented(content: &Resource, written: &Written) -> Option<Value> 
         .ok()
 }
 
-fn done(diagnostics: &str) -> Value {
+pub(super) fn done(diagnostics: &str) -> Value {
     let issue = Issue::error(IssueType::Informational, diagnostics);
     OperationOutcome::of(issue.with_severity(Severity::Information)).to_value()
 }

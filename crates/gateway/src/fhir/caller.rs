@@ -8,9 +8,9 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
-use node::custody::Requester;
+use node::custody::{Aim, Reach, Requester};
 
-use crate::auth::{AccessToken, AuthorizationServer, Permission, TokenProblem};
+use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem};
 use crate::http::RequestId;
 use crate::problem::Problem;
 
@@ -45,6 +45,7 @@ pub(crate) async fn authenticate(
                 patient: token.patient.clone(),
                 purpose: token.purpose.clone(),
                 request_id: id,
+                reach: reach(&token.scopes, token.patient_in_context()),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -59,6 +60,11 @@ pub(crate) async fn authenticate(
 impl Caller {
     pub(crate) fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    /// What the token may be used for, as in the token.
+    pub(crate) fn scopes(&self) -> String {
+        self.token.scopes.to_string()
     }
 
     pub(crate) fn client(&self) -> &str {
@@ -90,6 +96,24 @@ impl Caller {
             Err(Problem::insufficient_scope("*", permission))
         }
     }
+}
+
+/// What scopes reach (T10), with this patient in context.
+pub(crate) fn reach(scopes: &Scopes, patient: Option<&str>) -> Reach {
+    if scopes.reach_all() {
+        return Reach::default();
+    }
+    let (scopes, patient) = (scopes.clone(), patient.map(str::to_owned));
+    Reach::limited(move |aim, reached| {
+        let permission = match aim {
+            Aim::Create => Permission::Create,
+            Aim::Read => Permission::Read,
+            Aim::Update => Permission::Update,
+            Aim::Delete => Permission::Delete,
+            Aim::Search => Permission::Search,
+        };
+        scopes.admit(reached, permission, patient.as_deref())
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -13,49 +13,96 @@ use interop::fhir::capability::{
     Capabilities, Operation, SystemInteraction, TypeCapability, TypeInteraction,
     capability_statement,
 };
+use interop::fhir::subscription::Topic;
 use serde_json::{Value, json};
 
 use super::Fhir;
 use crate::http::fhir_json;
 
 /// What is routed for every type.
-const INTERACTIONS: [TypeInteraction; 7] = [
+pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::Read,
     TypeInteraction::Vread,
     TypeInteraction::Update,
+    TypeInteraction::Patch,
     TypeInteraction::Delete,
     TypeInteraction::HistoryInstance,
+    TypeInteraction::HistoryType,
     TypeInteraction::Create,
     TypeInteraction::SearchType,
 ];
 
-const RECEIPT: Operation<'static> = operation("receipt", "urn:careledger:operation:receipt");
+/// What every type has.
+const COMMON: [Operation<'static>; 5] = [
+    operation(
+        "validate",
+        "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    ),
+    operation("receipt", "urn:careledger:operation:receipt"),
+    operation(
+        "meta",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+    ),
+    operation(
+        "meta-add",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
+    ),
+    operation(
+        "meta-delete",
+        "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
+    ),
+];
 
 const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ),
+    operation(
+        "summary",
+        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+    ),
     operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
-    RECEIPT,
 ];
+
+/// The operations that are routed for a type.
+pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>> {
+    let own: &[Operation<'static>] = match resource_type.as_str() {
+        "Patient" => &PATIENT_OPERATIONS,
+        "Observation" => &[operation(
+            "lastn",
+            "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        )],
+        "DocumentReference" => &[operation(
+            "docref",
+            "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+        )],
+        "Composition" => &[operation(
+            "document",
+            "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        )],
+        _ => &[],
+    };
+    COMMON.iter().chain(own).copied().collect()
+}
 
 pub(crate) async fn capabilities(State(fhir): State<Arc<Fhir>>) -> Response {
     fhir_json(StatusCode::OK, &statement(&fhir))
 }
 
 fn statement(fhir: &Fhir) -> Value {
-    let types: Vec<TypeCapability<'_>> = ResourceType::all()
-        .map(|resource_type| TypeCapability {
-            resource_type,
+    let operations: Vec<_> = ResourceType::all()
+        .map(|resource_type| (resource_type, operations(resource_type)))
+        .collect();
+    let types: Vec<TypeCapability<'_>> = operations
+        .iter()
+        .map(|(resource_type, operations)| TypeCapability {
+            resource_type: *resource_type,
             interactions: &INTERACTIONS,
-            operations: match resource_type {
-                ResourceType::PATIENT => &PATIENT_OPERATIONS,
-                _ => &[RECEIPT],
-            },
+            operations,
         })
         .collect();
     let identity = &fhir.identity;
@@ -84,13 +131,49 @@ fn statement(fhir: &Fhir) -> Value {
             SystemInteraction::Transaction,
             SystemInteraction::Batch,
             SystemInteraction::SearchSystem,
+            SystemInteraction::HistorySystem,
         ],
     });
+    subscriptions(fhir, &mut statement);
     statement["extension"] = json!([{
         "url": "urn:careledger:extension:hpke-key",
         "valueString": URL_SAFE_NO_PAD.encode(identity.hpke_key),
     }]);
     statement
+}
+
+/// The topics that can be subscribed to, and where.
+fn subscriptions(fhir: &Fhir, statement: &mut Value) {
+    const TOPIC: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical";
+    const WEBSOCKET: &str = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket";
+    let websocket = crate::subscription::websocket_url(&fhir.base);
+    let rest = &mut statement["rest"][0];
+    rest["extension"] = json!([{ "url": WEBSOCKET, "valueUri": websocket }]);
+    let types = rest["resource"].as_array_mut().into_iter().flatten();
+    for one in types.filter(|one| one["type"] == "Subscription") {
+        let topics = Topic::ALL
+            .iter()
+            .map(|topic| json!({ "url": TOPIC, "valueCanonical": topic.canonical() }));
+        one["extension"] = topics.collect::<Vec<_>>().into();
+        one["interaction"] = ["create", "read", "update", "delete", "search-type"]
+            .map(|code| json!({ "code": code }))
+            .to_vec()
+            .into();
+        let ig = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition";
+        one["operation"] = json!([
+            { "name": "status", "definition": format!("{ig}/backport-subscription-status") },
+            { "name": "events", "definition": format!("{ig}/backport-subscription-events") },
+            { "name": "get-ws-binding-token",
+                "definition": format!("{ig}/backport-subscription-get-ws-binding-token") },
+            { "name": "topics", "definition": "urn:careledger:operation:topics" },
+            { "name": "dead-letters", "definition": "urn:careledger:operation:dead-letters" },
+            { "name": "replay", "definition": "urn:careledger:operation:replay" },
+        ]);
+    }
+    rest["operation"] = json!([{
+        "name": "export",
+        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+    }]);
 }
 
 const fn operation(name: &'static str, definition: &'static str) -> Operation<'static> {

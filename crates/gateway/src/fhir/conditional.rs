@@ -7,11 +7,11 @@ use axum::http::StatusCode;
 use interop::fhir::search::{Handling, Query};
 use interop::fhir::{IssueType, ResourceType};
 use ledger::ids::Digest;
-use node::custody::{Change, Opened, Written};
+use node::custody::{Change, Opened, SearchPage, Written};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::Fhir;
 use super::caller::Caller;
+use super::{Fhir, invariants};
 use crate::auth::Permission;
 use crate::http::pairs_of;
 use crate::problem::Problem;
@@ -60,14 +60,7 @@ impl Fhir {
         resource_type: ResourceType,
         query: &str,
     ) -> Result<Option<Opened>, Problem> {
-        caller.may(resource_type, Permission::Search)?;
-        let pairs: Vec<(String, String)> = pairs_of(query).collect();
-        if pairs.is_empty() {
-            return Err(Problem::malformed("the condition has no parameter"));
-        }
-        let query = Query::parse(resource_type, &pairs, Handling::Strict)?;
-        caller.may_search(&query)?;
-        let page = self.custody.search(caller.requester(), &query).await?;
+        let page = self.find(caller, resource_type, query, 1).await?;
         if page.total > 1 {
             return Err(Problem::new(
                 StatusCode::PRECONDITION_FAILED,
@@ -78,12 +71,33 @@ impl Fhir {
         Ok(page.matches.into_iter().next())
     }
 
+    /// Matches of a condition, some of them opened.
+    pub(super) async fn find(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        query: &str,
+        opened_max: usize,
+    ) -> Result<SearchPage, Problem> {
+        caller.may(resource_type, Permission::Search)?;
+        let pairs: Vec<(String, String)> = pairs_of(query).collect();
+        if pairs.is_empty() {
+            return Err(Problem::malformed("the condition has no parameter"));
+        }
+        let mut query = Query::parse(resource_type, &pairs, Handling::Strict)?;
+        query.count = opened_max;
+        caller.may_search(&query)?;
+        let page = self.custody.search(caller.requester(), &query).await?;
+        Ok(page)
+    }
+
     /// Writes one change.
     pub(super) async fn write_one(
         &self,
         caller: &Caller,
         change: Change,
     ) -> Result<Written, Problem> {
+        invariants::check_change(&change)?;
         let written = self.custody.write(caller.requester(), vec![change]).await?;
         written
             .into_iter()

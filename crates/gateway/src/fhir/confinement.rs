@@ -39,7 +39,7 @@ impl Caller {
     }
 
     /// A search: it must name the patient.
-    pub(super) fn may_search(&self, query: &Query) -> Result<(), Problem> {
+    pub(crate) fn may_search(&self, query: &Query) -> Result<(), Problem> {
         let Some(own) = self.patient() else {
             return Ok(());
         };

@@ -6,13 +6,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use interop::fhir::Resource;
-use node::custody::Change;
 
 use super::address::TypeAddress;
 use super::answer::{self, Version};
 use super::caller::Caller;
 use super::preferences::Preferences;
-use super::{Fhir, limits, provenance};
+use super::{Fhir, limits};
 use crate::auth::Permission;
 use crate::http::Payload;
 use crate::problem::Problem;
@@ -36,7 +35,6 @@ pub(crate) async fn create(
                 .map_err(|_| Problem::header("If-None-Exist"))?,
         ),
     };
-    let signature = provenance::signature(&headers, resource_type)?;
     let mut guards = Vec::new();
     if let Some(query) = condition {
         guards = fhir.conditional.hold(&[(resource_type, query)]).await;
@@ -52,15 +50,9 @@ pub(crate) async fn create(
             ));
         }
     }
-    let change = match signature {
-        Some(jws) => provenance::filed(&body, jws, None, None),
-        None => Change::Create {
-            resource: resource.clone(),
-            id: None,
-        },
-    };
-    let written = fhir.write_one(&caller, change).await?;
+    let answer = fhir
+        .introduce(&caller, &headers, preferences, body, resource)
+        .await;
     drop(guards);
-    let answer = preferences.answer;
-    Ok(answer::written(&fhir.base, &written, &resource, answer))
+    answer
 }

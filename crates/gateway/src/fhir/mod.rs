@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod binary;
 mod caller;
 mod capabilities;
 mod conditional;
@@ -13,12 +14,16 @@ mod create;
 mod cursor;
 mod delete;
 mod history;
+mod invariants;
+mod openapi;
 mod operation;
 mod patch;
+mod precondition;
 mod preferences;
 mod provenance;
 mod read;
 mod search;
+mod shape;
 mod transaction;
 mod update;
 mod vread;
@@ -26,20 +31,29 @@ mod vread;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use interop::fhir::ParseLimits;
+use interop::fhir::profile::Profiles;
 use node::custody::Custody;
+use tower::ServiceExt as _;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::auth::AuthorizationServer;
 use crate::enrolment::MemberKey;
-use crate::http::{BODY_BYTES_MAX, negotiate};
+use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
+use transaction::Bundles;
 
+pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use history::Places;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {
@@ -52,16 +66,74 @@ pub(crate) struct Fhir {
     pub(crate) token_url: String,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
+    pub(crate) profiles: Profiles,
+    pub(crate) places: Places,
 }
 
 /// The routes below `/fhir`.
-pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router {
+pub(crate) fn routes(
+    fhir: Arc<Fhir>,
+    auth: Arc<AuthorizationServer>,
+    bounds: Arc<Bounds>,
+) -> Router {
+    let alone = alone().with_state(Arc::clone(&fhir));
+    let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
+    let streamed = Router::new()
+        .fallback(binary::native)
+        .with_state(Arc::clone(&fhir))
+        .layer(from_fn_with_state(Arc::clone(&bounds), admit))
+        .layer(from_fn_with_state(Arc::clone(&auth), authenticate));
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
+        .with_state(bundles)
+        .merge(alone)
+        .route_layer(from_fn_with_state(Arc::clone(&bounds), admit))
+        .route_layer(from_fn_with_state(auth, authenticate));
+    Router::new()
+        .route("/fhir/metadata", get(capabilities::capabilities))
+        .route("/openapi.json", get(openapi::description))
+        .with_state(fhir)
+        .merge(guarded)
+        .layer(from_fn_with_state(bounds, in_time))
+        // What is unpacked is bounded where a body is read.
+        .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(negotiate))
+        .layer(from_fn_with_state(streamed, divert))
+        .layer(CompressionLayer::new())
+}
+
+/// A Binary in its own form is streamed: whatever type it has, and however long it takes.
+async fn divert(State(streamed): State<Router>, request: Request, next: Next) -> Response {
+    if !binary::is_native(&request) {
+        return next.run(request).await;
+    }
+    match streamed.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Lets a client's request through that is within the client's rate.
+async fn admit(
+    State(bounds): State<Arc<Bounds>>,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Response {
+    match bounds.admit(caller.client()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// What can be asked for alone, and in an entry of a Bundle.
+fn alone() -> Router<Arc<Fhir>> {
+    Router::new()
         .route("/fhir", get(search::search_system))
         .route("/fhir/", get(search::search_system))
         .route("/fhir/_search", post(search::search_system_by_form))
+        .route("/fhir/_history", get(history::history_of_system))
         .route(
             "/fhir/{type}/{id}/{member}",
             get(search::search_compartment),
@@ -70,9 +142,18 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             "/fhir/{type}/{id}/{member}/_search",
             post(search::search_compartment_by_form),
         )
-        .route("/fhir/{type}", get(search::search).post(create::create))
+        .route(
+            "/fhir/{type}",
+            get(search::search)
+                .post(create::create)
+                .put(update::update_where)
+                .patch(patch::patch_where)
+                .delete(delete::delete_where),
+        )
+        .route("/fhir/{type}/_history", get(history::history_of_type))
         .route("/fhir/{type}/_search", post(search::search_by_form))
         .route("/fhir/{type}/$enroll", post(operation::enroll))
+        .route("/fhir/{type}/$validate", post(operation::validate))
         .route(
             "/fhir/{type}/{id}",
             get(read::read)
@@ -90,6 +171,23 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             "/fhir/{type}/{id}/$receipt",
             get(operation::receipt_of_current),
         )
+        .route(
+            "/fhir/{type}/{id}/$validate",
+            get(operation::validate_stored).post(operation::validate_instance),
+        )
+        .route("/fhir/{type}/$lastn", get(operation::lastn))
+        .route(
+            "/fhir/{type}/$docref",
+            get(operation::docref).post(operation::docref_posted),
+        )
+        .route("/fhir/{type}/{id}/$meta", get(operation::meta))
+        .route("/fhir/{type}/{id}/$meta-add", post(operation::meta_add))
+        .route(
+            "/fhir/{type}/{id}/$meta-delete",
+            post(operation::meta_delete),
+        )
+        .route("/fhir/{type}/{id}/$document", get(operation::document))
+        .route("/fhir/{type}/{id}/$summary", get(operation::summary))
         .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
         .route("/fhir/{type}/{id}/$branches", post(operation::branches))
@@ -97,15 +195,6 @@ pub(crate) fn routes(fhir: Arc<Fhir>, auth: Arc<AuthorizationServer>) -> Router 
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )
-        .route_layer(from_fn(negotiate))
-        .route_layer(from_fn_with_state(auth, caller::authenticate));
-    Router::new()
-        .route(
-            "/fhir/metadata",
-            get(capabilities::capabilities).layer(from_fn(negotiate)),
-        )
-        .merge(guarded)
-        .with_state(fhir)
 }
 
 fn limits() -> ParseLimits {

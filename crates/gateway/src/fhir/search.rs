@@ -153,18 +153,6 @@ impl Fhir {
         Ok(fhir_json(StatusCode::OK, &body))
     }
 
-    /// The `searchset` of a type for these parameters.
-    pub(super) async fn searchset(
-        &self,
-        caller: &Caller,
-        resource_type: ResourceType,
-        pairs: Pairs,
-        handling: Handling,
-    ) -> Result<Value, Problem> {
-        self.search_within(caller, &Scope::Type(resource_type), pairs, handling)
-            .await
-    }
-
     async fn search_within(
         &self,
         caller: &Caller,

@@ -1,16 +1,19 @@
-//! update, also as create: <https://hl7.org/fhir/R4/http.html#update>
+//! update, also as create and conditional: <https://hl7.org/fhir/R4/http.html#update>
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use interop::fhir::Resource;
+use interop::fhir::transaction::Expected;
+use interop::fhir::{IssueType, Resource};
 use node::custody::Change;
 
-use super::address::InstanceAddress;
+use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
-use super::preferences::{IfMatch, Preferences};
+use super::precondition::Expecting;
+use super::preferences::Preferences;
 use super::{Fhir, answer, limits, provenance};
 use crate::auth::Permission;
 use crate::http::Payload;
@@ -20,7 +23,7 @@ pub(crate) async fn update(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     InstanceAddress { resource_type, id }: InstanceAddress,
-    IfMatch(if_match): IfMatch,
+    Expecting(expected): Expecting,
     preferences: Preferences,
     headers: HeaderMap,
     Payload(body): Payload,
@@ -32,15 +35,141 @@ pub(crate) async fn update(
             "the resource's id is not that of the URL",
         ));
     }
-    caller.may_touch(&resource)?;
-    let change = match provenance::signature(&headers, resource_type)? {
-        Some(jws) => provenance::filed(&body, jws, Some(id), if_match),
-        None => Change::Update {
-            resource: resource.clone(),
-            if_match,
-        },
+    let update = Update {
+        body,
+        resource,
+        id,
+        expected,
     };
-    let written = fhir.write_one(&caller, change).await?;
-    let answer = preferences.answer;
-    Ok(answer::written(&fhir.base, &written, &resource, answer))
+    fhir.update(&caller, &headers, preferences, update).await
+}
+
+/// Updates the one match of the query; without a match the update creates.
+pub(crate) async fn update_where(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    ConditionalAddress {
+        resource_type,
+        query,
+    }: ConditionalAddress,
+    Expecting(expected): Expecting,
+    preferences: Preferences,
+    headers: HeaderMap,
+    Payload(body): Payload,
+) -> Result<Response, Problem> {
+    caller.may(resource_type, Permission::Update)?;
+    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
+    let found = fhir.find_one(&caller, resource_type, &query).await?;
+    let answer = match (found, resource.id()) {
+        (Some(found), named) if named.is_none_or(|named| named == found.id) => {
+            caller.may_touch(&found.resource)?;
+            let resource = resource.with_id(&found.id)?;
+            let update = Update {
+                body,
+                resource,
+                id: found.id,
+                expected,
+            };
+            fhir.update(&caller, &headers, preferences, update).await
+        }
+        (Some(_), _) => Err(Problem::malformed(
+            "the resource's id is not that of the resource that matches",
+        )),
+        (None, _) if matches!(expected, Expected::Version(_)) => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            IssueType::Conflict,
+            "nothing matches the condition, so no version is current",
+        )),
+        (None, Some(id)) => {
+            let id = id.to_owned();
+            let update = Update {
+                body,
+                resource,
+                id,
+                expected: Expected::Nothing,
+            };
+            fhir.update(&caller, &headers, preferences, update).await
+        }
+        (None, None) => {
+            fhir.introduce(&caller, &headers, preferences, body, resource)
+                .await
+        }
+    };
+    drop(guards);
+    answer
+}
+
+/// A new version of the document with this id.
+struct Update {
+    body: Bytes,
+    resource: Resource,
+    id: String,
+    expected: Expected,
+}
+
+impl Fhir {
+    async fn update(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        preferences: Preferences,
+        update: Update,
+    ) -> Result<Response, Problem> {
+        let Update {
+            body,
+            resource,
+            id,
+            expected,
+        } = update;
+        caller.may_touch(&resource)?;
+        let signature = provenance::signature(headers, resource.resource_type())?;
+        let change = match (signature, expected) {
+            (Some(_), Expected::Nothing) => {
+                return Err(Problem::not_supported(
+                    "a signed consent that must be new is posted, not put",
+                ));
+            }
+            (Some(jws), _) => provenance::filed(&body, jws, Some(id), version_of(expected)),
+            (None, Expected::Nothing) => Change::CreateAs {
+                resource: resource.clone(),
+            },
+            (None, _) => Change::Update {
+                resource: resource.clone(),
+                if_match: version_of(expected),
+            },
+        };
+        let written = self.write_one(caller, change).await?;
+        let answer = preferences.answer;
+        Ok(answer::written(&self.base, &written, &resource, answer))
+    }
+
+    /// Creates under a fresh id.
+    pub(super) async fn introduce(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        preferences: Preferences,
+        body: Bytes,
+        resource: Resource,
+    ) -> Result<Response, Problem> {
+        caller.may_touch(&resource)?;
+        let change = match provenance::signature(headers, resource.resource_type())? {
+            Some(jws) => provenance::filed(&body, jws, None, None),
+            None => Change::Create {
+                resource: resource.clone(),
+                id: None,
+            },
+        };
+        let written = self.write_one(caller, change).await?;
+        let answer = preferences.answer;
+        Ok(answer::written(&self.base, &written, &resource, answer))
+    }
+}
+
+fn version_of(expected: Expected) -> Option<u64> {
+    match expected {
+        Expected::Version(version) => Some(version),
+        Expected::Anything | Expected::Nothing => None,
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
 use super::Fhir;
 use super::address::VersionAddress;
 use super::answer;
 use super::caller::Caller;
+use super::precondition::Known;
+use super::shape::Shape;
 use crate::auth::Permission;
 use crate::problem::Problem;
 
@@ -16,7 +18,10 @@ pub(crate) async fn vread(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     address: VersionAddress,
+    known: Known,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    let shape = Shape::of(query.as_deref().unwrap_or_default())?;
     let VersionAddress {
         resource_type,
         id,
@@ -29,5 +34,5 @@ pub(crate) async fn vread(
         .vread(caller.requester(), resource_type, &id, version)
         .await?;
     caller.may_touch(&opened.resource)?;
-    Ok(answer::opened(&opened))
+    Ok(answer::opened_as(&opened, &known, &shape))
 }

@@ -1,11 +1,14 @@
 //! What every answer has in common: media types, request ids, the log line, limits on bodies.
 
+mod bounds;
 mod media;
 mod observe;
 mod payload;
 mod request_id;
 
-pub(crate) use media::{fhir_json, negotiate};
+pub use bounds::RequestLimits;
+pub(crate) use bounds::{Bounds, in_time};
+pub(crate) use media::{FHIR_JSON, accepts, fhir_json, is_fhir, names_fhir, negotiate};
 pub(crate) use observe::observe;
-pub(crate) use payload::{BODY_BYTES_MAX, FormPairs, Payload, pairs_of};
+pub(crate) use payload::{BODY_BYTES_MAX, FormPairs, PatchPayload, Payload, pairs_of};
 pub(crate) use request_id::RequestId;

@@ -5,18 +5,28 @@ use std::time::Duration;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
-use interop::fhir::IssueType;
+use interop::fhir::xml::{XmlError, from_xml};
+use interop::fhir::{IssueType, ParseLimits};
 
-use super::media::is_json;
+use super::media::{Format, format_of_body};
 use crate::problem::Problem;
 
 /// The longest body.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
+/// The media type of JSON Patch.
+const JSON_PATCH: &str = "application/json-patch+json";
 /// The longest wait for a body.
 const BODY_SECONDS_MAX: u64 = 30;
 
-/// A body that says it is JSON.
+/// A resource in JSON; what came as XML is read into it.
 pub(crate) struct Payload(pub(crate) Bytes);
+
+/// The body of a patch.
+pub(crate) struct PatchPayload {
+    /// Whether it says that it is a JSON Patch (RFC 6902); else it is a resource.
+    pub(crate) is_json_patch: bool,
+    pub(crate) body: Bytes,
+}
 
 /// The pairs of an `application/x-www-form-urlencoded` body.
 pub(crate) struct FormPairs(pub(crate) Vec<(String, String)>);
@@ -25,10 +35,45 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(unsupported("the body must be application/fhir+json"));
+        match format_of_body(request.headers()) {
+            Some(Format::Json) => whole_body(request).await.map(Self),
+            Some(Format::Xml) => {
+                let body = whole_body(request).await?;
+                let limits = ParseLimits {
+                    bytes_max: BODY_BYTES_MAX,
+                    ..ParseLimits::default()
+                };
+                let resource = from_xml(&body, &limits).map_err(|error| match error {
+                    XmlError::TooLarge { .. } => too_large(),
+                    other => Problem::with_outcome(StatusCode::BAD_REQUEST, other.outcome()),
+                })?;
+                Ok(Self(resource.to_string().into()))
+            }
+            None => Err(unsupported(
+                "the body must be application/fhir+json or application/fhir+xml",
+            )),
         }
-        whole_body(request).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for PatchPayload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_json_patch = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case(JSON_PATCH));
+        let body = if is_json_patch {
+            whole_body(request).await?
+        } else {
+            Payload::from_request(request, state).await?.0
+        };
+        Ok(Self {
+            is_json_patch,
+            body,
+        })
     }
 }
 

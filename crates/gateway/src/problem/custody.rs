@@ -12,13 +12,18 @@ impl From<CustodyError> for Problem {
         let (status, code) = match error {
             CustodyError::NotFound => (StatusCode::NOT_FOUND, IssueType::NotFound),
             CustodyError::Gone => (StatusCode::GONE, IssueType::Deleted),
+            CustodyError::Deleted { version, .. } => {
+                let mut problem = Self::new(StatusCode::GONE, IssueType::Deleted, said);
+                problem.version = Some(version);
+                return problem;
+            }
             CustodyError::Denied {
                 reason,
                 determining,
             } => return denied(reason, &determining),
-            CustodyError::VersionConflict { .. } | CustodyError::PreconditionFailed => {
-                (StatusCode::PRECONDITION_FAILED, IssueType::Conflict)
-            }
+            CustodyError::VersionConflict { .. }
+            | CustodyError::PreconditionFailed
+            | CustodyError::Exists => (StatusCode::PRECONDITION_FAILED, IssueType::Conflict),
             CustodyError::UnknownPatient => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::NotFound),
             CustodyError::RefusedConsent { element, .. } => {
                 let issue = Issue::error(IssueType::BusinessRule, said).at(element);

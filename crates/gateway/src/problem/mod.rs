@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     outcome: OperationOutcome,
     retry_after_seconds: Option<u64>,
     challenge: Option<String>,
+    /// The version that the answer is about.
+    version: Option<u64>,
 }
 
 impl Problem {
@@ -32,6 +34,7 @@ impl Problem {
             outcome,
             retry_after_seconds: None,
             challenge: None,
+            version: None,
         }
     }
 
@@ -76,6 +79,15 @@ impl Problem {
         problem
     }
 
+    /// More requests than the client may make.
+    pub(crate) fn too_many_requests(retry_after_seconds: u64) -> Self {
+        let diagnostics = "the client makes too many requests; ask again later";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut problem = Self::new(status, IssueType::Throttled, diagnostics);
+        problem.retry_after_seconds = Some(retry_after_seconds);
+        problem
+    }
+
     /// A fault of this server. What happened is logged, not answered.
     pub(crate) fn internal(what: &str) -> Self {
         tracing::error!(what, "internal error");
@@ -92,6 +104,7 @@ impl Problem {
             | TokenProblem::Malformed
             | TokenProblem::OtherIssuer
             | TokenProblem::OtherAudience
+            | TokenProblem::Revoked
             | TokenProblem::SignatureInvalid => IssueType::Login,
         };
         let mut answer = Self::new(StatusCode::UNAUTHORIZED, code, problem.to_string());
@@ -122,6 +135,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        let etag = self.version.map(interop::fhir::etag::format);
+        if let Some(Ok(etag)) = etag.as_deref().map(HeaderValue::from_str) {
+            headers.insert(header::ETAG, etag);
         }
         let challenge = self.challenge.as_deref().map(HeaderValue::from_str);
         if let Some(Ok(challenge)) = challenge {

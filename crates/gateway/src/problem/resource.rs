@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use interop::fhir::ResourceError;
+use interop::fhir::patch::PatchError;
 use interop::fhir::search::QueryError;
 use interop::fhir::transaction::{EntryProblem, TransactionError};
 
@@ -30,6 +31,17 @@ impl From<TransactionError> for Problem {
     }
 }
 
+impl From<PatchError> for Problem {
+    fn from(error: PatchError) -> Self {
+        let status = if error.is_malformed() {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        };
+        Self::with_outcome(status, error.outcome())
+    }
+}
+
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         Self::with_outcome(StatusCode::BAD_REQUEST, error.outcome())
@@ -46,9 +58,8 @@ impl Problem {
 fn status_of_entry(problem: &EntryProblem) -> StatusCode {
     match problem {
         EntryProblem::ReferenceUnresolved { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        EntryProblem::MethodUnsupported | EntryProblem::ConditionalUnsupported => {
-            StatusCode::NOT_IMPLEMENTED
-        }
+        EntryProblem::OperationInTransaction => StatusCode::NOT_IMPLEMENTED,
+        EntryProblem::NothingMatches => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::BAD_REQUEST,
     }
 }

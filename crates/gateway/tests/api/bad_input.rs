@@ -105,6 +105,9 @@ async fn urls_that_name_nothing_are_refused() {
         .problem(501, "not-supported");
     site.get(&token, "/Patient/p1/$everything?_since=planted-7731")
         .await
+        .problem(400, "value");
+    site.get(&token, "/Patient/p1/$everything?mrn=planted-7731")
+        .await
         .problem(501, "not-supported");
     site.get(&token, "/Patient/p1/$everything?_type=Plantedfamily")
         .await
@@ -117,10 +120,13 @@ async fn urls_that_name_nothing_are_refused() {
         .problem(400, "value");
     site.ask(&token, "PATCH", "/Patient/p1", &Value::Null)
         .await
-        .problem(501, "not-supported");
+        .problem(400, "structure");
     site.ask(&token, "PUT", "/Patient", &patient("p1"))
         .await
-        .problem(405, "not-supported");
+        .problem(400, "value");
+    site.ask(&token, "PATCH", "/Patient", &patient("p1"))
+        .await
+        .problem(400, "structure");
     let other_id = site
         .ask(&token, "PUT", "/Patient/p2", &patient("plantedkey"))
         .await;
@@ -169,12 +175,14 @@ async fn bodies_over_the_limit_are_refused_announced_or_not() {
 async fn other_media_types_are_refused() {
     let site = Site::new();
     let token = site.ehr().await;
-    let xml = Request::post("/fhir/Patient")
+    let turtle = Request::post("/fhir/Patient")
         .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/fhir+xml")
-        .body(Body::from("<Patient/>"));
-    site.send(xml.unwrap()).await.problem(415, "not-supported");
-    let headers = [("accept", "application/fhir+xml")];
+        .header("content-type", "text/turtle")
+        .body(Body::from("<Patient>"));
+    site.send(turtle.unwrap())
+        .await
+        .problem(415, "not-supported");
+    let headers = [("accept", "text/turtle")];
     site.ask_with(&token, "GET", "/Patient", &Value::Null, &headers)
         .await
         .problem(406, "not-supported");

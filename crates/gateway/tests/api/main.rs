@@ -3,13 +3,29 @@
 #![cfg(test)]
 
 mod bad_input;
+mod binary;
+mod bulk;
 mod bundles;
+mod conditional;
+mod documents;
+mod history;
+mod conformance;
 mod interactions;
+mod launch;
+mod limits;
 mod log;
+mod negotiation;
 mod operations;
+mod patch;
+mod provider;
 mod scitt;
+mod scopes;
 mod searches;
+mod sessions;
 mod snapshot;
+mod subscriptions;
 mod support;
 mod tokens;
+mod transactions;
+mod validate;
 mod witness;

@@ -30,8 +30,29 @@ pub struct HistoryEntry {
     pub version: u64,
     /// When it was written.
     pub last_updated: String,
-    /// The resource as presented; none for a version that deleted it.
-    pub resource: Option<Value>,
+    /// What the version is.
+    pub past: Past,
+}
+
+/// What a version in a history is.
+#[derive(Clone, PartialEq)]
+pub enum Past {
+    /// The resource as presented.
+    Content(Value),
+    /// It deleted the resource.
+    Deleted,
+    /// Its content was erased.
+    Erased,
+}
+
+impl std::fmt::Debug for Past {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Content(_) => "Content(..)",
+            Self::Deleted => "Deleted",
+            Self::Erased => "Erased",
+        })
+    }
 }
 
 impl std::fmt::Debug for HistoryEntry {
@@ -68,20 +89,28 @@ pub fn searchset(
     bundle("searchset", total, links, entries)
 }
 
-/// A `history` of one resource; the caller gives the newest version first.
-pub fn history(base: &str, links: &[(&str, String)], versions: Vec<HistoryEntry>) -> Value {
-    let total = Some(versions.len());
+/// A `history`; the caller gives the newest version first.
+pub fn history(
+    base: &str,
+    total: Option<usize>,
+    links: &[(&str, String)],
+    versions: Vec<HistoryEntry>,
+) -> Value {
     let entries = versions.into_iter().map(|version| {
         let url = format!("{}/{}", version.resource_type, version.id);
-        let (method, request_url, status) = match (&version.resource, version.version) {
-            (None, _) => ("DELETE", url.clone(), "204"),
-            (Some(_), 1) => ("POST", version.resource_type.to_string(), "201"),
-            (Some(_), _) => ("PUT", url.clone(), "200"),
-        };
         let mut entry = json!({"fullUrl": format!("{}/{url}", base.trim_end_matches('/'))});
-        if let Some(resource) = version.resource {
-            entry["resource"] = resource;
-        }
+        let (method, request_url, status) = match (version.past, version.version) {
+            (Past::Deleted, _) => ("DELETE", url, "204"),
+            (Past::Erased, _) => ("PUT", url, "410"),
+            (Past::Content(resource), number) => {
+                entry["resource"] = resource;
+                if number == 1 {
+                    ("POST", version.resource_type.to_string(), "201")
+                } else {
+                    ("PUT", url, "200")
+                }
+            }
+        };
         entry["request"] = json!({"method": method, "url": request_url});
         entry["response"] = json!({"status": status, "etag": etag::format(version.version),
             "lastModified": version.last_updated});
@@ -136,24 +165,25 @@ mod tests {
             (&set["total"], &set["link"][0]["relation"]),
             (&json!(1), &json!("self"))
         );
-        let version = |version, resource| HistoryEntry {
+        let version = |version, past| HistoryEntry {
             resource_type: ResourceType::PATIENT,
             id: "1".to_owned(),
             version,
             last_updated: "2020-01-01T00:00:00Z".to_owned(),
-            resource,
+            past,
         };
         let versions = vec![
-            version(3, None),
-            version(2, Some(patient.clone())),
-            version(1, Some(patient)),
+            version(4, Past::Deleted),
+            version(3, Past::Erased),
+            version(2, Past::Content(patient.clone())),
+            version(1, Past::Content(patient)),
         ];
-        let past = history("http://a.org/", &[], versions);
-        let methods: Vec<_> = (0..3)
+        let past = history("http://a.org/", Some(4), &[], versions);
+        let methods: Vec<_> = (0..4)
             .map(|i| past["entry"][i]["request"]["method"].clone())
             .collect();
-        assert_eq!(methods, ["DELETE", "PUT", "POST"]);
-        assert_eq!(past["entry"][2]["request"]["url"], "Patient");
+        assert_eq!(methods, ["DELETE", "PUT", "PUT", "POST"]);
+        assert_eq!(past["entry"][3]["request"]["url"], "Patient");
         for bundle in [set, past, searchset(None, &[], Vec::new(), &[])] {
             assert!(Resource::from_value(bundle).is_ok());
         }

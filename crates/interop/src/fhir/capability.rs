@@ -123,7 +123,7 @@ pub fn capability_statement(node: &Capabilities<'_>) -> Value {
         "software": {"name": node.software, "version": node.release},
         "implementation": {"description": node.description, "url": node.base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [rest],
     })
 }
@@ -157,6 +157,22 @@ fn type_value(capability: &TypeCapability<'_>) -> Value {
     };
     value.insert("versioning".to_owned(), versioning.into());
     value.insert("readHistory".to_owned(), has(TypeInteraction::Vread).into());
+    let has_update = has(TypeInteraction::Update);
+    value.insert("updateCreate".to_owned(), has_update.into());
+    value.insert(
+        "conditionalCreate".to_owned(),
+        has(TypeInteraction::Create).into(),
+    );
+    if has(TypeInteraction::Read) {
+        value.insert("conditionalRead".to_owned(), "full-support".into());
+    }
+    value.insert("conditionalUpdate".to_owned(), has_update.into());
+    if has(TypeInteraction::Delete) {
+        // As many as `_count` says, one without it.
+        value.insert("conditionalDelete".to_owned(), "multiple".into());
+    }
+    let policies = json!(["literal", "logical", "local"]);
+    value.insert("referencePolicy".to_owned(), policies);
     if has(TypeInteraction::SearchType) {
         let supported = parameters(capability.resource_type).filter(|it| it.is_supported());
         let parameters = supported.map(|it| {

@@ -9,13 +9,15 @@ use serde_json::Value;
 use super::reference::Target;
 use super::{Resource, ResourceType};
 
+const BINARY: &str = "Binary";
+
 /// To whom a resource belongs.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Belonging {
     /// To the patient of this reference: `Patient/id`, a URL or URN, or for a logical
     /// reference `system|value` of the identifier.
     Patient(PatientReference),
-    /// To whom the resource of this relative reference belongs (`Provenance`, `AuditEvent`).
+    /// To whom the resource of this relative reference belongs (`Provenance`, `AuditEvent`, `Binary`).
     Through(String),
     /// To nobody: the type can be of a patient, this resource names none.
     Nobody,
@@ -64,6 +66,9 @@ pub fn belonging(resource: &Resource) -> Belonging {
             Belonging::Patient(PatientReference::Id(id.to_owned()))
         });
     }
+    if kind.as_str() == BINARY {
+        return security_context(resource);
+    }
     let Some(paths) = TABLE.get(kind.as_str()) else {
         return Belonging::Shared;
     };
@@ -90,7 +95,19 @@ pub fn belonging(resource: &Resource) -> Belonging {
 
 /// Whether resources of this type can belong to a patient.
 pub fn is_in_compartment(resource_type: ResourceType) -> bool {
-    resource_type == ResourceType::PATIENT || TABLE.contains_key(resource_type.as_str())
+    let name = resource_type.as_str();
+    resource_type == ResourceType::PATIENT || name == BINARY || TABLE.contains_key(name)
+}
+
+/// R4 has `Binary` in no compartment: its access rules are those of the resource that it names.
+fn security_context(resource: &Resource) -> Belonging {
+    let Some(context) = resource.get("securityContext") else {
+        return Belonging::Nobody;
+    };
+    match patient_named(context) {
+        Some(patient) => Belonging::Patient(patient),
+        None => local_target(context).map_or(Belonging::Nobody, Belonging::Through),
+    }
 }
 
 fn patient_named(reference: &Value) -> Option<PatientReference> {
@@ -161,10 +178,15 @@ static TABLE: LazyLock<BTreeMap<&'static str, Vec<Vec<&'static str>>>> = LazyLoc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::Checking;
     use serde_json::json;
 
     fn of(value: Value) -> Belonging {
-        belonging(&Resource::from_value(value).unwrap())
+        belonging(
+            &Resource::from_value_noting(value, Checking::Stored)
+                .unwrap()
+                .0,
+        )
     }
 
     fn patient(id: &str) -> Belonging {

@@ -147,6 +147,7 @@ mod tests {
             &ParseLimits {
                 bytes_max: 1_000,
                 depth_max: 4,
+                ..ParseLimits::default()
             },
         )
     }

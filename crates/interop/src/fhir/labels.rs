@@ -231,10 +231,15 @@ static RULES: LazyLock<RuleSet> =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::Checking;
     use serde_json::json;
 
     fn labels(value: Value) -> Vec<&'static str> {
-        let labels = labels_of(&Resource::from_value(value).unwrap());
+        let labels = labels_of(
+            &Resource::from_value_noting(value, Checking::Stored)
+                .unwrap()
+                .0,
+        );
         labels.into_iter().map(Label::code).collect()
     }
 

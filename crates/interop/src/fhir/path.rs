@@ -32,11 +32,13 @@ impl ElementPath {
 
     pub(crate) fn push_name(&mut self, name: &str) {
         let plain = name.strip_prefix('_').unwrap_or(name);
-        let known = match NAMES.binary_search(&plain) {
-            Ok(index) => NAMES.get(index).copied().unwrap_or("*"),
-            Err(_) => "*",
-        };
-        self.steps.push(Step::Name(known));
+        self.steps
+            .push(Step::Name(defined_name(plain).unwrap_or("*")));
+    }
+
+    /// A name out of the definitions.
+    pub(super) fn push_defined(&mut self, name: &'static str) {
+        self.steps.push(Step::Name(name));
     }
 
     pub(crate) fn push_index(&mut self, index: usize) {
@@ -65,6 +67,12 @@ impl fmt::Debug for ElementPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
+}
+
+/// The name, if an element of R4 has it in JSON.
+pub(super) fn defined_name(name: &str) -> Option<&'static str> {
+    let index = NAMES.binary_search(&name).ok()?;
+    NAMES.get(index).copied()
 }
 
 static NAMES: LazyLock<Vec<&'static str>> =

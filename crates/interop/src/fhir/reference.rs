@@ -246,11 +246,14 @@ fn local_at_end(url: &str) -> Option<Local<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::Checking;
     use proptest::prelude::*;
     use serde_json::json;
 
     fn resource(value: Value) -> Resource {
-        Resource::from_value(value).unwrap()
+        Resource::from_value_noting(value, Checking::Stored)
+            .unwrap()
+            .0
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::structure::{self, ElementProblem};
+use super::structure::{self, ElementProblem, Findings};
 use super::timespan::format_instant;
 use super::{Issue, IssueType, OperationOutcome, ResourceType, json};
 
@@ -16,6 +16,31 @@ pub struct ParseLimits {
     pub bytes_max: usize,
     /// The deepest nesting of objects and arrays.
     pub depth_max: usize,
+    /// How a resource is held against the definitions.
+    pub checking: Checking,
+}
+
+/// How a resource is held against the definitions of R4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checking {
+    /// Every rule; what is refused nowhere else is refused here.
+    #[default]
+    Strict,
+    /// Elements that R4 does not define, codes outside required value sets and references to types that are
+    /// not allowed are warnings; all else is refused.
+    Lenient,
+    /// The type alone: for what this node checked when it took it.
+    Stored,
+}
+
+impl ParseLimits {
+    /// For content out of this node's own store, whatever checks it passed when it was taken.
+    pub fn stored() -> Self {
+        Self {
+            checking: Checking::Stored,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ParseLimits {
@@ -24,6 +49,7 @@ impl Default for ParseLimits {
         Self {
             bytes_max: 16 << 20,
             depth_max: 64,
+            checking: Checking::Strict,
         }
     }
 }
@@ -108,7 +134,15 @@ impl fmt::Debug for Resource {
 impl Resource {
     /// Parses and checks a body.
     pub fn parse(bytes: &[u8], limits: &ParseLimits) -> Result<Self, ResourceError> {
-        Self::from_object(json::parse_object(bytes, limits)?)
+        Ok(Self::parse_noting(bytes, limits)?.0)
+    }
+
+    /// Parses and checks a body; with the warnings of a lenient check.
+    pub fn parse_noting(
+        bytes: &[u8],
+        limits: &ParseLimits,
+    ) -> Result<(Self, Vec<ElementProblem>), ResourceError> {
+        Self::from_object(json::parse_object(bytes, limits)?, limits.checking)
     }
 
     /// Parses a body that must be of this type.
@@ -121,33 +155,48 @@ impl Resource {
         if type_of(&object)? != expected {
             return Err(ResourceError::TypeMismatch { expected });
         }
-        Self::from_object(object)
+        Ok(Self::from_object(object, limits.checking)?.0)
     }
 
-    /// Checks a JSON value that was parsed before.
+    /// Checks a JSON value that was parsed before, strictly.
     pub fn from_value(value: Value) -> Result<Self, ResourceError> {
+        Ok(Self::from_value_noting(value, Checking::Strict)?.0)
+    }
+
+    /// Checks a JSON value that was parsed before; with the warnings of a lenient check.
+    pub fn from_value_noting(
+        value: Value,
+        checking: Checking,
+    ) -> Result<(Self, Vec<ElementProblem>), ResourceError> {
         match value {
-            Value::Object(object) => Self::from_object(object),
+            Value::Object(object) => Self::from_object(object, checking),
             _ => Err(ResourceError::NotAnObject),
         }
     }
 
-    fn from_object(object: Map<String, Value>) -> Result<Self, ResourceError> {
+    fn from_object(
+        object: Map<String, Value>,
+        checking: Checking,
+    ) -> Result<(Self, Vec<ElementProblem>), ResourceError> {
         let resource_type = type_of(&object)?;
         match object.get("id") {
             None => {}
             Some(Value::String(id)) if is_id(id) => {}
             Some(_) => return Err(ResourceError::IdMalformed),
         }
-        let problems = structure::problems(resource_type, &object);
-        if problems.is_empty() {
-            Ok(Self {
-                resource_type,
-                object,
-            })
-        } else {
-            Err(ResourceError::Elements(problems))
+        let findings = match checking {
+            Checking::Strict => structure::check(resource_type, &object, false),
+            Checking::Lenient => structure::check(resource_type, &object, true),
+            Checking::Stored => Findings::default(),
+        };
+        if !findings.errors.is_empty() {
+            return Err(ResourceError::Elements(findings.errors));
         }
+        let resource = Self {
+            resource_type,
+            object,
+        };
+        Ok((resource, findings.warnings))
     }
 
     /// The type.
@@ -212,20 +261,28 @@ impl Resource {
         Ok(Value::Object(object))
     }
 
+    /// The resource under another id.
+    pub fn with_id(self, id: &str) -> Result<Self, ResourceError> {
+        if !is_id(id) {
+            return Err(ResourceError::IdMalformed);
+        }
+        let Self {
+            resource_type,
+            mut object,
+        } = self;
+        put_id(&mut object, id);
+        Ok(Self {
+            resource_type,
+            object,
+        })
+    }
+
     fn content(&self, id: &str) -> Result<Map<String, Value>, ResourceError> {
         if !is_id(id) {
             return Err(ResourceError::IdMalformed);
         }
         let mut object = self.object.clone();
-        match object.get_mut("id") {
-            Some(present) => *present = id.into(),
-            None => {
-                // Beside `resourceType`, where readers look for it.
-                let after_type = object.keys().position(|name| name == "resourceType");
-                let at = after_type.map_or(0, |index| index + 1);
-                object.shift_insert(at, "id".to_owned(), id.into());
-            }
-        }
+        put_id(&mut object, id);
         if let Some(Value::Object(meta)) = object.get_mut("meta") {
             meta.shift_remove("versionId");
             meta.shift_remove("lastUpdated");
@@ -250,6 +307,18 @@ fn type_of(object: &Map<String, Value>) -> Result<ResourceType, ResourceError> {
         None => Err(ResourceError::TypeMissing),
         Some(Value::String(name)) => ResourceType::parse(name).ok_or(ResourceError::TypeUnknown),
         Some(_) => Err(ResourceError::TypeNotText),
+    }
+}
+
+fn put_id(object: &mut Map<String, Value>, id: &str) {
+    match object.get_mut("id") {
+        Some(present) => *present = id.into(),
+        None => {
+            // Beside `resourceType`, where readers look for it.
+            let after_type = object.keys().position(|name| name == "resourceType");
+            let at = after_type.map_or(0, |index| index.saturating_add(1));
+            object.shift_insert(at, "id".to_owned(), id.into());
+        }
     }
 }
 

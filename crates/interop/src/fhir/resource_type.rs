@@ -12,6 +12,8 @@ impl ResourceType {
     pub const PATIENT: Self = Self("Patient");
     /// `Consent`.
     pub const CONSENT: Self = Self("Consent");
+    /// A subscription.
+    pub const SUBSCRIPTION: Self = Self("Subscription");
     /// A Bundle of resources.
     pub const BUNDLE: Self = Self("Bundle");
 

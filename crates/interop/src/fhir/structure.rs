@@ -1,19 +1,23 @@
-//! Structural rules: required elements and JSON kinds, from the table of R4 definitions.
+//! Structural rules: every element at every depth against the R4 definitions.
 //!
-//! Checked: every top-level element and every datatype in the table; of all other types the
-//! general form alone. Not checked: inside backbone elements, terminology, profiles, invariants.
+//! Checked: names, cardinality, JSON kinds, forms of primitives and their extensions, choices, types of
+//! reference targets, contained resources, Narratives, codes that the definitions require.
+//! Not here: invariants, profiles, codes that the definitions merely prefer.
 
-use std::collections::BTreeMap;
+mod narrative;
+mod value;
+
 use std::fmt;
-use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::timespan::is_instant;
-use super::{ElementPath, IssueType, ResourceType, TimeSpan};
+use super::definitions::{Definition, Element, Kind};
+use super::{ElementPath, IssueType, ResourceType};
 
 /// More problems than this are not listed.
 const PROBLEMS_MAX: usize = 20;
+/// Deeper nesting than this is refused; bodies are refused earlier, by their own limit.
+const DEPTH_MAX: usize = 100;
 
 /// A rule that an element of a resource broke, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct ElementProblem {
 pub enum ElementRule {
     /// The element must be there.
     Required,
+    /// R4 has no such element here.
+    Defined,
     /// The element has another JSON kind than this.
     Kind(&'static str),
     /// The text has not the form of this datatype.
@@ -41,6 +47,14 @@ pub enum ElementRule {
     KnownType,
     /// A contained resource contains no other.
     NotNested,
+    /// The definition requires a code of its value set.
+    Code,
+    /// The definition allows references to other types only.
+    Target,
+    /// A Narrative is simple XHTML: what is wrong with this one.
+    Narrative(&'static str),
+    /// Nesting has a bound.
+    Depth,
 }
 
 impl ElementRule {
@@ -48,10 +62,19 @@ impl ElementRule {
     pub fn issue_type(self) -> IssueType {
         match self {
             Self::Required => IssueType::Required,
-            Self::Kind(_) | Self::OneOfChoice | Self::NotNested => IssueType::Structure,
-            Self::Form(_) | Self::KnownType => IssueType::Value,
-            Self::NotEmpty => IssueType::Invalid,
+            Self::Kind(_) | Self::OneOfChoice | Self::NotNested | Self::Defined => {
+                IssueType::Structure
+            }
+            Self::Form(_) | Self::KnownType | Self::Target => IssueType::Value,
+            Self::NotEmpty | Self::Narrative(_) => IssueType::Invalid,
+            Self::Code => IssueType::CodeInvalid,
+            Self::Depth => IssueType::TooCostly,
         }
+    }
+
+    /// Whether a lenient reading passes over it: nothing is lost or misread by storing it.
+    fn is_lenient(self) -> bool {
+        matches!(self, Self::Defined | Self::Code | Self::Target)
     }
 }
 
@@ -60,199 +83,167 @@ impl fmt::Display for ElementProblem {
         let path = &self.path;
         match self.rule {
             ElementRule::Required => write!(out, "`{path}` is required"),
+            ElementRule::Defined => write!(out, "`{path}` is not an element of R4 here"),
             ElementRule::Kind(kind) => write!(out, "`{path}` is not {kind}"),
             ElementRule::Form(name) => write!(out, "`{path}` has not the form of a FHIR {name}"),
             ElementRule::NotEmpty => write!(out, "`{path}` is empty or null"),
             ElementRule::OneOfChoice => write!(out, "`{path}` is given in more than one type"),
             ElementRule::KnownType => write!(out, "`{path}` is not an R4 resource type"),
             ElementRule::NotNested => write!(out, "`{path}` is nested in a contained resource"),
+            ElementRule::Code => write!(out, "`{path}` has no code of the required value set"),
+            ElementRule::Target => write!(out, "`{path}` refers to a type that is not allowed"),
+            ElementRule::Narrative(what) => write!(out, "`{path}` is no FHIR narrative: {what}"),
+            ElementRule::Depth => write!(out, "`{path}` is nested too deep"),
         }
     }
 }
 
-/// All broken rules of a resource, the first twenty at most.
-pub(super) fn problems(
+/// What a check found, twenty of each kind at most.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Why the resource is refused.
+    pub(super) errors: Vec<ElementProblem>,
+    /// What a lenient reading passes over.
+    pub(super) warnings: Vec<ElementProblem>,
+}
+
+/// Checks a resource. A lenient check warns of elements that R4 does not define, of codes outside required
+/// value sets and of targets of a wrong type.
+pub(super) fn check(
     resource_type: ResourceType,
     object: &Map<String, Value>,
-) -> Vec<ElementProblem> {
+    is_lenient: bool,
+) -> Findings {
     let mut check = Check {
         path: ElementPath::root(resource_type),
-        problems: Vec::new(),
+        depth: 0,
+        is_lenient,
+        findings: Findings::default(),
     };
     check.resource(resource_type, object, false);
-    check.problems
+    check.findings
 }
 
 struct Check {
     path: ElementPath,
-    problems: Vec<ElementProblem>,
+    depth: usize,
+    is_lenient: bool,
+    findings: Findings,
+}
+
+/// What is special about the members of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Element,
+    Resource,
+    Contained,
+    /// A transaction or batch. Planning checks its entries one by one: a batch survives a wrong one.
+    Executable,
 }
 
 impl Check {
     fn report(&mut self, rule: ElementRule) {
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(ElementProblem {
+        let list = if self.is_lenient && rule.is_lenient() {
+            &mut self.findings.warnings
+        } else {
+            &mut self.findings.errors
+        };
+        if list.len() < PROBLEMS_MAX {
+            list.push(ElementProblem {
                 rule,
                 path: self.path.clone(),
             });
         }
     }
 
-    fn at(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
+    fn report_at(&mut self, name: &str, rule: ElementRule) {
         self.path.push_name(name);
-        check(self);
+        self.report(rule);
         self.path.pop();
     }
 
     fn resource(&mut self, kind: ResourceType, object: &Map<String, Value>, is_contained: bool) {
-        if let Some(elements) = TABLE.get("Resource") {
-            self.elements(elements, object);
+        let within = if is_contained {
+            Within::Contained
+        } else if is_executable(kind, object) {
+            Within::Executable
+        } else {
+            Within::Resource
+        };
+        self.members(Definition::of_resource(kind), object, within);
+    }
+
+    fn members(
+        &mut self,
+        definition: &'static Definition,
+        object: &Map<String, Value>,
+        within: Within,
+    ) {
+        if self.depth >= DEPTH_MAX {
+            return self.report(ElementRule::Depth);
         }
-        if let Some(elements) = TABLE.get(kind.as_str()) {
-            self.elements(elements, object);
-        }
+        self.depth += 1;
+        let mut seen = 0_u128;
         for (name, value) in object {
-            match name.as_str() {
-                // Planning checks them one by one: a batch survives a wrong entry.
-                "entry" if is_executable(kind, object) => {}
-                "contained" if is_contained => {
-                    self.at(name, |it| it.report(ElementRule::NotNested))
+            match (within, name.as_str()) {
+                (Within::Element, _) => {}
+                (_, "resourceType") | (Within::Executable, "entry") => continue,
+                (Within::Contained, "contained") => {
+                    self.report_at(name, ElementRule::NotNested);
+                    continue;
                 }
-                "contained" => self.at(name, |it| it.contained(value)),
-                _ => self.at(name, |it| it.not_empty(value, false)),
+                _ => {}
             }
+            self.member(definition, object, (name, value), &mut seen);
         }
+        if definition.required & !seen != 0 {
+            self.missing(definition, seen);
+        }
+        self.depth -= 1;
     }
 
-    fn contained(&mut self, value: &Value) {
-        let Some(items) = value.as_array().filter(|items| !items.is_empty()) else {
-            return self.report(ElementRule::Kind("a non-empty array"));
+    fn member(
+        &mut self,
+        definition: &'static Definition,
+        object: &Map<String, Value>,
+        (name, value): (&str, &Value),
+        seen: &mut u128,
+    ) {
+        let plain = name.strip_prefix('_');
+        let found = definition.find(plain.unwrap_or(name));
+        let Some((place, (element, kind))) =
+            found.and_then(|place| Some((place, definition.at(place)?)))
+        else {
+            return self.report_at(name, ElementRule::Defined);
         };
-        for (index, item) in items.iter().enumerate() {
-            self.path.push_index(index);
-            let kind = item.get("resourceType").and_then(Value::as_str);
-            match (item.as_object(), kind.and_then(ResourceType::parse)) {
-                (None, _) => self.report(ElementRule::Kind("an object")),
-                (_, None) => self.at("resourceType", |it| it.report(ElementRule::KnownType)),
-                (Some(object), Some(kind)) => self.resource(kind, object, true),
-            }
-            self.path.pop();
+        let bit = 1 << place.element;
+        if element.is_choice && *seen & bit != 0 && is_doubled(element, object) {
+            self.report(ElementRule::OneOfChoice);
         }
+        *seen |= bit;
+        self.path.push_defined(kind.name);
+        match plain {
+            None => self.value(element, kind, value, object),
+            Some(_) => self.beside(element, kind, value),
+        }
+        self.path.pop();
     }
 
-    fn elements(&mut self, elements: &[Element], object: &Map<String, Value>) {
-        for element in elements {
-            if element.is_choice {
-                self.choice(element, object);
-                continue;
-            }
-            match object.get(element.name) {
-                Some(value) => self.at(element.name, |it| it.element(element, value)),
-                None if element.is_required && !has_extension_only(element.name, object) => {
-                    self.at(element.name, |it| it.report(ElementRule::Required));
-                }
-                None => {}
+    fn missing(&mut self, definition: &'static Definition, seen: u128) {
+        for (index, element) in definition.elements.iter().enumerate() {
+            let bit = 1_u128 << index;
+            if definition.required & !seen & bit != 0
+                && let Some(kind) = element.kinds.first()
+            {
+                self.report_at(kind.name, ElementRule::Required);
             }
         }
     }
+}
 
-    fn choice(&mut self, element: &Element, object: &Map<String, Value>) {
-        let mut count = 0;
-        for kind in &element.kinds {
-            let name = choice_name(element.name, kind);
-            if let Some(value) = object.get(&name) {
-                count += 1;
-                self.at(&name, |it| it.datatype(kind, value));
-            } else if has_extension_only(&name, object) {
-                count += 1;
-            }
-        }
-        match count {
-            0 if element.is_required => {
-                let first = element.kinds.first().map_or("", |kind| kind);
-                let name = choice_name(element.name, first);
-                self.at(&name, |it| it.report(ElementRule::Required));
-            }
-            0 | 1 => {}
-            _ => self.report(ElementRule::OneOfChoice),
-        }
-    }
-
-    fn element(&mut self, element: &Element, value: &Value) {
-        let kind = element.kinds.first().map_or("BackboneElement", |kind| kind);
-        if !element.is_repeating {
-            return self.datatype(kind, value);
-        }
-        let Some(items) = value.as_array() else {
-            return self.report(ElementRule::Kind("an array"));
-        };
-        for (index, item) in items.iter().enumerate() {
-            // In an array of primitives null keeps the place of an extension.
-            if item.is_null() && is_primitive(kind) {
-                continue;
-            }
-            self.path.push_index(index);
-            self.datatype(kind, item);
-            self.path.pop();
-        }
-    }
-
-    fn datatype(&mut self, kind: &'static str, value: &Value) {
-        if is_primitive(kind) {
-            return self.primitive(kind, value);
-        }
-        let Some(object) = value.as_object() else {
-            return self.report(ElementRule::Kind("an object"));
-        };
-        if let Some(elements) = TABLE.get(kind) {
-            self.elements(elements, object);
-        }
-    }
-
-    fn primitive(&mut self, kind: &'static str, value: &Value) {
-        let text = match (kind, value) {
-            ("boolean", Value::Bool(_)) => return,
-            ("boolean", _) => return self.report(ElementRule::Kind("a boolean")),
-            ("decimal" | "integer" | "positiveInt" | "unsignedInt", Value::Number(_)) => return,
-            ("decimal" | "integer" | "positiveInt" | "unsignedInt", _) => {
-                return self.report(ElementRule::Kind("a number"));
-            }
-            (_, Value::String(text)) => text,
-            _ => return self.report(ElementRule::Kind("a string")),
-        };
-        let well_formed = match kind {
-            "code" => text.trim() == text,
-            "date" => !text.contains('T') && TimeSpan::parse(text).is_some(),
-            "dateTime" => TimeSpan::parse(text).is_some(),
-            "instant" => is_instant(text),
-            _ => true,
-        };
-        if !well_formed {
-            self.report(ElementRule::Form(kind));
-        }
-    }
-
-    fn not_empty(&mut self, value: &Value, is_item: bool) {
-        match value {
-            Value::Null if !is_item => self.report(ElementRule::NotEmpty),
-            Value::String(text) if text.is_empty() => self.report(ElementRule::NotEmpty),
-            Value::Array(items) if items.is_empty() => self.report(ElementRule::NotEmpty),
-            Value::Object(object) if object.is_empty() => self.report(ElementRule::NotEmpty),
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.path.push_index(index);
-                    self.not_empty(item, true);
-                    self.path.pop();
-                }
-            }
-            Value::Object(object) => {
-                for (name, value) in object {
-                    self.at(name, |it| it.not_empty(value, false));
-                }
-            }
-            _ => {}
-        }
-    }
+/// Whether the text is the XHTML that a Narrative may have.
+pub(super) fn is_narrative(text: &str) -> bool {
+    narrative::check(text).is_ok()
 }
 
 fn is_executable(kind: ResourceType, object: &Map<String, Value>) -> bool {
@@ -260,60 +251,16 @@ fn is_executable(kind: ResourceType, object: &Map<String, Value>) -> bool {
     kind == ResourceType::BUNDLE && matches!(bundle_type, Some("transaction" | "batch"))
 }
 
-fn has_extension_only(name: &str, object: &Map<String, Value>) -> bool {
-    object
-        .get(&format!("_{name}"))
-        .is_some_and(Value::is_object)
+/// Whether a choice is there in more than one type.
+fn is_doubled(element: &Element, object: &Map<String, Value>) -> bool {
+    let is_there =
+        |kind: &&Kind| object.contains_key(kind.name) || extension_of(kind.name, object).is_some();
+    element.kinds.iter().filter(is_there).count() > 1
 }
 
-fn choice_name(base: &str, kind: &str) -> String {
-    let mut name = base.to_owned();
-    let mut letters = kind.chars();
-    name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-    name.extend(letters);
-    name
-}
-
-fn is_primitive(kind: &str) -> bool {
-    kind == "xhtml" || kind.starts_with(|first: char| first.is_ascii_lowercase())
-}
-
-struct Element {
-    name: &'static str,
-    is_required: bool,
-    is_repeating: bool,
-    is_choice: bool,
-    kinds: Vec<&'static str>,
-}
-
-static TABLE: LazyLock<BTreeMap<&'static str, Vec<Element>>> = LazyLock::new(|| {
-    let lines = include_str!("data/elements.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
-    lines
-        .filter_map(|line| {
-            let mut words = line.split(' ');
-            Some((words.next()?, words.filter_map(parse_element).collect()))
-        })
-        .collect()
-});
-
-fn parse_element(word: &'static str) -> Option<Element> {
-    let (head, kinds) = word.split_once(':')?;
-    let is_repeating = head.ends_with('*');
-    let head = head.trim_end_matches('*');
-    let is_required = head.ends_with('!');
-    let head = head.trim_end_matches('!');
-    let name = head.trim_end_matches("[x]");
-    let is_choice = name.len() < head.len();
-    let kinds = kinds.split(',').collect();
-    Some(Element {
-        name,
-        is_required,
-        is_repeating,
-        is_choice,
-        kinds,
-    })
+/// What stands beside a primitive.
+fn extension_of<'a>(name: &str, object: &'a Map<String, Value>) -> Option<&'a Value> {
+    object.get(&format!("_{name}"))
 }
 
 #[cfg(test)]

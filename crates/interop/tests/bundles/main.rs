@@ -1,8 +1,12 @@
 //! Whole Bundles through the public interface: the sample data, where it is, and fixtures.
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod planning;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod spreading;
+#[cfg(test)]
+mod xml;

@@ -23,7 +23,7 @@ use super::rows::{
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
-use super::{Anchor, CustodyError};
+use super::{Anchor, CustodyError, changes};
 
 /// The member that appends.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(crate) struct Home {
 pub(crate) enum Precondition {
     /// The document is new.
     New,
+    /// The document has no current version.
+    Absent,
     /// This version is current, if one is named.
     Current(Option<u64>),
 }
@@ -142,7 +144,9 @@ impl Home {
         };
         let created = head.is_none_or(|head| head.deleted);
         let answer = written(next.version, next.recorded_at, created);
+        let (document, erases) = (draft.document, draft.erases);
         self.put_version(transaction, draft, &next, disclosure)?;
+        changes::note(&self.keys, transaction, document, &next, erases);
         Ok(answer)
     }
 
@@ -372,7 +376,9 @@ fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
         return match (draft.precondition, &draft.content) {
             (Precondition::Current(Some(_)), _) => Err(CustodyError::PreconditionFailed),
             (_, None) => Err(CustodyError::NotFound),
-            (Precondition::New | Precondition::Current(None), Some(_)) => Ok(()),
+            (Precondition::New | Precondition::Absent | Precondition::Current(None), Some(_)) => {
+                Ok(())
+            }
         };
     };
     match draft.precondition {
@@ -380,18 +386,19 @@ fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
             IssueType::Duplicate,
             "the id is taken",
         ))),
+        Precondition::Absent if !head.deleted => Err(CustodyError::Exists),
         Precondition::Current(Some(expected)) if expected != head.version => {
             Err(CustodyError::VersionConflict {
                 current: head.version,
             })
         }
-        Precondition::Current(_) if head.subject != draft.subject.id => {
+        Precondition::Absent | Precondition::Current(_) if head.subject != draft.subject.id => {
             Err(CustodyError::Invalid(Issue::error(
                 IssueType::BusinessRule,
                 "a document does not change the patient to whom it belongs",
             )))
         }
-        Precondition::Current(_) => Ok(()),
+        Precondition::Absent | Precondition::Current(_) => Ok(()),
     }
 }
 

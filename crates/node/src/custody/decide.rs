@@ -296,7 +296,7 @@ impl Custody {
                     current.remove(from, &record.id)
                 }
                 Ok(Descriptor::Record(record)) => {
-                    let resource = Resource::parse(&row.content, &ParseLimits::default());
+                    let resource = Resource::parse(&row.content, &ParseLimits::stored());
                     current.put(from, &record.id, record.version, resource.ok());
                 }
                 _ => {}

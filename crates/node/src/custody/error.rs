@@ -8,9 +8,17 @@ pub enum CustodyError {
     /// No such document, or none of whose existence the requester may know.
     #[error("no such document")]
     NotFound,
-    /// The version asked for deletes the document, or was erased.
-    #[error("the document was deleted")]
+    /// The version asked for was erased.
+    #[error("the version was erased")]
     Gone,
+    /// The version asked for deletes the document.
+    #[error("the document was deleted")]
+    Deleted {
+        /// The version that deletes it.
+        version: u64,
+        /// When it was written, milliseconds since 1970.
+        last_updated_ms: u64,
+    },
     /// The decision was to deny; it is on record.
     #[error("denied: {reason}")]
     Denied {
@@ -28,6 +36,9 @@ pub enum CustodyError {
     /// The change names a version of a document that does not exist.
     #[error("the document that the precondition names does not exist")]
     PreconditionFailed,
+    /// The change is for a document that must not exist yet.
+    #[error("there is a document with this id")]
+    Exists,
     /// The resource names a patient that this member does not know.
     #[error("the resource names a patient that is not known here")]
     UnknownPatient,

@@ -17,15 +17,18 @@ use ledger::item::{ITEM_BYTES, Item};
 use ledger::statement::SubmittedStatement;
 use ledger::stream::RootKey;
 use minicbor::{Decode, Encode};
-use vault::blob::BlobId;
+use vault::blob::{BlobConfig, BlobId};
 
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
 use self::damage::Findings;
+use super::changes::COMPLETE;
 use super::keys::Keys;
 use super::payload::Payloads;
 use super::reindex::Indexing;
-use super::rows::{AccessRow, AdoptedRow, EntryRow, Own, SubjectRow, access_key, version_key};
+use super::rows::{
+    AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
+};
 use super::store::{Disk, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
 use super::{Anchor, CustodyError};
@@ -49,8 +52,8 @@ pub struct RecordsReport {
     pub waiting: u64,
     /// Blobs that versions name.
     pub blobs: u64,
-    /// Blobs that no version names: what a crash in the middle of a write leaves.
-    pub orphans: u64,
+    /// Blobs that no version names: what a crash in the middle of a write leaves. A running node sweeps them.
+    pub orphans: BTreeSet<BlobId>,
     /// What is damaged.
     pub damages: Vec<RecordDamage>,
 }
@@ -58,7 +61,7 @@ pub struct RecordsReport {
 /// Inspects the records in the options' folders; `anchor` is their ledger. `progress` is told the rows that are done.
 pub async fn inspect(
     directory: &Path,
-    blobs: &Path,
+    blobs: &BlobConfig,
     (member, root): (&MemberName, &RootKey),
     anchor: Arc<dyn Anchor>,
     progress: impl FnMut(u64),
@@ -79,21 +82,27 @@ pub async fn inspect(
         waiting: BTreeSet::new(),
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
+        changes: None,
         is_indexed: Indexing::read(&store)?.is_complete(),
         store,
         listed: 0,
         report: RecordsReport::default(),
         findings: Findings::default(),
+        unavailable: None,
         progress,
         done: 0,
     };
     walk.outbox();
     walk.patients();
+    walk.changes();
     walk.documents().await;
     walk.unlisted_postings();
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
+    if let Some(error) = walk.unavailable {
+        return Err(error);
+    }
     walk.report.damages = walk.findings.damages();
     Ok(walk.report)
 }
@@ -111,12 +120,16 @@ struct Walk<P> {
     named: BTreeSet<BlobId>,
     /// Documents that have a head.
     documents: BTreeSet<Vec<u8>>,
+    /// Versions that the feed names; `None` if the store has no feed yet.
+    changes: Option<BTreeSet<[u8; 24]>>,
     /// Whether the postings are those of this release.
     is_indexed: bool,
     /// Postings that terms list and that are there.
     listed: u64,
     report: RecordsReport,
     findings: Findings,
+    /// Why not every payload could be looked at.
+    unavailable: Option<CustodyError>,
     progress: P,
     done: u64,
 }
@@ -217,6 +230,32 @@ impl<P: FnMut(u64)> Walk<P> {
         }
     }
 
+    /// The feed has numbers without gaps and names no version twice; whether it names all is seen with the versions.
+    fn changes(&mut self) {
+        let mut named = BTreeSet::new();
+        let mut is_complete = false;
+        let mut next = 1;
+        for (key, row) in self.rows(Table::Changes, RecordPart::Change) {
+            self.step();
+            if key == COMPLETE.to_be_bytes() {
+                is_complete = true;
+                continue;
+            }
+            if sequence(&key).ok() != Some(next) {
+                self.findings.note(RecordPart::Change, RecordFault::Missing);
+            }
+            next = sequence(&key).map_or(next, |number| number.saturating_add(1));
+            let opened = (key.as_slice(), row.as_slice());
+            let row: Option<ChangeRow> = self.open(Table::Changes, RecordPart::Change, opened);
+            if let Some(row) = row
+                && !named.insert(version_key(&row.document, row.version))
+            {
+                self.findings.note(RecordPart::Change, RecordFault::Differs);
+            }
+        }
+        self.changes = is_complete.then_some(named);
+    }
+
     fn accesses(&mut self) {
         for (key, row) in self.rows(Table::Accesses, RecordPart::Access) {
             self.step();
@@ -306,12 +345,12 @@ impl<P: FnMut(u64)> Walk<P> {
         }
     }
 
-    /// Counts blobs that nobody names; what is missing was found with the version that names it.
+    /// Finds blobs that nobody names; what is missing was found with the version that names it.
     async fn blobs(&mut self) -> Result<(), CustodyError> {
         let there = self.payloads.names().await?;
         self.report.blobs = u64::try_from(self.named.len()).unwrap_or(u64::MAX);
-        let orphans = there.iter().filter(|id| !self.named.contains(id)).count();
-        self.report.orphans = u64::try_from(orphans).unwrap_or(u64::MAX);
+        let there = there.into_iter();
+        self.report.orphans = there.filter(|id| !self.named.contains(id)).collect();
         Ok(())
     }
 }

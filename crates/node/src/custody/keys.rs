@@ -116,8 +116,22 @@ impl Keys {
         row: &T,
     ) {
         let row = Zeroizing::new(codec::encode(row));
-        let sealed = cipher::seal(&self.rows, &bound(table, key), &row);
-        transaction.put(table, key, sealed);
+        transaction.put(table, key, self.seal_row(table, key, &row));
+    }
+
+    /// Seals an encoded row under the member's key.
+    pub(crate) fn seal_row(&self, table: Table, key: &[u8], row: &[u8]) -> Vec<u8> {
+        cipher::seal(&self.rows, &bound(table, key), row)
+    }
+
+    /// Opens a row that is sealed under the member's key.
+    pub(crate) fn open_bytes(
+        &self,
+        table: Table,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<Vec<u8>, CustodyError> {
+        Ok(cipher::open(&self.rows, &bound(table, key), row)?.to_vec())
     }
 
     pub(crate) fn open_row<T>(

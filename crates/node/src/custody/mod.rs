@@ -5,17 +5,24 @@
 
 mod anchor;
 mod append;
+mod authorization;
+mod bulk;
+mod changes;
 mod cipher;
 mod consent;
 mod decide;
 mod enroll;
 mod erase;
 mod error;
+mod foreign;
+mod history;
 pub mod inspect;
 mod keys;
+mod notify;
 mod payload;
 mod pins;
 mod postings;
+mod reach;
 mod read;
 mod receipt;
 mod reindex;
@@ -25,8 +32,10 @@ mod rows;
 mod search;
 mod search_chain;
 mod search_include;
+mod shelf;
 pub(crate) mod store;
 mod subject;
+mod sweep;
 mod write;
 
 use std::collections::BTreeMap;
@@ -38,6 +47,7 @@ use interop::fhir::search::Query;
 use ledger::ids::{MemberName, Tag};
 use ledger::stream::RootKey;
 use tokio::sync::watch;
+use vault::blob::BlobConfig;
 
 use crate::chain::Clock;
 use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
@@ -49,24 +59,35 @@ use pins::Pins;
 use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
+use sweep::Sweeper;
 
 pub use anchor::Anchor;
+pub use bulk::Selection;
+pub use changes::{Changed, Effect};
 pub use error::CustodyError;
+pub use foreign::{ForeignEntry, ForeignStream};
+pub use history::Visible;
+pub use notify::Told;
+pub use reach::{Aim, Reach, Reached};
+pub use read::OpenedBinary;
 pub use reindex::IndexProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
-    MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest, Requester, SealedConsent,
-    SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld, WithheldDocument, Written,
+    HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
+    WithheldDocument, Written,
 };
+pub use shelf::{Shelf, ShelfChange, ShelfRow};
+pub use write::{BinaryDraft, BinaryUpload};
 
 /// What custody needs from the node.
 #[derive(Clone)]
 pub struct CustodyOptions {
     /// The folder of the record store.
     pub directory: PathBuf,
-    /// The folder of the blob store.
-    pub blobs: PathBuf,
+    /// Where large payloads are.
+    pub blobs: BlobConfig,
     /// This member.
     pub member: MemberName,
     /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
@@ -97,11 +118,13 @@ struct Inner {
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
+    sweeping: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.delivery.abort();
+        self.sweeping.abort();
     }
 }
 
@@ -135,6 +158,7 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let store = Arc::new(Store::open(&options.directory, persist)?);
         let keys = Keys::new(&options.root);
+        changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());
         let (status, outbox) = watch::channel(OutboxStatus::default());
         let delivery = Delivery {
@@ -151,9 +175,15 @@ impl Custody {
             member.clone(),
             network,
         );
+        let payloads = Payloads::open_in(&options.blobs)?;
+        let sweeper = Sweeper {
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            payloads: payloads.clone(),
+        };
         let custody = Self(Arc::new(Inner {
+            payloads,
             indexing: Indexing::read(&store)?,
-            payloads: Payloads::open_in(&options.blobs)?,
             rulings: Rulings::default(),
             pins: Pins::default(),
             home: Home {
@@ -167,6 +197,7 @@ impl Custody {
             expected: Mutex::default(),
             outbox,
             delivery: tokio::spawn(delivery.run()),
+            sweeping: tokio::spawn(sweeper.run()),
             anchor,
             options,
         }));
@@ -214,7 +245,27 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
+        let changes = self.changes_within(by, changes).await?;
         self.write_all(by, changes).await
+    }
+
+    /// Begins to write a Binary whose content arrives piece by piece.
+    pub async fn upload(
+        &self,
+        by: &Requester,
+        draft: BinaryDraft,
+    ) -> Result<BinaryUpload, CustodyError> {
+        self.begin_upload(by, draft).await
+    }
+
+    /// A Binary's content piece by piece: of one version, or of the current one.
+    pub async fn download(
+        &self,
+        by: &Requester,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<OpenedBinary, CustodyError> {
+        self.open_binary(by, id, version).await
     }
 
     /// The current version.
@@ -224,7 +275,8 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
-        self.read_current(by, resource_type, id).await
+        let opened = self.read_current(by, resource_type, id).await?;
+        self.within(by, opened)
     }
 
     /// One version.
@@ -235,7 +287,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
-        self.read_version(by, resource_type, id, version).await
+        let opened = self.read_version(by, resource_type, id, version).await?;
+        self.within(by, opened)
     }
 
     /// All versions, the newest first.
@@ -245,7 +298,19 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
-        self.read_history(by, resource_type, id).await
+        let versions = self.read_history(by, resource_type, id).await?;
+        self.versions_within(by, (resource_type, id), versions)
+    }
+
+    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
+    /// `visible` besides.
+    pub async fn history_of_all(
+        &self,
+        by: &Requester,
+        query: &HistoryQuery,
+        visible: &Visible<'_>,
+    ) -> Result<HistoryPage, CustodyError> {
+        self.page_of_history(by, query, visible).await
     }
 
     /// What matches `query` among the documents that the requester may see.
@@ -281,6 +346,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<ReceiptState, CustodyError> {
+        self.version_within(by, (resource_type, id), version)
+            .await?;
         self.export(by, resource_type, id, version).await
     }
 

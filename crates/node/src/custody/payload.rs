@@ -1,10 +1,15 @@
 //! Payloads: sealed contents, small ones in the row, large ones in the blob store.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
-use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
-use futures::TryStreamExt as _;
-use vault::blob::{BlobConfig, BlobError, BlobId, BlobStore};
+use aws_lc_rs::digest;
+use futures::{Stream, TryStreamExt as _};
+use interop::fhir::{Issue, IssueType};
+use ledger::ids::Digest;
+use vault::blob::{BlobConfig, BlobEntry, BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
 use vault::seal::{self, SealedPayload};
 use vault::secret::{ClearBytes, DataKey};
 
@@ -17,15 +22,33 @@ const BOUND: &[u8] = b"careledger/payload/v1";
 /// Sealed contents above this size go to the blob store.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
+#[derive(Clone)]
 pub(crate) struct Payloads {
     blobs: BlobStore,
+    /// Blobs of uploads whose rows are not written yet: these may take any time.
+    under_way: Arc<Mutex<BTreeSet<BlobId>>>,
+}
+
+/// A payload that is sealed while it arrives.
+pub(crate) struct PayloadWriter {
+    blob: BlobWriter,
+    digest: digest::Context,
+    bytes: u64,
+}
+
+/// Keeps a blob from being swept until its row is written.
+pub(crate) struct UnderWay {
+    id: BlobId,
+    all: Arc<Mutex<BTreeSet<BlobId>>>,
 }
 
 impl Payloads {
-    pub(crate) fn open_in(folder: &Path) -> Result<Self, CustodyError> {
-        let folder = folder.to_owned();
-        let blobs = BlobStore::open(&BlobConfig::Local { folder })?;
-        Ok(Self { blobs })
+    pub(crate) fn open_in(place: &BlobConfig) -> Result<Self, CustodyError> {
+        let blobs = BlobStore::open(place)?;
+        Ok(Self {
+            blobs,
+            under_way: Arc::default(),
+        })
     }
 
     /// Seals a content; a large one is durable in the blob store when this returns.
@@ -48,6 +71,90 @@ impl Payloads {
         Ok(names.try_collect().await?)
     }
 
+    /// All blobs, in no order.
+    pub(crate) fn entries(&self) -> impl Stream<Item = Result<BlobEntry, BlobError>> + use<> {
+        self.blobs.list()
+    }
+
+    /// Blobs of uploads whose rows are not written yet.
+    pub(crate) fn under_way(&self) -> BTreeSet<BlobId> {
+        locked(&self.under_way).clone()
+    }
+
+    pub(crate) async fn sweep(&self, id: BlobId) -> Result<(), CustodyError> {
+        Ok(self.blobs.delete(id).await?)
+    }
+
+    pub(crate) async fn sweep_leftovers(&self, before: SystemTime) -> Result<u64, CustodyError> {
+        Ok(self.blobs.sweep_leftovers(before).await?)
+    }
+
+    /// Begins a payload of any size.
+    pub(crate) async fn writer(
+        &self,
+        erase: &EraseKey,
+    ) -> Result<(PayloadWriter, UnderWay), CustodyError> {
+        let blob = self.blobs.writer(&erase.payload(), BOUND).await?;
+        let under_way = UnderWay {
+            id: blob.id(),
+            all: Arc::clone(&self.under_way),
+        };
+        locked(&self.under_way).insert(blob.id());
+        let writer = PayloadWriter {
+            blob,
+            digest: digest::Context::new(&digest::SHA256),
+            bytes: 0,
+        };
+        Ok((writer, under_way))
+    }
+
+    /// Reads a blob piece by piece.
+    pub(crate) async fn reader(
+        &self,
+        erase: &EraseKey,
+        locator: &str,
+    ) -> Result<BlobReader, CustodyError> {
+        let id = id_of(locator)?;
+        Ok(self.blobs.reader(id, &erase.payload(), BOUND).await?)
+    }
+
+    /// The first clear bytes of a blob.
+    pub(crate) async fn head(
+        &self,
+        erase: &EraseKey,
+        locator: &str,
+        bytes: u64,
+    ) -> Result<Vec<u8>, CustodyError> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut reader = self.reader(erase, locator).await?;
+        let mut head = Vec::new();
+        while head.len() < bytes {
+            let Some(piece) = reader.next().await? else {
+                return Err(CustodyError::Storage("a payload is too short".to_owned()));
+            };
+            head.extend_from_slice(&piece);
+        }
+        head.truncate(bytes);
+        Ok(head)
+    }
+
+    /// SHA-256 of the clear content, of whatever size.
+    pub(crate) async fn digest(
+        &self,
+        erase: &EraseKey,
+        payload: &Payload,
+    ) -> Result<Digest, CustodyError> {
+        let Some(locator) = payload.locator() else {
+            return Ok(Digest::of(&self.open(erase, payload).await?));
+        };
+        let mut reader = self.reader(erase, locator).await?;
+        let mut digest = digest::Context::new(&digest::SHA256);
+        while let Some(piece) = reader.next().await? {
+            digest.update(&piece);
+        }
+        Ok(finished(digest))
+    }
+
     /// Deletes a blob; harmless when it is gone already.
     pub(crate) async fn delete(&self, locator: &str) -> Result<(), CustodyError> {
         Ok(self.blobs.delete(id_of(locator)?).await?)
@@ -59,6 +166,7 @@ impl Payloads {
             Payload::None => Ok(Vec::new()),
             Payload::Inline(sealed) => Ok(sealed.clone()),
             Payload::Blob(locator) => Ok(self.blobs.get(id_of(locator)?).await?.into_bytes()),
+            Payload::Streamed { .. } => Err(too_large()),
         }
     }
 
@@ -75,6 +183,54 @@ impl Payloads {
             other => open_with(&erase.payload(), self.sealed(other).await?),
         }
     }
+}
+
+impl PayloadWriter {
+    /// Takes the next clear bytes.
+    pub(crate) async fn write(&mut self, clear: &[u8]) -> Result<(), CustodyError> {
+        self.digest.update(clear);
+        self.bytes = self.bytes.saturating_add(clear.len() as u64);
+        Ok(self.blob.write(clear).await?)
+    }
+
+    /// Clear bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Completes the blob, which is durable when this returns: its name, and SHA-256 of the content.
+    pub(crate) async fn finish(self) -> Result<(String, Digest), CustodyError> {
+        let id = self.blob.finish().await?;
+        Ok((id.to_string(), finished(self.digest)))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        locked(&self.all).remove(&self.id);
+    }
+}
+
+fn locked(under_way: &Mutex<BTreeSet<BlobId>>) -> MutexGuard<'_, BTreeSet<BlobId>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn finished(context: digest::Context) -> Digest {
+    let mut digest = Digest([0; 32]);
+    let hash = context.finish();
+    digest
+        .0
+        .iter_mut()
+        .zip(hash.as_ref())
+        .for_each(|(to, from)| *to = *from);
+    digest
+}
+
+fn too_large() -> CustodyError {
+    CustodyError::Invalid(Issue::error(
+        IssueType::TooLong,
+        "the content is too large for this answer: read the Binary with an Accept header of its own type",
+    ))
 }
 
 /// Opens a sealed content with its data key.
@@ -95,6 +251,12 @@ impl From<BlobError> for CustodyError {
             BlobError::Missing(id) | BlobError::Unsound { id, .. } => {
                 tracing::error!(%error, "a payload cannot be opened");
                 Self::DamagedBlob(id)
+            }
+            BlobError::Unavailable(_) => {
+                tracing::warn!(%error, "large payloads cannot be reached");
+                Self::Unavailable {
+                    what: "the store of large payloads",
+                }
             }
             other if is_disk_full(&other) => Self::DiskFull,
             other => Self::Storage(other.to_string()),

@@ -1,5 +1,7 @@
 //! Reading: decide, put the access on record durably, and only then open.
 
+mod binary;
+
 use std::sync::Arc;
 
 use contracts::descriptor::Decided;
@@ -9,11 +11,13 @@ use interop::fhir::{ParseLimits, Resource, ResourceType};
 use super::append::AccessDraft;
 use super::decide::{Decision, Ruling};
 use super::keys::EraseKey;
-use super::request::{HistoryEntry, Opened, Requester};
-use super::rows::{DocumentKey, Facts, Head, VersionRow, type_of, version_key};
+use super::request::{Opened, Requester};
+use super::rows::{DocumentKey, Facts, Head, Payload, VersionRow, type_of, version_key};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError};
+
+pub use binary::OpenedBinary;
 
 /// A version whose rows were loaded; its payload is still sealed.
 pub(super) struct Loaded {
@@ -34,7 +38,7 @@ impl Custody {
         let facts = &loaded.row.facts;
         self.admit(by, "read", &subject, &head, facts).await?;
         let opened = self.unseal(&head, head.version, &loaded).await?;
-        opened.ok_or(CustodyError::Gone)
+        opened.ok_or_else(|| deleted(head.version, &loaded))
     }
 
     pub(super) async fn read_version(
@@ -57,42 +61,7 @@ impl Custody {
         let loaded = loaded.ok_or(CustodyError::Gone)?;
         self.unseal(&head, version, &loaded)
             .await?
-            .ok_or(CustodyError::Gone)
-    }
-
-    pub(super) async fn read_history(
-        &self,
-        by: &Requester,
-        resource_type: ResourceType,
-        id: &str,
-    ) -> Result<Vec<HistoryEntry>, CustodyError> {
-        let head = self.known(by, resource_type, id)?;
-        let subject = self.0.subjects.load(&head.subject)?;
-        let current = self.current(&head)?;
-        self.admit(by, "history", &subject, &head, &current.row.facts)
-            .await?;
-        let document = self.0.home.keys.document(&head.resource_type, &head.id);
-        let mut entries = Vec::new();
-        for version in (1..=head.version).rev() {
-            let Some(loaded) = self.load(&document, version)? else {
-                entries.push(HistoryEntry {
-                    version,
-                    last_updated_ms: head.recorded_at,
-                    opened: None,
-                });
-                continue;
-            };
-            let facts = [&loaded.row.facts.disclosure];
-            if !self.decide(by, &subject, &facts).await?.permits_all() {
-                continue;
-            }
-            entries.push(HistoryEntry {
-                version,
-                last_updated_ms: loaded.row.facts.recorded_at,
-                opened: self.unseal(&head, version, &loaded).await?,
-            });
-        }
-        Ok(entries)
+            .ok_or_else(|| deleted(version, &loaded))
     }
 
     /// The head of a document; who asks for what is not here is noted in the security log.
@@ -227,10 +196,21 @@ impl Custody {
             return Ok(None);
         }
         let payloads = &self.0.payloads;
+        if let Payload::Streamed { locator, head, .. } = &loaded.row.payload {
+            let head = payloads.head(&loaded.erase, locator, *head).await?;
+            return binary::without_content(&head).map(Some);
+        }
         let content = payloads.open(&loaded.erase, &loaded.row.payload).await?;
-        Resource::parse(&content, &ParseLimits::default())
+        Resource::parse(&content, &ParseLimits::stored())
             .map(Some)
             .map_err(|_| CustodyError::Storage("a stored resource does not parse".to_owned()))
+    }
+}
+
+fn deleted(version: u64, loaded: &Loaded) -> CustodyError {
+    CustodyError::Deleted {
+        version,
+        last_updated_ms: loaded.row.facts.recorded_at,
     }
 }
 

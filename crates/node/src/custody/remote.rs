@@ -19,7 +19,9 @@ use super::request::{
     AccessAsk, Asked, Granted, RemoteAnswer, RemoteRequest, Requester, SealedDescriptor,
     WithheldDocument,
 };
-use super::rows::{AccessRow, DocumentKey, EntryRow, Head, Own, SubjectId, access_key, decode};
+use super::rows::{
+    AccessRow, DocumentKey, EntryRow, Head, Own, Payload, SubjectId, access_key, decode,
+};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError, cipher};
@@ -227,6 +229,9 @@ impl Custody {
         };
         if loaded.row.facts.deleted {
             return Ok(Err("deleted"));
+        }
+        if matches!(loaded.row.payload, Payload::Streamed { .. }) {
+            return Ok(Err("too large to be sent to another member"));
         }
         let labels = self.current(&head)?.row.facts.disclosure.labels;
         Ok(Ok(Asking {

@@ -27,6 +27,8 @@ pub struct Requester {
     pub purpose: String,
     /// What ties the request to other logs.
     pub request_id: Option<String>,
+    /// Which documents a search may show at all, before consent is asked.
+    pub reach: super::Reach,
 }
 
 impl Requester {
@@ -68,6 +70,11 @@ pub enum Change {
         /// The version that must be current.
         if_match: Option<u64>,
     },
+    /// The first version under the resource's own id; refused if the document has a current one.
+    CreateAs {
+        /// The content, with its id.
+        resource: Resource,
+    },
     /// A version without content.
     Delete {
         /// The type.
@@ -101,7 +108,7 @@ pub struct Written {
     pub resource_type: ResourceType,
     /// The logical id.
     pub id: String,
-    /// The version.
+    /// The version; 0 if there was nothing to delete.
     pub version: u64,
     /// FHIR `meta.lastUpdated`, milliseconds since 1970.
     pub last_updated_ms: u64,
@@ -135,15 +142,45 @@ impl Opened {
     }
 }
 
-/// One version in a document's history, newest first.
+/// One version in a history.
 #[derive(Clone)]
 pub struct HistoryEntry {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// The logical id.
+    pub id: String,
     /// The version.
     pub version: u64,
     /// FHIR `meta.lastUpdated`, milliseconds since 1970.
     pub last_updated_ms: u64,
     /// The content; `None` for a version that deletes the document, or that was erased.
     pub opened: Option<Opened>,
+    /// Whether the content was erased.
+    pub is_erased: bool,
+}
+
+/// What a history of a type or of everything is asked for.
+#[derive(Clone)]
+pub struct HistoryQuery {
+    /// The types; `None` for all.
+    pub types: Option<Vec<ResourceType>>,
+    /// Versions written at or after this time.
+    pub since_ms: Option<u64>,
+    /// Versions that were current at some time of this span, both ends included.
+    pub at: Option<(u64, u64)>,
+    /// Where the page begins: after the change with this number, backwards; `None` for the newest.
+    pub before: Option<u64>,
+    /// The versions on the page at most.
+    pub count: usize,
+}
+
+/// A page of a history, the newest version first.
+#[derive(Clone)]
+pub struct HistoryPage {
+    /// The versions that the requester may see.
+    pub entries: Vec<HistoryEntry>,
+    /// What `before` is for the next page; `None` on the last one.
+    pub next: Option<u64>,
 }
 
 /// A page of matches.
@@ -358,6 +395,8 @@ redacted!(
     Written,
     Opened,
     HistoryEntry,
+    HistoryQuery,
+    HistoryPage,
     SearchPage,
     Everything,
     ReceiptState,

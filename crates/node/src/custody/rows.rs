@@ -162,6 +162,28 @@ pub(crate) enum Payload {
     Inline(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     #[n(2)]
     Blob(#[n(0)] String),
+    /// A `Binary` in a blob, which is never in memory whole.
+    #[n(3)]
+    Streamed {
+        #[n(0)]
+        locator: String,
+        /// Clear bytes before the first of the content in base64.
+        #[n(1)]
+        head: u64,
+        /// Bytes of the content.
+        #[n(2)]
+        bytes: u64,
+    },
+}
+
+impl Payload {
+    /// The blob, if it is in one.
+    pub(crate) fn locator(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::Inline(_) => None,
+            Self::Blob(locator) | Self::Streamed { locator, .. } => Some(locator),
+        }
+    }
 }
 
 /// The exact bytes that a wallet signed, and its detached JWS.
@@ -206,6 +228,39 @@ pub(crate) enum EntryRow {
         #[n(1)]
         position: u64,
     },
+}
+
+/// What a version did to its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum RowKind {
+    #[n(0)]
+    Written,
+    #[n(1)]
+    Deleted,
+    #[n(2)]
+    Erased,
+}
+
+/// A version's place in the change feed.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct ChangeRow {
+    #[n(0)]
+    pub(crate) resource_type: String,
+    #[n(1)]
+    pub(crate) id: String,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) document: DocumentKey,
+    #[n(3)]
+    pub(crate) version: u64,
+    #[n(4)]
+    pub(crate) kind: RowKind,
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) subject: SubjectId,
+    #[n(6)]
+    pub(crate) recorded_at: u64,
 }
 
 /// An access entry.

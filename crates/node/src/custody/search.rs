@@ -13,7 +13,7 @@ use super::request::{Everything, Further, Opened, Requester, SearchPage, Withhel
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError, Reached};
 
 /// A current version that was found.
 pub(super) struct Match {
@@ -71,7 +71,7 @@ impl Custody {
         }
         let listed = matches.iter().map(|one| one.document).enumerate();
         let listed: BTreeMap<DocumentKey, usize> = listed.map(|(at, one)| (one, at)).collect();
-        let (mut page, decided) = self.sift(by, matches).await?;
+        let (mut page, decided) = self.sift(by, Aim::Search, matches).await?;
         // Decisions are made subject by subject, and the ids of subjects are random.
         page.sort_by_key(|one| listed.get(&one.document).copied());
         let mut found = self.open_page(by, query, page, decided).await?;
@@ -136,7 +136,7 @@ impl Custody {
         parts: &[Part],
     ) -> Result<Permitted, CustodyError> {
         let matches = self.candidates(by, parts).await?;
-        self.sift(by, matches).await
+        self.sift(by, Aim::Search, matches).await
     }
 
     /// What matches the parts, before consent is asked.
@@ -169,7 +169,7 @@ impl Custody {
             })
             .await?;
         }
-        let (permitted, mut decided) = self.sift(by, matches).await?;
+        let (permitted, mut decided) = self.sift(by, Aim::Read, matches).await?;
         for one in &permitted {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -389,6 +389,7 @@ impl Custody {
     pub(super) async fn sift(
         &self,
         by: &Requester,
+        aim: Aim,
         matches: Vec<Match>,
     ) -> Result<Permitted, CustodyError> {
         let mut by_subject: BTreeMap<SubjectId, Vec<Match>> = BTreeMap::new();
@@ -399,6 +400,17 @@ impl Custody {
         let mut decided = BTreeMap::new();
         for (id, matches) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            let patient_id = subject.patient_id.as_deref();
+            let matches = matches.into_iter().filter(|one| {
+                let reached = Reached {
+                    resource_type: one.resource_type,
+                    patient_id,
+                    terms: &one.row.terms,
+                    id: &one.row.id,
+                };
+                by.reach.admits(aim, &reached)
+            });
+            let matches: Vec<Match> = matches.collect();
             let facts: Vec<&DisclosureFacts> = matches
                 .iter()
                 .map(|one| &one.row.facts.disclosure)

@@ -11,7 +11,7 @@ use interop::fhir::search::{
 
 use super::request::{Opened, Requester};
 use super::search::{Match, Permitted};
-use super::{Custody, CustodyError};
+use super::{Aim, Custody, CustodyError};
 
 type Resource = (ResourceType, String);
 
@@ -43,7 +43,7 @@ impl Custody {
                     .await?;
             }
             candidates.retain(|one| seen.insert((one.resource_type, one.row.id.clone())));
-            let (mut permitted, decided) = self.sift(by, candidates).await?;
+            let (mut permitted, decided) = self.sift(by, Aim::Search, candidates).await?;
             // Not in the order of subjects, whose ids are random.
             permitted.sort_by(|one, other| one.place().cmp(&other.place()));
             let is_cut = permitted.len() > room;

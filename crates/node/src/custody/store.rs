@@ -13,7 +13,7 @@ use fjall::{
     Slice, Snapshot,
 };
 use ledger::item::Item;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CustodyError;
 
@@ -39,12 +39,16 @@ pub(crate) enum Table {
     Positions,
     Outbox,
     Statements,
+    Changes,
+    Subscriptions,
+    Bulk,
+    Authorization,
     Postings,
     Indexing,
 }
 
 impl Table {
-    const ALL: [Self; 14] = [
+    const ALL: &'static [Self] = &[
         Self::Subjects,
         Self::Patients,
         Self::Heads,
@@ -57,6 +61,10 @@ impl Table {
         Self::Positions,
         Self::Outbox,
         Self::Statements,
+        Self::Changes,
+        Self::Subscriptions,
+        Self::Bulk,
+        Self::Authorization,
         Self::Postings,
         Self::Indexing,
     ];
@@ -76,6 +84,10 @@ impl Table {
             Self::Positions => "positions",
             Self::Outbox => "outbox",
             Self::Statements => "statements",
+            Self::Changes => "changes",
+            Self::Subscriptions => "subscriptions",
+            Self::Bulk => "bulk",
+            Self::Authorization => "authorization",
             Self::Postings => "postings",
             Self::Indexing => "indexing",
         }
@@ -102,6 +114,7 @@ impl Persist for Disk {
 pub(crate) struct Store {
     tables: Arc<Tables>,
     jobs: mpsc::Sender<Job>,
+    newest_change: watch::Sender<u64>,
 }
 
 struct Tables {
@@ -122,7 +135,7 @@ impl Store {
             .map_err(storage)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let mut keyspaces = BTreeMap::new();
-        for table in Table::ALL {
+        for &table in Table::ALL {
             let keyspace = database.keyspace(table.name(), options).map_err(storage)?;
             keyspaces.insert(table, keyspace);
         }
@@ -131,8 +144,10 @@ impl Store {
             keyspaces,
         });
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let newest_change = watch::Sender::new(tables.last_key(Table::Changes)?);
         let writer = Writer {
             next_item: tables.last_key(Table::Outbox)?.saturating_add(1),
+            newest_change: newest_change.clone(),
             tables: Arc::clone(&tables),
             persist,
         };
@@ -140,7 +155,30 @@ impl Store {
             .name("custody-writer".to_owned())
             .spawn(move || writer.run(queue))
             .map_err(|error| CustodyError::Storage(error.to_string()))?;
-        Ok(Self { tables, jobs })
+        Ok(Self {
+            tables,
+            jobs,
+            newest_change,
+        })
+    }
+
+    /// The number of the newest change that is durable.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.newest_change.subscribe()
+    }
+
+    /// Writes rows of the feed beside the writer: before it has anything to do.
+    pub(crate) fn fill_changes(
+        &self,
+        rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), CustodyError> {
+        let rows = rows.into_iter();
+        let changes = rows.map(|(key, row)| ((Table::Changes, key), row));
+        let batch = self.tables.batch(changes.collect());
+        batch.commit().map_err(storage)?;
+        let newest = self.tables.last_key(Table::Changes)?;
+        self.newest_change.send_replace(newest);
+        Ok(())
     }
 
     /// Runs `work` on the writer's thread; what it changed is durable when this returns its result.
@@ -321,6 +359,23 @@ impl Tables {
         Ok(row.map(|row| row.to_vec()))
     }
 
+    fn batch(&self, changes: Changes) -> OwnedWriteBatch {
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for ((table, key), value) in changes {
+            let Some(keyspace) = self.keyspace(table) else {
+                continue;
+            };
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        batch
+    }
+
     fn last_key(&self, table: Table) -> Result<u64, CustodyError> {
         let last = self.keyspace(table).and_then(Keyspace::last_key_value);
         let Some(last) = last else { return Ok(0) };
@@ -329,7 +384,7 @@ impl Tables {
     }
 }
 
-/// Reads the number that a key of the outbox is.
+/// Reads the number that a key of the outbox or of the feed is.
 pub(crate) fn sequence(key: &[u8]) -> Result<u64, CustodyError> {
     key.try_into()
         .map(u64::from_be_bytes)
@@ -357,6 +412,7 @@ struct Writer<P> {
     tables: Arc<Tables>,
     persist: P,
     next_item: u64,
+    newest_change: watch::Sender<u64>,
 }
 
 impl<P: Persist> Writer<P> {
@@ -374,16 +430,19 @@ impl<P: Persist> Writer<P> {
     fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), fjall::Error> {
         let mut changes = Changes::new();
         let mut answers = Vec::new();
+        let mut newest_change = *self.newest_change.borrow();
         for job in waiting.drain(..) {
             let mut transaction = Transaction {
                 tables: &self.tables,
                 before: &changes,
                 changes: Changes::new(),
                 next_item: self.next_item,
+                newest_change,
             };
             let (counts, answer) = job(&mut transaction);
             if counts {
                 self.next_item = transaction.next_item;
+                newest_change = transaction.newest_change;
                 let mut fresh = transaction.changes;
                 changes.append(&mut fresh);
                 answers.push(answer);
@@ -391,7 +450,10 @@ impl<P: Persist> Writer<P> {
                 answer(Ok(()));
             }
         }
-        let outcome = self.persist.persist(self.batch(changes));
+        let outcome = self.persist.persist(self.tables.batch(changes));
+        if outcome.is_ok() && newest_change > *self.newest_change.borrow() {
+            self.newest_change.send_replace(newest_change);
+        }
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
@@ -399,24 +461,6 @@ impl<P: Persist> Writer<P> {
             });
         }
         outcome
-    }
-
-    fn batch(&self, changes: Changes) -> OwnedWriteBatch {
-        let mut batch = self
-            .tables
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
-        for ((table, key), value) in changes {
-            let Some(keyspace) = self.tables.keyspace(table) else {
-                continue;
-            };
-            match value {
-                Some(value) => batch.insert(keyspace, key, value),
-                None => batch.remove(keyspace, key),
-            }
-        }
-        batch
     }
 }
 
@@ -426,6 +470,7 @@ pub(crate) struct Transaction<'a> {
     before: &'a Changes,
     changes: Changes,
     next_item: u64,
+    newest_change: u64,
 }
 
 impl Transaction<'_> {
@@ -443,6 +488,12 @@ impl Transaction<'_> {
 
     pub(crate) fn remove(&mut self, table: Table, key: &[u8]) {
         self.changes.insert((table, key.to_vec()), None);
+    }
+
+    /// The number of the change that this transaction makes.
+    pub(crate) fn next_change(&mut self) -> u64 {
+        self.newest_change = self.newest_change.saturating_add(1);
+        self.newest_change
     }
 
     /// Puts an item on its way to the ledger.

@@ -1,5 +1,7 @@
 //! Writing: what can be prepared beside the writer is, then one transaction appends all versions or none.
 
+mod binary;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use super::rows::{Head, Own, SignedRow};
 use super::store::Table;
 use super::subject::{Subject, is_taken};
 use super::{Custody, CustodyError};
+
+pub use binary::{BinaryDraft, BinaryUpload};
 
 const CONSENT: &str = "Consent";
 
@@ -47,6 +51,7 @@ impl Custody {
             .into_iter()
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
+        let (changes, absent) = self.without_absent(changes)?;
         let ownership = self.ownership(&changes)?;
         let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
@@ -80,7 +85,33 @@ impl Custody {
         for subject in &consenting {
             self.0.rulings.forget(subject);
         }
-        Ok(written)
+        Ok(in_place(written, absent))
+    }
+
+    /// Takes out deletions of what was never here: they change nothing. Each comes with its place among the changes.
+    fn without_absent(&self, changes: Vec<Named>) -> Result<(Vec<Named>, Absent), CustodyError> {
+        let mut kept = Vec::with_capacity(changes.len());
+        let mut absent = Vec::new();
+        for (index, change) in changes.into_iter().enumerate() {
+            let is_absent =
+                change.resource.is_none() && self.head(change.resource_type, &change.id)?.is_none();
+            if is_absent && change.precondition != Precondition::Current(None) {
+                return Err(CustodyError::PreconditionFailed);
+            }
+            if is_absent {
+                let written = Written {
+                    resource_type: change.resource_type,
+                    id: change.id,
+                    version: 0,
+                    last_updated_ms: 0,
+                    created: false,
+                };
+                absent.push((index, written));
+            } else {
+                kept.push(change);
+            }
+        }
+        Ok((kept, absent))
     }
 
     /// Who may write at all: the member's users, and a patient consents about themselves.
@@ -96,6 +127,13 @@ impl Custody {
         };
         if by.member != self.0.home.member {
             return Err(denied("records are written at their home member"));
+        }
+        if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
+            // As a record it would tell nobody anything.
+            return Err(invalid(
+                IssueType::NotSupported,
+                "a subscription is made by itself, not in a Bundle",
+            ));
         }
         let is_consent = change.resource_type.as_str() == CONSENT;
         if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
@@ -154,6 +192,23 @@ impl Custody {
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
+        let (branch, labels) = self.place(resource)?;
+        let terms = IndexTerms::of(resource);
+        let keys = &self.0.home.keys;
+        Ok(Content {
+            digest: Digest::of(&bytes),
+            payload: self.0.payloads.seal(erase, &bytes).await?,
+            postings: keys.postings(resource.resource_type().as_str(), &terms),
+            terms,
+            disclosure: DisclosureFacts::of(resource),
+            labels,
+            branch,
+            signed,
+        })
+    }
+
+    /// The branch that a resource belongs in, and its labels.
+    fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
         let labels = labels_of(resource);
         let branch = if resource.resource_type().as_str() == CONSENT {
             self.check_consent(resource)?;
@@ -163,24 +218,9 @@ impl Custody {
         } else {
             Own::Index
         };
-        let terms = IndexTerms::of(resource);
-        Ok(Content {
-            digest: Digest::of(&bytes),
-            payload: self.0.payloads.seal(erase, &bytes).await?,
-            postings: self
-                .0
-                .home
-                .keys
-                .postings(resource.resource_type().as_str(), &terms),
-            terms,
-            disclosure: DisclosureFacts::of(resource),
-            labels: labels
-                .iter()
-                .map(|label| format!("{}|{}", label.system(), label.code()))
-                .collect(),
-            branch,
-            signed,
-        })
+        let labels = labels.iter();
+        let labels = labels.map(|label| format!("{}|{}", label.system(), label.code()));
+        Ok((branch, labels.collect()))
     }
 
     fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {
@@ -301,6 +341,16 @@ impl Named {
     }
 }
 
+/// What was to be deleted and was never here, by its place.
+type Absent = Vec<(usize, Written)>;
+
+fn in_place(mut written: Vec<Written>, absent: Absent) -> Vec<Written> {
+    for (index, one) in absent {
+        written.insert(index.min(written.len()), one);
+    }
+    written
+}
+
 fn named(change: Change) -> Result<Named, CustodyError> {
     match change {
         Change::Create { resource, id } => Ok(Named {
@@ -310,16 +360,8 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             resource: Some(resource),
             signed: None,
         }),
-        Change::Update { resource, if_match } => Ok(Named {
-            resource_type: resource.resource_type(),
-            id: resource
-                .id()
-                .ok_or_else(|| invalid(IssueType::Required, "the resource has no id"))?
-                .to_owned(),
-            precondition: Precondition::Current(if_match),
-            resource: Some(resource),
-            signed: None,
-        }),
+        Change::Update { resource, if_match } => placed(resource, Precondition::Current(if_match)),
+        Change::CreateAs { resource } => placed(resource, Precondition::Absent),
         Change::Delete {
             resource_type,
             id,
@@ -333,6 +375,17 @@ fn named(change: Change) -> Result<Named, CustodyError> {
         }),
         Change::File(signed) => filed(signed),
     }
+}
+
+fn placed(resource: Resource, precondition: Precondition) -> Result<Named, CustodyError> {
+    let id = resource.id().map(str::to_owned);
+    Ok(Named {
+        resource_type: resource.resource_type(),
+        id: id.ok_or_else(|| invalid(IssueType::Required, "the resource has no id"))?,
+        precondition,
+        resource: Some(resource),
+        signed: None,
+    })
 }
 
 fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {

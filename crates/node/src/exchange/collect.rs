@@ -277,7 +277,7 @@ fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened, CustodyEr
     if Digest::of(&content) != record.content {
         return Err(other());
     }
-    let resource = Resource::parse(&content, &ParseLimits::default()).map_err(|_| other())?;
+    let resource = Resource::parse(&content, &ParseLimits::stored()).map_err(|_| other())?;
     Ok(Opened {
         member: custodian.clone(),
         resource,

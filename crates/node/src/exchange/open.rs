@@ -15,7 +15,7 @@ use super::message::{
 use super::serve::Refusal;
 use super::shown::{self, NotShown};
 use super::{Parts, unavailable};
-use crate::custody::{AccessAsk, CustodyError, Granted, RemoteRequest, Requester};
+use crate::custody::{AccessAsk, CustodyError, Granted, Reach, RemoteRequest, Requester};
 
 /// How long an access may take to become final here after the requester saw it final.
 const FINAL: Duration = Duration::from_secs(5);
@@ -253,6 +253,7 @@ fn requester(from: &MemberName, access: &AccessDescriptor, request: &Request) ->
         patient: None,
         purpose: request.purpose.clone(),
         request_id: None,
+        reach: Reach::default(),
     }
 }
 

@@ -131,6 +131,7 @@ impl Founding {
         let config = NodeConfig {
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
+            blobs: self.folder.path().join(format!("{member}-blobs")).into(),
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),
             certificate: None,
@@ -175,6 +176,7 @@ pub(crate) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: node::custody::Reach::default(),
     }
 }
 

@@ -40,7 +40,8 @@ fn laboratory_result(patient: &str) -> Value {
 
 fn condition(patient: &str) -> Value {
     json!({"resourceType": "Condition",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "clinicalStatus": {"coding": [{"system":
+            "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
         "code": {"coding": [{"system": "http://snomed.info/sct", "code": "38341003"}]},
         "subject": {"reference": format!("Patient/{patient}")}})
 }

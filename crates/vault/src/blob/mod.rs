@@ -5,12 +5,15 @@
 //! - **V3** A put is durable before it is acknowledged. `object_store` syncs a local file and its folders only if told
 //!   so (`with_fsync`), and never syncs a deletion; the first is switched on in [`BlobStore::open`], the second is
 //!   done here.
+//!   A bucket acknowledges what it keeps; an upload in parts is there whole or not at all.
+//! - A place is one node's, which [`BlobStore::claim`] makes sure of for a bucket: a node deletes what it does not name.
 //! - A name is random: it says nothing about the content, and equal contents have different names.
 
 mod id;
+mod place;
+mod s3;
 mod stream;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -19,9 +22,10 @@ use std::time::SystemTime;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 pub use self::id::{BlobId, InvalidBlobId};
+pub use self::s3::{S3Config, S3Credentials, S3CredentialsError};
 pub use self::stream::{BlobReader, BlobWriter};
 use crate::seal::{self, OpenError, SealedPayload};
 use crate::secret::{ClearBytes, DataKey};
@@ -35,6 +39,14 @@ pub enum BlobConfig {
         /// The folder; it is made if it is not there.
         folder: PathBuf,
     },
+    /// A bucket of an S3-compatible object store.
+    S3(S3Config),
+}
+
+impl From<PathBuf> for BlobConfig {
+    fn from(folder: PathBuf) -> Self {
+        Self::Local { folder }
+    }
 }
 
 /// Holds sealed payloads. A clone is another handle to the same store.
@@ -71,9 +83,15 @@ pub enum BlobError {
         #[source]
         source: OpenError,
     },
-    /// The object store failed.
+    /// The folder cannot be worked with.
     #[error("object store failed")]
-    Store(#[from] object_store::Error),
+    Store(#[source] object_store::Error),
+    /// The bucket cannot be reached, or does not serve: asking again later may help.
+    #[error("the object store does not serve: {0}")]
+    Unavailable(String),
+    /// Another node keeps its payloads there.
+    #[error("the place of the payloads is another node's: give each node a prefix of its own")]
+    OwnedByAnother,
     /// The disk failed.
     #[error("blob folder cannot be read or written")]
     Io(#[from] std::io::Error),
@@ -85,12 +103,16 @@ impl BlobStore {
         match config {
             BlobConfig::Local { folder } => {
                 make_folder(folder)?;
-                let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+                let objects = LocalFileSystem::new_with_prefix(folder);
                 Ok(Self {
-                    objects: Arc::new(objects),
+                    objects: Arc::new(objects.map_err(BlobError::Store)?.with_fsync(true)),
                     folder: Some(folder.as_path().into()),
                 })
             }
+            BlobConfig::S3(bucket) => Ok(Self {
+                objects: s3::connect(bucket)?,
+                folder: None,
+            }),
         }
     }
 
@@ -98,14 +120,34 @@ impl BlobStore {
     pub async fn put(&self, sealed: SealedPayload) -> Result<BlobId, BlobError> {
         let id = BlobId::random();
         let payload = PutPayload::from(sealed.into_bytes());
-        self.objects.put(&location(id), payload).await?;
-        Ok(id)
+        // A folder on every file system can rename; not every one can link.
+        let mode = match self.folder {
+            Some(_) => PutMode::Overwrite,
+            None => PutMode::Create,
+        };
+        let put = self
+            .objects
+            .put_opts(&location(id), payload, mode.into())
+            .await;
+        match put {
+            Ok(_) => Ok(id),
+            // Nobody else draws the same 128 bits: an attempt whose answer was lost has stored it.
+            Err(object_store::Error::AlreadyExists { .. }) if self.folder.is_none() => Ok(id),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// The sealed size of a blob.
+    pub async fn size(&self, id: BlobId) -> Result<u64, BlobError> {
+        let found = self.objects.head(&location(id)).await;
+        Ok(found.map_err(|error| self.missing(id, error))?.size)
     }
 
     /// The sealed payload, whole.
     pub async fn get(&self, id: BlobId) -> Result<SealedPayload, BlobError> {
         let found = self.objects.get(&location(id)).await;
-        let bytes = found.map_err(|error| missing(id, error))?.bytes().await?;
+        let found = found.map_err(|error| self.missing(id, error))?;
+        let bytes = found.bytes().await.map_err(|error| self.failed(error))?;
         SealedPayload::from_bytes(bytes.into()).map_err(|source| BlobError::Unsound { id, source })
     }
 
@@ -128,8 +170,15 @@ impl BlobStore {
         associated_data: &[u8],
     ) -> Result<BlobWriter, BlobError> {
         let id = BlobId::random();
-        let upload = self.objects.put_multipart(&location(id)).await?;
-        Ok(BlobWriter::new(id, upload, data_key, associated_data))
+        let upload = self.objects.put_multipart(&location(id)).await;
+        let upload = upload.map_err(|error| self.failed(error))?;
+        let is_folder = self.folder.is_some();
+        Ok(BlobWriter::new(
+            id,
+            upload,
+            is_folder,
+            (data_key, associated_data),
+        ))
     }
 
     /// Begins to read a blob that is opened while it is read, in constant memory.
@@ -139,8 +188,7 @@ impl BlobStore {
         data_key: &DataKey,
         associated_data: &[u8],
     ) -> Result<BlobReader, BlobError> {
-        let found = self.objects.get(&location(id)).await;
-        let sealed = found.map_err(|error| missing(id, error))?.into_stream();
+        let sealed = self.sealed_stream(id).await?;
         Ok(BlobReader::new(id, sealed, data_key, associated_data))
     }
 
@@ -150,8 +198,13 @@ impl BlobStore {
         id: BlobId,
     ) -> Result<BoxStream<'static, Result<bytes::Bytes, BlobError>>, BlobError> {
         let found = self.objects.get(&location(id)).await;
-        let sealed = found.map_err(|error| missing(id, error))?.into_stream();
-        Ok(sealed.map_err(BlobError::from).boxed())
+        let sealed = found
+            .map_err(|error| self.missing(id, error))?
+            .into_stream();
+        let is_folder = self.folder.is_some();
+        Ok(sealed
+            .map_err(move |error| failed(is_folder, error))
+            .boxed())
     }
 
     /// Deletes a blob; durable when it returns, and harmless when it is gone already.
@@ -159,7 +212,7 @@ impl BlobStore {
         match self.objects.delete(&location(id)).await {
             Ok(()) => {}
             Err(object_store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.failed(error)),
         }
         if let Some(folder) = &self.folder {
             let shard = folder.join(id.shard());
@@ -170,34 +223,33 @@ impl BlobStore {
 
     /// All blobs, in no order.
     pub fn list(&self) -> BoxStream<'static, Result<BlobEntry, BlobError>> {
+        let is_folder = self.folder.is_some();
         self.objects
             .list(None)
-            .map_err(BlobError::from)
+            .map_err(move |error| failed(is_folder, error))
             .try_filter_map(|object| std::future::ready(Ok(entry(&object))))
             .boxed()
     }
 
-    /// Deletes blobs that no record names, and what interrupted writes left; answers how many of both.
+    /// Deletes what interrupted writes before `before` left in a folder; answers how many there were.
     ///
-    /// A write puts its blob before its row is committed: only what was written before `before` is swept, which must
-    /// lie further back than any write takes, and before `live` was collected.
-    pub async fn sweep_orphans(
-        &self,
-        live: &BTreeSet<BlobId>,
-        before: SystemTime,
-    ) -> Result<u64, BlobError> {
-        let mut swept = 0;
-        let mut entries = self.list();
-        while let Some(entry) = entries.try_next().await? {
-            if entry.written_at < before && !live.contains(&entry.id) {
-                self.delete(entry.id).await?;
-                swept += 1;
-            }
+    /// A bucket shows no unfinished uploads here: its own rules end them.
+    pub async fn sweep_leftovers(&self, before: SystemTime) -> Result<u64, BlobError> {
+        match self.folder.clone() {
+            Some(folder) => on_disk(move || sweep_leftovers(&folder, before)).await,
+            None => Ok(0),
         }
-        if let Some(folder) = self.folder.clone() {
-            swept += on_disk(move || sweep_leftovers(&folder, before)).await?;
+    }
+
+    fn failed(&self, error: object_store::Error) -> BlobError {
+        failed(self.folder.is_some(), error)
+    }
+
+    fn missing(&self, id: BlobId, error: object_store::Error) -> BlobError {
+        match error {
+            object_store::Error::NotFound { .. } => BlobError::Missing(id),
+            other => self.failed(other),
         }
-        Ok(swept)
     }
 }
 
@@ -214,17 +266,20 @@ fn location(id: BlobId) -> Path {
 
 fn entry(object: &object_store::ObjectMeta) -> Option<BlobEntry> {
     let id = object.location.filename()?.parse().ok()?;
-    Some(BlobEntry {
+    // Another node's prefix may lie below this one.
+    (object.location == location(id)).then_some(BlobEntry {
         id,
         bytes: object.size,
         written_at: object.last_modified.into(),
     })
 }
 
-fn missing(id: BlobId, error: object_store::Error) -> BlobError {
-    match error {
-        object_store::Error::NotFound { .. } => BlobError::Missing(id),
-        other => other.into(),
+/// A bucket may serve later; a folder that fails is damaged.
+fn failed(is_folder: bool, error: object_store::Error) -> BlobError {
+    if is_folder {
+        BlobError::Store(error)
+    } else {
+        s3::unavailable(&error)
     }
 }
 

@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, TryStreamExt};
 use object_store::{MultipartUpload, WriteMultipart};
 use zeroize::Zeroizing;
 
-use super::{BlobError, BlobId};
+use super::{BlobError, BlobId, failed};
 use crate::seal::{PayloadOpener, PayloadSealer};
 use crate::secret::{ClearBytes, DataKey};
 
@@ -21,8 +21,10 @@ const PIECE_BYTES: usize = 1024 * 1024;
 /// Writes one blob. Dropped before [`BlobWriter::finish`], it leaves no blob.
 pub struct BlobWriter {
     id: BlobId,
-    upload: WriteMultipart,
-    sealer: PayloadSealer,
+    /// `None` once it was finished or given up.
+    upload: Option<WriteMultipart>,
+    is_folder: bool,
+    sealer: Option<PayloadSealer>,
     sealed: Vec<u8>,
 }
 
@@ -30,23 +32,34 @@ impl BlobWriter {
     pub(super) fn new(
         id: BlobId,
         upload: Box<dyn MultipartUpload>,
-        data_key: &DataKey,
-        associated_data: &[u8],
+        is_folder: bool,
+        (data_key, associated_data): (&DataKey, &[u8]),
     ) -> Self {
+        let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
         Self {
             id,
-            upload: WriteMultipart::new_with_chunk_size(upload, PART_BYTES),
-            sealer: PayloadSealer::new(data_key, associated_data),
+            upload: Some(upload),
+            is_folder,
+            sealer: Some(PayloadSealer::new(data_key, associated_data)),
             sealed: Vec::new(),
         }
     }
 
+    /// The name that the blob will have.
+    pub fn id(&self) -> BlobId {
+        self.id
+    }
+
     /// Takes the next clear bytes.
     pub async fn write(&mut self, clear: &[u8]) -> Result<(), BlobError> {
+        let (Some(sealer), Some(upload)) = (&mut self.sealer, &mut self.upload) else {
+            return Ok(());
+        };
         for piece in clear.chunks(PIECE_BYTES) {
-            self.sealer.update(piece, &mut self.sealed);
-            self.upload.wait_for_capacity(PARTS_IN_FLIGHT).await?;
-            self.upload.write(&self.sealed);
+            sealer.update(piece, &mut self.sealed);
+            let capacity = upload.wait_for_capacity(PARTS_IN_FLIGHT).await;
+            capacity.map_err(|error| failed(self.is_folder, error))?;
+            upload.write(&self.sealed);
             self.sealed.clear();
         }
         Ok(())
@@ -54,10 +67,26 @@ impl BlobWriter {
 
     /// Completes the blob; durable when it returns.
     pub async fn finish(mut self) -> Result<BlobId, BlobError> {
-        self.sealer.finish(&mut self.sealed);
-        self.upload.write(&self.sealed);
-        self.upload.finish().await?;
+        if let (Some(sealer), Some(mut upload)) = (self.sealer.take(), self.upload.take()) {
+            sealer.finish(&mut self.sealed);
+            upload.write(&self.sealed);
+            let finished = upload.finish().await;
+            finished.map_err(|error| failed(self.is_folder, error))?;
+        }
         Ok(self.id)
+    }
+}
+
+impl Drop for BlobWriter {
+    /// A store keeps the parts of an upload, and counts them, until it is told that the rest will not come.
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
+        if let (Some(upload), Ok(runtime)) = (self.upload.take(), runtime) {
+            runtime.spawn(async move {
+                // The store's own rule ends what cannot be ended here.
+                let _ended = upload.abort().await;
+            });
+        }
     }
 }
 
@@ -70,14 +99,14 @@ impl fmt::Debug for BlobWriter {
 /// Reads one blob. What it yields is authentic; only the final `None` says that nothing is missing.
 pub struct BlobReader {
     id: BlobId,
-    sealed: BoxStream<'static, object_store::Result<Bytes>>,
+    sealed: BoxStream<'static, Result<Bytes, BlobError>>,
     opener: Option<PayloadOpener>,
 }
 
 impl BlobReader {
     pub(super) fn new(
         id: BlobId,
-        sealed: BoxStream<'static, object_store::Result<Bytes>>,
+        sealed: BoxStream<'static, Result<Bytes, BlobError>>,
         data_key: &DataKey,
         associated_data: &[u8],
     ) -> Self {

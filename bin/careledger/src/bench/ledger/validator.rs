@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::node::Node;
 use ::node::chain::{FinalItem, SubmitError};
 use clap::Args;
+use gateway::auth::SignIn;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Item;
 use ledger::statement::{StatementId, SubmittedStatement};
@@ -51,7 +52,7 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     }
     let node = Node::start(config).await?;
     // For whoever joins by snapshot.
-    let gateway = node_gateway(&file, &node, &keys)?;
+    let gateway = node_gateway(&file, folder, &node, &keys, SignIn::default())?;
     let serving = gateway::serve(listener, gateway.router(), std::future::pending());
     let serving = tokio::spawn(serving);
     let member: MemberName = file.member.parse()?;

@@ -9,7 +9,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::bundle::{Match, searchset};
-use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
+use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, TimeSpan};
 use ledger::ids::MemberName;
 use node::custody::{CustodyError, Opened, Withheld};
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ use crate::fhir::caller::Caller;
 use crate::http::{fhir_json, pairs_of};
 use crate::problem::Problem;
 
+/// The parameter of a link to a further page.
+const PAGE: &str = "_page";
 /// Names the member that holds the entry's resource.
 const HOME_EXTENSION: &str = "urn:careledger:extension:home-member";
 /// Says what a member withholds: `member`, `count`, `reason`.
@@ -41,8 +44,8 @@ pub(crate) async fn everything(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = address.patient()?;
-    let types = types(query.as_deref().unwrap_or_default())?;
-    match &types {
+    let asked = Asked::read(query.as_deref().unwrap_or_default())?;
+    match &asked.types {
         None => caller.may_on_all_types(Permission::Read)?,
         Some(types) => {
             for resource_type in types {
@@ -69,25 +72,31 @@ pub(crate) async fn everything(
         Err(CustodyError::Unavailable { what }) => gaps.push(Gap::unasked(what)),
         Err(error) => return Err(error.into()),
     }
-    opened.retain(|one| {
-        let resource_type = one.resource.resource_type();
-        types
-            .as_ref()
-            .is_none_or(|types| types.contains(&resource_type))
-    });
-    Ok(fhir_json(StatusCode::OK, &fhir.record(&id, &opened, &gaps)))
+    opened.retain(|one| asked.wants(one));
+    opened.sort_by_key(place_of);
+    let page = asked.page(&opened);
+    // What is missing is said once, on the first page.
+    if asked.after.is_some() {
+        gaps.clear();
+    }
+    let body = fhir.record(&id, &asked, &page, &gaps);
+    Ok(fhir_json(StatusCode::OK, &body))
 }
 
 impl Fhir {
-    fn record(&self, id: &str, opened: &[Opened], gaps: &[Gap]) -> Value {
+    fn record(&self, id: &str, asked: &Asked, page: &Page<'_>, gaps: &[Gap]) -> Value {
+        let opened = page.shown;
         let matches = opened.iter().map(|opened| Match {
             full_url: self.full_url(opened),
             resource: opened.presented(),
         });
         let outcomes: Vec<OperationOutcome> = gaps.iter().map(|gap| gap.outcome.clone()).collect();
-        let link = format!("{}/Patient/{id}/$everything", self.base);
-        let total = Some(opened.len());
-        let mut body = searchset(total, &[("self", link)], matches.collect(), &outcomes);
+        let path = format!("{}/Patient/{id}/$everything", self.base);
+        let mut links = vec![("self", asked.link(&path, asked.after.as_deref()))];
+        if let Some(next) = &page.next {
+            links.push(("next", asked.link(&path, Some(next))));
+        }
+        let mut body = searchset(Some(page.total), &links, matches.collect(), &outcomes);
         let homes = opened.iter().map(|opened| {
             let home = opened.member.as_str();
             Some(json!({ "url": HOME_EXTENSION, "valueString": home }))
@@ -150,27 +159,131 @@ impl Gap {
     }
 }
 
-/// The types of `_type`; `None` for all.
-fn types(query: &str) -> Result<Option<Vec<ResourceType>>, Problem> {
-    let mut types: Option<Vec<ResourceType>> = None;
-    for (name, value) in pairs_of(query) {
-        match name.as_str() {
+/// What of a record is asked for.
+#[derive(Default)]
+struct Asked {
+    types: Option<Vec<ResourceType>>,
+    since_ms: Option<u64>,
+    start: Option<String>,
+    end: Option<String>,
+    care: Option<TimeSpan>,
+    count: Option<usize>,
+    /// The place that the page before ended with.
+    after: Option<String>,
+    pairs: Vec<(String, String)>,
+}
+
+/// Some of what is asked for.
+struct Page<'a> {
+    shown: &'a [Opened],
+    total: usize,
+    next: Option<String>,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, Problem> {
+        let mut asked = Self::default();
+        for (name, value) in pairs_of(query) {
+            if name == PAGE {
+                asked.after = Some(value);
+                continue;
+            }
+            asked.take(&name, &value)?;
+            asked.pairs.push((name, value));
+        }
+        if asked.start.is_some() || asked.end.is_some() {
+            let span = TimeSpan::between(asked.start.as_deref(), asked.end.as_deref());
+            let problem = || Problem::malformed("`start` and `end` are dates, the first one first");
+            asked.care = Some(span.ok_or_else(problem)?);
+        }
+        Ok(asked)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        match name {
             "_format" | "_pretty" => {}
+            "start" => self.start = Some(value.to_owned()),
+            "end" => self.end = Some(value.to_owned()),
+            "_since" => {
+                // In a query `+` is a blank.
+                let span = TimeSpan::parse(&value.replace(' ', "+"));
+                let start = span.and_then(|span| u64::try_from(span.start_ms).ok());
+                let problem = || Problem::malformed("`_since` is not an instant");
+                self.since_ms = Some(start.ok_or_else(problem)?);
+            }
+            "_count" => {
+                let count = value.parse().ok().filter(|count| *count > 0);
+                let problem = || Problem::malformed("`_count` is not a number from 1 on");
+                self.count = Some(count.ok_or_else(problem)?);
+            }
             "_type" => {
                 for name in value.split(',') {
                     let known = ResourceType::parse(name)
                         .ok_or_else(|| Problem::malformed("`_type` names no R4 resource type"))?;
-                    types.get_or_insert_default().push(known);
+                    self.types.get_or_insert_default().push(known);
                 }
             }
             _ => {
                 return Err(Problem::not_supported(
-                    "$everything is supported with no parameter but `_type`",
+                    "$everything is supported with `start`, `end`, `_since`, `_type` and `_count`",
                 ));
             }
         }
+        Ok(())
     }
-    Ok(types)
+
+    fn wants(&self, one: &Opened) -> bool {
+        let kind = one.resource.resource_type();
+        let is_of_type = self
+            .types
+            .as_ref()
+            .is_none_or(|types| types.contains(&kind));
+        let is_recent = self
+            .since_ms
+            .is_none_or(|since| one.last_updated_ms >= since);
+        // What has no time of care belongs to every time.
+        let is_of_time = self.care.is_none_or(|care| {
+            let own = DisclosureFacts::of(&one.resource).period;
+            own.is_none_or(|own| own.overlaps(care))
+        });
+        is_of_type && is_recent && is_of_time
+    }
+
+    fn page<'a>(&self, opened: &'a [Opened]) -> Page<'a> {
+        let total = opened.len();
+        let from = match &self.after {
+            None => 0,
+            Some(after) => opened.partition_point(|one| place_of(one) <= *after),
+        };
+        let rest = opened.get(from..).unwrap_or_default();
+        let shown = match self.count {
+            Some(count) if count < rest.len() => rest.get(..count).unwrap_or_default(),
+            _ => rest,
+        };
+        let has_more = shown.len() < rest.len();
+        let next = shown.last().filter(|_| has_more).map(place_of);
+        Page { shown, total, next }
+    }
+
+    fn link(&self, path: &str, after: Option<&str>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.pairs);
+        if let Some(after) = after {
+            query.append_pair(PAGE, after);
+        }
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+}
+
+/// Where a resource stands in the record; it stays there from page to page.
+fn place_of(one: &Opened) -> String {
+    let kind = one.resource.resource_type();
+    // The patient comes first.
+    let rank = u8::from(kind != ResourceType::PATIENT);
+    format!("{rank}/{}/{kind}/{}", one.member, one.id)
 }
 
 fn warning(code: IssueType, diagnostics: String) -> OperationOutcome {
@@ -182,9 +295,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_those_of_r4_in_one_parameter_or_several() {
+    fn parameters_are_read_and_others_are_refused() {
         let names = |query: &str| {
-            let types = types(query).ok()?;
+            let types = Asked::read(query).ok()?.types;
             let names =
                 |types: Vec<ResourceType>| types.iter().map(|one| one.as_str()).collect::<Vec<_>>();
             Some(types.map(names))
@@ -195,8 +308,15 @@ mod tests {
             names("_type=Observation,Patient&_type=Condition"),
             Some(Some(vec!["Observation", "Patient", "Condition"]))
         );
-        assert_eq!(names("_type=Rubbish"), None);
-        assert_eq!(names("_type="), None);
-        assert_eq!(names("_since=2020"), None);
+        for wrong in [
+            "_type=Rubbish",
+            "_type=",
+            "_since=x",
+            "_count=0",
+            "start=x",
+            "other=1",
+        ] {
+            assert_eq!(names(wrong), None, "{wrong}");
+        }
     }
 }

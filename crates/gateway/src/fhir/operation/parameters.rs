@@ -39,6 +39,16 @@ impl Given {
             .ok_or_else(|| Problem::malformed(format!("the parameter `{name}` is not base64")))
     }
 
+    /// The value of a parameter, in the first of these elements that it has.
+    pub(super) fn value(&self, name: &str, elements: &[&str]) -> Option<Value> {
+        let is_named = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(name);
+        let parameter = self.0.iter().find(is_named)?;
+        elements
+            .iter()
+            .find_map(|element| parameter.get(element))
+            .cloned()
+    }
+
     /// A parameter of 32 bytes.
     pub(super) fn key(&self, name: &'static str) -> Result<[u8; 32], Problem> {
         self.bytes(name)?

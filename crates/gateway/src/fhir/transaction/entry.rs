@@ -1,10 +1,8 @@
 //! One entry: the change that it asks for, and the response to it.
 
-use interop::fhir::transaction::{Action, EntryResponse, PlannedEntry};
+use interop::fhir::transaction::{Action, EntryResponse, Expected, PlannedEntry};
 use node::custody::{Change, Opened, Written};
-use serde_json::Value;
 
-use super::wants_content;
 use crate::fhir::answer;
 use crate::fhir::preferences::Return;
 
@@ -16,16 +14,30 @@ pub(super) fn change(entry: &PlannedEntry) -> Option<Change> {
             resource: resource()?,
             id: entry.id.clone(),
         }),
-        Action::Update { if_match } => Some(Change::Update {
-            resource: resource()?,
-            if_match: *if_match,
+        Action::Update { expected } => Some(match *expected {
+            Expected::Nothing => Change::CreateAs {
+                resource: resource()?,
+            },
+            Expected::Anything => Change::Update {
+                resource: resource()?,
+                if_match: None,
+            },
+            Expected::Version(version) => Change::Update {
+                resource: resource()?,
+                if_match: Some(version),
+            },
         }),
-        Action::Delete => Some(Change::Delete {
+        Action::Delete { if_match } => Some(Change::Delete {
             resource_type: entry.resource_type,
             id: entry.id.clone()?,
-            if_match: None,
+            if_match: *if_match,
         }),
-        Action::Exists | Action::Read(_) => None,
+        Action::Exists
+        | Action::Absent
+        | Action::UpdateWhere { .. }
+        | Action::DeleteWhere { .. }
+        | Action::Patch { .. }
+        | Action::PatchWhere { .. } => None,
     }
 }
 
@@ -35,18 +47,40 @@ pub(super) fn written(
     answer: Option<Return>,
 ) -> EntryResponse {
     let status = match entry.action {
-        Action::Delete => "204 No Content",
+        Action::Delete { .. } => "204 No Content",
         _ if written.created => "201 Created",
         _ => "200 OK",
     };
+    if written.version == 0 {
+        return absent(entry);
+    }
     let target = (written.resource_type, written.id.as_str(), written.version);
     let time = i64::try_from(written.last_updated_ms).unwrap_or(i64::MAX);
     let mut response = EntryResponse::written(entry.index, status, target, time);
-    if wants_content(answer) {
-        let content = entry.resource.as_ref();
-        response.resource = content.and_then(|content| answer::presented(content, written));
+    let content = entry.resource.as_ref();
+    match answer {
+        Some(Return::Representation) => {
+            response.resource = content.and_then(|content| answer::presented(content, written));
+        }
+        Some(Return::OperationOutcome) => {
+            response.outcome = Some(answer::done("the change is written and durable"));
+        }
+        Some(Return::Minimal) | None => {}
     }
     response
+}
+
+/// A deletion of what is not there.
+pub(super) fn absent(entry: &PlannedEntry) -> EntryResponse {
+    EntryResponse {
+        index: entry.index,
+        status: "204 No Content".to_owned(),
+        location: None,
+        etag: None,
+        last_modified_ms: None,
+        resource: None,
+        outcome: None,
+    }
 }
 
 /// A conditional create that found its resource.
@@ -54,15 +88,4 @@ pub(super) fn existing(entry: &PlannedEntry, found: &Opened) -> EntryResponse {
     let target = (entry.resource_type, found.id.as_str(), found.version);
     let time = i64::try_from(found.last_updated_ms).unwrap_or(i64::MAX);
     EntryResponse::written(entry.index, "200 OK", target, time)
-}
-
-pub(super) fn read(entry: &PlannedEntry, resource: Value) -> EntryResponse {
-    EntryResponse {
-        index: entry.index,
-        status: "200 OK".to_owned(),
-        written: None,
-        last_modified_ms: None,
-        resource: Some(resource),
-        outcome: None,
-    }
 }

@@ -1,29 +1,49 @@
 //! transaction and batch: <https://hl7.org/fhir/R4/http.html#transaction>
+//!
+//! The entries of a batch are asked for one by one, as if they had come alone. A transaction's changes are one write;
+//! what it reads is read before that write if no entry changes it, so that a read that fails refuses the whole, and else
+//! after it.
 
 mod batch;
+mod call;
 mod entry;
 mod resolution;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use interop::fhir::search::Query;
 use interop::fhir::transaction::{
-    Action, BundleKind, EntryResponse, Plan, PlannedEntry, plan, response_bundle,
+    Action, BundleKind, EntryResponse, Plan, PlannedCall, PlannedEntry, plan, response_bundle,
 };
 use interop::fhir::{Resource, ResourceType};
+use node::custody::Written;
 use serde_json::Value;
 
 use super::caller::Caller;
 use super::preferences::{Preferences, Return};
-use super::{Fhir, limits};
+use super::{Fhir, invariants, limits};
 use crate::auth::Permission;
-use crate::http::{Payload, fhir_json};
+use crate::http::{Payload, fhir_json, pairs_of};
 use crate::problem::Problem;
+use call::Entries;
+
+/// What Bundles are executed with.
+#[derive(Clone)]
+pub(crate) struct Bundles {
+    fhir: Arc<Fhir>,
+    entries: Entries,
+}
+
+/// A resource by its type and id.
+type Place = (ResourceType, String);
 
 pub(crate) async fn transaction(
-    State(fhir): State<Arc<Fhir>>,
+    State(bundles): State<Bundles>,
     caller: Caller,
     preferences: Preferences,
     Payload(body): Payload,
@@ -32,105 +52,177 @@ pub(crate) async fn transaction(
     drop(body);
     let plan = plan(bundle, &mut || uuid::Uuid::new_v4().to_string())?;
     let answer = match plan.kind {
-        BundleKind::Transaction => fhir.all_or_nothing(&caller, plan, preferences).await?,
-        BundleKind::Batch => fhir.each_alone(&caller, plan, preferences).await,
+        BundleKind::Transaction => bundles.all_or_nothing(&caller, plan, preferences).await?,
+        BundleKind::Batch => bundles.each_alone(&caller, plan, preferences).await,
     };
     Ok(fhir_json(StatusCode::OK, &answer))
 }
 
-impl Fhir {
+impl Bundles {
+    /// Bundles whose entries `alone` answers.
+    pub(super) fn new(fhir: Arc<Fhir>, alone: Router) -> Self {
+        let entries = Entries::new(fhir.base.clone(), alone);
+        Self { fhir, entries }
+    }
+
     async fn all_or_nothing(
         &self,
         caller: &Caller,
         mut plan: Plan,
         preferences: Preferences,
     ) -> Result<Value, Problem> {
-        let reads = plan.entries.iter().filter(|entry| is_read(entry)).count();
-        if reads > 0 && reads < plan.entries.len() {
-            // What is read would have to be read in the state that the writes leave, and a read
-            // that fails would have to undo them.
-            return Err(Problem::not_supported(
-                "a transaction reads or writes; both in one are not supported",
-            ));
-        }
         for entry in &plan.entries {
             may(caller, entry)?;
         }
-        if reads > 0 {
-            return self.read_all(caller, plan, preferences).await;
-        }
-        let guards = self.hold_conditions(&plan).await;
-        let found = self.resolve(caller, &mut plan).await?;
+        let fhir = &self.fhir;
+        let guards = fhir.hold_conditions(&plan).await;
+        let found = fhir.resolve(caller, &mut plan).await?;
+        plan.check_targets()?;
+        fhir.apply_patches(caller, &mut plan).await?;
         for content in plan
             .entries
             .iter()
             .filter_map(|entry| entry.resource.as_ref())
         {
             caller.may_touch(content)?;
+            invariants::check(content)?;
         }
+        let (early, late) = split(caller, &plan, preferences)?;
+        let mut responses = self.read_early(caller, early, preferences).await?;
         let changes = plan.entries.iter().filter_map(entry::change).collect();
-        let mut written = self
-            .custody
-            .write(caller.requester(), changes)
-            .await?
-            .into_iter();
+        let written = fhir.custody.write(caller.requester(), changes).await?;
         drop(guards);
-        let mut responses = Vec::new();
-        for planned in &plan.entries {
-            let response = match (&planned.action, found.get(&planned.index)) {
-                (Action::Exists, Some(existing)) => entry::existing(planned, existing),
-                _ => {
-                    let written = written
-                        .next()
-                        .ok_or_else(|| Problem::internal("custody wrote less than it was given"))?;
-                    entry::written(planned, &written, preferences.answer)
-                }
-            };
-            responses.push(response);
+        responses.extend(responses_to(&plan, &found, written, preferences.answer)?);
+        for call in late {
+            let answer = self.entries.call(caller, call, preferences).await;
+            responses.push(answer);
         }
         Ok(response_bundle(BundleKind::Transaction, responses))
     }
 
-    async fn read_all(
+    /// Reads what the transaction leaves as it is; one that fails refuses the transaction.
+    async fn read_early(
         &self,
         caller: &Caller,
-        plan: Plan,
+        calls: Vec<&PlannedCall>,
         preferences: Preferences,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Vec<EntryResponse>, Problem> {
         let mut responses = Vec::new();
-        for planned in &plan.entries {
-            let resource = self.read_entry(caller, planned, preferences).await?;
-            responses.push(entry::read(planned, resource));
+        for call in calls {
+            let answer = self.entries.call(caller, call, preferences).await;
+            if answer.outcome.is_some() {
+                return Err(refusal(call.index, &answer));
+            }
+            responses.push(answer);
         }
-        Ok(response_bundle(BundleKind::Transaction, responses))
+        Ok(responses)
     }
 }
 
-fn is_read(entry: &PlannedEntry) -> bool {
-    matches!(entry.action, Action::Read(_))
+/// The calls that are answered before the write, and those after it. What can be known to be wrong with the latter is
+/// refused here.
+fn split<'a>(
+    caller: &Caller,
+    plan: &'a Plan,
+    preferences: Preferences,
+) -> Result<(Vec<&'a PlannedCall>, Vec<&'a PlannedCall>), Problem> {
+    let changed: BTreeMap<Place, &Action> = plan
+        .entries
+        .iter()
+        .filter(|entry| !matches!(entry.action, Action::Exists | Action::Absent))
+        .filter_map(|entry| Some(((entry.resource_type, entry.id.clone()?), &entry.action)))
+        .collect();
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    for call in &plan.calls {
+        let mut steps = call.request.path().split('/');
+        let resource_type = steps.next().and_then(ResourceType::parse);
+        let instance = steps.next().filter(|step| !step.starts_with(['_', '$']));
+        match (resource_type, instance) {
+            (Some(resource_type), Some(id)) => match changed.get(&(resource_type, id.to_owned())) {
+                None => early.push(call),
+                Some(Action::Delete { .. }) if steps.next().is_none() => {
+                    return Err(Problem::malformed(format!(
+                        "entry {}: it reads what the transaction deletes",
+                        call.index
+                    )));
+                }
+                Some(_) => late.push(call),
+            },
+            (Some(resource_type), None) => {
+                check_search(caller, resource_type, call, preferences)?;
+                late.push(call);
+            }
+            (None, _) => late.push(call),
+        }
+    }
+    Ok((early, late))
+}
+
+/// A search is made when everything is written: that it can be made is known before.
+fn check_search(
+    caller: &Caller,
+    resource_type: ResourceType,
+    call: &PlannedCall,
+    preferences: Preferences,
+) -> Result<(), Problem> {
+    if call.request.path() != resource_type.as_str() {
+        return caller.may(resource_type, Permission::Read);
+    }
+    caller.may(resource_type, Permission::Search)?;
+    let query = call.request.query().unwrap_or_default();
+    let pairs: Vec<(String, String)> = pairs_of(query).collect();
+    let query = Query::parse(resource_type, &pairs, preferences.handling)?;
+    caller.may_search(&query)
+}
+
+fn responses_to(
+    plan: &Plan,
+    found: &BTreeMap<usize, node::custody::Opened>,
+    written: Vec<Written>,
+    answer: Option<Return>,
+) -> Result<Vec<EntryResponse>, Problem> {
+    let mut written = written.into_iter();
+    let mut responses = Vec::new();
+    for planned in &plan.entries {
+        let response = match (&planned.action, found.get(&planned.index)) {
+            (Action::Exists, Some(existing)) => entry::existing(planned, existing),
+            (Action::Absent, _) => entry::absent(planned),
+            _ => {
+                let written = written
+                    .next()
+                    .ok_or_else(|| Problem::internal("custody wrote less than it was given"))?;
+                entry::written(planned, &written, answer)
+            }
+        };
+        responses.push(response);
+    }
+    Ok(responses)
 }
 
 /// Whether the token covers the entry.
 fn may(caller: &Caller, entry: &PlannedEntry) -> Result<(), Problem> {
     let permission = match &entry.action {
         Action::Create { .. } | Action::Exists => Permission::Create,
-        Action::Update { .. } => Permission::Update,
-        Action::Delete => {
+        Action::Update { .. }
+        | Action::UpdateWhere { .. }
+        | Action::Patch { .. }
+        | Action::PatchWhere { .. } => Permission::Update,
+        Action::Delete { .. } | Action::DeleteWhere { .. } | Action::Absent => {
             caller.must_not_be_a_patient()?;
             Permission::Delete
         }
-        Action::Read(_) if entry.id.is_none() => Permission::Search,
-        Action::Read(_) => Permission::Read,
     };
     caller.may(entry.resource_type, permission)
 }
 
-/// In a transaction nothing is answered with content unless that is preferred.
-fn wants_content(answer: Option<Return>) -> bool {
-    answer == Some(Return::Representation)
-}
-
-fn failed(index: usize, problem: Problem) -> EntryResponse {
-    let status = problem.status().to_string();
-    EntryResponse::failed(index, &status, problem.into_outcome())
+/// The problem of a call as the problem of the transaction.
+fn refusal(index: usize, answer: &EntryResponse) -> Problem {
+    let said = answer.outcome.as_ref().and_then(|outcome| {
+        let issue = outcome.get("issue")?.get(0)?;
+        issue.get("diagnostics")?.as_str()
+    });
+    let status = answer.status.split(' ').next().unwrap_or_default();
+    let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or(StatusCode::BAD_REQUEST);
+    let diagnostics = format!("entry {index}: {}", said.unwrap_or("it cannot be read"));
+    Problem::new(status, interop::fhir::IssueType::Processing, diagnostics)
 }

@@ -16,10 +16,15 @@ use crate::problem::Problem;
 impl Fhir {
     pub(super) async fn hold_conditions(&self, plan: &Plan) -> Vec<OwnedMutexGuard<()>> {
         let pending = plan.pending();
-        let creates: Vec<(ResourceType, &str)> = pending
+        let conditions: Vec<(ResourceType, &str)> = pending
             .iter()
             .filter_map(|pending| match pending {
                 Pending::Create {
+                    resource_type,
+                    query,
+                    ..
+                }
+                | Pending::Target {
                     resource_type,
                     query,
                     ..
@@ -27,7 +32,7 @@ impl Fhir {
                 Pending::Reference { .. } => None,
             })
             .collect();
-        self.conditional.hold(&creates).await
+        self.conditional.hold(&conditions).await
     }
 
     /// Resolves the plan; returns what conditional creates found, by the place of their entry.
@@ -38,15 +43,29 @@ impl Fhir {
     ) -> Result<BTreeMap<usize, Opened>, Problem> {
         let mut existing = BTreeMap::new();
         for pending in plan.pending() {
-            if let Pending::Create {
-                index,
-                resource_type,
-                query,
-            } = pending
-            {
-                let found = self.find_one(caller, resource_type, &query).await?;
-                plan.resolve_create(index, found.as_ref().map(|found| found.id.as_str()));
-                existing.extend(found.map(|found| (index, found)));
+            match pending {
+                Pending::Create {
+                    index,
+                    resource_type,
+                    query,
+                } => {
+                    let found = self.find_one(caller, resource_type, &query).await?;
+                    plan.resolve_create(index, found.as_ref().map(|found| found.id.as_str()));
+                    existing.extend(found.map(|found| (index, found)));
+                }
+                Pending::Target {
+                    index,
+                    resource_type,
+                    query,
+                } => {
+                    let found = self.find_one(caller, resource_type, &query).await?;
+                    if let Some(found) = &found {
+                        caller.may_touch(&found.resource)?;
+                    }
+                    let found = found.as_ref().map(|found| found.id.as_str());
+                    plan.resolve_target(index, found)?;
+                }
+                Pending::Reference { .. } => {}
             }
         }
         // One query stands for all references with it.

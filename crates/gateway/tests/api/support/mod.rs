@@ -4,6 +4,7 @@ mod answer;
 mod ledger;
 mod log;
 mod network;
+mod people;
 mod tokens;
 mod wallet;
 
@@ -15,21 +16,27 @@ use ::ledger::ids::{BlockTime, Digest, Epoch, Height, NetworkId};
 use ::ledger::stream::RootKey;
 use axum::body::Body;
 use axum::http::{Method, Request};
+use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource};
+use gateway::{
+    Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource, SubscriptionConfig,
+};
+use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+use vault::blob::{BlobConfig, S3Config, S3Credentials};
 use vault::wrap::{HpkeKeyPair, WrappedKey};
 use zeroize::Zeroizing;
 
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
+pub(crate) use people::{BACK, Browser, PASSWORD, issuer, parameter};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
@@ -48,7 +55,7 @@ pub(crate) struct Site {
     router: axum::Router,
     time: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -58,9 +65,48 @@ impl Site {
     }
 
     pub(crate) fn at(member: &str, base: &str, token_seed: u8) -> Self {
+        Self::telling(member, base, token_seed, SubscriptionConfig::default())
+    }
+
+    /// A node that lets each client ask for so much.
+    pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
+        let how = (SubscriptionConfig::default(), limits);
+        Self::on(folder, ledger, (member, base, token_seed), how)
+    }
+
+    /// A node that tells subscribers in this way.
+    pub(crate) fn telling(
+        member: &str,
+        base: &str,
+        token_seed: u8,
+        subscriptions: SubscriptionConfig,
+    ) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
+        let how = (subscriptions, RequestLimits::default());
+        Self::on(folder, ledger, (member, base, token_seed), how)
+    }
+
+    /// The same node, stopped and started again.
+    pub(crate) fn again(self, subscriptions: SubscriptionConfig) -> Self {
+        let Self {
+            ledger,
+            router,
+            folder,
+            ..
+        } = self;
+        drop(router);
+        let how = (subscriptions, RequestLimits::default());
+        Self::on(folder, ledger, ("clinic", BASE, 5), how)
+    }
+
+    fn on(
+        folder: TempDir,
+        ledger: Ledger,
+        (member, base, token_seed): (&str, &str, u8),
+        (subscriptions, limits): (SubscriptionConfig, RequestLimits),
+    ) -> Self {
         log::capture();
-        let folder = TempDir::new().unwrap();
-        let ledger = Ledger::of(member);
         let others = Arc::new(Others::default());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
@@ -95,6 +141,7 @@ impl Site {
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
+            sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
             token_seconds: 600,
             clock: Clock::from_fn({
@@ -102,7 +149,10 @@ impl Site {
                 move || time.load(Ordering::Relaxed)
             }),
             member_key: member_key(hpke.clone()),
+            profiles: profiles(),
+            limits,
             serves_metrics: true,
+            subscriptions,
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -110,8 +160,12 @@ impl Site {
             others,
             time,
             hpke,
-            _folder: folder,
+            folder,
         }
+    }
+
+    pub(crate) fn router(&self) -> axum::Router {
+        self.router.clone()
     }
 
     pub(crate) fn network(&self) -> NetworkId {
@@ -127,7 +181,12 @@ impl Site {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
+        Answer::of(self.respond(request).await).await
+    }
+
+    /// The answer while it is still arriving.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A request with a token and, if there is one, a resource.
@@ -212,10 +271,36 @@ pub(crate) fn observation(patient: &str, code: &str) -> Value {
         "effectiveDateTime": "2026-05-01"})
 }
 
+/// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
+fn blobs(folder: &TempDir) -> BlobConfig {
+    let folder = folder.path();
+    let Ok(url) = std::env::var("CARELEDGER_TEST_S3") else {
+        return folder.join("blobs").into();
+    };
+    let (endpoint, bucket) = url.rsplit_once('/').unwrap();
+    let own = folder.file_name().unwrap().to_str().unwrap();
+    BlobConfig::S3(S3Config {
+        bucket: bucket.to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        region: "us-east-1".to_owned(),
+        prefix: format!("{}/{}", std::process::id(), own.trim_start_matches('.')),
+        path_style: true,
+        credentials: S3Credentials::new("test", "secret", None),
+    })
+}
+
+/// One profile: an Observation with a method.
+fn profiles() -> Profiles {
+    let element = |id: &str, min: u32| json!({"id": id, "path": id, "min": min, "max": "*"});
+    Profiles::of(&[json!({"resourceType": "StructureDefinition",
+        "url": "http://example.org/with-method", "type": "Observation",
+        "snapshot": {"element": [element("Observation", 0), element("Observation.method", 1)]}})])
+}
+
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         directory: folder.path().join("records"),
-        blobs: folder.path().join("blobs"),
+        blobs: blobs(folder),
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),
@@ -226,6 +311,13 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         },
         clock: Arc::new(|| JUNE_MS),
     };
+    // The previous node's threads may be letting go of the folder still.
+    for _ in 0..500 {
+        if let Ok(custody) = Custody::open(options.clone(), Arc::new(ledger.clone())) {
+            return custody;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     Custody::open(options, Arc::new(ledger.clone())).unwrap()
 }
 

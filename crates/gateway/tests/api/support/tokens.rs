@@ -87,13 +87,17 @@ pub(super) fn clients() -> Vec<ClientConfig> {
     let key = Ed25519KeyPair::from_seed_unchecked(&[EHR_SEED; 32]).unwrap();
     let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
-    vec![ClientConfig {
+    let ehr = ClientConfig {
         client_id: "ehr".to_owned(),
         keys: vec![serde_json::from_value(jwk).unwrap()],
         roles: vec!["physician".to_owned()],
         purposes: vec!["TREAT".to_owned(), "HMARKT".to_owned()],
-        scopes: "system/*.cruds".to_owned(),
-    }]
+        scopes: "system/*.cruds careledger/clients careledger/launches".to_owned(),
+        ..ClientConfig::default()
+    };
+    let mut clients = vec![ehr];
+    clients.extend(super::people::apps());
+    clients
 }
 
 pub(super) fn signer(seed: u8) -> TokenSigner {

@@ -6,8 +6,13 @@ fn parse(text: &str) -> Result<Resource, ResourceError> {
     Resource::parse(text.as_bytes(), &ParseLimits::default())
 }
 
+/// Of any content: what is stored was checked before.
+fn reopen(text: &str) -> Resource {
+    Resource::parse(text.as_bytes(), &ParseLimits::stored()).unwrap()
+}
+
 fn stored(text: &str, id: &str) -> String {
-    String::from_utf8(parse(text).unwrap().stored(id).unwrap()).unwrap()
+    String::from_utf8(reopen(text).stored(id).unwrap()).unwrap()
 }
 
 #[test]
@@ -49,6 +54,7 @@ fn bad_input_has_a_code_each() {
     let small = ParseLimits {
         bytes_max: 10,
         depth_max: 2,
+        ..ParseLimits::default()
     };
     let too_long = Resource::parse(br#"{"resourceType":"Patient"}"#, &small).unwrap_err();
     assert_eq!(too_long.outcome().issues()[0].code, IssueType::TooLong);
@@ -95,22 +101,22 @@ fn the_stored_form_has_the_id_and_no_server_meta() {
     let bare = r#"{"resourceType":"Basic","id":"old","meta":{"versionId":"9"}}"#;
     assert_eq!(stored(bare, "n"), r#"{"resourceType":"Basic","id":"n"}"#);
     assert_eq!(
-        parse(bare).unwrap().stored("a b").unwrap_err(),
+        reopen(bare).stored("a b").unwrap_err(),
         ResourceError::IdMalformed
     );
 }
 
 #[test]
 fn the_presented_form_injects_version_and_time() {
-    let basic = parse(r#"{"resourceType":"Basic","author":{"display":"d"}}"#).unwrap();
+    let basic = reopen(r#"{"resourceType":"Basic","author":{"display":"d"}}"#);
     let presented = basic.present("n", 3, 0).unwrap().to_string();
     assert_eq!(
         presented,
         r#"{"resourceType":"Basic","id":"n","meta":{"versionId":"3","lastUpdated":"1970-01-01T00:00:00.000Z"},"author":{"display":"d"}}"#
     );
     let tagged =
-        parse(r#"{"resourceType":"Basic","id":"n","meta":{"source":"s","versionId":"1"}}"#);
-    let presented = tagged.unwrap().present("n", 3, 0).unwrap();
+        reopen(r#"{"resourceType":"Basic","id":"n","meta":{"source":"s","versionId":"1"}}"#);
+    let presented = tagged.present("n", 3, 0).unwrap();
     assert_eq!(
         presented["meta"],
         json!({"versionId":"3","lastUpdated":"1970-01-01T00:00:00.000Z","source":"s"})
@@ -178,7 +184,7 @@ proptest! {
         if let Some(object) = value.as_object_mut() {
             object.insert("resourceType".to_owned(), "Basic".into());
         }
-        if let Ok(resource) = Resource::from_value(value) {
+        if let Ok((resource, _)) = Resource::from_value_noting(value, Checking::Stored) {
             let facts = crate::fhir::disclosure::DisclosureFacts::of(&resource);
             let terms = crate::fhir::search::IndexTerms::of(&resource);
             let belonging = crate::fhir::compartment::belonging(&resource);
@@ -192,9 +198,9 @@ proptest! {
         let mut object = Map::new();
         object.insert("resourceType".to_owned(), "Basic".into());
         object.insert("x".to_owned(), value);
-        if let Ok(resource) = Resource::from_value(object.into()) {
+        if let Ok((resource, _)) = Resource::from_value_noting(object.into(), Checking::Stored) {
             let bytes = resource.stored("a").unwrap();
-            let again = Resource::parse(&bytes, &ParseLimits::default()).unwrap();
+            let again = Resource::parse(&bytes, &ParseLimits::stored()).unwrap();
             prop_assert_eq!(again.stored("a").unwrap(), bytes);
         }
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Action, EntryProblem, PlannedEntry, RefusedEntry};
+use super::{
+    Action, EntryProblem, EntryRequest, Expected, Method, PlannedCall, PlannedEntry, RefusedEntry,
+};
 use crate::fhir::etag;
 use crate::fhir::resource::is_id;
 use crate::fhir::{Resource, ResourceError, ResourceType};
@@ -15,46 +17,83 @@ pub(super) struct Draft {
     pub(super) full_url: Option<String>,
 }
 
+/// What an entry is.
+pub(super) enum Read {
+    Change(Draft),
+    Call(PlannedCall),
+}
+
+/// What is asked of a resource, before its entry is put together.
+struct Change {
+    action: Action,
+    resource_type: ResourceType,
+    id: Option<String>,
+    resource: Option<Resource>,
+}
+
 pub(super) fn read(
     index: usize,
     value: Value,
     new_id: &mut dyn FnMut() -> String,
-) -> Result<Draft, EntryProblem> {
+) -> Result<Read, EntryProblem> {
     let Value::Object(mut entry) = value else {
         return Err(EntryProblem::NotAnObject);
     };
     let full_url = full_url(&entry)?;
     let resource = entry.get_mut("resource").map(Value::take);
-    let Some(Value::Object(request)) = entry.get("request") else {
+    let Some(Value::Object(object)) = entry.get("request") else {
         return Err(EntryProblem::RequestMissing);
     };
-    let method = request
-        .get("method")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let url = match request.get("url").and_then(Value::as_str) {
-        Some(url) if !url.is_empty() => url,
-        _ => return Err(EntryProblem::UrlMissing),
+    let request = EntryRequest::read(object)?;
+    let if_match = match object.get("ifMatch") {
+        None => None,
+        Some(etag) => Some(
+            etag.as_str()
+                .and_then(etag::parse)
+                .ok_or(EntryProblem::IfMatchMalformed)?,
+        ),
     };
-    let planned = match method {
-        "POST" => create(index, request, url, resource, new_id),
-        "PUT" => update(index, request, url, resource),
-        "DELETE" => {
-            let (resource_type, id) = instance(url)?;
-            let id = Some(id.to_owned());
-            Ok(PlannedEntry {
-                index,
-                action: Action::Delete,
-                resource_type,
-                id,
-                resource: None,
-            })
+    let change = match request.method {
+        Method::Get | Method::Head => {
+            call(&request)?;
+            None
         }
-        "GET" => read_request(index, url),
-        "PATCH" | "HEAD" => Err(EntryProblem::MethodUnsupported),
-        _ => Err(EntryProblem::MethodUnknown),
-    }?;
-    Ok(Draft { planned, full_url })
+        Method::Post if request.path().contains('$') => {
+            call(&request)?;
+            let resource = resource.map(Resource::from_value).transpose();
+            let resource = resource.map_err(EntryProblem::Resource)?;
+            return Ok(Read::Call(PlannedCall {
+                index,
+                request,
+                resource,
+            }));
+        }
+        Method::Post => Some(create(object, &request, resource, new_id)?),
+        Method::Put => {
+            let expected = expected(object, if_match)?;
+            Some(update(&request, expected, resource, new_id)?)
+        }
+        Method::Patch => Some(patch(&request, if_match, resource)?),
+        Method::Delete => Some(delete(&request, if_match)?),
+    };
+    Ok(match change {
+        None => Read::Call(PlannedCall {
+            index,
+            request,
+            resource: None,
+        }),
+        Some(change) => {
+            let planned = PlannedEntry {
+                index,
+                action: change.action,
+                resource_type: change.resource_type,
+                id: change.id,
+                resource: change.resource,
+                request,
+            };
+            Read::Change(Draft { planned, full_url })
+        }
+    })
 }
 
 /// Refuses the later of two entries with one `fullUrl`, and of two that write one resource.
@@ -82,9 +121,6 @@ fn repeated_target(
     by_target: &mut BTreeMap<(ResourceType, String), usize>,
 ) -> Option<EntryProblem> {
     let entry = &draft.planned;
-    if matches!(entry.action, Action::Read(_)) {
-        return None;
-    }
     let target = (entry.resource_type, entry.id.clone()?);
     let first = *by_target.entry(target).or_insert(entry.index);
     (first != entry.index).then_some(EntryProblem::TargetRepeated { first })
@@ -105,27 +141,25 @@ fn has_scheme(url: &str) -> bool {
 }
 
 fn create(
-    index: usize,
-    request: &Map<String, Value>,
-    url: &str,
+    object: &Map<String, Value>,
+    request: &EntryRequest,
     resource: Option<Value>,
     new_id: &mut dyn FnMut() -> String,
-) -> Result<PlannedEntry, EntryProblem> {
-    let resource_type = type_named(url)?;
-    let if_none_exist = if_none_exist(request)?;
+) -> Result<Change, EntryProblem> {
+    let resource_type = type_named(&request.url)?;
+    let if_none_exist = if_none_exist(object)?;
     let resource = resource_of(resource_type, resource)?;
-    let id = new_id();
-    if !is_id(&id) {
-        return Err(EntryProblem::IdUnusable);
-    }
-    let action = Action::Create { if_none_exist };
-    Ok(PlannedEntry {
-        index,
-        action,
+    Ok(Change {
+        action: Action::Create { if_none_exist },
         resource_type,
-        id: Some(id),
+        id: Some(assigned(new_id)?),
         resource: Some(resource),
     })
+}
+
+fn assigned(new_id: &mut dyn FnMut() -> String) -> Result<String, EntryProblem> {
+    let id = new_id();
+    is_id(&id).then_some(id).ok_or(EntryProblem::IdUnusable)
 }
 
 fn if_none_exist(request: &Map<String, Value>) -> Result<Option<String>, EntryProblem> {
@@ -142,54 +176,105 @@ fn if_none_exist(request: &Map<String, Value>) -> Result<Option<String>, EntryPr
     }
 }
 
-fn update(
-    index: usize,
-    request: &Map<String, Value>,
-    url: &str,
-    resource: Option<Value>,
-) -> Result<PlannedEntry, EntryProblem> {
-    let (resource_type, id) = instance(url)?;
-    let if_match = match request.get("ifMatch") {
-        None => None,
-        Some(etag) => Some(
-            etag.as_str()
-                .and_then(etag::parse)
-                .ok_or(EntryProblem::IfMatchMalformed)?,
-        ),
-    };
-    let resource = resource_of(resource_type, resource)?;
-    if resource.id() != Some(id) {
-        return Err(EntryProblem::IdMismatch);
+fn expected(object: &Map<String, Value>, if_match: Option<u64>) -> Result<Expected, EntryProblem> {
+    match (object.get("ifNoneMatch").map(Value::as_str), if_match) {
+        (None, None) => Ok(Expected::Anything),
+        (None, Some(version)) => Ok(Expected::Version(version)),
+        (Some(Some("*")), None) => Ok(Expected::Nothing),
+        _ => Err(EntryProblem::IfNoneMatchMalformed),
     }
-    let (action, id) = (Action::Update { if_match }, Some(id.to_owned()));
-    Ok(PlannedEntry {
-        index,
+}
+
+fn update(
+    request: &EntryRequest,
+    expected: Expected,
+    resource: Option<Value>,
+    new_id: &mut dyn FnMut() -> String,
+) -> Result<Change, EntryProblem> {
+    let (resource_type, target) = target(&request.url)?;
+    let resource = resource_of(resource_type, resource)?;
+    let (action, id) = match target {
+        Target::Instance(id) => {
+            if resource.id() != Some(id) {
+                return Err(EntryProblem::IdMismatch);
+            }
+            (Action::Update { expected }, id.to_owned())
+        }
+        Target::Query(query) => {
+            let query = query.to_owned();
+            let id = match resource.id() {
+                Some(id) => id.to_owned(),
+                None => assigned(new_id)?,
+            };
+            (Action::UpdateWhere { query, expected }, id)
+        }
+    };
+    Ok(Change {
         action,
         resource_type,
-        id,
+        id: Some(id),
         resource: Some(resource),
     })
 }
 
-fn read_request(index: usize, url: &str) -> Result<PlannedEntry, EntryProblem> {
-    let (path, query) = url
-        .split_once('?')
-        .map_or((url, None), |(path, query)| (path, Some(query)));
-    let mut parts = path.split('/');
-    let resource_type = type_named(parts.next().unwrap_or_default())?;
-    let id = match (parts.next(), query) {
-        (None, _) => None,
-        (Some(id), _) if is_id(id) => Some(id.to_owned()),
-        _ => return Err(EntryProblem::UrlMalformed),
+fn patch(
+    request: &EntryRequest,
+    if_match: Option<u64>,
+    resource: Option<Value>,
+) -> Result<Change, EntryProblem> {
+    let (resource_type, target) = target(&request.url)?;
+    let patch = Resource::from_value(resource.ok_or(EntryProblem::ResourceMissing)?)
+        .map_err(EntryProblem::Resource)?;
+    if !["Binary", "Parameters"].contains(&patch.resource_type().as_str()) {
+        return Err(EntryProblem::NotAPatch);
+    }
+    let (action, id) = match target {
+        Target::Instance(id) => (Action::Patch { if_match }, Some(id.to_owned())),
+        Target::Query(query) => {
+            let query = query.to_owned();
+            (Action::PatchWhere { query, if_match }, None)
+        }
     };
-    let action = Action::Read(url.to_owned());
-    Ok(PlannedEntry {
-        index,
+    Ok(Change {
+        action,
+        resource_type,
+        id,
+        resource: Some(patch),
+    })
+}
+
+fn delete(request: &EntryRequest, if_match: Option<u64>) -> Result<Change, EntryProblem> {
+    let (resource_type, target) = target(&request.url)?;
+    let (action, id) = match target {
+        Target::Instance(id) => (Action::Delete { if_match }, Some(id.to_owned())),
+        Target::Query(query) => {
+            let query = query.to_owned();
+            (Action::DeleteWhere { query, if_match }, None)
+        }
+    };
+    Ok(Change {
         action,
         resource_type,
         id,
         resource: None,
     })
+}
+
+/// Checks that the URL of a call can be one; what it means is the server's affair.
+fn call(request: &EntryRequest) -> Result<(), EntryProblem> {
+    let is_plain = request
+        .url
+        .bytes()
+        .all(|byte| (b'!'..=b'~').contains(&byte));
+    if !is_plain || request.url.contains("://") && !request.url.contains('?') {
+        return Err(EntryProblem::UrlMalformed);
+    }
+    let first = request.path().split('/').next().unwrap_or_default();
+    match first {
+        "" | "metadata" | "_history" => Ok(()),
+        name if name.starts_with('$') => Ok(()),
+        name => type_named(name).map(|_| ()),
+    }
 }
 
 fn resource_of(expected: ResourceType, value: Option<Value>) -> Result<Resource, EntryProblem> {
@@ -212,15 +297,25 @@ fn type_named(name: &str) -> Result<ResourceType, EntryProblem> {
     }
 }
 
-fn instance(url: &str) -> Result<(ResourceType, &str), EntryProblem> {
-    if let Some((name, _)) = url.split_once('?') {
-        type_named(name)?;
-        return Err(EntryProblem::ConditionalUnsupported);
+/// What the URL of a change names.
+enum Target<'a> {
+    Instance(&'a str),
+    Query(&'a str),
+}
+
+fn target(url: &str) -> Result<(ResourceType, Target<'_>), EntryProblem> {
+    if let Some((name, query)) = url.split_once('?') {
+        let resource_type = type_named(name)?;
+        return if query.contains('=') {
+            Ok((resource_type, Target::Query(query)))
+        } else {
+            Err(EntryProblem::UrlMalformed)
+        };
     }
     let (name, id) = url.split_once('/').ok_or(EntryProblem::UrlMalformed)?;
     let resource_type = type_named(name)?;
     if is_id(id) {
-        Ok((resource_type, id))
+        Ok((resource_type, Target::Instance(id)))
     } else {
         Err(EntryProblem::UrlMalformed)
     }

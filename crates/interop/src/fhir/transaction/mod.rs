@@ -3,12 +3,15 @@
 //! Planning decides everything that can be decided without a store. What needs one stays in the
 //! plan as [`Pending`]: the caller looks it up and tells the plan.
 //!
-//! References in `Reference.reference` are resolved, also in contained resources and extensions.
-//! Other elements of type uri, and links in narrative text, stay as they are.
+//! References in `Reference.reference` are resolved, also in contained resources and extensions; URNs of entries also in
+//! elements of type uri and in links of narrative text.
 
 mod entry;
+mod links;
+mod pending;
 mod problem;
 mod references;
+mod request;
 mod response;
 
 use std::collections::BTreeMap;
@@ -17,8 +20,11 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{Resource, ResourceType};
+use entry::Read;
 
+pub use pending::Pending;
 pub use problem::{EntryProblem, TransactionError};
+pub use request::{EntryRequest, Method};
 pub use response::{EntryResponse, response_bundle};
 
 /// More entries than this are refused.
@@ -33,7 +39,7 @@ pub enum BundleKind {
     Batch,
 }
 
-/// What an entry asks for.
+/// The change that an entry asks for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create under the assigned id. With a query: only if nothing matches it.
@@ -45,13 +51,53 @@ pub enum Action {
     Exists,
     /// Create or update at the id of the URL.
     Update {
+        /// What must hold of the current version.
+        expected: Expected,
+    },
+    /// Update the one match of a query; create if nothing matches.
+    UpdateWhere {
+        /// The query.
+        query: String,
+        /// What must hold of the version that is found.
+        expected: Expected,
+    },
+    /// Delete.
+    Delete {
         /// The version that must be current.
         if_match: Option<u64>,
     },
-    /// Delete.
-    Delete,
-    /// Read or search; the URL of the request, relative to the base.
-    Read(String),
+    /// Delete the one match of a query.
+    DeleteWhere {
+        /// The query.
+        query: String,
+        /// The version that must be current.
+        if_match: Option<u64>,
+    },
+    /// Nothing is deleted: the query of the conditional delete matched nothing.
+    Absent,
+    /// Change by the patch that stands as the entry's resource.
+    Patch {
+        /// The version that must be current.
+        if_match: Option<u64>,
+    },
+    /// Patch the one match of a query.
+    PatchWhere {
+        /// The query.
+        query: String,
+        /// The version that must be current.
+        if_match: Option<u64>,
+    },
+}
+
+/// What must hold of the current version for an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Anything,
+    /// There is none (`ifNoneMatch: *`).
+    Nothing,
+    /// It is this one (`ifMatch`).
+    Version(u64),
 }
 
 /// One entry, ready to execute.
@@ -63,30 +109,50 @@ pub struct PlannedEntry {
     pub action: Action,
     /// The type of the request URL.
     pub resource_type: ResourceType,
-    /// The id: assigned for a create, of the URL otherwise; none for a search.
+    /// The id: of the URL, or assigned for a create; none for a delete or a patch whose query is still pending.
     pub id: Option<String>,
     /// What to write, with references resolved.
+    pub resource: Option<Resource>,
+    /// The request as it was sent.
+    pub request: EntryRequest,
+}
+
+/// An entry that changes no resource by itself: a read, a search, a history, an operation.
+#[derive(Clone, PartialEq)]
+pub struct PlannedCall {
+    /// Its place in the Bundle, and of its response.
+    pub index: usize,
+    /// The request.
+    pub request: EntryRequest,
+    /// The input of an operation.
     pub resource: Option<Resource>,
 }
 
 // Queries hold identifiers of patients: Debug shows what is asked for alone.
 impl fmt::Debug for Action {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        out.write_str(match self {
             Self::Create {
                 if_none_exist: Some(_),
-            } => out.write_str("Create(if none exists)"),
+            } => "Create(if none exists)",
             Self::Create {
                 if_none_exist: None,
-            } => out.write_str("Create"),
-            Self::Exists => out.write_str("Exists"),
-            Self::Update {
-                if_match: Some(version),
-            } => write!(out, "Update(if match {version})"),
-            Self::Update { if_match: None } => out.write_str("Update"),
-            Self::Delete => out.write_str("Delete"),
-            Self::Read(_) => out.write_str("Read(..)"),
-        }
+            } => "Create",
+            Self::Exists => "Exists",
+            Self::Update { expected } => return write!(out, "Update({expected:?})"),
+            Self::UpdateWhere { .. } => "UpdateWhere(..)",
+            Self::Delete { .. } => "Delete",
+            Self::DeleteWhere { .. } => "DeleteWhere(..)",
+            Self::Absent => "Absent",
+            Self::Patch { .. } => "Patch",
+            Self::PatchWhere { .. } => "PatchWhere(..)",
+        })
+    }
+}
+
+impl fmt::Debug for PlannedCall {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "PlannedCall({}, {:?})", self.index, self.request)
     }
 }
 
@@ -109,64 +175,20 @@ pub struct RefusedEntry {
     pub problem: EntryProblem,
 }
 
-/// What is to be executed, in the order of R4: DELETE, POST, PUT, GET; in each, the order of the
-/// Bundle.
+/// What is to be executed, in the order of R4: DELETE, POST, PUT and PATCH, then calls; in each, the order of the Bundle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// All or each.
     pub kind: BundleKind,
-    /// The entries to execute.
+    /// The changes to make.
     pub entries: Vec<PlannedEntry>,
+    /// What is asked for when the changes are made.
+    pub calls: Vec<PlannedCall>,
     /// The entries of a batch that are wrong; empty for a transaction.
     pub refused: Vec<RefusedEntry>,
 }
 
-/// What only the store can tell.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Pending {
-    /// Answer with [`Plan::resolve_create`].
-    Create {
-        /// The entry.
-        index: usize,
-        /// What is created.
-        resource_type: ResourceType,
-        /// The query that must match nothing.
-        query: String,
-    },
-    /// Answer with [`Plan::resolve_reference`].
-    Reference {
-        /// The first entry that holds it.
-        index: usize,
-        /// What is searched.
-        resource_type: ResourceType,
-        /// The query that must match one resource.
-        query: String,
-    },
-}
-
-// Queries hold identifiers of patients: Debug shows what is asked for alone.
-impl fmt::Debug for Pending {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create {
-                index,
-                resource_type,
-                ..
-            } => {
-                write!(out, "Create({index}, {resource_type}?..)")
-            }
-            Self::Reference {
-                index,
-                resource_type,
-                ..
-            } => {
-                write!(out, "Reference({index}, {resource_type}?..)")
-            }
-        }
-    }
-}
-
-/// Plans a Bundle. `new_id` is asked once for each create, in the order of the Bundle.
+/// Plans a Bundle. `new_id` is asked once for each entry that can create, in the order of the Bundle.
 ///
 /// In a transaction the first wrong entry refuses the whole Bundle; in a batch wrong entries are
 /// listed in the plan.
@@ -176,10 +198,16 @@ pub fn plan(
 ) -> Result<Plan, TransactionError> {
     let (kind, values) = entries_of(bundle)?;
     let mut drafts = Vec::new();
+    let mut calls = Vec::new();
     let mut refused = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
         match entry::read(index, value, new_id) {
-            Ok(draft) => drafts.push(draft),
+            Ok(Read::Change(draft)) => drafts.push(draft),
+            Ok(Read::Call(call)) if kind == BundleKind::Transaction && !call.request.is_safe() => {
+                let problem = EntryProblem::OperationInTransaction;
+                refused.push(RefusedEntry { index, problem });
+            }
+            Ok(Read::Call(call)) => calls.push(call),
             Err(problem) => refused.push(RefusedEntry { index, problem }),
         }
     }
@@ -210,62 +238,9 @@ pub fn plan(
     Ok(Plan {
         kind,
         entries,
+        calls,
         refused,
     })
-}
-
-impl Plan {
-    /// What the caller must look up before it executes the plan. Creates come first: their
-    /// answers can change references.
-    pub fn pending(&self) -> Vec<Pending> {
-        let mut pending: Vec<Pending> = self
-            .entries
-            .iter()
-            .filter_map(|entry| match &entry.action {
-                Action::Create {
-                    if_none_exist: Some(query),
-                } => Some(Pending::Create {
-                    index: entry.index,
-                    resource_type: entry.resource_type,
-                    query: query.clone(),
-                }),
-                _ => None,
-            })
-            .collect();
-        pending.extend(references::conditional(&self.entries));
-        pending
-    }
-
-    /// Tells the plan what the query of a conditional create matched: one id, or nothing. All
-    /// references to the entry follow.
-    pub fn resolve_create(&mut self, index: usize, existing_id: Option<&str>) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.index == index) else {
-            return;
-        };
-        let Some(id) = existing_id else {
-            entry.action = Action::Create {
-                if_none_exist: None,
-            };
-            return;
-        };
-        let kind = entry.resource_type;
-        let assigned = entry.id.replace(id.to_owned());
-        entry.action = Action::Exists;
-        entry.resource = None;
-        if let Some(assigned) = assigned {
-            let (from, to) = (format!("{kind}/{assigned}"), format!("{kind}/{id}"));
-            references::replace(&mut self.entries, &from, &to);
-        }
-    }
-
-    /// Tells the plan the one resource that a conditional reference matched.
-    pub fn resolve_reference(&mut self, resource_type: ResourceType, query: &str, id: &str) {
-        let (from, to) = (
-            format!("{resource_type}?{query}"),
-            format!("{resource_type}/{id}"),
-        );
-        references::replace(&mut self.entries, &from, &to);
-    }
 }
 
 fn entries_of(bundle: Resource) -> Result<(BundleKind, Vec<Value>), TransactionError> {
@@ -295,10 +270,12 @@ fn entries_of(bundle: Resource) -> Result<(BundleKind, Vec<Value>), TransactionE
 
 fn rank(action: &Action) -> u8 {
     match action {
-        Action::Delete => 0,
+        Action::Delete { .. } | Action::DeleteWhere { .. } | Action::Absent => 0,
         Action::Create { .. } | Action::Exists => 1,
-        Action::Update { .. } => 2,
-        Action::Read(_) => 3,
+        Action::Update { .. }
+        | Action::UpdateWhere { .. }
+        | Action::Patch { .. }
+        | Action::PatchWhere { .. } => 2,
     }
 }
 

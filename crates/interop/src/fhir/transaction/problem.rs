@@ -30,26 +30,30 @@ pub enum EntryProblem {
     RequestMissing,
     #[error("`request.method` is missing or not one of R4")]
     MethodUnknown,
-    #[error("`request.method` is not supported here")]
-    MethodUnsupported,
+    #[error("an operation by POST is not supported in a transaction")]
+    OperationInTransaction,
     #[error("`request.url` is missing")]
     UrlMissing,
     #[error("`request.url` does not fit the method")]
     UrlMalformed,
     #[error("`request.url` names no R4 resource type")]
     TypeUnknown,
-    #[error("conditional update and delete are not supported")]
-    ConditionalUnsupported,
     #[error("`request.ifMatch` is not a weak ETag of a version")]
     IfMatchMalformed,
+    #[error("`request.ifNoneMatch` is not `*`")]
+    IfNoneMatchMalformed,
     #[error("`request.ifNoneExist` is not a query")]
     IfNoneExistMalformed,
     #[error("`resource` is missing")]
     ResourceMissing,
     #[error("`resource`: {0}")]
     Resource(ResourceError),
+    #[error("`resource` is not a patch: neither Parameters nor Binary")]
+    NotAPatch,
     #[error("`resource.id` is not the id of `request.url`")]
     IdMismatch,
+    #[error("the query of `request.url` matches no resource")]
+    NothingMatches,
     #[error("`fullUrl` is not a URL or URN")]
     FullUrlMalformed,
     #[error("`fullUrl` is that of entry {first}")]
@@ -101,15 +105,14 @@ impl EntryProblem {
             Self::MethodUnknown
             | Self::UrlMalformed
             | Self::IfMatchMalformed
+            | Self::IfNoneMatchMalformed
             | Self::IfNoneExistMalformed
             | Self::FullUrlMalformed => IssueType::Value,
-            Self::MethodUnsupported | Self::TypeUnknown | Self::ConditionalUnsupported => {
-                IssueType::NotSupported
-            }
-            Self::Resource(_) | Self::IdMismatch => IssueType::Invalid,
+            Self::OperationInTransaction | Self::TypeUnknown => IssueType::NotSupported,
+            Self::Resource(_) | Self::NotAPatch | Self::IdMismatch => IssueType::Invalid,
             Self::FullUrlRepeated { .. } | Self::TargetRepeated { .. } => IssueType::Duplicate,
             Self::IdUnusable => IssueType::Exception,
-            Self::ReferenceUnresolved { .. } => IssueType::NotFound,
+            Self::NothingMatches | Self::ReferenceUnresolved { .. } => IssueType::NotFound,
         }
     }
 
@@ -117,16 +120,17 @@ impl EntryProblem {
         match self {
             Self::NotAnObject | Self::TargetRepeated { .. } | Self::IdUnusable => "",
             Self::RequestMissing => ".request",
-            Self::MethodUnknown | Self::MethodUnsupported => ".request.method",
-            Self::UrlMissing
-            | Self::UrlMalformed
-            | Self::TypeUnknown
-            | Self::ConditionalUnsupported => ".request.url",
-            Self::IfMatchMalformed => ".request.ifMatch",
-            Self::IfNoneExistMalformed => ".request.ifNoneExist",
-            Self::ResourceMissing | Self::Resource(_) | Self::ReferenceUnresolved { .. } => {
-                ".resource"
+            Self::MethodUnknown | Self::OperationInTransaction => ".request.method",
+            Self::UrlMissing | Self::UrlMalformed | Self::TypeUnknown | Self::NothingMatches => {
+                ".request.url"
             }
+            Self::IfMatchMalformed => ".request.ifMatch",
+            Self::IfNoneMatchMalformed => ".request.ifNoneMatch",
+            Self::IfNoneExistMalformed => ".request.ifNoneExist",
+            Self::ResourceMissing
+            | Self::Resource(_)
+            | Self::NotAPatch
+            | Self::ReferenceUnresolved { .. } => ".resource",
             Self::IdMismatch => ".resource.id",
             Self::FullUrlMalformed | Self::FullUrlRepeated { .. } => ".fullUrl",
         }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use serde_json::Value;
 
 use super::entry::Draft;
-use super::{EntryProblem, Pending, PlannedEntry};
+use super::{EntryProblem, Pending, PlannedEntry, links};
 use crate::fhir::reference::{self, Target};
 
 /// From `fullUrl` to `Type/id`.
@@ -61,7 +61,13 @@ pub(super) fn resolve(
             *text = found.clone();
         }
         Ok(())
-    })
+    })?;
+    links::rewrite(resource, |link| {
+        // A URL here may be a canonical one, which stays what it is; a URN of an entry means that entry.
+        link.starts_with("urn:")
+            .then(|| targets.get(link).cloned())?
+    });
+    Ok(())
 }
 
 /// The conditional references in the plan, each once.
@@ -102,5 +108,6 @@ pub(super) fn replace(entries: &mut [PlannedEntry], from: &str, to: &str) {
             }
             Ok::<(), Infallible>(())
         });
+        links::rewrite(resource, |link| (link == from).then(|| to.to_owned()));
     }
 }

@@ -14,14 +14,16 @@ pub struct EntryResponse {
     pub index: usize,
     /// HTTP status, with or without a reason: `201 Created`.
     pub status: String,
-    /// What was written: type, id, version; gives `location` and `etag`.
-    pub written: Option<(ResourceType, String, u64)>,
+    /// Where the version is: `Type/id/_history/version`.
+    pub location: Option<String>,
+    /// The version's ETag.
+    pub etag: Option<String>,
     /// The time of the version.
     pub last_modified_ms: Option<i64>,
     /// The resource, for reads.
     pub resource: Option<Value>,
     /// Errors and hints.
-    pub outcome: Option<OperationOutcome>,
+    pub outcome: Option<Value>,
 }
 
 impl std::fmt::Debug for EntryResponse {
@@ -42,7 +44,8 @@ impl EntryResponse {
         Self {
             index,
             status: status.to_owned(),
-            written: Some((resource_type, id.to_owned(), version)),
+            location: Some(format!("{resource_type}/{id}/_history/{version}")),
+            etag: Some(etag::format(version)),
             last_modified_ms: Some(last_modified_ms),
             resource: None,
             outcome: None,
@@ -50,30 +53,32 @@ impl EntryResponse {
     }
 
     /// The response for an entry that failed.
-    pub fn failed(index: usize, status: &str, outcome: OperationOutcome) -> Self {
+    pub fn failed(index: usize, status: &str, outcome: &OperationOutcome) -> Self {
         Self {
             index,
             status: status.to_owned(),
-            written: None,
+            location: None,
+            etag: None,
             last_modified_ms: None,
             resource: None,
-            outcome: Some(outcome),
+            outcome: Some(outcome.to_value()),
         }
     }
 
     fn into_value(self) -> Value {
         let mut response = Map::new();
         response.insert("status".to_owned(), self.status.into());
-        if let Some((resource_type, id, version)) = self.written {
-            let location = format!("{resource_type}/{id}/_history/{version}");
+        if let Some(location) = self.location {
             response.insert("location".to_owned(), location.into());
-            response.insert("etag".to_owned(), etag::format(version).into());
+        }
+        if let Some(etag) = self.etag {
+            response.insert("etag".to_owned(), etag.into());
         }
         if let Some(unix_ms) = self.last_modified_ms {
             response.insert("lastModified".to_owned(), format_instant(unix_ms).into());
         }
         if let Some(outcome) = self.outcome {
-            response.insert("outcome".to_owned(), outcome.to_value());
+            response.insert("outcome".to_owned(), outcome);
         }
         let mut entry = Map::new();
         if let Some(resource) = self.resource {

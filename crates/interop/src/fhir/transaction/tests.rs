@@ -30,7 +30,7 @@ fn post(full_url: &str, resource: Value) -> Value {
 }
 
 fn basic(author: &str) -> Value {
-    json!({"resourceType": "Basic", "author": {"reference": author}})
+    json!({"resourceType": "Basic", "code": {"text": "x"}, "author": {"reference": author}})
 }
 
 fn text_of(plan: &Plan, index: usize) -> String {
@@ -44,8 +44,8 @@ fn text_of(plan: &Plan, index: usize) -> String {
 
 #[test]
 fn urns_become_assigned_ids_also_forward_and_in_contained_resources() {
-    let claim = json!({"resourceType": "Basic",
-        "contained": [{"resourceType": "Basic", "author": {"reference": "urn:uuid:p"}}],
+    let claim = json!({"resourceType": "Basic", "code": {"text": "x"},
+        "contained": [{"resourceType": "Basic", "code": {"text": "y"}, "author": {"reference": "urn:uuid:p"}}],
         "author": {"reference": "urn:uuid:later", "display": "d"}});
     let plan = plan_of(
         "transaction",
@@ -61,7 +61,7 @@ fn urns_become_assigned_ids_also_forward_and_in_contained_resources() {
     .unwrap();
     assert_eq!(
         text_of(&plan, 1),
-        r#"{"resourceType":"Basic","contained":[{"resourceType":"Basic","author":{"reference":"Patient/n1"}}],"author":{"reference":"Basic/n3","display":"d"}}"#
+        r#"{"resourceType":"Basic","code":{"text":"x"},"contained":[{"resourceType":"Basic","code":{"text":"y"},"author":{"reference":"Patient/n1"}}],"author":{"reference":"Basic/n3","display":"d"}}"#
     );
     assert_eq!(plan.entries[0].id.as_deref(), Some("n1"));
     assert!(plan.pending().is_empty());
@@ -98,9 +98,15 @@ fn verbs_are_ordered_as_r4_says() {
         {"request": {"method": "GET", "url": "Patient/r"}},
     ])).unwrap();
     let order: Vec<_> = plan.entries.iter().map(|entry| entry.index).collect();
-    assert_eq!(order, [3, 2, 1, 0, 4]);
-    assert_eq!(plan.entries[2].action, Action::Update { if_match: Some(3) });
-    assert_eq!(plan.entries[4].id.as_deref(), Some("r"));
+    assert_eq!(order, [3, 2, 1]);
+    let expected = Expected::Version(3);
+    assert_eq!(plan.entries[2].action, Action::Update { expected });
+    let calls: Vec<_> = plan
+        .calls
+        .iter()
+        .map(|call| (call.index, call.request.url.as_str()))
+        .collect();
+    assert_eq!(calls, [(0, "Patient?name=x"), (4, "Patient/r")]);
 }
 
 #[test]
@@ -114,16 +120,18 @@ fn each_wrong_entry_is_named() {
         (json!({"resource": patient}), E::RequestMissing),
         (json!({"request": {"method": "DELETE"}}), E::UrlMissing),
         (request("FETCH", "Patient"), E::MethodUnknown),
-        (request("PATCH", "Patient/1"), E::MethodUnsupported),
+        (request("PATCH", "Patient/1"), E::NotAPatch),
+        (request("GET", "Patient/a b"), E::UrlMalformed),
+        (
+            json!({"resource": patient, "request": {"method": "PUT", "url": "Patient/1", "ifNoneMatch": "W/\"1\""}}),
+            E::IfNoneMatchMalformed,
+        ),
         (request("POST", "Patients"), E::TypeUnknown),
         (request("POST", "Patient/1"), E::UrlMalformed),
         (request("PUT", "Patient"), E::UrlMalformed),
         (request("PUT", "Patient/a b"), E::UrlMalformed),
-        (request("PUT", "Patient?name=x"), E::ConditionalUnsupported),
-        (
-            request("DELETE", "Patient?name=x"),
-            E::ConditionalUnsupported,
-        ),
+        (request("PUT", "Patient?name"), E::UrlMalformed),
+        (request("DELETE", "Patients?name=x"), E::TypeUnknown),
         (request("PUT", "Patient/2"), E::IdMismatch),
         (
             json!({"resource": patient, "request": {"method": "PUT", "url": "Patient/1", "ifMatch": "3"}}),
@@ -152,7 +160,7 @@ fn each_wrong_entry_is_named() {
             E::FullUrlMalformed,
         ),
         (
-            post("urn:uuid:good", json!({"resourceType": "Basic"})),
+            post("urn:uuid:good", json!({"resourceType": "Patient"})),
             E::FullUrlRepeated { first: 0 },
         ),
         (
@@ -272,7 +280,7 @@ fn the_response_follows_the_order_of_the_request() {
     let failed = EntryResponse::failed(
         1,
         "404",
-        OperationOutcome::error(IssueType::NotFound, "gone"),
+        &OperationOutcome::error(IssueType::NotFound, "gone"),
     );
     let written = EntryResponse::written(0, "201 Created", (ResourceType::PATIENT, "n1", 1), 0);
     let text = response_bundle(BundleKind::Transaction, vec![failed, written]).to_string();
@@ -284,6 +292,86 @@ fn the_response_follows_the_order_of_the_request() {
             r#""1970-01-01T00:00:00.000Z"}},{"response":{"status":"404","outcome":{"resourceType":"#,
             r#""OperationOutcome","issue":[{"severity":"error","code":"not-found","diagnostics":"gone"}]}}}]}"#,
         )
+    );
+}
+
+fn resolved(entries: Value, found: &[(usize, Option<&str>)]) -> Result<Plan, TransactionError> {
+    let mut plan = plan_of("transaction", entries).unwrap();
+    for (index, id) in found {
+        plan.resolve_target(*index, *id)?;
+    }
+    assert!(plan.pending().is_empty());
+    plan.check_targets()?;
+    Ok(plan)
+}
+
+#[test]
+fn conditional_changes_find_their_resource_and_references_follow() {
+    let put = |resource: Value, url: &str| {
+        json!({"fullUrl": "urn:uuid:o", "resource": resource,
+        "request": {"method": "PUT", "url": url}})
+    };
+    let named = json!({"resourceType": "Organization", "id": "mine"});
+    let unnamed = json!({"resourceType": "Organization"});
+    let entries = |resource: &Value| {
+        json!([
+            put(resource.clone(), "Organization?name=x"),
+            post("urn:uuid:a", basic("urn:uuid:o"))
+        ])
+    };
+
+    let found = resolved(entries(&unnamed), &[(0, Some("o9"))]).unwrap();
+    let updated = found.entries.iter().find(|entry| entry.index == 0).unwrap();
+    assert_eq!(
+        updated.action,
+        Action::Update {
+            expected: Expected::Anything
+        }
+    );
+    assert_eq!(updated.resource.as_ref().unwrap().id(), Some("o9"));
+    assert!(text_of(&found, 1).contains("Organization/o9"));
+
+    let absent = resolved(entries(&unnamed), &[(0, None)]).unwrap();
+    let created = absent
+        .entries
+        .iter()
+        .find(|entry| entry.index == 0)
+        .unwrap();
+    assert_eq!(
+        created.action,
+        Action::Create {
+            if_none_exist: None
+        }
+    );
+    assert!(text_of(&absent, 1).contains("Organization/n1"));
+
+    let absent = resolved(entries(&named), &[(0, None)]).unwrap();
+    let created = absent
+        .entries
+        .iter()
+        .find(|entry| entry.index == 0)
+        .unwrap();
+    assert_eq!(
+        created.action,
+        Action::Update {
+            expected: Expected::Nothing
+        }
+    );
+    assert!(text_of(&absent, 1).contains("Organization/mine"));
+
+    let problem = EntryProblem::IdMismatch;
+    assert_eq!(
+        resolved(entries(&named), &[(0, Some("o9"))]).unwrap_err(),
+        TransactionError::Entry { index: 0, problem }
+    );
+    let delete = json!({"request": {"method": "DELETE", "url": "Organization?name=x"}});
+    let plan = resolved(json!([&delete]), &[(0, None)]).unwrap();
+    assert_eq!(plan.entries[0].action, Action::Absent);
+    let put = json!({"resource": named, "request": {"method": "PUT", "url": "Organization/mine"}});
+    let problem = EntryProblem::TargetRepeated { first: 0 };
+    assert_eq!(
+        resolved(json!([delete, put]), &[(0, Some("mine"))]).unwrap_err(),
+        TransactionError::Entry { index: 1, problem }
     );
 }
 
@@ -340,7 +428,8 @@ fn arbitrary_entry() -> impl Strategy<Value = Value> {
         tree.clone(),
         (request, tree.clone(), tree).prop_map(|((method, url), author, extra)| json!({
             "fullUrl": "urn:uuid:1", "request": {"method": method, "url": url},
-            "resource": {"resourceType": "Basic", "id": "1", "author": author, "x": extra},
+            "resource": {"resourceType": "Basic", "id": "1", "code": {"text": "x"},
+                "author": {"display": author}, "implicitRules": extra},
         })),
     ]
 }

@@ -30,6 +30,8 @@ pub enum RecordPart {
     Position,
     /// Items and statements on their way to the ledger.
     Outbox,
+    /// A version's place in the change feed.
+    Change,
     /// A large payload.
     Blob,
 }
@@ -103,6 +105,7 @@ impl RecordPart {
             Self::Consent => "adopted-consent",
             Self::Position => "position",
             Self::Outbox => "outbox",
+            Self::Change => "change",
             Self::Blob => "blob",
         }
     }
@@ -120,6 +123,7 @@ impl RecordPart {
             Self::Consent => ("consent from another member", "consents from other members"),
             Self::Position => ("position of a stream", "positions of streams"),
             Self::Outbox => ("row of the outbox", "rows of the outbox"),
+            Self::Change => ("row of the change feed", "rows of the change feed"),
             Self::Blob => ("large payload", "large payloads"),
         }
     }
@@ -136,6 +140,7 @@ impl RecordPart {
             Self::Access => "the patients' access histories have gaps",
             Self::Consent => "other members' consents have to be fetched again",
             Self::Position => "nothing more can be recorded of those patients",
+            Self::Change => "subscribers do not hear of those versions",
             Self::Outbox => "what is recorded since is not anchored",
         }
     }

@@ -95,10 +95,16 @@ impl<P: FnMut(u64)> Walk<P> {
                 .note(RecordPart::Version, RecordFault::Differs);
         }
         self.report.versions += 1;
+        let document = self.keys.document(&head.resource_type, &head.id);
+        if let Some(named) = &self.changes
+            && !named.contains(&version_key(&document, version))
+        {
+            self.findings.note(RecordPart::Change, RecordFault::Missing);
+        }
         if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
             self.findings.note(RecordPart::Version, fault);
         }
-        if let Payload::Blob(locator) = &row.payload {
+        if let Some(locator) = row.payload.locator() {
             match locator.parse::<BlobId>() {
                 Ok(id) => {
                     self.named.insert(id);
@@ -112,15 +118,16 @@ impl<P: FnMut(u64)> Walk<P> {
             return;
         }
         let part = match row.payload {
-            Payload::Blob(_) => RecordPart::Blob,
+            Payload::Blob(_) | Payload::Streamed { .. } => RecordPart::Blob,
             Payload::None | Payload::Inline(_) => RecordPart::Version,
         };
-        match self.payloads.open(erase, &row.payload).await {
-            Ok(content) if Digest::of(&content) == record.content => {}
+        match self.payloads.digest(erase, &row.payload).await {
+            Ok(content) if content == record.content => {}
             Ok(_) => self.findings.note(part, RecordFault::Differs),
             Err(CustodyError::DamagedBlob(id)) => {
                 self.findings.note_blob(id);
             }
+            Err(error @ CustodyError::Unavailable { .. }) => self.unavailable = Some(error),
             Err(_) => self.findings.note(part, RecordFault::Unreadable),
         }
     }

@@ -6,6 +6,10 @@ use crate::custody::CustodyError;
 
 const BATCHES: i64 = 12;
 
+fn observation_type() -> interop::fhir::ResourceType {
+    interop::fhir::ResourceType::parse("Observation").unwrap()
+}
+
 /// Writes until the disk fails; returns the texts that were acknowledged.
 async fn write_until_the_disk_fails(site: &Site, failing: Failing) -> Vec<String> {
     let custody = site.open_on(failing);
@@ -23,7 +27,20 @@ async fn write_until_the_disk_fails(site: &Site, failing: Failing) -> Vec<String
         document["id"] = "one".into();
         let mut other = observation("p", &format!("text {number}"));
         other["id"] = "other".into();
-        let changes = vec![update(document, None), update(other, None)];
+        let mut fresh = observation("p", "fresh");
+        fresh["id"] = format!("fresh-{number}").into();
+        let changes = vec![
+            Change::Delete {
+                resource_type: observation_type(),
+                id: format!("fresh-{}", number - 1),
+                if_match: None,
+            },
+            Change::CreateAs {
+                resource: Resource::from_value(fresh).unwrap(),
+            },
+            update(document, None),
+            update(other, None),
+        ];
         if custody.write(&by, changes).await.is_err() {
             break;
         }
@@ -62,6 +79,22 @@ async fn nothing_is_lost(writes_first: bool) {
         let custody = site.open();
         let (one, other) = (texts(&custody, "one").await, texts(&custody, "other").await);
         assert_eq!(one, other, "a write is there whole or not at all");
+        let written = i64::try_from(one.len()).unwrap();
+        for number in 1..=BATCHES {
+            let id = format!("fresh-{number}");
+            let by = clinician("hospital");
+            let read = custody.read(&by, observation_type(), &id).await;
+            let is_as_left = match (read, number.cmp(&written)) {
+                (Err(CustodyError::Deleted { .. }), order) => order.is_lt(),
+                (Ok(_), order) => order.is_eq(),
+                (Err(CustodyError::NotFound), order) => order.is_gt(),
+                (Err(_), _) => false,
+            };
+            assert!(
+                is_as_left,
+                "what is created and deleted goes with its write"
+            );
+        }
         assert!(
             one.starts_with(&acknowledged),
             "{acknowledged:?} in {one:?}"
@@ -192,35 +225,18 @@ async fn a_large_payload_lies_in_the_blob_store_and_its_damage_is_named() {
     let large = "large ".repeat(40_000);
     let changes = vec![update(patient("p"), None), create(observation("p", &large))];
     let written = custody.write(&by, changes).await.unwrap();
-    let blobs = site.folder.path().join("blobs");
-    let blob = files(&blobs).pop().unwrap();
+    let blob = site.blob_names().await.pop().unwrap();
     let kind = written[1].resource_type;
     let opened = custody.read(&by, kind, &written[1].id).await.unwrap();
     assert!(opened.presented()["code"]["text"] == large.as_str());
 
-    let mut bytes = fs::read(&blob).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&blob, bytes).unwrap();
+    site.spoil(blob).await;
     let damaged = custody.read(&by, kind, &written[1].id).await;
     let Err(CustodyError::DamagedBlob(id)) = damaged else {
         panic!("a damaged blob was opened")
     };
-    assert!(blob.ends_with(id.to_string()));
+    assert_eq!(id, blob);
 
     custody.erase(&by, kind, &written[1].id).await.unwrap();
-    assert!(files(&blobs).is_empty(), "erasing deletes the blob");
-}
-
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files
+    assert_eq!(site.blob_names().await, [], "erasing deletes the blob");
 }

@@ -94,7 +94,7 @@ async fn change(site: &Site, table: Table, change: Option<fn(&mut Vec<u8>)>) {
 }
 
 fn blob(site: &Site) -> PathBuf {
-    let mut folders = vec![site.options().blobs];
+    let mut folders = vec![site.folder.path().join("blobs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -116,11 +116,15 @@ async fn sound_records_are_counted() {
     assert_eq!(report.damages, []);
     assert_eq!((report.subjects, report.documents), (1, 4));
     assert_eq!((report.versions, report.blobs), (4, 1));
-    assert_eq!((report.waiting, report.orphans), (0, 0));
+    assert_eq!((report.waiting, report.orphans.len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_changed_payload_is_found() {
+    if std::env::var_os("CARELEDGER_TEST_S3").is_some() {
+        // It changes files.
+        return;
+    }
     let ledger = Ledger::of(&["hospital"]);
     let site = recorded(&ledger).await;
     let path = blob(&site);
@@ -170,6 +174,12 @@ async fn rows_that_cannot_be_opened_are_counted() {
             RecordFault::Unreadable,
         ),
         (Table::Terms, None, RecordPart::Terms, RecordFault::Missing),
+        (
+            Table::Changes,
+            flipped,
+            RecordPart::Change,
+            RecordFault::Unreadable,
+        ),
         (
             Table::Postings,
             None,

@@ -1,11 +1,14 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
+mod authorization;
+mod changes;
 mod crash;
 mod exchange;
 mod index;
 mod inspect;
 pub(crate) mod ledger;
 mod outbox;
+mod payloads;
 mod records;
 mod searching;
 mod unseen;
@@ -20,10 +23,13 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use fjall::OwnedWriteBatch;
+use futures::TryStreamExt as _;
 use interop::fhir::Resource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
+use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Disk, Persist};
 use super::{Anchor, Custody, CustodyOptions};
@@ -49,7 +55,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             directory: self.folder.path().join("records"),
-            blobs: self.folder.path().join("blobs"),
+            blobs: self.blobs(),
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
             signer: self.ledger.signer(self.member),
@@ -60,6 +66,49 @@ impl Site {
                 ..OutboxConfig::default()
             },
             clock: Arc::new(|| JUNE),
+        }
+    }
+
+    /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
+    pub(super) fn blobs(&self) -> BlobConfig {
+        let folder = self.folder.path();
+        let Ok(url) = std::env::var("CARELEDGER_TEST_S3") else {
+            return folder.join("blobs").into();
+        };
+        let (endpoint, bucket) = url.rsplit_once('/').unwrap();
+        let own = folder.file_name().unwrap().to_str().unwrap();
+        BlobConfig::S3(S3Config {
+            bucket: bucket.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            region: "us-east-1".to_owned(),
+            prefix: format!("{}/{}", std::process::id(), own.trim_start_matches('.')),
+            path_style: true,
+            credentials: S3Credentials::new("test", "secret", None),
+        })
+    }
+
+    /// The blobs that there are.
+    pub(super) async fn blob_names(&self) -> Vec<BlobId> {
+        let blobs = BlobStore::open(&self.blobs()).unwrap();
+        blobs
+            .list()
+            .map_ok(|entry| entry.id)
+            .try_collect()
+            .await
+            .unwrap()
+    }
+
+    /// Changes a byte of a blob; in a bucket, where nothing can be changed, it goes.
+    pub(super) async fn spoil(&self, id: BlobId) {
+        match self.blobs() {
+            BlobConfig::Local { folder } => {
+                let file = folder.join(id.shard()).join(id.to_string());
+                let mut bytes = std::fs::read(&file).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(&file, bytes).unwrap();
+            }
+            bucket => BlobStore::open(&bucket).unwrap().delete(id).await.unwrap(),
         }
     }
 
@@ -118,6 +167,7 @@ pub(super) fn clinician(member: &str) -> Requester {
         patient: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
+        reach: Reach::default(),
     }
 }
 

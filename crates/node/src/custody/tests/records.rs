@@ -87,7 +87,10 @@ async fn what_is_written_is_read_searched_and_listed() {
     };
     assert_eq!(write(&custody, delete).await.unwrap().version, 3);
     let gone = custody.read(&by, observation_type(), &first.id).await;
-    assert!(matches!(gone, Err(CustodyError::Gone)));
+    assert!(matches!(
+        gone,
+        Err(CustodyError::Deleted { version: 3, .. })
+    ));
     assert_eq!(custody.search(&by, &query).await.unwrap().total, 0);
     let missing = custody.read(&by, PATIENT, "nobody").await;
     assert!(matches!(missing, Err(CustodyError::NotFound)));
