@@ -23,6 +23,9 @@ use crate::auth::Permission;
 use crate::http::{FormPairs, fhir_json, pairs_of};
 use crate::problem::{self, Problem};
 
+/// Names and values of a URL or a form.
+type Pairs = Vec<(String, String)>;
+
 /// The parameter of a link to a further page.
 const CURSOR: &str = "_cursor";
 /// All types of a compartment.
@@ -36,8 +39,13 @@ pub(crate) async fn search(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let scope = Scope::Type(resource_type);
-    fhir.answer_search(&caller, &scope, pairs(query, None), preferences.handling)
-        .await
+    fhir.answer_search(
+        &caller,
+        &scope,
+        pairs(query.as_deref(), None),
+        preferences.handling,
+    )
+    .await
 }
 
 pub(crate) async fn search_by_form(
@@ -49,7 +57,7 @@ pub(crate) async fn search_by_form(
     FormPairs(form): FormPairs,
 ) -> Result<Response, Problem> {
     let scope = Scope::Type(resource_type);
-    let pairs = pairs(query, Some(form));
+    let pairs = pairs(query.as_deref(), Some(form));
     fhir.answer_search(&caller, &scope, pairs, preferences.handling)
         .await
 }
@@ -60,7 +68,7 @@ pub(crate) async fn search_system(
     preferences: Preferences,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let pairs = pairs(query, None);
+    let pairs = pairs(query.as_deref(), None);
     fhir.answer_search(&caller, &Scope::System, pairs, preferences.handling)
         .await
 }
@@ -72,7 +80,7 @@ pub(crate) async fn search_system_by_form(
     RawQuery(query): RawQuery,
     FormPairs(form): FormPairs,
 ) -> Result<Response, Problem> {
-    let pairs = pairs(query, Some(form));
+    let pairs = pairs(query.as_deref(), Some(form));
     fhir.answer_search(&caller, &Scope::System, pairs, preferences.handling)
         .await
 }
@@ -86,8 +94,13 @@ pub(crate) async fn search_compartment(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let scope = compartment(address, &member)?;
-    fhir.answer_search(&caller, &scope, pairs(query, None), preferences.handling)
-        .await
+    fhir.answer_search(
+        &caller,
+        &scope,
+        pairs(query.as_deref(), None),
+        preferences.handling,
+    )
+    .await
 }
 
 pub(crate) async fn search_compartment_by_form(
@@ -100,13 +113,13 @@ pub(crate) async fn search_compartment_by_form(
     FormPairs(form): FormPairs,
 ) -> Result<Response, Problem> {
     let scope = compartment(address, &member)?;
-    let pairs = pairs(query, Some(form));
+    let pairs = pairs(query.as_deref(), Some(form));
     fhir.answer_search(&caller, &scope, pairs, preferences.handling)
         .await
 }
 
-fn pairs(query: Option<String>, form: Option<Vec<(String, String)>>) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = query.as_deref().into_iter().flat_map(pairs_of).collect();
+fn pairs(query: Option<&str>, form: Option<Pairs>) -> Pairs {
+    let mut pairs: Pairs = query.into_iter().flat_map(pairs_of).collect();
     pairs.extend(form.into_iter().flatten());
     pairs
 }
@@ -133,7 +146,7 @@ impl Fhir {
         &self,
         caller: &Caller,
         scope: &Scope,
-        pairs: Vec<(String, String)>,
+        pairs: Pairs,
         handling: Handling,
     ) -> Result<Response, Problem> {
         let body = self.search_within(caller, scope, pairs, handling).await?;
@@ -144,7 +157,7 @@ impl Fhir {
         &self,
         caller: &Caller,
         scope: &Scope,
-        pairs: Vec<(String, String)>,
+        pairs: Pairs,
         handling: Handling,
     ) -> Result<Value, Problem> {
         let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
@@ -170,14 +183,14 @@ impl Fhir {
             };
             links.extend(self.page_link(caller, scope, &cursor));
         }
-        Ok(self.bundle(caller, &query, page, &links))
+        Ok(self.bundle(caller, &query, &page, &links))
     }
 
     fn bundle(
         &self,
         caller: &Caller,
         query: &Query,
-        page: SearchPage,
+        page: &SearchPage,
         links: &[(&str, String)],
     ) -> Value {
         let mut outcomes = Vec::new();
@@ -217,9 +230,9 @@ impl Fhir {
         &self,
         caller: &Caller,
         scope: &Scope,
-        pairs: Vec<(String, String)>,
+        pairs: Pairs,
         handling: Handling,
-    ) -> Result<(Vec<(String, String)>, Handling, Option<Further>), Problem> {
+    ) -> Result<(Pairs, Handling, Option<Further>), Problem> {
         let Some((_, text)) = pairs.iter().find(|(name, _)| name == CURSOR) else {
             return Ok((pairs, handling, None));
         };

@@ -186,9 +186,24 @@ fn names_are_found_by_their_start_without_case() {
     }
 }
 
+fn refuses(table: &[(&str, &str, QueryProblem)]) {
+    for (text, parameter, problem) in table {
+        let error = query("Observation", text).unwrap_err();
+        assert_eq!(
+            (error.parameter.as_str(), error.problem),
+            (*parameter, *problem),
+            "{text}"
+        );
+        assert!(
+            !error.outcome().to_value().to_string().contains("MARK"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
-fn wrong_parameters_are_named_and_values_are_not() {
-    for (text, parameter, problem) in [
+fn wrong_names_are_named_and_values_are_not() {
+    refuses(&[
         ("secret=1", "secret", QueryProblem::ParameterUnknown),
         ("Jane Roe=1", "*", QueryProblem::ParameterUnknown),
         (
@@ -233,6 +248,12 @@ fn wrong_parameters_are_named_and_values_are_not() {
             "_has:Observation:secret:code",
             QueryProblem::ChainBroken,
         ),
+    ]);
+}
+
+#[test]
+fn wrong_values_are_not_repeated() {
+    refuses(&[
         (
             "_include=Observation:secret",
             "_include",
@@ -290,18 +311,7 @@ fn wrong_parameters_are_named_and_values_are_not() {
         ),
         ("_summary=MARK", "_summary", QueryProblem::ValueMalformed),
         ("_elements=a b", "_elements", QueryProblem::ValueMalformed),
-    ] {
-        let error = query("Observation", text).unwrap_err();
-        assert_eq!(
-            (error.parameter.as_str(), error.problem),
-            (parameter, problem),
-            "{text}"
-        );
-        assert!(
-            !error.outcome().to_value().to_string().contains("MARK"),
-            "{text}"
-        );
-    }
+    ]);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn p1_an_answer_is_the_same_whether_what_is_forbidden_exists_or_not() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let seen = [Cell::new(0), Cell::new(0)];
     let config = Config {
-        cases: 10,
+        cases: 12,
         failure_persistence: None,
         ..Config::default()
     };
