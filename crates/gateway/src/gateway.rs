@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use interop::fhir::IssueType;
 use interop::fhir::profile::Profiles;
+use ledger::ids::MemberName;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
@@ -114,8 +115,7 @@ impl Gateway {
         let clock = parts.clock.clone();
         let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
-        let identity = Arc::new(parts.identity);
-        let metrics = Arc::new(Metrics::new());
+        let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let subscriptions = Subscriptions::start(
             parts.custody.clone(),
             Arc::clone(&parts.ledger),
@@ -147,30 +147,26 @@ impl Gateway {
             identity,
             metrics: Arc::clone(&metrics),
         };
-        let scitt = Scitt {
-            member: status.identity.member.clone(),
-            ledger: Arc::clone(&parts.ledger),
-            log: Arc::clone(&parts.log),
-        };
+        let ledger = about_the_ledger(
+            status.identity.member.clone(),
+            (parts.ledger, parts.log),
+            parts.snapshots,
+        );
         let admin = Router::new().route("/metrics", get(status::metrics));
         let admin = admin.merge(probes()).with_state(status.clone());
         let bounds = Arc::new(Bounds::new(parts.limits));
-        let mut public = fhir::routes(fhir, Arc::clone(&server), bounds)
+        let open = parts.serves_metrics.then(|| admin.clone());
+        let open = open.unwrap_or_else(|| probes().with_state(status.clone()));
+        let public = fhir::routes(fhir, Arc::clone(&server), bounds)
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
             .merge(auth::routes(server))
-            .merge(public_log(parts.ledger, parts.log))
-            .merge(joining(parts.snapshots))
-            .merge(scrapi(scitt))
-            .merge(about().with_state(status.clone()));
-        if parts.serves_metrics {
-            public = public.merge(admin.clone());
-        } else {
-            public = public.merge(probes().with_state(status));
-        }
+            .merge(ledger)
+            .merge(about().with_state(status))
+            .merge(open);
         Ok(Self {
             router: outer(public, &metrics),
             admin: outer(admin, &metrics),
@@ -207,6 +203,22 @@ pub async fn serve(
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+/// What is served of the ledger, to anybody.
+fn about_the_ledger(
+    member: MemberName,
+    (ledger, log): (Arc<dyn Anchor>, Arc<dyn PublicLog>),
+    snapshots: Arc<dyn Snapshots>,
+) -> Router {
+    let scitt = Scitt {
+        member,
+        ledger: Arc::clone(&ledger),
+        log: Arc::clone(&log),
+    };
+    public_log(ledger, log)
+        .merge(joining(snapshots))
+        .merge(scrapi(scitt))
 }
 
 fn public_log(ledger: Arc<dyn Anchor>, published: Arc<dyn PublicLog>) -> Router {

@@ -198,10 +198,8 @@ impl Evaluator {
         let mut policies = base.policies.clone();
         let mut more = PolicySet::new();
         let mut add = |id: &str, policy: Policy| {
-            let added = policies.add(policy.clone());
-            added
-                .and_then(|()| more.add(policy))
-                .map_err(|_| invalid(id))
+            policies.add(policy.clone()).map_err(|_| invalid(id))?;
+            more.add(policy).map_err(|_| invalid(id))
         };
         for policy in voted.map_or(Ok(&[][..]), Voted::policies)? {
             add(policy.id().as_ref(), policy.clone())?;

@@ -59,7 +59,7 @@ pub(super) fn observation(patient: usize, number: usize) -> Value {
 
 /// A transaction that writes some patients with all their records.
 pub(super) fn bundle(patients: std::ops::Range<usize>) -> Value {
-    let entries: Vec<Value> = patients.flat_map(records).map(entry).collect();
+    let entries: Vec<Value> = patients.flat_map(records).map(|one| entry(&one)).collect();
     json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries })
 }
 
@@ -119,7 +119,7 @@ fn set(resource: &mut Value, name: &str, value: Value) {
     }
 }
 
-fn entry(resource: Value) -> Value {
+fn entry(resource: &Value) -> Value {
     let part = |name: &str| {
         resource
             .get(name)

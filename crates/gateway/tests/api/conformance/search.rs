@@ -181,11 +181,7 @@ const TOKEN: &[Row] = &[
     ),
     ("boolean", "Patient?active=true", "Patient/p1"),
     ("code", "Patient?gender=male", "Patient/p2"),
-    (
-        "contact point",
-        "Patient?telecom=555-1234",
-        "Patient/p1",
-    ),
+    ("contact point", "Patient?telecom=555-1234", "Patient/p1"),
     (
         "contact point by kind",
         "Patient?email=anna@example.org",

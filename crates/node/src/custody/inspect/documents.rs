@@ -218,7 +218,7 @@ impl<P: FnMut(u64)> Walk<P> {
                 return;
             }
             there += 1;
-            if there % 64 == 0 {
+            if there.is_multiple_of(64) {
                 self.step();
             }
         }
