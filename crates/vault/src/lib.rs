@@ -4,6 +4,7 @@ pub mod blob;
 pub mod certificate;
 pub mod keystore;
 pub mod keytable;
+pub mod password;
 pub mod seal;
 pub mod secret;
 pub mod wrap;

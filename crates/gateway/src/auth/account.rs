@@ -7,22 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
-use rand::TryRngCore as _;
-use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use vault::password;
 
 use super::user::User;
 
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
-/// OWASP's parameters for Argon2id with little memory: 19 MiB, two passes.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-/// What is checked for names that nobody has, so that they take as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
-                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// One account.
 #[derive(Clone, Serialize, Deserialize)]
@@ -90,18 +81,13 @@ impl Accounts {
     }
 
     /// The person with this name and password. Takes its time: call it where blocking is allowed.
-    pub(super) fn check(&self, name: &str, password: &str) -> Option<User> {
+    pub(super) fn check(&self, name: &str, given: &str) -> Option<User> {
         let account = self.find(name);
         let hash = account
             .as_ref()
-            .map_or(NOBODY, |account| &*account.password);
-        let is_right = PASSWORD_BYTES.contains(&password.len())
-            && PasswordHash::new(hash).is_ok_and(|hash| {
-                hasher().is_ok_and(|hasher| {
-                    let verified = hasher.verify_password(password.as_bytes(), &hash);
-                    verified.is_ok()
-                })
-            });
+            .map_or(password::NOBODY, |account| &*account.password);
+        let is_right =
+            PASSWORD_BYTES.contains(&given.len()) && password::is_right(given.as_bytes(), hash);
         let account = account.filter(|_| is_right)?;
         Some(account.user(name))
     }
@@ -170,23 +156,11 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Account>, AccountError> {
 }
 
 /// What the file keeps of a password.
-pub fn hash_password(password: &str) -> Result<String, AccountError> {
-    if !PASSWORD_BYTES.contains(&password.len()) {
+pub fn hash_password(given: &str) -> Result<String, AccountError> {
+    if !PASSWORD_BYTES.contains(&given.len()) {
         return Err(AccountError::PasswordLength);
     }
-    let mut salt = [0; 16];
-    OsRng
-        .try_fill_bytes(&mut salt)
-        .map_err(|_| AccountError::NotHashed)?;
-    let salt = SaltString::encode_b64(&salt).map_err(|_| AccountError::NotHashed)?;
-    let hash = hasher()?.hash_password(password.as_bytes(), &salt);
-    hash.map(|hash| hash.to_string())
-        .map_err(|_| AccountError::NotHashed)
-}
-
-fn hasher() -> Result<Argon2<'static>, AccountError> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| AccountError::NotHashed)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    password::hash(given.as_bytes()).map_err(|_| AccountError::NotHashed)
 }
 
 /// Whether an account may stand in the file under this name.
@@ -206,9 +180,7 @@ pub fn check(name: &str, account: &Account) -> Result<(), AccountError> {
     if !is_well_formed {
         return Err(AccountError::ReferenceMalformed(name.to_owned()));
     }
-    let is_argon2id = PasswordHash::new(&account.password)
-        .is_ok_and(|hash| hash.algorithm.as_str() == "argon2id" && hash.hash.is_some());
-    if is_argon2id {
+    if password::is_hash(&account.password) {
         Ok(())
     } else {
         Err(AccountError::HashMalformed(name.to_owned()))
@@ -235,7 +207,6 @@ mod tests {
         assert_eq!(user.practitioner.as_deref(), Some("Practitioner/7"));
         assert!(accounts.check("alice", "correct horsf").is_none());
         assert!(accounts.check("bob", "correct horse").is_none());
-        assert!(PasswordHash::new(NOBODY).unwrap().hash.is_some());
         fs::write(&path, "").unwrap();
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         fs::File::open(&path).unwrap().set_modified(later).unwrap();
@@ -245,7 +216,7 @@ mod tests {
 
     #[test]
     fn accounts_that_cannot_work_are_refused_by_name() {
-        let good = file(NOBODY);
+        let good = file(password::NOBODY);
         assert!(parse(&good).is_ok());
         for (text, refusal) in [
             (good.replace("[alice]", "[\"al ice\"]"), "NameNotUsable"),
