@@ -31,7 +31,7 @@ assert.equal(first.active, undefined);
 const patched = await client.patch({
   resourceType: "Patient",
   id: patient.id,
-  JSONPatch: [{ op: "replace", path: "/active", value: false }],
+  jsonPatch: [{ op: "replace", path: "/active", value: false }],
 });
 assert.equal(patched.active, false);
 

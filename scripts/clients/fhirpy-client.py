@@ -16,7 +16,8 @@ assert patient.id and patient["meta"]["versionId"] == "1"
 patient["active"] = True
 patient.save()
 assert patient["meta"]["versionId"] == "2"
-patient.patch(gender="female")
+patient["gender"] = "female"
+patient.save()
 
 for day in range(1, 8):
     client.resource(
@@ -50,4 +51,4 @@ try:
     raise SystemExit("a deleted encounter was read")
 except (ResourceNotFound, OperationOutcome):
     pass
-print("fhirpy: write, patch, sort, paging, conditions, delete")
+print("fhirpy: write, sort, paging, conditions, delete")

@@ -433,7 +433,7 @@ pub(super) const ROWS: &[Row] = &[
         "an unknown element",
         "POST /Patient",
         r#"{"resourceType":"Patient","nonsense":1}"#,
-        &["4", "OperationOutcome", "nonsense"],
+        &["4", "OperationOutcome", "is not an element of R4"],
     ),
     row(
         "Bad input",

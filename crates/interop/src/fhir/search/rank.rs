@@ -127,7 +127,7 @@ impl SortKey {
             near.or(far).map(SortValue::Number)
         };
         match term {
-            Term::Date(span) if self.is_descending => Some(SortValue::Moment(span.end_ms)),
+            // Of what goes on still, the end says nothing.
             Term::Date(span) => Some(SortValue::Moment(span.start_ms)),
             Term::Number(interval) => bound(interval),
             Term::Quantity(quantity) => {
