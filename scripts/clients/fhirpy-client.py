@@ -32,8 +32,8 @@ encounters = client.resources("Encounter").search(patient=patient.id).sort("-dat
 assert encounters.count() == 7
 days = [one["period"]["start"][-2:] for one in encounters.fetch_all()]
 assert days == ["07", "06", "05", "04", "03", "02", "01"], days
-late = client.resources("Encounter").search(patient=patient.id, date__ge="2026-02-05")
-assert late.count() == 3
+early = client.resources("Encounter").search(patient=patient.id, date__lt="2026-02-04")
+assert early.count() == 3
 with_patient = client.resources("Encounter").search(patient=patient.id).include("Encounter", "subject").limit(1)
 kinds = {entry["resource"]["resourceType"] for entry in with_patient.fetch_raw()["entry"]}
 assert kinds == {"Encounter", "Patient"}, kinds

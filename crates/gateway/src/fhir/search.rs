@@ -161,7 +161,8 @@ impl Fhir {
         handling: Handling,
     ) -> Result<Value, Problem> {
         let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
-        let mut query = Query::read(scope, &pairs, handling, &NoValueSets)?;
+        let query = Query::read(scope, &pairs, handling, &NoValueSets)?;
+        let mut query = query.at(&self.base);
         caller.may_search_within(scope, &mut query)?;
         let requester = caller.requester();
         let page = match from {

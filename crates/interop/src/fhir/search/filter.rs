@@ -139,6 +139,21 @@ impl Filter {
         }
     }
 
+    /// Reads URLs below `base`, the server's own, as the references that they are.
+    pub(super) fn localize(&mut self, base: &str) {
+        match &mut self.condition {
+            Condition::AnyOf(values) | Condition::NoneOf(values) => {
+                values.iter_mut().for_each(|value| value.localize(base));
+            }
+            Condition::Chain(links) => {
+                let filters = links.iter_mut().map(|link| &mut link.filter);
+                filters.for_each(|filter| filter.localize(base));
+            }
+            Condition::Has(reverse) => reverse.filter.localize(base),
+            Condition::Missing(_) | Condition::RefersTo { .. } => {}
+        }
+    }
+
     /// Puts the resources in the place of a chain or `_has` through which they were found.
     pub fn resolve(&mut self, found: Resources) {
         if matches!(self.condition, Condition::Has(_)) {

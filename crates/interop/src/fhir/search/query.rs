@@ -216,6 +216,14 @@ impl Query {
         Ok(query)
     }
 
+    /// Reads URLs below `base`, the server's own, as references to its resources.
+    #[must_use]
+    pub fn at(mut self, base: &str) -> Self {
+        let filters = self.parts.iter_mut().flat_map(|part| &mut part.filters);
+        filters.for_each(|filter| filter.localize(base));
+        self
+    }
+
     /// Whether the version matches, for a query on one type.
     pub fn matches(&self, terms: &IndexTerms, last_updated_ms: i64, id: &str) -> bool {
         match self.parts.as_slice() {

@@ -165,7 +165,7 @@ fn of_type(text: &str) -> Result<Wanted, QueryProblem> {
     }
 }
 
-fn reference(text: &str) -> Result<Wanted, QueryProblem> {
+pub(super) fn reference(text: &str) -> Result<Wanted, QueryProblem> {
     match Target::parse(text) {
         Target::Relative(local) => Ok(Wanted::Reference {
             resource_type: Some(local.resource_type),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::decimal::{Decimal, Interval};
 use super::terms::{QuantityTerm, ReferenceTerm, Term, TokenTerm, TypedTerm};
 use super::text::fold;
+use super::value;
 use crate::fhir::{ResourceType, TimeSpan};
 
 /// Resources by type and id.
@@ -239,6 +240,17 @@ impl Wanted {
             }
             (_, Term::Uri(uri)) => self.accepts_uri(uri),
             _ => false,
+        }
+    }
+
+    /// A URL below `base` as the reference that it is.
+    pub(super) fn localize(&mut self, base: &str) {
+        let Self::Canonical(url) = self else { return };
+        let relative = url
+            .strip_prefix(base)
+            .and_then(|rest| rest.strip_prefix('/'));
+        if let Some(Ok(local @ Self::Reference { .. })) = relative.map(value::reference) {
+            *self = local;
         }
     }
 
