@@ -39,10 +39,10 @@ kinds = {entry["resource"]["resourceType"] for entry in with_patient.fetch_raw()
 assert kinds == {"Encounter", "Patient"}, kinds
 found = client.resources("Patient").search(family=family).first()
 assert found.id == patient.id
-again, created = client.resources("Patient").search(family=family).get_or_create(
-    client.resource("Patient", name=[{"family": family}])
+changed, created = client.resources("Patient").search(family=family).update(
+    client.resource("Patient", name=[{"family": family}], active=False)
 )
-assert not created
+assert not created and changed.id == patient.id and changed["active"] is False
 
 gone = client.resources("Encounter").search(patient=patient.id).first()
 gone.delete()
