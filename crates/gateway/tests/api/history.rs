@@ -209,7 +209,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
-    fn p2_a_history_says_nothing_of_what_a_read_would_deny(
+    fn a_history_says_nothing_of_what_a_read_would_deny(
         codes in proptest::collection::vec(any::<bool>(), 1..7),
         count in 1_usize..4,
     ) {

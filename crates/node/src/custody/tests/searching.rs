@@ -163,7 +163,7 @@ async fn answer(custody: &Custody, text: &str) -> Vec<(Vec<String>, Vec<String>,
 }
 
 #[test]
-fn p1_an_answer_is_the_same_whether_what_is_forbidden_exists_or_not() {
+fn an_answer_is_the_same_whether_what_is_forbidden_exists_or_not() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let seen = [Cell::new(0), Cell::new(0)];
     let config = Config {
