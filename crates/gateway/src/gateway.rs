@@ -140,7 +140,6 @@ impl Gateway {
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
             profiles: parts.profiles,
-            places: fhir::Places::new()?,
         });
         let status = StatusRoutes {
             source: parts.status,

@@ -1,10 +1,12 @@
-//! Links to further pages, sealed: a URL in a log or a browser's history tells nothing of the query.
+//! Links to further pages, sealed: a URL in a log or a browser's history tells nothing of the query, and nothing of how
+//! much there is that a requester may not see.
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -36,9 +38,9 @@ impl Cursors {
             .map_err(|_| NoCursorKey)
     }
 
-    /// The cursor for this client and this search's path alone.
-    pub(super) fn seal(&self, client: &str, path: &str, cursor: &Cursor) -> Option<String> {
-        let mut sealed = serde_json::to_vec(cursor).ok()?;
+    /// A place for this client and this path alone.
+    pub(super) fn seal(&self, client: &str, path: &str, place: &impl Serialize) -> Option<String> {
+        let mut sealed = serde_json::to_vec(place).ok()?;
         let aad = Aad::from(bound_to(client, path));
         let nonce = self.0.seal_in_place_append_tag(aad, &mut sealed).ok()?;
         let mut bytes = nonce.as_ref().to_vec();
@@ -47,7 +49,12 @@ impl Cursors {
     }
 
     /// `None` for what this process did not seal for this client and path.
-    pub(super) fn open(&self, client: &str, path: &str, text: &str) -> Option<Cursor> {
+    pub(super) fn open<T: DeserializeOwned>(
+        &self,
+        client: &str,
+        path: &str,
+        text: &str,
+    ) -> Option<T> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -79,19 +86,18 @@ mod tests {
             is_strict: true,
             further: (7, 50, 90),
         };
+        let open = |cursors: &Cursors, client, path, text: &str| -> Option<Cursor> {
+            cursors.open(client, path, text)
+        };
         let kind = "Patient";
         let text = cursors.seal("ehr", kind, &cursor).unwrap();
-        assert!(cursors.open("ehr", kind, &text) == Some(cursor));
-        assert!(cursors.open("other", kind, &text).is_none());
-        assert!(cursors.open("ehr", "Bundle", &text).is_none());
-        assert!(Cursors::new().unwrap().open("ehr", kind, &text).is_none());
+        assert!(open(&cursors, "ehr", kind, &text) == Some(cursor));
+        assert!(open(&cursors, "other", kind, &text).is_none());
+        assert!(open(&cursors, "ehr", "Bundle", &text).is_none());
+        assert!(open(&Cursors::new().unwrap(), "ehr", kind, &text).is_none());
         let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         bytes[20] ^= 1;
-        assert!(
-            cursors
-                .open("ehr", kind, &URL_SAFE_NO_PAD.encode(bytes))
-                .is_none()
-        );
-        assert!(cursors.open("ehr", kind, "").is_none());
+        assert!(open(&cursors, "ehr", kind, &URL_SAFE_NO_PAD.encode(bytes)).is_none());
+        assert!(open(&cursors, "ehr", kind, "").is_none());
     }
 }

@@ -53,7 +53,6 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
-pub(crate) use history::Places;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {
@@ -67,7 +66,6 @@ pub(crate) struct Fhir {
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
     pub(crate) profiles: Profiles,
-    pub(crate) places: Places,
 }
 
 /// The routes below `/fhir`.

@@ -237,7 +237,7 @@ impl Fhir {
         let Some((_, text)) = pairs.iter().find(|(name, _)| name == CURSOR) else {
             return Ok((pairs, handling, None));
         };
-        let cursor = self
+        let cursor: Cursor = self
             .cursors
             .open(caller.client(), &scope.path(), text)
             .ok_or_else(expired)?;

@@ -3,7 +3,6 @@
 //! Each version is decided as a read of it would be; what may not be read is not counted and leaves no page shorter.
 
 mod parameters;
-mod place;
 
 use std::sync::Arc;
 
@@ -23,7 +22,6 @@ use crate::auth::Permission;
 use crate::http::fhir_json;
 use crate::problem::Problem;
 use parameters::Parameters;
-pub(crate) use place::Places;
 
 pub(crate) async fn history(
     State(fhir): State<Arc<Fhir>>,
@@ -95,9 +93,10 @@ impl Fhir {
         parameters: &Parameters,
     ) -> Result<Response, Problem> {
         let client = caller.client();
+        let path = format!("{}/{below}_history", self.base);
         let before = match &parameters.page {
             None => None,
-            Some(text) => Some(self.places.open(client, below, text).ok_or_else(no_page)?),
+            Some(text) => Some(self.place_of(client, &path, text).ok_or_else(no_page)?),
         };
         let query = HistoryQuery {
             types,
@@ -111,11 +110,10 @@ impl Fhir {
             .custody
             .history_of_all(caller.requester(), &query, &may_touch)
             .await?;
-        let path = format!("{}/{below}_history", self.base);
         let mut links = vec![("self", parameters.link(&path, parameters.page.as_deref()))];
         let next = page
             .next
-            .and_then(|next| self.places.seal(client, below, next));
+            .and_then(|next| self.cursors.seal(client, &path, &digits(next)));
         if let Some(next) = next {
             links.push(("next", parameters.link(&path, Some(&next))));
         }
@@ -123,6 +121,17 @@ impl Fhir {
         let body = bundle::history(&self.base, None, &links, entries.collect());
         Ok(fhir_json(StatusCode::OK, &body))
     }
+
+    /// Where the page that a link names begins.
+    fn place_of(&self, client: &str, path: &str, text: &str) -> Option<u64> {
+        let place: String = self.cursors.open(client, path, text)?;
+        place.parse().ok()
+    }
+}
+
+/// A number in as many digits as any other.
+fn digits(number: u64) -> String {
+    format!("{number:020}")
 }
 
 /// Some versions of one document.
