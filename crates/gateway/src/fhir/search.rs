@@ -8,7 +8,7 @@ use axum::response::Response;
 use interop::fhir::bundle::{Match, searchset};
 use interop::fhir::search::limits::{INCLUDED_MAX, ITERATIONS_MAX};
 use interop::fhir::search::{
-    Compartment, Handling, NoValueSets, Query, Scope, Summary, Total, summarized,
+    Compartment, Handling, ListedValueSets, NoValueSets, Query, Scope, Summary, Total, summarized,
 };
 use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
 use node::custody::{Further, SearchPage};
@@ -28,6 +28,8 @@ type Pairs = Vec<(String, String)>;
 
 /// The parameter of a link to a further page.
 const CURSOR: &str = "_cursor";
+/// Value sets that one query may name.
+const VALUE_SETS_MAX: usize = 8;
 /// All types of a compartment.
 const ALL_TYPES: &str = "*";
 
@@ -161,7 +163,8 @@ impl Fhir {
         handling: Handling,
     ) -> Result<Value, Problem> {
         let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
-        let query = Query::read(scope, &pairs, handling, &NoValueSets)?;
+        let value_sets = self.value_sets(caller, &pairs).await?;
+        let query = Query::read(scope, &pairs, handling, &value_sets)?;
         let mut query = query.at(&self.base);
         caller.may_search_within(scope, &mut query)?;
         let requester = caller.requester();
@@ -185,6 +188,34 @@ impl Fhir {
             links.extend(self.page_link(caller, scope, &cursor));
         }
         Ok(self.bundle(caller, &query, &page, &links))
+    }
+
+    /// The value sets that the query names by `:in` and `:not-in`, of those that are kept here and the caller may see.
+    async fn value_sets(
+        &self,
+        caller: &Caller,
+        pairs: &[(String, String)],
+    ) -> Result<ListedValueSets, Problem> {
+        let mut found = ListedValueSets::default();
+        let named = pairs.iter().filter(|(name, _)| {
+            let modifier = name.rsplit_once(':');
+            modifier.is_some_and(|(_, modifier)| ["in", "not-in"].contains(&modifier))
+        });
+        let urls = named.flat_map(|(_, value)| value.split(','));
+        for url in urls.take(VALUE_SETS_MAX) {
+            if caller
+                .may(ResourceType::VALUE_SET, Permission::Search)
+                .is_err()
+            {
+                break;
+            }
+            let pairs = [("url".to_owned(), url.to_owned())];
+            let scope = Scope::Type(ResourceType::VALUE_SET);
+            let query = Query::read(&scope, &pairs, Handling::Strict, &NoValueSets)?;
+            let page = self.custody.search(caller.requester(), &query).await?;
+            page.matches.iter().for_each(|one| found.add(&one.resource));
+        }
+        Ok(found)
     }
 
     fn bundle(

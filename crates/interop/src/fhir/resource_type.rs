@@ -14,6 +14,8 @@ impl ResourceType {
     pub const CONSENT: Self = Self("Consent");
     /// A subscription.
     pub const SUBSCRIPTION: Self = Self("Subscription");
+    /// `ValueSet`
+    pub const VALUE_SET: Self = Self("ValueSet");
     /// A Bundle of resources.
     pub const BUNDLE: Self = Self("Bundle");
 

@@ -40,7 +40,7 @@ pub use rank::Rank;
 pub use summary::{Summary, summarized};
 pub use terms::{Canonical, IndexTerms, QuantityTerm, ReferenceTerm, Term, TokenTerm, TypedTerm};
 pub use text::fold;
-pub use value_sets::{NoValueSets, ValueSets};
+pub use value_sets::{ListedValueSets, NoValueSets, ValueSets};
 pub use wanted::{
     CanonicalWanted, Prefix, QuantityWanted, Resources, SystemWanted, TokenWanted, UnitWanted,
     Wanted,
