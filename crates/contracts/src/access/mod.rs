@@ -10,6 +10,7 @@
 //!   are known; no vote replaces a consent.
 //! - **X4** The answer names the policies that determine it.
 
+mod asked;
 mod record;
 mod voted;
 
@@ -17,14 +18,12 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityUid, Policy, PolicyId,
-    PolicySet, Request as CedarRequest, RestrictedExpression, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use ledger::ids::Digest;
 
 use crate::consent::{Consent, policies};
 
+pub use asked::Asked;
 pub use voted::{Voted, check_policies, digest_of};
 
 pub use record::{DecisionRecord, HeadRef, RecordedRequest, RecordedRuling, Replay, replay};
@@ -235,62 +234,12 @@ impl Evaluator {
 
     /// Decides; what cannot be evaluated is denied (X2).
     pub fn decide(&self, request: &Request, document: &Document) -> Decision {
-        match self.evaluate(request, document) {
-            Ok(decision) => decision,
-            Err(_) => Decision {
-                permitted: false,
-                determining: Vec::new(),
-                reason: "the request cannot be evaluated",
-            },
-        }
+        self.asked(request).decide(document)
     }
 
-    fn evaluate(&self, request: &Request, document: &Document) -> Result<Decision, AccessError> {
-        let invalid = |_| AccessError::RequestInvalid;
-        let policies = self.policies.as_ref().ok_or(AccessError::RequestInvalid)?;
-        let principal = requester(request).ok_or(AccessError::RequestInvalid)?;
-        let resource = entity_of(document).ok_or(AccessError::RequestInvalid)?;
-        let context = Context::from_pairs([
-            ("purpose".to_owned(), text(&request.purpose)),
-            (
-                "now".to_owned(),
-                RestrictedExpression::new_long(request.now),
-            ),
-            (
-                "consents_known".to_owned(),
-                RestrictedExpression::new_bool(request.consents_known),
-            ),
-        ])
-        .map_err(|_| AccessError::RequestInvalid)?;
-        let action = uid("Action", "open").ok_or(AccessError::RequestInvalid)?;
-        let asked = CedarRequest::new(principal.uid(), action, resource.uid(), context, None)
-            .map_err(|_| AccessError::RequestInvalid)?;
-        let entities =
-            Entities::from_entities([principal, resource], None).map_err(|_| invalid(()))?;
-        let response = self.authorizer.is_authorized(&asked, policies, &entities);
-        let mut determining: Vec<String> = response
-            .diagnostics()
-            .reason()
-            .map(ToString::to_string)
-            .collect();
-        determining.sort_unstable();
-        if response.diagnostics().errors().next().is_some() {
-            return Err(AccessError::RequestInvalid);
-        }
-        let mut permitted = response.decision() == CedarDecision::Allow;
-        let is_disclosed = request.member != document.home && document.patient.is_some();
-        // No vote discloses what no patient has permitted (X3).
-        let by_vote_alone = determining.iter().all(|id| voted::is_voted(id));
-        if permitted && is_disclosed && by_vote_alone {
-            permitted = false;
-            determining.clear();
-        }
-        let reason = reason(permitted, &determining, request, document);
-        Ok(Decision {
-            permitted,
-            determining,
-            reason,
-        })
+    /// The request, ready to be decided for one document after the other.
+    pub fn asked<'a>(&'a self, request: &'a Request) -> Asked<'a> {
+        Asked::of(self, request)
     }
 }
 
@@ -320,59 +269,6 @@ fn heads_of(consents: &[Consent]) -> Vec<HeadRef> {
     let mut heads: Vec<HeadRef> = consents.iter().map(HeadRef::of).collect();
     heads.sort_unstable();
     heads
-}
-
-fn requester(request: &Request) -> Option<Entity> {
-    let optional = [
-        ("practitioner", &request.practitioner),
-        ("role", &request.role),
-        ("patient", &request.patient),
-    ];
-    let present = optional
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let attributes = present
-        .map(|(name, value)| (name.to_owned(), text(value)))
-        .chain([("member".to_owned(), text(&request.member))]);
-    let uid = uid("Requester", "requester")?;
-    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
-}
-
-fn entity_of(document: &Document) -> Option<Entity> {
-    let set = |values: &BTreeSet<String>| {
-        RestrictedExpression::new_set(values.iter().map(|value| text(value)))
-    };
-    let period = document
-        .period
-        .into_iter()
-        .flat_map(|(start, end)| [("start", start), ("end", end)]);
-    let attributes = period
-        .map(|(name, at)| (name.to_owned(), RestrictedExpression::new_long(at)))
-        .chain(
-            document
-                .patient
-                .as_ref()
-                .map(|patient| ("patient".to_owned(), text(patient))),
-        )
-        .chain([
-            ("home".to_owned(), text(&document.home)),
-            ("type".to_owned(), text(&document.resource_type)),
-            ("codes".to_owned(), set(&document.codes)),
-            ("labels".to_owned(), set(&document.labels)),
-        ]);
-    let uid = uid("Document", "document")?;
-    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
-}
-
-fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
-}
-
-fn uid(kind: &str, id: &str) -> Option<EntityUid> {
-    Some(EntityUid::from_type_name_and_id(
-        kind.parse().ok()?,
-        id.parse().ok()?,
-    ))
 }
 
 #[cfg(test)]

@@ -48,22 +48,23 @@ impl<'a> Version<'a> {
 }
 
 /// A version that was opened.
-pub(super) fn opened(opened: &Opened) -> Response {
+pub(super) fn opened(opened: Opened) -> Response {
     opened_as(opened, &Known::default(), &Shape::default())
 }
 
 /// A version that was opened, in this shape; without a body if the reader has it.
-pub(super) fn opened_as(opened: &Opened, known: &Known, shape: &Shape) -> Response {
+pub(super) fn opened_as(opened: Opened, known: &Known, shape: &Shape) -> Response {
+    let id = opened.id.clone();
     let version = Version {
         resource_type: opened.resource.resource_type(),
-        id: &opened.id,
+        id: &id,
         version: opened.version,
         last_updated_ms: opened.last_updated_ms,
     };
     let mut response = if known.has(opened.version, opened.last_updated_ms) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        fhir_json(StatusCode::OK, &shape.apply(opened.presented()))
+        fhir_json(StatusCode::OK, &shape.apply(opened.into_presented()))
     };
     version.label(response.headers_mut());
     response

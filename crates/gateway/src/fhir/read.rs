@@ -29,5 +29,5 @@ pub(crate) async fn read(
         .read(caller.requester(), resource_type, &id)
         .await?;
     caller.may_touch(&opened.resource)?;
-    Ok(answer::opened_as(&opened, &known, &shape))
+    Ok(answer::opened_as(opened, &known, &shape))
 }

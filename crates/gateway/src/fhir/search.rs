@@ -187,7 +187,7 @@ impl Fhir {
             };
             links.extend(self.page_link(caller, scope, &cursor));
         }
-        Ok(self.bundle(caller, &query, &page, &links))
+        Ok(self.bundle(caller, &query, page, &links))
     }
 
     /// The value sets that the query names by `:in` and `:not-in`, of those that are kept here and the caller may see.
@@ -222,7 +222,7 @@ impl Fhir {
         &self,
         caller: &Caller,
         query: &Query,
-        page: &SearchPage,
+        page: SearchPage,
         links: &[(&str, String)],
     ) -> Value {
         let mut outcomes = Vec::new();
@@ -232,23 +232,22 @@ impl Fhir {
         if !page.includes_all {
             outcomes.push(cut());
         }
-        let matches = page.matches.iter().map(|opened| Match {
-            full_url: self.full_url(opened),
-            resource: summarized(opened.presented(), query.summary, &query.elements),
+        let matches = page.matches.into_iter().map(|opened| Match {
+            full_url: self.full_url(&opened),
+            resource: summarized(opened.into_presented(), query.summary, &query.elements),
         });
         let total =
             (query.total != Total::None || query.summary == Summary::Count).then_some(page.total);
         let mut bundle = searchset(total, links, matches.collect(), &outcomes);
         let included: Vec<Value> = page
             .included
-            .iter()
+            .into_iter()
             .filter(|opened| caller.may_touch(&opened.resource).is_ok())
             .map(|opened| {
-                json!({
-                    "fullUrl": self.full_url(opened),
-                    "resource": summarized(opened.presented(), query.summary, &[]),
-                    "search": {"mode": "include"},
-                })
+                let mut entry = json!({ "fullUrl": self.full_url(&opened) });
+                entry["resource"] = summarized(opened.into_presented(), query.summary, &[]);
+                entry["search"] = json!({ "mode": "include" });
+                entry
             })
             .collect();
         if let Some(Value::Array(entries)) = bundle.get_mut("entry") {

@@ -34,5 +34,5 @@ pub(crate) async fn vread(
         .vread(caller.requester(), resource_type, &id, version)
         .await?;
     caller.may_touch(&opened.resource)?;
-    Ok(answer::opened_as(&opened, &known, &shape))
+    Ok(answer::opened_as(opened, &known, &shape))
 }

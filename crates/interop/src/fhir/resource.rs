@@ -232,7 +232,8 @@ impl Resource {
     /// The content bytes of a version: compact JSON with this `id`, without `meta.versionId` and
     /// `meta.lastUpdated`, all else as it came. These bytes are hashed and sealed.
     pub fn stored(&self, id: &str) -> Result<Vec<u8>, ResourceError> {
-        Ok(Value::Object(self.content(id)?).to_string().into_bytes())
+        let content = self.clone().into_content(id)?;
+        Ok(Value::Object(content).to_string().into_bytes())
     }
 
     /// The resource for an answer: with id, version and time of the version.
@@ -242,7 +243,17 @@ impl Resource {
         version: u64,
         last_updated_ms: i64,
     ) -> Result<Value, ResourceError> {
-        let mut object = self.content(id)?;
+        self.clone().into_presented(id, version, last_updated_ms)
+    }
+
+    /// The same of a resource that is not needed any more.
+    pub fn into_presented(
+        self,
+        id: &str,
+        version: u64,
+        last_updated_ms: i64,
+    ) -> Result<Value, ResourceError> {
+        let mut object = self.into_content(id)?;
         let mut meta = Map::new();
         meta.insert("versionId".to_owned(), version.to_string().into());
         meta.insert(
@@ -277,11 +288,11 @@ impl Resource {
         })
     }
 
-    fn content(&self, id: &str) -> Result<Map<String, Value>, ResourceError> {
+    fn into_content(self, id: &str) -> Result<Map<String, Value>, ResourceError> {
         if !is_id(id) {
             return Err(ResourceError::IdMalformed);
         }
-        let mut object = self.object.clone();
+        let mut object = self.object;
         put_id(&mut object, id);
         if let Some(Value::Object(meta)) = object.get_mut("meta") {
             meta.shift_remove("versionId");

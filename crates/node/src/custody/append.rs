@@ -19,10 +19,11 @@ use super::postings::{self, Filed, Posting};
 use super::request::Written;
 use super::rows::{
     DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, SubjectId, TermsRow, VersionRow,
-    position_key, version_key,
+    position_key, type_of, version_key,
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
+use super::types::Types;
 use super::{Anchor, CustodyError, changes};
 
 /// The member that appends.
@@ -31,6 +32,7 @@ pub(crate) struct Home {
     pub(crate) member: MemberName,
     pub(crate) network: NetworkId,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) types: Arc<Types>,
     pub(crate) anchor: Arc<dyn Anchor>,
 }
 
@@ -225,6 +227,7 @@ impl Home {
         place: (&SubjectId, &DocumentKey),
         (row, postings, erase): (&TermsRow, &[Posting], &EraseKey),
     ) -> Result<(), CustodyError> {
+        self.types.note(type_of(&head.resource_type)?);
         let key = self.keys.terms(&head.resource_type, &[place.0, place.1]);
         let before = postings_in(transaction, &key)?;
         postings::replace(transaction, place, &before, postings);

@@ -217,8 +217,8 @@ impl Custody {
         };
         let home = self.0.home.member.as_str();
         let patient = subject.patient_id.as_deref();
-        let decide =
-            |facts: &&DisclosureFacts| evaluator.decide(&request, &document(home, patient, facts));
+        let asked = evaluator.asked(&request);
+        let decide = |facts: &&DisclosureFacts| asked.decide(&document(home, patient, facts));
         let outcomes: Vec<Outcome> = match documents {
             [first, ..] if evaluator.is_uniform() => vec![decide(first); documents.len()],
             documents => documents.iter().map(decide).collect(),

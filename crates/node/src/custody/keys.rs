@@ -19,7 +19,7 @@ use super::CustodyError;
 use super::cipher;
 use super::postings::Posting;
 use super::rows::{DocumentKey, decode, version_key};
-use super::store::{Store, Table, Transaction};
+use super::store::{Store, Table, Transaction, View};
 
 /// The epoch of the wrapping key that derives from the root.
 const WRAPPING_EPOCH: u32 = 1;
@@ -156,6 +156,20 @@ impl Keys {
     ) -> Result<Option<EraseKey>, CustodyError> {
         let key = version_key(document, version);
         let wrapped = store.get(Table::EraseKeys, &key)?;
+        wrapped
+            .map(|wrapped| self.unwrap(&key, &wrapped))
+            .transpose()
+    }
+
+    /// The same as a view shows it.
+    pub(crate) fn erase_key_at(
+        &self,
+        view: &View,
+        document: &DocumentKey,
+        version: u64,
+    ) -> Result<Option<EraseKey>, CustodyError> {
+        let key = version_key(document, version);
+        let wrapped = view.get(Table::EraseKeys, &key)?;
         wrapped
             .map(|wrapped| self.unwrap(&key, &wrapped))
             .transpose()

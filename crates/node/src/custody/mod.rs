@@ -37,6 +37,7 @@ mod shelf;
 pub(crate) mod store;
 mod subject;
 mod sweep;
+mod types;
 mod write;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,7 @@ use reindex::Indexing;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
+use types::Types;
 
 pub use anchor::Anchor;
 pub use bulk::Selection;
@@ -190,6 +192,7 @@ impl Custody {
             home: Home {
                 member,
                 network,
+                types: Arc::new(Types::read(&store, &keys)?),
                 keys,
                 anchor: Arc::clone(&anchor),
             },

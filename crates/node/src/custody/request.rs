@@ -134,11 +134,16 @@ pub struct Opened {
 impl Opened {
     /// The resource with `id`, `meta.versionId` and `meta.lastUpdated`.
     pub fn presented(&self) -> Value {
+        self.clone().into_presented()
+    }
+
+    /// The same of a version that is not needed any more.
+    pub fn into_presented(self) -> Value {
         let last_updated_ms = i64::try_from(self.last_updated_ms).unwrap_or(i64::MAX);
         self.resource
-            .present(&self.id, self.version, last_updated_ms)
+            .into_presented(&self.id, self.version, last_updated_ms)
             // INVARIANT: a stored document has a well-formed id.
-            .unwrap_or_else(|_| self.resource.clone().into_value())
+            .unwrap_or_default()
     }
 }
 

@@ -11,7 +11,7 @@ use super::postings::{Asked, Filed, Place};
 use super::read::is_recorded;
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
-use super::store::Table;
+use super::store::{Table, View};
 use super::subject::Subject;
 use super::{Aim, Custody, CustodyError, Reached};
 
@@ -162,7 +162,7 @@ impl Custody {
         let subject = self.0.subjects.of_patient(patient_id)?;
         let subject = subject.ok_or(CustodyError::NotFound)?;
         let mut matches = Vec::new();
-        for resource_type in ResourceType::all() {
+        for resource_type in self.0.home.types.all() {
             let all = Asked::default();
             self.collect(resource_type, Some(&subject.id), &all, &mut matches, |_| {
                 true
@@ -274,7 +274,7 @@ impl Custody {
         let mut stale = Vec::new();
         let mut judge = |key: &[u8], row: &[u8]| {
             let (subject, document) = places(key)?;
-            let row = match self.terms_if(key, &document, row, asked) {
+            let row = match self.terms_if(&view, (key, &document), row, asked) {
                 // Of an older form of the index: made anew below, as the indexing will.
                 Err(_) if !is_complete => {
                     stale.push((subject, document));
@@ -333,7 +333,8 @@ impl Custody {
         let Some(row) = self.0.store.get(Table::Terms, &key)? else {
             return Ok(None);
         };
-        match self.terms_if(&key, document, &row, &Asked::default()) {
+        let view = self.0.store.view();
+        match self.terms_if(&view, (&key, document), &row, &Asked::default()) {
             // Of an older form of the index.
             Err(_) if !is_complete => self.renewed_terms(document).await,
             row => row,
@@ -363,8 +364,8 @@ impl Custody {
     /// Opens a row of the terms, unless its postings rule it out.
     fn terms_if(
         &self,
-        key: &[u8],
-        document: &DocumentKey,
+        view: &View,
+        (key, document): (&[u8], &DocumentKey),
         row: &[u8],
         asked: &Asked,
     ) -> Result<Option<TermsRow>, CustodyError> {
@@ -377,9 +378,7 @@ impl Custody {
             return Ok(None);
         }
         let home = &self.0.home;
-        let erase = home
-            .keys
-            .erase_key(&self.0.store, document, filed.version)?;
+        let erase = home.keys.erase_key_at(view, document, filed.version)?;
         erase
             .map(|erase| erase.open(Table::Terms, key, filed.sealed))
             .transpose()

@@ -57,8 +57,8 @@ pub(crate) async fn open(
         CustodyError::UnknownPatient => Problem::from(CustodyError::NotFound),
         other => other.into(),
     })?;
-    let mut response = answer::opened(&opened);
     let url = HeaderValue::from_str(&fhir.full_url(&opened));
+    let mut response = answer::opened(opened);
     let headers = response.headers_mut();
     headers.extend(url.map(|url| (axum::http::header::CONTENT_LOCATION, url)));
     Ok(response)

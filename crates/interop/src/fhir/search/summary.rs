@@ -43,9 +43,13 @@ struct Shown {
 
 /// The resource with these elements alone, and a tag that says that some are left out.
 pub fn summarized(resource: Value, summary: Summary, elements: &[String]) -> Value {
+    let is_whole = matches!(summary, Summary::False | Summary::Count) && elements.is_empty();
     let Value::Object(mut object) = resource else {
         return resource;
     };
+    if is_whole {
+        return object.into();
+    }
     let name = object
         .get("resourceType")
         .and_then(Value::as_str)
