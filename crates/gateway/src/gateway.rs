@@ -137,6 +137,7 @@ impl Gateway {
             member_key: parts.member_key,
             base: format!("{base_url}/fhir"),
             token_url: format!("{base_url}/oauth2/token"),
+            authorization_url: server.authorization_url(),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
             profiles: parts.profiles,

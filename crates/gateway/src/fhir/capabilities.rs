@@ -126,6 +126,7 @@ fn statement(fhir: &Fhir) -> Value {
         date_ms: now,
         description: &description,
         token_url: &fhir.token_url,
+        authorization_url: fhir.authorization_url.as_deref(),
         types: &types,
         system: &[
             SystemInteraction::Transaction,

@@ -63,6 +63,7 @@ pub(crate) struct Fhir {
     /// `…/fhir`, without a slash at its end.
     pub(crate) base: String,
     pub(crate) token_url: String,
+    pub(crate) authorization_url: Option<String>,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
     pub(crate) profiles: Profiles,
