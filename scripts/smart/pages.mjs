@@ -26,8 +26,10 @@ function request(changes = {}) {
   return `${origin}/oauth2/authorize?${query}`;
 }
 
-// What holds of each page.
-async function check(page, title, shown) {
+// What holds of each page; `mark` is there on this one and not on the one before.
+async function check(page, title, shown, mark = page.locator("h1", { hasText: title })) {
+  await mark.waitFor();
+  await page.waitForLoadState();
   if (folder) await page.screenshot({ path: `${folder}/${shown}.png`, fullPage: true });
   assert.equal(await page.locator("h1").innerText(), title);
   assert.match(await page.title(), new RegExp(`^(Error: )?${title}`));
@@ -102,8 +104,8 @@ async function story(browser, size, colorScheme) {
   await page.getByLabel("User name").fill(name);
   await page.getByLabel("Password").fill("not the password");
   await page.keyboard.press("Enter");
-  await check(page, "Sign in", shown("2-wrong-password"));
   const alert = page.getByRole("alert");
+  await check(page, "Sign in", shown("2-wrong-password"), alert);
   assert.match(await alert.innerText(), /not right/);
   const described = await page.getByLabel("Password").getAttribute("aria-describedby");
   assert.equal(await alert.getAttribute("id"), described);
@@ -114,12 +116,14 @@ async function story(browser, size, colorScheme) {
   await check(page, "Choose a patient", shown("3-patient"));
   await page.getByRole("searchbox").fill("Nobodyisnamedso");
   await page.getByRole("button", { name: "Search" }).click();
-  await check(page, "Choose a patient", shown("4-nobody"));
-  assert.match(await page.getByRole("status").innerText(), /Nobody/);
+  const nobody = page.getByRole("status");
+  await check(page, "Choose a patient", shown("4-nobody"), nobody);
+  assert.match(await nobody.innerText(), /Nobody/);
   await page.getByRole("searchbox").fill(family);
   await page.getByRole("button", { name: "Search" }).click();
-  await check(page, "Choose a patient", shown("5-found"));
-  await page.locator("li button").first().click();
+  const first = page.locator("li button").first();
+  await check(page, "Choose a patient", shown("5-found"), first);
+  await first.click();
 
   await check(page, "Allow access", shown("6-consent"));
   const boxes = page.getByRole("checkbox");
@@ -135,7 +139,7 @@ async function story(browser, size, colorScheme) {
   await page.goto(request());
   await page.getByRole("searchbox").fill(family);
   await page.getByRole("button", { name: "Search" }).click();
-  await page.locator("li button").first().click();
+  await first.click();
   await page.getByRole("button", { name: "Refuse" }).click();
   await page.waitForURL((url) => url.href.startsWith(redirectUri));
   assert.equal(new URL(page.url()).searchParams.get("error"), "access_denied");
