@@ -22,7 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
-use crate::bulk::{self, Bulk};
+use crate::bulk::{self, Bulk, ImportConfig};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::{Bounds, RequestLimits, observe};
@@ -74,6 +74,8 @@ pub struct GatewayParts {
     pub serves_metrics: bool,
     /// How subscribers are told.
     pub subscriptions: SubscriptionConfig,
+    /// Where imports come from.
+    pub import: ImportConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -129,6 +131,7 @@ impl Gateway {
             identity.member.clone(),
             format!("{base_url}/fhir"),
             parts.clock.clone(),
+            &parts.import,
         );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,

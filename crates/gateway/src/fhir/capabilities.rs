@@ -171,10 +171,11 @@ fn subscriptions(fhir: &Fhir, statement: &mut Value) {
             { "name": "replay", "definition": "urn:careledger:operation:replay" },
         ]);
     }
-    rest["operation"] = json!([{
-        "name": "export",
-        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
-    }]);
+    rest["operation"] = json!([
+        { "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export" },
+        { "name": "import", "definition": "urn:careledger:operation:import" },
+    ]);
 }
 
 const fn operation(name: &'static str, definition: &'static str) -> Operation<'static> {

@@ -53,6 +53,7 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use update::written_as_sent;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {

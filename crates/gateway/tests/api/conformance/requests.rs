@@ -409,6 +409,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "Operations",
+        "`$import`, with the scope `careledger/import`",
+        "POST /$import\nprefer: respond-async\naccept: application/fhir+json",
+        r#"{"inputFormat":"application/fhir+ndjson","inputSource":"https://a.example","input":[]}"#,
+        &["400", "`input` has to name 1 to 1000 files"],
+    ),
+    row(
+        "Operations",
         "`$receipt`",
         "GET /Patient/p1/$receipt",
         "",
