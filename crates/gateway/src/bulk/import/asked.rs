@@ -61,8 +61,12 @@ impl Asked {
         let inputs = inputs.ok_or_else(|| {
             Problem::malformed(format!("`input` has to name 1 to {INPUTS_MAX} files"))
         })?;
+        let source = text(&body, "inputSource")?;
+        if source.chars().any(char::is_whitespace) {
+            return Err(Problem::malformed("`inputSource` is no URI"));
+        }
         Ok(Self {
-            source: text(&body, "inputSource")?.to_owned(),
+            source: source.to_owned(),
             inputs: inputs.iter().map(input).collect::<Result<_, _>>()?,
         })
     }

@@ -411,8 +411,8 @@ pub(super) const ROWS: &[Row] = &[
         "Operations",
         "`$import`, with the scope `careledger/import`",
         "POST /$import\nprefer: respond-async\naccept: application/fhir+json",
-        r#"{"inputFormat":"application/fhir+ndjson","inputSource":"https://a.example","input":[]}"#,
-        &["400", "`input` has to name 1 to 1000 files"],
+        r#"{"inputFormat":"application/fhir+ndjson","inputSource":"https://a.example","input":[{"type":"Patient","url":"http://127.0.0.1:9/patients"}]}"#,
+        &["202", "content-location: "],
     ),
     row(
         "Operations",
