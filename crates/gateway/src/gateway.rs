@@ -103,6 +103,7 @@ impl Gateway {
     /// A gateway of these parts.
     pub fn new(parts: GatewayParts) -> Result<Self, GatewayError> {
         let base_url = parts.base_url.trim_end_matches('/').to_owned();
+        let bulk = bulk_jobs(&parts, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
         let config = AuthConfig {
             base_url: base_url.clone(),
@@ -125,13 +126,6 @@ impl Gateway {
             format!("{base_url}/fhir"),
             parts.clock.clone(),
             parts.subscriptions,
-        );
-        let bulk = Bulk::start(
-            parts.custody.clone(),
-            identity.member.clone(),
-            format!("{base_url}/fhir"),
-            parts.clock.clone(),
-            &parts.import,
         );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
@@ -206,6 +200,16 @@ pub async fn serve(
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+fn bulk_jobs(parts: &GatewayParts, base_url: &str) -> Bulk {
+    Bulk::start(
+        parts.custody.clone(),
+        parts.identity.member.clone(),
+        format!("{base_url}/fhir"),
+        parts.clock.clone(),
+        &parts.import,
+    )
 }
 
 /// What is served of the ledger, to anybody.

@@ -366,3 +366,20 @@ async fn a_stopped_node_goes_on_where_it_was_and_a_changed_file_is_left() {
     let refused = refusals(&site, &token, &manifest, 0).await;
     assert_eq!(refused, [(512, "incomplete".to_owned())]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_stopped_while_it_writes_writes_no_line_twice() {
+    let (_, origin) = Files::serve(organizations(600), First::Answers).await;
+    let mut site = Site::importing(&origin);
+    let token = importer(&site).await;
+    let body = manifest_of(&[("Organization", format!("{origin}/file"))]);
+    let place = begun(&site, &token, &body).await;
+    for pause in [30, 60, 90, 120, 150] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        site = site.again(SubscriptionConfig::default());
+    }
+    let manifest = finished(&site, &token, &place).await;
+    assert_eq!(manifest["output"][0]["count"], 600);
+    assert_eq!(manifest["error"], json!([]));
+    written_once(&site, &token, 600).await;
+}
