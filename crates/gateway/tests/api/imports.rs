@@ -137,7 +137,7 @@ async fn ask(site: &Site, token: &str, body: &Value) -> Answer {
 async fn begun(site: &Site, token: &str, body: &Value) -> String {
     let answer = ask(site, token, body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    below(&answer.header("content-location"))
+    below(answer.header("content-location"))
 }
 
 fn below(url: &str) -> String {
