@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod client;
+mod clients;
 mod demo;
 mod dump;
 mod faults;
@@ -50,6 +51,7 @@ enum Command {
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Token(token::TokenArgs),
+    Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
@@ -76,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,

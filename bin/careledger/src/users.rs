@@ -64,20 +64,34 @@ pub(crate) fn run(args: &UsersArgs) -> anyhow::Result<()> {
         "the configuration names no file of accounts: put `accounts = \"accounts.toml\"` in it, above the first `[`",
     )?;
     let path = folder.join(named);
-    let mut accounts = read(&path)?;
     match &args.command {
-        Command::List => return list(&accounts),
-        Command::Add(add) => {
-            let account = account(add, &password()?)?;
-            check_account(&add.user, &account)?;
-            accounts.insert(add.user.clone(), account);
-        }
+        Command::List => list(&read(&path)?),
+        Command::Add(add) => put(&path, &add.user, account(add, &password()?)?),
         Command::Remove { user } => {
+            let mut accounts = read(&path)?;
             let removed = accounts.remove(user);
             removed.with_context(|| format!("there is no account `{user}`"))?;
+            write(&path, &accounts)
         }
     }
-    write(&path, &accounts)
+}
+
+/// Puts an account into the file at `path`.
+pub(crate) fn put(path: &Path, user: &str, account: Account) -> anyhow::Result<()> {
+    check_account(user, &account)?;
+    let mut accounts = read(path)?;
+    accounts.insert(user.to_owned(), account);
+    write(path, &accounts)
+}
+
+/// The accounts of a file; none without it.
+pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Account>> {
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(parse_accounts(&text)?)
 }
 
 fn account(add: &AddArgs, password: &str) -> anyhow::Result<Account> {
@@ -112,15 +126,6 @@ fn list(accounts: &BTreeMap<String, Account>) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
-}
-
-fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Account>> {
-    if !path.exists() {
-        return Ok(BTreeMap::new());
-    }
-    let text = fs::read_to_string(path);
-    let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(parse_accounts(&text)?)
 }
 
 /// In one step: a node that reads meanwhile sees the accounts before or after.

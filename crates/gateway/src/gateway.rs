@@ -22,7 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
-use crate::bulk::{self, Bulk};
+use crate::bulk::{self, Bulk, ImportConfig};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey};
 use crate::http::{Bounds, RequestLimits, observe};
@@ -74,6 +74,8 @@ pub struct GatewayParts {
     pub serves_metrics: bool,
     /// How subscribers are told.
     pub subscriptions: SubscriptionConfig,
+    /// Where imports come from.
+    pub import: ImportConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -101,6 +103,7 @@ impl Gateway {
     /// A gateway of these parts.
     pub fn new(parts: GatewayParts) -> Result<Self, GatewayError> {
         let base_url = parts.base_url.trim_end_matches('/').to_owned();
+        let bulk = bulk_jobs(&parts, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
         let config = AuthConfig {
             base_url: base_url.clone(),
@@ -124,12 +127,6 @@ impl Gateway {
             parts.clock.clone(),
             parts.subscriptions,
         );
-        let bulk = Bulk::start(
-            parts.custody.clone(),
-            identity.member.clone(),
-            format!("{base_url}/fhir"),
-            parts.clock.clone(),
-        );
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -137,6 +134,7 @@ impl Gateway {
             member_key: parts.member_key,
             base: format!("{base_url}/fhir"),
             token_url: format!("{base_url}/oauth2/token"),
+            authorization_url: server.authorization_url(),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
             profiles: parts.profiles,
@@ -202,6 +200,16 @@ pub async fn serve(
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+fn bulk_jobs(parts: &GatewayParts, base_url: &str) -> Bulk {
+    Bulk::start(
+        parts.custody.clone(),
+        parts.identity.member.clone(),
+        format!("{base_url}/fhir"),
+        parts.clock.clone(),
+        &parts.import,
+    )
 }
 
 /// What is served of the ledger, to anybody.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod asker;
 pub mod auth;
 mod bulk;
 pub mod enrolment;
@@ -18,6 +19,7 @@ mod subscription;
 pub mod witness;
 
 pub use crate::http::RequestLimits;
+pub use bulk::ImportConfig;
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};

@@ -112,6 +112,37 @@ impl Client {
         self.send(Method::PUT, path, request).await
     }
 
+    /// The clients that were registered while the node runs.
+    pub(crate) async fn clients(&self) -> anyhow::Result<Answer> {
+        self.at_clients(Method::GET, "", None).await
+    }
+
+    /// Registers a client with this metadata (RFC 7591).
+    pub(crate) async fn register_client(&self, metadata: &Value) -> anyhow::Result<Answer> {
+        self.at_clients(Method::POST, "", Some(metadata)).await
+    }
+
+    pub(crate) async fn remove_client(&self, id: &str) -> anyhow::Result<Answer> {
+        self.at_clients(Method::DELETE, &format!("/{id}"), None)
+            .await
+    }
+
+    async fn at_clients(
+        &self,
+        method: Method,
+        below: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Answer> {
+        let url = format!("{}/oauth2/clients{below}", self.base_url);
+        let request = self.http.request(method, &url);
+        let mut request = request.bearer_auth(self.token().await?);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await;
+        Answer::of(answer.with_context(|| unreachable(&self.base_url))?).await
+    }
+
     /// The token that requests carry, renewed when it is about to expire.
     pub(crate) async fn token(&self) -> anyhow::Result<String> {
         let mut token = self.token.lock().await;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::people::{CLINICIAN, MEMBER, PATIENT};
 use super::say;
 use crate::network::Layout;
 use crate::wallet::{View, WalletFolder};
@@ -25,8 +26,7 @@ pub(super) fn print(
         return say("\nPress Ctrl-C to stop.");
     };
     let wallet = wallets.wallet(&name)?;
-    let member = "clinic";
-    let (base_url, id) = (view.base_url(member)?, wallet.patient_at(member)?);
+    let (base_url, id) = (view.base_url(MEMBER)?, wallet.patient_at(MEMBER)?);
     let program = std::env::current_exe()?;
     let (program, dir) = (program.display(), dir.display());
     let open = format!(
@@ -41,6 +41,10 @@ pub(super) fn print(
          {open} grant {name} --through clinic --to clinic --data laboratory,medications\n  \
          {open} history {name}\n  \
          {open} show {name}\n\n\
+         With an app that signs its users in:\n  \
+         {program} clients --credential {dir}/clinic/clients/administrator.json register --public --name 'My app' \\\n    \
+         --redirect-uri http://127.0.0.1:3000/ --scope 'openid fhirUser launch/patient offline_access patient/*.rs'\n  \
+         Its users sign in as `{CLINICIAN}` or `{PATIENT}`; their passwords are in {dir}/{MEMBER}/people; FHIR is at {base_url}/fhir\n\n\
          As an auditor:\n  \
          {program} receipt --credential {dir}/clinic/clients/ehr.json Patient/{id} --out patient.export\n  \
          {} export patient.export --genesis {dir}/genesis.cbor\n  \

@@ -1,6 +1,7 @@
 //! `careledger demo`: four member organisations on this machine, to try, or to be checked step by step.
 
 mod guide;
+mod people;
 mod processes;
 mod story;
 
@@ -80,6 +81,7 @@ async fn serve(
         loaded = load(layout, view, wallets, sources) => loaded?,
         _ = &mut interrupted => return Ok(()),
     }
+    people::welcome(layout, view, wallets).await?;
     guide::print(layout, view, wallets, &args.dir)?;
     interrupted.await?;
     Ok(())
@@ -134,7 +136,7 @@ fn found_members(layout: &Layout) -> anyhow::Result<()> {
         },
     };
     found(layout, &founding)?;
-    Ok(())
+    people::name_file(layout)
 }
 
 /// The demo stands in for all patients: their wallets lie in its folder.

@@ -19,8 +19,8 @@ use vault::keystore::{FileKeyStore, KdfCost, KeyStore, Secret, SecretKind, Secre
 
 use super::KeyType;
 use super::layout::{
-    AddressEntry, Credential, Layout, MemberEntry, MemberLayout, NetworkFile, NodeFile,
-    write_secret,
+    AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
+    NodeFile, write_secret,
 };
 use crate::node::PayloadsEntry;
 
@@ -42,12 +42,24 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 3] = [
+const CLIENTS: [ClientKind; 5] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
         roles: &["physician", "nurse"],
-        scopes: "system/*.cruds",
+        scopes: "system/*.cruds careledger/launches",
+    },
+    ClientKind {
+        name: "administrator",
+        purposes: &["HOPERAT"],
+        roles: &["administrator"],
+        scopes: "careledger/clients",
+    },
+    ClientKind {
+        name: "import",
+        purposes: &["HOPERAT"],
+        roles: &["clerk"],
+        scopes: "careledger/import system/*.cruds",
     },
     ClientKind {
         name: "clerk",
@@ -258,5 +270,6 @@ pub(super) fn node_file(
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
         rest_hooks: Vec::new(),
+        import: ImportEntry::default(),
     }
 }

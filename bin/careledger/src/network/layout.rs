@@ -87,6 +87,9 @@ pub(crate) struct NodeFile {
     /// Outsiders who cosign the log's checkpoints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<WitnessEntry>,
+    /// Where bulk imports come from.
+    #[serde(default, skip_serializing_if = "ImportEntry::is_empty")]
+    pub(crate) import: ImportEntry,
     /// Where large payloads are kept.
     #[serde(default, skip_serializing_if = "PayloadsEntry::is_directory")]
     pub(crate) payloads: PayloadsEntry,
@@ -99,6 +102,15 @@ pub(crate) struct ProviderEntry {
     pub(crate) provider: ProviderConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_secret_file: Option<PathBuf>,
+}
+
+/// Where bulk imports (`$import`) may fetch files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportEntry {
+    /// Origins, such as `https://files.example.org`.
+    #[serde(default)]
+    pub(crate) allowed_origins: Vec<String>,
 }
 
 /// A witness of the log.
@@ -240,11 +252,22 @@ impl MemberLayout {
         self.folder.join("clients").join(format!("{client}.json"))
     }
 
+    /// The demo's password of somebody who signs in here.
+    pub(crate) fn password(&self, account: &str) -> PathBuf {
+        self.folder.join("people").join(account)
+    }
+
     pub(super) fn make(&self) -> anyhow::Result<()> {
         for folder in ["certificates", "clients", "data"] {
             fs::create_dir_all(self.folder.join(folder))?;
         }
         Ok(())
+    }
+}
+
+impl ImportEntry {
+    fn is_empty(&self) -> bool {
+        self.allowed_origins.is_empty()
     }
 }
 

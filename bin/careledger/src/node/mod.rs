@@ -18,7 +18,9 @@ use clap::Args;
 use gateway::auth::{Accounts, Provider, SignIn, SigningFailed, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
-use gateway::{Gateway, GatewayParts, NodeIdentity, StatusSource, SubscriptionConfig};
+use gateway::{
+    Gateway, GatewayParts, ImportConfig, NodeIdentity, StatusSource, SubscriptionConfig,
+};
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -242,6 +244,9 @@ pub(crate) fn gateway(
         subscriptions: SubscriptionConfig {
             rest_hooks: file.rest_hooks.clone(),
             ..SubscriptionConfig::default()
+        },
+        import: ImportConfig {
+            allowed_origins: file.import.allowed_origins.clone(),
         },
     })?)
 }

@@ -37,6 +37,7 @@ impl AuthorizationServer {
             "patient/*.cruds",
             "careledger/clients",
             "careledger/launches",
+            "careledger/import",
         ];
         let mut said = json!({
             "issuer": self.base_url,

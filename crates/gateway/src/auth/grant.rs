@@ -217,6 +217,15 @@ impl AuthorizationServer {
         Ok(found.map(|found| (id, found.value.grant)))
     }
 
+    /// The client to which a refresh token was given, also one that is spent.
+    pub(super) fn holder(&self, text: &str) -> Result<Option<String>, TokenError> {
+        let family = text.split('.').next().unwrap_or_default();
+        let id = secret::digest(family);
+        let found: Option<Found<Refreshable>> =
+            self.kept.find(Kind::Grant, &id, self.clock.now())?;
+        Ok(found.map(|found| found.value.grant.client))
+    }
+
     async fn used_again(&self, grant: &str) -> Result<Value, TokenError> {
         tracing::warn!(event = "code_reused", "security");
         self.revoke_grant(grant).await?;

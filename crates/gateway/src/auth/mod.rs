@@ -57,6 +57,7 @@ mod sign_in;
 mod throttle;
 mod token;
 mod user;
+mod words;
 
 pub use account::parse as parse_accounts;
 pub use account::{Account, AccountError, Accounts, check as check_account, hash_password};

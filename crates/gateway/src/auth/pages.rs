@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 use reqwest::Url;
 
 use super::patients::Choice;
+use super::words;
 
 const STYLE: &str = include_str!("pages.css");
 
@@ -14,6 +15,24 @@ const STYLE: &str = include_str!("pages.css");
 pub(super) struct Form {
     pub(super) request: String,
     pub(super) csrf: String,
+    /// Whose page it is.
+    pub(super) member: String,
+}
+
+/// How people can sign in.
+#[derive(Clone, Copy)]
+pub(super) struct Ways<'a> {
+    pub(super) has_accounts: bool,
+    /// The identity provider's name.
+    pub(super) provider: Option<&'a str>,
+}
+
+/// A sign-in that did not work.
+#[derive(Clone, Copy)]
+pub(super) struct Failed<'a> {
+    pub(super) why: &'a str,
+    /// The user name that was typed.
+    pub(super) name: &'a str,
 }
 
 /// What a person is asked to grant.
@@ -30,105 +49,125 @@ pub(super) struct Consent<'a> {
 pub(super) fn sign_in(
     form: &Form,
     app: &str,
-    (accounts, provider): (bool, Option<&str>),
-    problem: Option<&str>,
+    ways: Ways<'_>,
+    failed: Option<Failed<'_>>,
 ) -> Markup {
     let body = html! {
         p { "To go on to " strong { (app) } ", sign in." }
-        @if let Some(problem) = problem { p .problem role="alert" { (problem) } }
-        @if accounts {
-            form method="post" action="/oauth2/login" {
-                (hidden(form))
-                label for="username" { "User name" }
-                input #username name="username" type="text" autocomplete="username" required maxlength="64";
-                label for="password" { "Password" }
-                input #password name="password" type="password" autocomplete="current-password" required maxlength="256";
-                button type="submit" { "Sign in" }
-            }
-        }
-        @if let Some(provider) = provider {
+        @if let Some(failed) = failed { p #problem .problem role="alert" { (failed.why) } }
+        @if ways.has_accounts { (account(form, failed.map(|failed| failed.name))) }
+        @if let Some(provider) = ways.provider {
             // A link: browsers hold forms to the policy of the page, redirects included.
-            p {
-                a href=(format!("/oauth2/provider?request={}", form.request)) {
-                    "Sign in with " (provider)
-                }
+            a .button href=(format!("/oauth2/provider?request={}", form.request)) {
+                "Sign in with " (provider)
             }
         }
     };
-    page("Sign in", &body)
+    let title = Title {
+        text: "Sign in",
+        is_error: failed.is_some(),
+    };
+    page(title, Some(&form.member), &body)
+}
+
+/// The form of an account; after an attempt that failed, with the name that was typed.
+fn account(form: &Form, failed: Option<&str>) -> Markup {
+    let name = failed.unwrap_or_default();
+    let is_invalid = (!name.is_empty()).then_some("true");
+    let described = is_invalid.map(|_| "problem");
+    html! {
+        form method="post" action="/oauth2/login" {
+            (hidden(form))
+            label for="username" { "User name" }
+            input #username name="username" type="text" autocomplete="username" autocapitalize="none"
+                spellcheck="false" required maxlength="64" value=(name) autofocus[name.is_empty()]
+                aria-invalid=[is_invalid] aria-describedby=[described];
+            label for="password" { "Password" }
+            input #password name="password" type="password" autocomplete="current-password" required
+                maxlength="256" autofocus[!name.is_empty()] aria-invalid=[is_invalid]
+                aria-describedby=[described];
+            button .first type="submit" { "Sign in" }
+        }
+    }
 }
 
 /// The page on which a practitioner chooses the patient.
 pub(super) fn choose_patient(form: &Form, app: &str, found: Option<&[Choice]>) -> Markup {
     let body = html! {
         p { strong { (app) } " asks to see the record of one patient. Which one?" }
-        form method="post" action="/oauth2/patient" {
+        form role="search" method="post" action="/oauth2/patient" {
             (hidden(form))
-            label for="words" { "Name, identifier, or date of birth (as 1970-01-31)" }
-            input #words name="words" type="search" autocomplete="off" required maxlength="100";
-            button type="submit" { "Search" }
+            label for="words" { "Search for a patient" }
+            p #how .hint { "A name, an identifier, or a date of birth such as 1970-01-31." }
+            input #words name="words" type="search" autocomplete="off" spellcheck="false" required
+                maxlength="100" autofocus[found.is_none()] aria-describedby="how";
+            button .first type="submit" { "Search" }
         }
-        @if let Some(found) = found {
-            h2 { "Patients" }
-            @if found.is_empty() { p role="status" { "Nobody was found." } }
-            ul {
-                @for one in found {
-                    li {
-                        form method="post" action="/oauth2/patient" {
-                            (hidden(form))
-                            input type="hidden" name="patient" value=(one.id);
-                            button type="submit" { (one.label) }
+        @match found {
+            None => {}
+            Some([]) => p .hint role="status" { "Nobody was found whose record you may see." },
+            Some(found) => {
+                h2 #found { "Patients" }
+                ul aria-labelledby="found" {
+                    @for one in found {
+                        li {
+                            form method="post" action="/oauth2/patient" {
+                                (hidden(form))
+                                input type="hidden" name="patient" value=(one.id);
+                                button type="submit" { (one.label) }
+                            }
                         }
                     }
                 }
             }
         }
     };
-    page("Choose a patient", &body)
+    page("Choose a patient".into(), Some(&form.member), &body)
 }
 
 /// The page on which somebody grants what the app asks for, or does not.
 pub(super) fn consent(form: &Form, asked: &Consent<'_>) -> Markup {
     let body = html! {
         p {
-            "You are " strong { (asked.person) } ". " strong { (asked.app) }
-            " (" (asked.origin) ") asks for the following"
-            @if let Some(patient) = asked.patient { ", about " strong { (patient) } }
+            "You are signed in as " strong { (asked.person) } ". The app " strong { (asked.app) }
+            " (" (asked.origin) ") asks for access"
+            @if let Some(patient) = asked.patient { " to the record of " strong { (patient) } }
             "."
         }
         form method="post" action="/oauth2/consent" {
             (hidden(form))
             fieldset {
-                legend { "What the app may do" }
-                @for (n, scope) in asked.scopes.iter().enumerate() {
-                    div {
-                        input id=(format!("scope-{n}")) type="checkbox" name="scope" value=(scope) checked;
-                        label for=(format!("scope-{n}")) { (in_words(scope)) " " code { (scope) } }
+                legend { "The app may" }
+                @for scope in asked.scopes {
+                    label {
+                        input type="checkbox" name="scope" value=(scope) checked;
+                        span { (words::of(scope)) " " code { (scope) } }
                     }
                 }
             }
-            button type="submit" name="decision" value="approve" { "Allow" }
+            button .first type="submit" name="decision" value="approve" { "Allow" }
             button type="submit" name="decision" value="deny" { "Refuse" }
         }
         form method="post" action="/oauth2/logout" {
             (hidden(form))
-            button type="submit" { "Sign in as somebody else" }
+            button .plain type="submit" { "Sign in as somebody else" }
         }
     };
-    page("Allow access", &body)
+    page("Allow access".into(), Some(&form.member), &body)
 }
 
 /// A page that says what went wrong.
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
-    let body = html! { p role="alert" { (text) } };
-    answer(status, &page("This did not work", &body), None)
+    let body = html! { p .problem role="alert" { (text) } };
+    let page = page("This did not work".into(), None, &body);
+    answer(status, &page, None)
 }
 
 /// An answer with a page. Forms may lead to this node, and from it to the app's redirect URI.
 pub(super) fn answer(status: StatusCode, page: &Markup, redirect_uri: Option<&str>) -> Response {
     let target = redirect_uri.map(|uri| format!(" {}", source(uri)));
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self'{}; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'{}; frame-ancestors 'none'; base-uri 'none'",
         target.unwrap_or_default()
     );
     let mut response = (status, page.0.clone()).into_response();
@@ -159,17 +198,44 @@ pub(crate) async fn style() -> Response {
     response
 }
 
-fn page(title: &str, body: &Markup) -> Markup {
+#[derive(Clone, Copy)]
+struct Title<'a> {
+    text: &'a str,
+    is_error: bool,
+}
+
+impl<'a> From<&'a str> for Title<'a> {
+    fn from(text: &'a str) -> Self {
+        Self {
+            text,
+            is_error: false,
+        }
+    }
+}
+
+fn page(title: Title<'_>, member: Option<&str>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
+                // Read out first: whoever does not see the page learns that something is wrong.
+                title {
+                    @if title.is_error { "Error: " }
+                    (title.text)
+                    @if let Some(member) = member { " – " (member) }
+                }
+                link rel="icon" href="data:,";
                 link rel="stylesheet" href="/oauth2/style.css";
             }
-            body { main { h1 { (title) } (body) } }
+            body {
+                main {
+                    @if let Some(member) = member { p .member { (member) } }
+                    h1 { (title.text) }
+                    (body)
+                }
+            }
         }
     }
 }
@@ -190,39 +256,6 @@ fn source(uri: &str) -> String {
     }
 }
 
-fn in_words(scope: &str) -> PreEscaped<String> {
-    let words = match scope {
-        "openid" | "profile" => "know that you signed in".to_owned(),
-        "fhirUser" => "know who you are".to_owned(),
-        "launch" | "launch/patient" => "know which patient this is about".to_owned(),
-        "launch/encounter" => "know which encounter this is about".to_owned(),
-        "offline_access" => "keep access for up to 90 days, without you".to_owned(),
-        "online_access" => "keep access for up to 12 hours".to_owned(),
-        data => data_in_words(data),
-    };
-    html! { (words) }
-}
-
-fn data_in_words(scope: &str) -> String {
-    let (scope, query) = scope.split_once('?').unwrap_or((scope, ""));
-    let rest = scope.split_once('/').map_or("", |(_, rest)| rest);
-    let (kind, letters) = rest.split_once('.').unwrap_or((rest, ""));
-    let verbs: Vec<&str> = [
-        ('r', "read"),
-        ('s', "search"),
-        ('c', "add"),
-        ('u', "change"),
-        ('d', "delete"),
-    ]
-    .iter()
-    .filter(|(letter, _)| letters.contains(*letter))
-    .map(|(_, verb)| *verb)
-    .collect();
-    let kind = if kind == "*" { "all records" } else { kind };
-    let only = if query.is_empty() { "" } else { ", some only" };
-    format!("{} {kind}{only}", verbs.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +265,7 @@ mod tests {
         let form = Form {
             request: "\"><script>".to_owned(),
             csrf: "c".to_owned(),
+            member: "clinic".to_owned(),
         };
         let text = "<script>alert(1)</script>";
         let choice = Choice {
@@ -239,6 +273,14 @@ mod tests {
             label: text.to_owned(),
         };
         let scopes = [format!("patient/{text}.r")];
+        let ways = Ways {
+            has_accounts: true,
+            provider: Some(text),
+        };
+        let failed = Failed {
+            why: text,
+            name: text,
+        };
         let asked = Consent {
             app: text,
             origin: text,
@@ -247,7 +289,7 @@ mod tests {
             scopes: &scopes,
         };
         for page in [
-            sign_in(&form, text, (true, Some(text)), Some(text)),
+            sign_in(&form, text, ways, Some(failed)),
             choose_patient(&form, text, Some(&[choice])),
             consent(&form, &asked),
         ] {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use super::assertion::{AssertionError, User};
-use super::authentication::{Credentials, How};
+use super::authentication::{Authenticated, Credentials, How};
 use super::cache::TokenCache;
 use super::client::{Client, ClientConfig, ClientRegistry};
 use super::clock::Clock;
@@ -216,7 +216,7 @@ impl AuthorizationServer {
                 self.redeem(&by, request).await
             }
             "refresh_token" => {
-                let by = self.authenticate(&request.credentials).await?;
+                let by = self.refreshing(request).await?;
                 self.refresh(&by, request).await
             }
             _ => Err(TokenError::GrantTypeUnsupported),
@@ -233,6 +233,27 @@ impl AuthorizationServer {
         let user = by.user.unwrap_or_default();
         let token = self.permitted(&by.client, &user, request.scope.as_deref())?;
         self.token_answer(&token)
+    }
+
+    /// Who refreshes. A public client may leave its id out (RFC 6749 §6): it could only repeat what the token tells.
+    async fn refreshing(&self, request: &TokenRequest) -> Result<Authenticated, TokenError> {
+        let given = &request.credentials;
+        if given.client_id.is_some() || given.assertion.is_some() || given.basic.is_some() {
+            return self.authenticate(given).await;
+        }
+        let text = request.refresh_token.as_deref();
+        let holder = self.holder(text.ok_or(TokenError::RequestMalformed)?)?;
+        let holder = Credentials {
+            client_id: Some(holder.ok_or(TokenError::RefreshRefused)?),
+            ..Credentials::default()
+        };
+        self.authenticate(&holder).await
+    }
+
+    /// Where apps send their users, if there are any.
+    pub(crate) fn authorization_url(&self) -> Option<String> {
+        let url = self.url("/oauth2/authorize");
+        self.sign_in.is_possible().then_some(url)
     }
 
     /// The client with this id.

@@ -24,19 +24,12 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn read(headers: &HeaderMap, query: &str, body: &[u8]) -> Result<Self, Problem> {
-        let prefer: Vec<&str> = headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split([',', ';']))
-            .map(str::trim)
-            .collect();
-        if !prefer.contains(&"respond-async") {
+        if !is_async(headers) {
             return Err(Problem::malformed(
                 "an export is asked for with `Prefer: respond-async`",
             ));
         }
-        let is_lenient = prefer.contains(&"handling=lenient");
+        let is_lenient = preferences(headers).any(|one| one == "handling=lenient");
         let mut pairs: Vec<_> = pairs_of(query).collect();
         if !body.is_empty() {
             pairs.extend(in_parameters(body)?);
@@ -89,6 +82,19 @@ impl Asked {
         }
         Ok(())
     }
+}
+
+/// Whether the answer may come later.
+pub(super) fn is_async(headers: &HeaderMap) -> bool {
+    preferences(headers).any(|one| one == "respond-async")
+}
+
+fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all("prefer").iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .map(str::trim)
 }
 
 /// A `_typeFilter`.

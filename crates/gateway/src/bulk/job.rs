@@ -1,12 +1,13 @@
 //! What is durable of a job; `docs/formats/custody-store.md` has the rows.
 
+use interop::fhir::timespan::format_instant;
 use ledger::codec;
-use ledger::ids::MemberName;
 use minicbor::{Decode, Encode};
-use node::custody::{Custody, CustodyError, Reach, Requester, Shelf, ShelfChange};
+use node::custody::{Custody, CustodyError, Shelf, ShelfChange};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::fhir::reach;
+use crate::asker::Asker;
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -25,46 +26,105 @@ pub(super) enum Progress {
 #[derive(Clone, Encode, Decode)]
 pub(super) struct JobRow {
     #[n(0)]
-    pub(super) client: String,
-    #[n(1)]
-    pub(super) practitioner: Option<String>,
-    #[n(2)]
-    pub(super) role: Option<String>,
-    #[n(3)]
-    pub(super) purpose: String,
+    pub(super) by: Asker,
     /// The URL of the request.
-    #[n(4)]
+    #[n(1)]
     pub(super) request: String,
-    #[n(5)]
-    pub(super) types: Vec<String>,
-    #[n(6)]
-    pub(super) since: Option<u64>,
-    /// Searches, as they were sent.
-    #[n(7)]
-    pub(super) filters: Vec<String>,
-    #[n(8)]
-    pub(super) elements: Vec<String>,
-    #[n(9)]
+    #[n(2)]
     pub(super) started_at: u64,
-    #[n(10)]
+    #[n(3)]
     pub(super) progress: Progress,
     /// When it ended; until then when it was started.
-    #[n(11)]
+    #[n(4)]
     pub(super) ended_at: u64,
+    #[n(5)]
+    pub(super) files: Vec<FileRow>,
+    #[n(6)]
+    pub(super) work: Work,
+}
+
+/// What a job does.
+#[derive(Clone, Encode, Decode)]
+pub(super) enum Work {
+    #[n(0)]
+    Export(#[n(0)] ExportRow),
+    #[n(1)]
+    Import(#[n(0)] ImportRow),
+}
+
+/// What is exported, and how far that is.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct ExportRow {
+    #[n(0)]
+    pub(super) types: Vec<String>,
+    #[n(1)]
+    pub(super) since: Option<u64>,
+    /// Searches, as they were sent.
+    #[n(2)]
+    pub(super) filters: Vec<String>,
+    #[n(3)]
+    pub(super) elements: Vec<String>,
     /// How many patients there are to do.
-    #[n(12)]
+    #[n(4)]
     pub(super) patients: u64,
     /// How many are done.
-    #[n(13)]
+    #[n(5)]
     pub(super) done: u64,
     /// Whether the member's directory comes after the patients.
-    #[n(14)]
+    #[n(6)]
     pub(super) with_directory: bool,
-    #[n(15)]
-    pub(super) files: Vec<FileRow>,
-    /// Of the token that asked.
-    #[n(16)]
-    pub(super) scopes: String,
+}
+
+/// What is imported, and how far that is.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct ImportRow {
+    /// Where the data is from, for `meta.source`.
+    #[n(0)]
+    pub(super) source: String,
+    #[n(1)]
+    pub(super) inputs: Vec<InputRow>,
+    /// The input that is next in the order of work.
+    #[n(2)]
+    pub(super) at: u64,
+    /// Bytes and lines of that input that are done.
+    #[n(3)]
+    pub(super) bytes: u64,
+    #[n(4)]
+    pub(super) lines: u64,
+    /// Which state of the input that is, as its server names it.
+    #[n(5)]
+    pub(super) etag: Option<String>,
+    /// Attempts to fetch it that failed in a row.
+    #[n(6)]
+    pub(super) attempts: u32,
+    /// What is written next, from these lines on: each with the document's last version before.
+    #[n(7)]
+    pub(super) planned: Vec<PlannedRow>,
+}
+
+/// A file to import.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct InputRow {
+    #[n(0)]
+    pub(super) kind: String,
+    #[n(1)]
+    pub(super) url: String,
+    /// Its place in the request.
+    #[n(2)]
+    pub(super) place: u64,
+    #[n(3)]
+    pub(super) written: u64,
+    #[n(4)]
+    pub(super) refused: u64,
+}
+
+/// A line that is about to be written.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct PlannedRow {
+    #[n(0)]
+    pub(super) line: u64,
+    #[n(1)]
+    pub(super) last: Option<u64>,
 }
 
 /// A result: the resources of one type, or what could not be exported.
@@ -82,26 +142,9 @@ pub(super) struct FileRow {
 /// The name of the file of what could not be exported.
 pub(super) const ERRORS: &str = "errors";
 /// The prefix of jobs.
-pub(super) const JOBS: &[u8] = b"j";
+pub(super) const JOBS: &[u8] = b"k";
 
 impl JobRow {
-    pub(super) fn requester(&self, member: &MemberName) -> Requester {
-        Requester {
-            member: member.clone(),
-            client: self.client.clone(),
-            practitioner: self.practitioner.clone(),
-            role: self.role.clone(),
-            patient: None,
-            purpose: self.purpose.clone(),
-            request_id: None,
-            // Scopes that cannot be read any more reach nothing.
-            reach: self.scopes.parse().map_or_else(
-                |_| Reach::limited(|_, _| false),
-                |scopes| reach(&scopes, None),
-            ),
-        }
-    }
-
     /// Appends to a result; what is to be written.
     pub(super) fn append(&mut self, id: Uuid, name: &str, part: Part) -> ShelfChange {
         let at = self.files.iter().position(|file| file.name == name);
@@ -122,6 +165,11 @@ impl JobRow {
         (chunk_key(id, name, chunk), Some(part.lines))
     }
 
+    /// When it was started, as FHIR writes it.
+    pub(super) fn started(&self) -> String {
+        format_instant(i64::try_from(self.started_at).unwrap_or(i64::MAX))
+    }
+
     pub(super) fn saved(&self, id: Uuid) -> ShelfChange {
         (job_key(id), Some(codec::encode(self)))
     }
@@ -132,6 +180,14 @@ impl JobRow {
 pub(super) struct Part {
     pub(super) lines: Vec<u8>,
     pub(super) resources: u64,
+}
+
+impl Part {
+    pub(super) fn add(&mut self, value: &Value) {
+        self.lines.extend(value.to_string().into_bytes());
+        self.lines.push(b'\n');
+        self.resources = self.resources.saturating_add(1);
+    }
 }
 
 pub(super) fn job_key(id: Uuid) -> Vec<u8> {

@@ -9,7 +9,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
-use interop::fhir::timespan::format_instant;
 use interop::fhir::{IssueType, ResourceType};
 use ledger::codec;
 use node::custody::Shelf;
@@ -17,9 +16,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::asked::Asked;
-use super::job::{ERRORS, FileRow, JobRow, Progress, chunk_key, patients_key, removal};
-use super::worker::KEPT_MS;
-use super::{Desk, JOBS_MAX};
+use super::job::{
+    ERRORS, ExportRow, FileRow, JobRow, Progress, Work, chunk_key, patients_key, removal,
+};
+use super::worker::{KEPT_MS, Kind};
+use super::{Desk, JOBS_MAX, import};
+use crate::asker::Asker;
 use crate::auth::Permission;
 use crate::fhir::Caller;
 use crate::problem::Problem;
@@ -103,46 +105,60 @@ async fn start(
     if !asked.patients.is_empty() {
         patients.retain(|id| asked.patients.contains(id));
     }
-    let (by, now, id) = (caller.requester(), desk.now(), Uuid::new_v4());
-    let job = JobRow {
-        client: by.client.clone(),
-        practitioner: by.practitioner.clone(),
-        role: by.role.clone(),
-        purpose: by.purpose.clone(),
-        request,
+    let export = ExportRow {
         types: asked.types.iter().map(ToString::to_string).collect(),
         since: asked.since,
         filters: asked.filters,
         elements: asked.elements,
-        started_at: now,
-        progress: Progress::Running,
-        ended_at: now,
         patients: u64::try_from(patients.len()).unwrap_or(u64::MAX),
         done: 0,
         with_directory,
-        files: Vec::new(),
-        scopes: caller.scopes(),
     };
+    let listed = codec::encode(&patients);
+    let work = (Work::Export(export), Some(listed));
+    begin(desk, caller, request, work).await
+}
+
+/// Puts a job down, and answers where it can be asked about.
+pub(super) async fn begin(
+    desk: &Desk,
+    caller: &Caller,
+    request: String,
+    (work, patients): (Work, Option<Vec<u8>>),
+) -> Result<Response, Problem> {
+    let (now, id) = (desk.now(), Uuid::new_v4());
+    let place = match work {
+        Work::Export(_) => format!("{}/$export-status/{id}", desk.base),
+        Work::Import(_) => format!("{}/$import-status/{id}", desk.base),
+    };
+    let job = JobRow {
+        by: Asker::of(caller),
+        request,
+        started_at: now,
+        progress: Progress::Running,
+        ended_at: now,
+        files: Vec::new(),
+        work,
+    };
+    let kind = Kind::of(&job.work);
     let mut jobs = desk.jobs.lock().await;
     let running = jobs
         .values()
-        .filter(|job| job.client == by.client && job.progress == Progress::Running);
+        .filter(|job| job.by.client == caller.client() && job.progress == Progress::Running);
     if running.count() >= RUNNING_MAX || jobs.len() >= JOBS_MAX {
         return Err(Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             IssueType::Throttled,
-            "there are too many exports: ask again when one has ended",
+            "there are too many bulk jobs: ask again when one has ended",
         ));
     }
-    let list = (patients_key(id), Some(codec::encode(&patients)));
-    desk.custody
-        .shelve(Shelf::Bulk, vec![job.saved(id), list])
-        .await?;
+    let mut writes = vec![job.saved(id)];
+    writes.extend(patients.map(|listed| (patients_key(id), Some(listed))));
+    desk.custody.shelve(Shelf::Bulk, writes).await?;
     jobs.insert(id, job);
     drop(jobs);
-    desk.waiting.notify_one();
+    kind.bell(desk).notify_one();
     let mut response = StatusCode::ACCEPTED.into_response();
-    let place = format!("{}/$export-status/{id}", desk.base);
     if let Ok(place) = HeaderValue::from_str(&place) {
         response
             .headers_mut()
@@ -161,9 +177,7 @@ pub(super) async fn status(
         Progress::Running => {
             let mut response = StatusCode::ACCEPTED.into_response();
             let headers = response.headers_mut();
-            let done = job.done.min(job.patients);
-            let said = format!("{done} of {} patients", job.patients);
-            if let Ok(said) = HeaderValue::from_str(&said) {
+            if let Ok(said) = HeaderValue::from_str(&said_of(&job.work)) {
                 headers.insert("x-progress", said);
             }
             headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
@@ -172,13 +186,38 @@ pub(super) async fn status(
         Progress::Failed => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             IssueType::Exception,
-            "the export cannot go on; start another one",
+            "the job cannot go on; start another one",
         )),
         Progress::Done => Ok(manifest(&desk, id, &job)),
     }
 }
 
+/// How far it is.
+fn said_of(work: &Work) -> String {
+    match work {
+        Work::Export(export) => {
+            let done = export.done.min(export.patients);
+            format!("{done} of {} patients", export.patients)
+        }
+        Work::Import(import) => import::progress(import),
+    }
+}
+
 fn manifest(desk: &Desk, id: Uuid, job: &JobRow) -> Response {
+    let manifest = match &job.work {
+        Work::Export(_) => of_export(desk, id, job),
+        Work::Import(import) => import::manifest(&desk.base, id, job, import),
+    };
+    let mut response = axum::Json(manifest).into_response();
+    let expires = Duration::from_millis(job.ended_at.saturating_add(KEPT_MS));
+    let expires = UNIX_EPOCH.checked_add(expires).map(httpdate::fmt_http_date);
+    if let Some(Ok(expires)) = expires.map(|text| HeaderValue::from_str(&text)) {
+        response.headers_mut().insert(header::EXPIRES, expires);
+    }
+    response
+}
+
+fn of_export(desk: &Desk, id: Uuid, job: &JobRow) -> Value {
     let listed = |file: &FileRow| {
         let kind = if file.name == ERRORS {
             "OperationOutcome"
@@ -195,21 +234,13 @@ fn manifest(desk: &Desk, id: Uuid, job: &JobRow) -> Response {
         job.files.iter().partition(|file| file.name == ERRORS);
     let output: Vec<Value> = output.into_iter().map(listed).collect();
     let errors: Vec<Value> = errors.into_iter().map(listed).collect();
-    let at = i64::try_from(job.started_at).unwrap_or(i64::MAX);
-    let manifest = json!({
-        "transactionTime": format_instant(at),
+    json!({
+        "transactionTime": job.started(),
         "request": job.request,
         "requiresAccessToken": true,
         "output": output,
         "error": errors,
-    });
-    let mut response = axum::Json(manifest).into_response();
-    let expires = Duration::from_millis(job.ended_at.saturating_add(KEPT_MS));
-    let expires = UNIX_EPOCH.checked_add(expires).map(httpdate::fmt_http_date);
-    if let Some(Ok(expires)) = expires.map(|text| HeaderValue::from_str(&text)) {
-        response.headers_mut().insert(header::EXPIRES, expires);
-    }
-    response
+    })
 }
 
 pub(super) async fn file(
@@ -261,7 +292,7 @@ pub(super) async fn cancel(
 async fn own(desk: &Desk, caller: &Caller, id: &str) -> Result<(Uuid, JobRow), Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
     let jobs = desk.jobs.lock().await;
-    let job = jobs.get(&id).filter(|job| job.client == caller.client());
+    let job = jobs.get(&id).filter(|job| job.by.client == caller.client());
     let is_kept = |job: &&JobRow| {
         let until = job.ended_at.saturating_add(KEPT_MS);
         job.progress == Progress::Running || desk.now() < until

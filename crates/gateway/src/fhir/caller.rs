@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
 use node::custody::{Aim, Reach, Requester};
 
-use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem};
+use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem, Word};
 use crate::http::RequestId;
 use crate::problem::Problem;
 
@@ -86,6 +86,16 @@ impl Caller {
         } else {
             let name = resource_type.as_str();
             Err(Problem::insufficient_scope(name, permission))
+        }
+    }
+
+    /// Whether the token has a scope that is a word.
+    pub(crate) fn may_do(&self, word: Word) -> Result<(), Problem> {
+        if self.token.scopes.have(word) {
+            Ok(())
+        } else {
+            let said = format!("the access token lacks the scope {word}");
+            Err(Problem::forbidden(said))
         }
     }
 

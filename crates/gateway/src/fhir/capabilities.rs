@@ -126,6 +126,7 @@ fn statement(fhir: &Fhir) -> Value {
         date_ms: now,
         description: &description,
         token_url: &fhir.token_url,
+        authorization_url: fhir.authorization_url.as_deref(),
         types: &types,
         system: &[
             SystemInteraction::Transaction,
@@ -170,10 +171,11 @@ fn subscriptions(fhir: &Fhir, statement: &mut Value) {
             { "name": "replay", "definition": "urn:careledger:operation:replay" },
         ]);
     }
-    rest["operation"] = json!([{
-        "name": "export",
-        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
-    }]);
+    rest["operation"] = json!([
+        { "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export" },
+        { "name": "import", "definition": "urn:careledger:operation:import" },
+    ]);
 }
 
 const fn operation(name: &'static str, definition: &'static str) -> Operation<'static> {

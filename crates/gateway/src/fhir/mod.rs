@@ -53,6 +53,7 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use update::written_as_sent;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {
@@ -63,6 +64,7 @@ pub(crate) struct Fhir {
     /// `…/fhir`, without a slash at its end.
     pub(crate) base: String,
     pub(crate) token_url: String,
+    pub(crate) authorization_url: Option<String>,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
     pub(crate) profiles: Profiles,

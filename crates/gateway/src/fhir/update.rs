@@ -7,14 +7,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use interop::fhir::transaction::Expected;
-use interop::fhir::{IssueType, Resource};
+use interop::fhir::{Checking, IssueType, ParseLimits, Resource, ResourceType};
 use node::custody::Change;
+use serde_json::{Map, Value};
 
 use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
 use super::precondition::Expecting;
 use super::preferences::Preferences;
-use super::{Fhir, answer, limits, provenance};
+use super::{Fhir, answer, invariants, limits, provenance};
 use crate::auth::Permission;
 use crate::http::Payload;
 use crate::problem::Problem;
@@ -106,6 +107,33 @@ struct Update {
     resource: Resource,
     id: String,
     expected: Expected,
+}
+
+/// A line of a bulk import: what an update with it would write. Without a source in `meta` it gets this one.
+pub(crate) fn written_as_sent(
+    resource_type: ResourceType,
+    line: &[u8],
+    source: &str,
+) -> Result<Resource, Problem> {
+    let unchecked = ParseLimits {
+        checking: Checking::Stored,
+        ..limits()
+    };
+    let sent = Resource::parse_as(resource_type, line, &unchecked)?;
+    let id = sent.id().map(str::to_owned);
+    id.ok_or_else(|| Problem::malformed("the resource has no id"))?;
+    let mut value = sent.into_value();
+    let meta = value.as_object_mut().map(|object| {
+        let meta = object.entry("meta");
+        meta.or_insert_with(|| Value::Object(Map::new()))
+    });
+    if let Some(Value::Object(meta)) = meta {
+        let source = || Value::String(source.to_owned());
+        meta.entry("source").or_insert_with(source);
+    }
+    let resource = Resource::from_value(value)?;
+    invariants::check(&resource)?;
+    Ok(resource)
 }
 
 impl Fhir {

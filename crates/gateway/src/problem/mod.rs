@@ -65,6 +65,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, IssueType::Forbidden, diagnostics)
     }
 
+    /// A request that is understood, and against the rules.
+    pub(crate) fn unprocessable(diagnostics: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, IssueType::BusinessRule, diagnostics)
+    }
+
     /// Something of FHIR that this server does not do.
     pub(crate) fn not_supported(diagnostics: impl Into<String>) -> Self {
         let status = StatusCode::NOT_IMPLEMENTED;

@@ -18,7 +18,6 @@ use super::row::{
 };
 use super::websocket::Outgoing;
 use crate::auth::{Permission, Scopes};
-use crate::fhir::reach;
 use crate::http::pairs_of;
 
 /// Subscriptions of a node at most.
@@ -70,19 +69,9 @@ impl Entry {
             let query = Query::parse(filter.resource_type, &pairs, Handling::Strict);
             queries.push(query.map_err(|_| Unusable::Filter)?);
         }
-        let by = &row.by;
-        let scopes: Scopes = by.scopes.parse().map_err(|_| Unusable::Filter)?;
+        let scopes = row.by.scopes().map_err(|_| Unusable::Filter)?;
         let entry = Self {
-            by: Requester {
-                member: member.clone(),
-                client: by.client.clone(),
-                practitioner: by.practitioner.clone(),
-                role: by.role.clone(),
-                patient: by.patient.clone(),
-                purpose: by.purpose.clone(),
-                request_id: None,
-                reach: reach(&scopes, by.patient.as_deref()),
-            },
+            by: row.by.requester(member),
             scopes,
             row,
             asked,

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::book::{Book, Entry, Unusable};
-use super::row::{State as How, SubscriberRow, SubscriptionRow};
+use super::row::{State as How, SubscriptionRow};
+use crate::asker::Asker;
 use crate::auth::Permission;
 use crate::fhir::Caller;
 use crate::http::{Payload, fhir_json, pairs_of};
@@ -174,17 +175,9 @@ fn entry_of(desk: &Desk, caller: &Caller, body: &[u8]) -> Result<Entry, Problem>
         return Err(refused(issue.at("Subscription.channel.endpoint")));
     }
     let is_off = resource.get("status").and_then(Value::as_str) == Some("off");
-    let by = caller.requester();
     let row = SubscriptionRow {
         resource: resource.into_value().to_string().into_bytes(),
-        by: SubscriberRow {
-            client: by.client.clone(),
-            practitioner: by.practitioner.clone(),
-            role: by.role.clone(),
-            patient: by.patient.clone(),
-            purpose: by.purpose.clone(),
-            scopes: caller.scopes(),
-        },
+        by: Asker::of(caller),
         version: 1,
         updated_at: desk.now(),
         state: if is_off { How::Off } else { How::Requested },

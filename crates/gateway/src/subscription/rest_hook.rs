@@ -1,11 +1,12 @@
 //! Posting notifications to subscribers, and to nobody else: only to origins that the operator has named.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{StatusCode, Url, redirect};
 use thiserror::Error;
+
+use crate::http::{Origins, outgoing};
 
 /// How long a subscriber may take that names no time.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,41 +29,24 @@ pub(super) enum NotTaken {
 /// What posts.
 pub(super) struct RestHooks {
     http: Option<reqwest::Client>,
-    allowed: Vec<Origin>,
+    allowed: Origins,
 }
-
-/// Scheme, host and port.
-type Origin = (String, String, u16);
 
 impl RestHooks {
     pub(super) fn new(allowed: &[String]) -> Self {
-        // A redirect would lead where nobody has allowed it, and so would a proxy.
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build();
+        let http = outgoing().timeout(TIMEOUT).build();
         if let Err(error) = &http {
             tracing::error!(%error, "notifications cannot be posted");
         }
-        let mut origins = Vec::new();
-        for text in allowed {
-            match origin(text) {
-                Some(origin) => origins.push(origin),
-                None => tracing::error!(
-                    "an allowed rest-hook is no origin with https, nor one of this machine: it is passed over"
-                ),
-            }
-        }
         Self {
             http: http.ok(),
-            allowed: origins,
+            allowed: Origins::new(allowed),
         }
     }
 
     /// Whether notifications may be posted there.
     pub(super) fn permits(&self, endpoint: &str) -> bool {
-        origin(endpoint).is_some_and(|origin| self.allowed.contains(&origin))
+        self.allowed.permit(endpoint)
     }
 
     pub(super) async fn post(
@@ -99,60 +83,5 @@ impl RestHooks {
             Err(error) if error.is_timeout() => Err(NotTaken::Late),
             Err(_) => Err(NotTaken::Unreachable),
         }
-    }
-}
-
-/// The origin of a URL with https, or of one of this machine.
-fn origin(text: &str) -> Option<Origin> {
-    let url = Url::parse(text).ok()?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return None;
-    }
-    let host = url.host_str()?.to_owned();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match url.scheme() {
-        "https" => {}
-        "http" if is_here => {}
-        _ => return None,
-    }
-    let port = url.port_or_known_default()?;
-    Some((url.scheme().to_owned(), host, port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_allowed_origins_are_posted_to() {
-        let allowed = [
-            "https://ehr.example",
-            "http://127.0.0.1:9000",
-            "http://ehr.example",
-        ];
-        let hooks = RestHooks::new(&allowed.map(str::to_owned));
-        for endpoint in [
-            "https://ehr.example/hook",
-            "https://EHR.example:443/other?x=1",
-            "http://127.0.0.1:9000/hook",
-            "http://127.1:9000/hook",
-        ] {
-            assert!(hooks.permits(endpoint), "{endpoint}");
-        }
-        for endpoint in [
-            "http://ehr.example/hook",
-            "https://ehr.example:8443/hook",
-            "https://ehr.example.org/hook",
-            "https://user@ehr.example/hook",
-            "https://169.254.169.254/latest",
-            "http://127.0.0.1:9001/hook",
-            "http://localhost:9000/hook",
-            "file:///etc/passwd",
-            "hook",
-        ] {
-            assert!(!hooks.permits(endpoint), "{endpoint}");
-        }
-        assert!(!RestHooks::new(&[]).permits("http://127.0.0.1:9000/"));
     }
 }

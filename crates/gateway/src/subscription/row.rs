@@ -5,6 +5,8 @@ use minicbor::{Decode, Encode};
 use node::custody::{CustodyError, Effect};
 use uuid::Uuid;
 
+use crate::asker::Asker;
+
 /// How a subscription is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
@@ -31,7 +33,7 @@ pub(super) struct SubscriptionRow {
     pub(super) resource: Vec<u8>,
     /// On whose behalf it was made.
     #[n(1)]
-    pub(super) by: SubscriberRow,
+    pub(super) by: Asker,
     #[n(2)]
     pub(super) version: u64,
     #[n(3)]
@@ -61,23 +63,6 @@ pub(super) struct SubscriptionRow {
     /// Notifications that were given up.
     #[n(12)]
     pub(super) dead: u64,
-}
-
-/// On whose behalf a subscription was made.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SubscriberRow {
-    #[n(0)]
-    pub(super) client: String,
-    #[n(1)]
-    pub(super) practitioner: Option<String>,
-    #[n(2)]
-    pub(super) role: Option<String>,
-    #[n(3)]
-    pub(super) patient: Option<String>,
-    #[n(4)]
-    pub(super) purpose: String,
-    #[n(5)]
-    pub(super) scopes: String,
 }
 
 /// How far a stream was looked at.

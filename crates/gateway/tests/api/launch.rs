@@ -210,6 +210,45 @@ async fn t7_a_refresh_token_is_good_once_and_its_second_use_ends_the_family() {
 }
 
 #[tokio::test]
+async fn a_public_app_need_not_repeat_its_id_to_refresh_and_a_confidential_one_shows_its_secret() {
+    let site = site().await;
+    let refresh = async |token: &str| {
+        let pairs = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        site.post_form("/oauth2/token", &pairs, None).await
+    };
+    let first = site.launched(("alice", Some("p1")), PATIENT_SCOPES).await;
+    let old = first["refresh_token"].as_str().unwrap();
+    let second = refresh(old).await;
+    assert_eq!(second.status, 200, "{}", second.text);
+    let access = second.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(site.get(&access, "/Patient/p1").await.status, 200);
+    refresh(old).await.oauth_error(400, "invalid_grant");
+    site.get(&access, "/Patient/p1").await.problem(401, "login");
+    refresh("nobody.knows")
+        .await
+        .oauth_error(400, "invalid_grant");
+
+    let changes = [("client_id", "portal")];
+    let code = Browser::default()
+        .code(&site, ("alice", Some("p1")), &changes, PATIENT_SCOPES)
+        .await;
+    let pairs = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("redirect_uri", BACK),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    let tokens = site
+        .post_form("/oauth2/token", &pairs, Some("portal:portal-secret"))
+        .await
+        .json();
+    let confidential = tokens["refresh_token"].as_str().unwrap();
+    refresh(confidential)
+        .await
+        .oauth_error(401, "invalid_client");
+}
+
+#[tokio::test]
 async fn t8_what_is_revoked_is_worth_nothing() {
     let site = site().await;
     let tokens = site.launched(("alice", Some("p1")), PATIENT_SCOPES).await;

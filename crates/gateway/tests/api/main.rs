@@ -10,6 +10,7 @@ mod conditional;
 mod conformance;
 mod documents;
 mod history;
+mod imports;
 mod interactions;
 mod launch;
 mod limits;

@@ -95,6 +95,8 @@ pub struct Capabilities<'a> {
     pub description: &'a str,
     /// The token endpoint of the SMART authorization server.
     pub token_url: &'a str,
+    /// Where apps send their users, if people sign in here.
+    pub authorization_url: Option<&'a str>,
     /// By type.
     pub types: &'a [TypeCapability<'a>],
     /// On the system.
@@ -104,7 +106,8 @@ pub struct Capabilities<'a> {
 /// The CapabilityStatement. Search parameters come from the table that the index uses.
 pub fn capability_statement(node: &Capabilities<'_>) -> Value {
     let types: Vec<Value> = node.types.iter().map(type_value).collect();
-    let mut rest = json!({"mode": "server", "security": security(node.token_url)});
+    let mut rest =
+        json!({"mode": "server", "security": security(node.token_url, node.authorization_url)});
     if !types.is_empty() {
         rest["resource"] = types.into();
     }
@@ -128,11 +131,13 @@ pub fn capability_statement(node: &Capabilities<'_>) -> Value {
     })
 }
 
-fn security(token_url: &str) -> Value {
+fn security(token_url: &str, authorization_url: Option<&str>) -> Value {
+    let mut uris = vec![json!({"url": "token", "valueUri": token_url})];
+    uris.extend(authorization_url.map(|url| json!({"url": "authorize", "valueUri": url})));
     json!({
         "extension": [{
             "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-            "extension": [{"url": "token", "valueUri": token_url}],
+            "extension": uris,
         }],
         "service": [{"coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
@@ -228,6 +233,7 @@ mod tests {
             date_ms: 0,
             description: "clinic",
             token_url: "https://a.org/oauth2/token",
+            authorization_url: None,
             types: &types,
             system: &[SystemInteraction::Transaction],
         });

@@ -1,4 +1,5 @@
-//! Bulk export: the records of one patient after the other, each decided and put on record as a read is.
+//! Bulk export: the records of one patient after the other, each decided and put on record as a read is. For bulk import,
+//! which version of a document is the last.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +44,15 @@ impl Custody {
             ids.extend(subject?.patient_id.clone());
         }
         Ok(ids)
+    }
+
+    /// The number of a document's last version, also if that deletes it; none if there was never one. Nothing is opened.
+    pub fn last_version(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Option<u64>, CustodyError> {
+        Ok(self.head(resource_type, id)?.map(|head| head.version))
     }
 
     /// What the requester may see of one patient's records, or of the member's directory without a patient; the access is

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::session::{Visit, field, see_other};
 use crate::auth::desk::{Away, Session};
-use crate::auth::pages;
+use crate::auth::pages::{self, Failed, Ways};
 use crate::auth::provider::{Provider, Question};
 use crate::auth::secret;
 use crate::auth::server::AuthorizationServer;
@@ -54,7 +54,10 @@ pub(crate) async fn login(
     let (name, password) = (field(&form, "username"), field(&form, "password"));
     match server.account(name, password, &address).await {
         Some(user) => server.signed_in(&visit, user),
-        None => server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(REFUSED)),
+        None => {
+            let failed = Failed { why: REFUSED, name };
+            server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(failed))
+        }
     }
 }
 
@@ -90,7 +93,7 @@ pub(crate) async fn provider(
     let unavailable = "The identity provider cannot be reached. Try again later.";
     match server.send_away(&visit).await {
         Some(url) => see_other(&url),
-        None => server.sign_in_page(&visit, StatusCode::BAD_GATEWAY, Some(unavailable)),
+        None => server.sign_in_page(&visit, StatusCode::BAD_GATEWAY, Some(failed(unavailable))),
     }
 }
 
@@ -111,7 +114,7 @@ pub(crate) async fn callback(
     };
     let away = away.filter(|away| away.session == visit.name);
     let (Some(away), Some(provider)) = (away, &server.sign_in.provider) else {
-        return server.sign_in_page(&visit, StatusCode::BAD_REQUEST, Some(REFUSED));
+        return server.sign_in_page(&visit, StatusCode::BAD_REQUEST, Some(failed(REFUSED)));
     };
     let callback = server.url("/oauth2/callback");
     let code = field(&query, "code");
@@ -120,9 +123,14 @@ pub(crate) async fn callback(
         Err(error) => {
             tracing::warn!(event = "provider_sign_in_refused", %error, "security");
             let said = format!("Signing in with {} did not work: {error}.", provider.name());
-            server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(&said))
+            server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(failed(&said)))
         }
     }
+}
+
+/// What failed without a name that was typed here.
+fn failed(why: &str) -> Failed<'_> {
+    Failed { why, name: "" }
 }
 
 impl AuthorizationServer {
@@ -209,13 +217,16 @@ impl AuthorizationServer {
         &self,
         visit: &Visit,
         status: StatusCode,
-        problem: Option<&str>,
+        failed: Option<Failed<'_>>,
     ) -> Response {
         let provider = self.sign_in.provider.as_ref();
         let provider = provider.map(Provider::name);
-        let ways = (self.sign_in.accounts.is_some(), provider);
+        let ways = Ways {
+            has_accounts: self.sign_in.accounts.is_some(),
+            provider,
+        };
         let app = &visit.pending.request.client.name;
-        let page = pages::sign_in(&visit.form(), app, ways, problem);
+        let page = pages::sign_in(&visit.form(), app, ways, failed);
         let redirect_uri = &visit.pending.request.redirect_uri;
         pages::answer(status, &page, Some(redirect_uri))
     }

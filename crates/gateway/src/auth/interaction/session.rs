@@ -17,6 +17,8 @@ pub(super) struct Visit {
     pub(super) session: Session,
     pub(super) request: String,
     pub(super) pending: Pending,
+    /// Whose node it is.
+    pub(super) member: String,
 }
 
 /// A browser that is not in the middle of the request that it names.
@@ -47,6 +49,7 @@ impl Visit {
         Form {
             request: self.request.clone(),
             csrf: self.session.csrf.clone(),
+            member: self.member.clone(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl AuthorizationServer {
             session,
             request: request.to_owned(),
             pending: pending.ok_or(Stray::Over)?,
+            member: self.member().to_string(),
         })
     }
 

@@ -28,9 +28,11 @@ pub enum Word {
     Clients,
     /// Setting the context of a launch: an EHR's.
     Launches,
+    /// Importing in bulk: that of a system which an administrator trusts with it.
+    Import,
 }
 
-const WORDS: [(Word, &str); 10] = [
+const WORDS: [(Word, &str); 11] = [
     (Word::OpenId, "openid"),
     (Word::FhirUser, "fhirUser"),
     (Word::Profile, "profile"),
@@ -41,12 +43,13 @@ const WORDS: [(Word, &str); 10] = [
     (Word::OnlineAccess, "online_access"),
     (Word::Clients, "careledger/clients"),
     (Word::Launches, "careledger/launches"),
+    (Word::Import, "careledger/import"),
 ];
 
 impl Word {
     /// Whether a person can grant it.
     pub(super) fn is_of_a_person(self) -> bool {
-        !matches!(self, Self::Clients | Self::Launches)
+        !matches!(self, Self::Clients | Self::Launches | Self::Import)
     }
 }
 

@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 
-use crate::support::{Answer, BASE, Site};
+use crate::support::{Answer, Ask, BASE, Site};
 
 const DOCUMENT: &str = "../../docs/conformance.md";
 const HEAD: &str = "# Conformance to FHIR R4
@@ -39,8 +39,13 @@ async fn the_document_says_what_works() {
 }
 
 async fn filled() -> (Site, String) {
-    let site = Site::new();
-    let token = site.ehr().await;
+    // Nothing listens there.
+    let site = Site::importing("http://127.0.0.1:9");
+    let ask = Ask {
+        scope: "system/*.cruds careledger/import",
+        ..Ask::default()
+    };
+    let token = site.token(&ask).await;
     let fixture: Value = serde_json::from_str(include_str!("fixture.json")).unwrap();
     let answer = site.ask(&token, "POST", "/", &fixture).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

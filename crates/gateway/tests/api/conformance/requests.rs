@@ -409,6 +409,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "Operations",
+        "`$import`, with the scope `careledger/import`",
+        "POST /$import\nprefer: respond-async\naccept: application/fhir+json",
+        r#"{"inputFormat":"application/fhir+ndjson","inputSource":"https://a.example","input":[{"type":"Patient","url":"http://127.0.0.1:9/patients"}]}"#,
+        &["202", "content-location: "],
+    ),
+    row(
+        "Operations",
         "`$receipt`",
         "GET /Patient/p1/$receipt",
         "",

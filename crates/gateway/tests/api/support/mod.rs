@@ -20,7 +20,8 @@ use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::{
-    Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource, SubscriptionConfig,
+    Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
+    SubscriptionConfig,
 };
 use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
@@ -36,7 +37,7 @@ use zeroize::Zeroizing;
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
-pub(crate) use people::{BACK, Browser, PASSWORD, issuer, parameter};
+pub(crate) use people::{BACK, Browser, PASSWORD, VERIFIER, issuer, parameter};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
@@ -56,6 +57,7 @@ pub(crate) struct Site {
     time: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
     folder: TempDir,
+    import: ImportConfig,
 }
 
 impl Site {
@@ -87,24 +89,46 @@ impl Site {
         Self::on(folder, ledger, (member, base, token_seed), how)
     }
 
+    /// A node that may fetch from this origin.
+    pub(crate) fn importing(origin: &str) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let how = (SubscriptionConfig::default(), RequestLimits::default());
+        let import = ImportConfig {
+            allowed_origins: vec![origin.to_owned()],
+        };
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
+    }
+
     /// The same node, stopped and started again.
     pub(crate) fn again(self, subscriptions: SubscriptionConfig) -> Self {
         let Self {
             ledger,
             router,
             folder,
+            import,
             ..
         } = self;
         drop(router);
         let how = (subscriptions, RequestLimits::default());
-        Self::on(folder, ledger, ("clinic", BASE, 5), how)
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
     }
 
     fn on(
         folder: TempDir,
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
+        how: (SubscriptionConfig, RequestLimits),
+    ) -> Self {
+        let import = ImportConfig::default();
+        Self::with(folder, ledger, (member, base, token_seed), how, import)
+    }
+
+    fn with(
+        folder: TempDir,
+        ledger: Ledger,
+        (member, base, token_seed): (&str, &str, u8),
         (subscriptions, limits): (SubscriptionConfig, RequestLimits),
+        import: ImportConfig,
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
@@ -153,6 +177,7 @@ impl Site {
             limits,
             serves_metrics: true,
             subscriptions,
+            import: import.clone(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -161,6 +186,7 @@ impl Site {
             time,
             hpke,
             folder,
+            import,
         }
     }
 

@@ -92,7 +92,8 @@ pub(super) fn clients() -> Vec<ClientConfig> {
         keys: vec![serde_json::from_value(jwk).unwrap()],
         roles: vec!["physician".to_owned()],
         purposes: vec!["TREAT".to_owned(), "HMARKT".to_owned()],
-        scopes: "system/*.cruds careledger/clients careledger/launches".to_owned(),
+        scopes: "system/*.cruds careledger/clients careledger/launches careledger/import"
+            .to_owned(),
         ..ClientConfig::default()
     };
     let mut clients = vec![ehr];
