@@ -127,6 +127,7 @@ fn statement(fhir: &Fhir) -> Value {
         description: &description,
         token_url: &fhir.token_url,
         types: &types,
+        has_full_text: fhir.custody.keeps_full_text(),
         system: &[
             SystemInteraction::Transaction,
             SystemInteraction::Batch,

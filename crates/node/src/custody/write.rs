@@ -193,7 +193,7 @@ impl Custody {
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
         let (branch, labels) = self.place(resource)?;
-        let terms = IndexTerms::of(resource);
+        let terms = self.terms_of(resource);
         let keys = &self.0.home.keys;
         Ok(Content {
             digest: Digest::of(&bytes),

@@ -309,6 +309,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
             retry: Duration::from_millis(20),
             ..OutboxConfig::default()
         },
+        full_text: true,
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

@@ -7,15 +7,19 @@
 //! Chains and `_has` are no matter of one resource: who holds the resources finds what they lead to,
 //! and puts it in their place ([`Filter::resolve`]).
 
+mod compare;
 mod compartment;
 mod decimal;
+mod expression;
 mod extract;
 mod filter;
+mod filter_reader;
 mod include;
 pub mod limits;
 mod link;
 mod lookup;
 mod parameter;
+mod place;
 mod problem;
 mod query;
 mod rank;
@@ -27,6 +31,8 @@ mod value;
 mod value_path;
 mod value_sets;
 mod wanted;
+mod words;
+mod words_wanted;
 
 pub use compartment::Compartment;
 pub use decimal::{Decimal, Interval};
@@ -34,6 +40,7 @@ pub use filter::{Condition, Filter, Link, Reverse};
 pub use include::{Include, includes};
 pub use lookup::{LookupKey, index_format};
 pub use parameter::{ParameterKind, SearchParameter, parameter, parameters};
+pub use place::{Near, Position};
 pub use problem::{QueryError, QueryProblem};
 pub use query::{Candidate, Handling, Part, Query, Scope, Total};
 pub use rank::Rank;

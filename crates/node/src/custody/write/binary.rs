@@ -174,7 +174,7 @@ impl BinaryUpload {
         self.writer.write(b"\"}").await?;
         let (locator, digest) = self.writer.finish().await?;
         let (branch, labels) = self.custody.place(&self.resource)?;
-        let terms = IndexTerms::of(&self.resource);
+        let terms = self.custody.terms_of(&self.resource);
         let home = self.custody.0.home.clone();
         let resource_type: ResourceType = self.change.resource_type;
         let postings = home.keys.postings(resource_type.as_str(), &terms);
