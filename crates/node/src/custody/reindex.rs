@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use interop::fhir::search::index_format;
 use ledger::codec;
 use minicbor::{Decode, Encode};
 
@@ -68,6 +69,12 @@ struct Renewed {
     erase: EraseKey,
 }
 
+impl StateRow {
+    fn is_whole(&self, format: u64) -> bool {
+        self.format == format && (self.next.is_none() || self.is_again)
+    }
+}
+
 impl Indexing {
     /// Reads the state; a store without documents has its index.
     pub(crate) fn read(store: &Store, format: u64) -> Result<Self, CustodyError> {
@@ -81,16 +88,20 @@ impl Indexing {
         if is_empty && state.as_ref() != Some(&fresh) {
             store.put_first(Table::Indexing, STATE_KEY, &codec::encode(&fresh))?;
         }
-        let is_whole = |state: &StateRow| {
-            let is_whole = state.next.is_none() || state.is_again;
-            is_whole && state.format == format
-        };
-        let complete = is_empty || state.as_ref().is_some_and(is_whole);
+        let complete = is_empty || state.is_some_and(|state| state.is_whole(format));
         Ok(Self {
             complete: AtomicBool::new(complete),
             format,
             ..Self::default()
         })
+    }
+
+    /// Whether every document has its postings, with the words of everything or without.
+    pub(crate) fn is_made(store: &Store) -> Result<bool, CustodyError> {
+        let state = state_of(store.get(Table::Indexing, STATE_KEY)?)?;
+        let formats = [false, true].map(index_format);
+        let is_whole = |state: StateRow| formats.iter().any(|format| state.is_whole(*format));
+        Ok(state.is_some_and(is_whole) || store.scan(Table::Heads, &[]).next().is_none())
     }
 
     pub(crate) fn is_complete(&self) -> bool {

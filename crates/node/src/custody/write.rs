@@ -8,7 +8,6 @@ use std::sync::Arc;
 use interop::fhir::compartment::{Belonging, PatientReference, belonging};
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::labels::{is_restricted, labels_of};
-use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
 use ledger::ids::Digest;
 

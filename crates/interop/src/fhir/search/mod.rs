@@ -7,6 +7,7 @@
 //! Chains and `_has` are no matter of one resource: who holds the resources finds what they lead to,
 //! and puts it in their place ([`Filter::resolve`]).
 
+mod code_system;
 mod compare;
 mod compartment;
 mod decimal;
@@ -24,6 +25,7 @@ mod problem;
 mod query;
 mod rank;
 mod summary;
+mod terminology;
 mod terms;
 mod text;
 mod units;
@@ -45,9 +47,10 @@ pub use problem::{QueryError, QueryProblem};
 pub use query::{Candidate, Handling, Part, Query, Scope, Total};
 pub use rank::Rank;
 pub use summary::{Summary, summarized};
+pub use terminology::{Terminologies, Terminology};
 pub use terms::{Canonical, IndexTerms, QuantityTerm, ReferenceTerm, Term, TokenTerm, TypedTerm};
 pub use text::fold;
-pub use value_sets::{ListedValueSets, NoValueSets, ValueSets};
+pub use value_sets::{NoValueSets, ValueSets};
 pub use wanted::{
     CanonicalWanted, Prefix, QuantityWanted, Resources, SystemWanted, TokenWanted, UnitWanted,
     Wanted,

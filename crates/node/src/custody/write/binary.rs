@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::search::IndexTerms;
 use interop::fhir::{IssueType, Resource, ResourceType};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
