@@ -11,8 +11,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use interop::fhir::IssueType;
 use interop::fhir::profile::Profiles;
+use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
@@ -66,8 +66,10 @@ pub struct GatewayParts {
     pub clock: Clock,
     /// Opens what wallets seal to this member.
     pub member_key: MemberKey,
-    /// What `$validate` knows beside R4.
+    /// What resources may claim to keep beside R4.
     pub profiles: Profiles,
+    /// How what is written is held against R4 and those profiles.
+    pub checking: Checking,
     /// How much one client may ask for.
     pub limits: RequestLimits,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
@@ -140,6 +142,8 @@ impl Gateway {
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
             profiles: parts.profiles,
+            checking: parts.checking,
+            body_bytes: parts.limits.body_bytes,
         });
         let status = StatusRoutes {
             source: parts.status,

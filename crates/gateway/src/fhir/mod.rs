@@ -20,6 +20,7 @@ mod operation;
 mod patch;
 mod precondition;
 mod preferences;
+mod profiles;
 mod provenance;
 mod read;
 mod search;
@@ -30,13 +31,13 @@ mod vread;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use interop::fhir::ParseLimits;
+use axum::{Extension, Router};
 use interop::fhir::profile::Profiles;
+use interop::fhir::{Checking, ParseLimits};
 use node::custody::Custody;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
@@ -44,7 +45,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::auth::AuthorizationServer;
 use crate::enrolment::MemberKey;
-use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
+use crate::http::{BODY_BYTES_MAX, BodyLimit, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 use transaction::Bundles;
@@ -66,6 +67,21 @@ pub(crate) struct Fhir {
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
     pub(crate) profiles: Profiles,
+    /// How what is written is held against the definitions and the profiles that it claims.
+    pub(crate) checking: Checking,
+    /// The longest body, in bytes.
+    pub(crate) body_bytes: usize,
+}
+
+impl Fhir {
+    /// Limits of what is to be written.
+    fn limits(&self) -> ParseLimits {
+        ParseLimits {
+            bytes_max: self.body_bytes,
+            checking: self.checking,
+            ..ParseLimits::default()
+        }
+    }
 }
 
 /// The routes below `/fhir`.
@@ -74,7 +90,8 @@ pub(crate) fn routes(
     auth: Arc<AuthorizationServer>,
     bounds: Arc<Bounds>,
 ) -> Router {
-    let alone = alone().with_state(Arc::clone(&fhir));
+    let limit = Extension(BodyLimit(fhir.body_bytes));
+    let alone = alone().with_state(Arc::clone(&fhir)).layer(limit.clone());
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let streamed = Router::new()
         .fallback(binary::native)
@@ -85,6 +102,7 @@ pub(crate) fn routes(
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
         .with_state(bundles)
+        .layer(limit)
         .merge(alone)
         .route_layer(from_fn_with_state(Arc::clone(&bounds), admit))
         .route_layer(from_fn_with_state(auth, authenticate));

@@ -14,7 +14,7 @@ use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
 use super::precondition::Expecting;
 use super::preferences::Preferences;
-use super::{Fhir, answer, limits, provenance};
+use super::{Fhir, answer, provenance};
 use crate::auth::Permission;
 use crate::http::Payload;
 use crate::problem::Problem;
@@ -29,7 +29,7 @@ pub(crate) async fn update(
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Update)?;
-    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let resource = Resource::parse_as(resource_type, &body, &fhir.limits())?;
     if resource.id() != Some(&id) {
         return Err(Problem::malformed(
             "the resource's id is not that of the URL",
@@ -58,7 +58,7 @@ pub(crate) async fn update_where(
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Update)?;
-    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let resource = Resource::parse_as(resource_type, &body, &fhir.limits())?;
     let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
     let found = fhir.find_one(&caller, resource_type, &query).await?;
     let answer = match (found, resource.id()) {
@@ -140,7 +140,8 @@ impl Fhir {
             },
         };
         let written = self.write_one(caller, change).await?;
-        let answer = preferences.answer;
+        let remarks = self.remarks(&resource, preferences.answer);
+        let answer = (preferences.answer, remarks);
         Ok(answer::written(&self.base, &written, &resource, answer))
     }
 
@@ -162,7 +163,8 @@ impl Fhir {
             },
         };
         let written = self.write_one(caller, change).await?;
-        let answer = preferences.answer;
+        let remarks = self.remarks(&resource, preferences.answer);
+        let answer = (preferences.answer, remarks);
         Ok(answer::written(&self.base, &written, &resource, answer))
     }
 }

@@ -28,4 +28,5 @@ mod support;
 mod tokens;
 mod transactions;
 mod validate;
+mod validation;
 mod witness;

@@ -291,6 +291,7 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
+        self.current_within(by, (resource_type, id)).await?;
         let opened = self.read_current(by, resource_type, id).await?;
         self.within(by, opened)
     }
@@ -303,6 +304,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
+        self.version_within(by, (resource_type, id), version)
+            .await?;
         let opened = self.read_version(by, resource_type, id, version).await?;
         self.within(by, opened)
     }
@@ -314,6 +317,7 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
+        self.some_version_within(by, (resource_type, id)).await?;
         let versions = self.read_history(by, resource_type, id).await?;
         self.versions_within(by, (resource_type, id), versions)
     }

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::bundle::{Match, searchset};
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, TimeSpan};
-use ledger::ids::MemberName;
-use node::custody::{CustodyError, Opened, Withheld};
+use interop::fhir::{OperationOutcome, ResourceType, TimeSpan};
+use node::custody::Opened;
 use serde_json::{Value, json};
 
+use super::gap::{Gap, gathered};
 use crate::auth::Permission;
 use crate::fhir::Fhir;
 use crate::fhir::address::InstanceAddress;
@@ -26,17 +26,6 @@ use crate::problem::Problem;
 const PAGE: &str = "_page";
 /// Names the member that holds the entry's resource.
 const HOME_EXTENSION: &str = "urn:careledger:extension:home-member";
-/// Says what a member withholds: `member`, `count`, `reason`.
-const WITHHELD_EXTENSION: &str = "urn:careledger:extension:withheld";
-/// Names a member that did not answer.
-const UNREACHABLE_EXTENSION: &str = "urn:careledger:extension:unreachable";
-
-/// Something that is missing in the answer, in words and for programs.
-struct Gap {
-    outcome: OperationOutcome,
-    extension: Option<Value>,
-}
-
 pub(crate) async fn everything(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
@@ -59,19 +48,7 @@ pub(crate) async fn everything(
         fhir.custody.local_everything(by, &id),
         fhir.network.everything(by, &id)
     );
-    let here = here?;
-    let mut gaps: Vec<Gap> = here.withheld.iter().map(Gap::withheld).collect();
-    let mut opened = here.entries;
-    match elsewhere {
-        Ok(elsewhere) => {
-            opened.extend(elsewhere.entries);
-            gaps.extend(elsewhere.withheld.iter().map(Gap::withheld));
-            gaps.extend(elsewhere.unreachable.iter().map(Gap::unreachable));
-        }
-        // Care goes on with what is here.
-        Err(CustodyError::Unavailable { what }) => gaps.push(Gap::unasked(what)),
-        Err(error) => return Err(error.into()),
-    }
+    let (mut opened, mut gaps) = gathered(here?, elsewhere)?;
     opened.retain(|one| asked.wants(one));
     opened.sort_by_key(place_of);
     let page = asked.page(&opened);
@@ -119,42 +96,6 @@ impl Fhir {
             format!("{}/{kind}/{id}", self.base)
         } else {
             format!("https://{}/fhir/{kind}/{id}", opened.member)
-        }
-    }
-}
-
-impl Gap {
-    fn withheld(withheld: &Withheld) -> Self {
-        let Withheld {
-            member,
-            count,
-            reason,
-        } = withheld;
-        let diagnostics = format!("{member} withholds {count} documents: {reason}");
-        Self {
-            outcome: warning(IssueType::Suppressed, diagnostics),
-            extension: Some(json!({ "url": WITHHELD_EXTENSION, "extension": [
-                { "url": "member", "valueString": member.as_str() },
-                { "url": "count", "valueUnsignedInt": count },
-                { "url": "reason", "valueString": reason },
-            ] })),
-        }
-    }
-
-    fn unreachable(member: &MemberName) -> Self {
-        let diagnostics = format!("{member} did not answer: what it holds is missing here");
-        let extension = json!({ "url": UNREACHABLE_EXTENSION, "valueString": member.as_str() });
-        Self {
-            outcome: warning(IssueType::Incomplete, diagnostics),
-            extension: Some(extension),
-        }
-    }
-
-    fn unasked(what: &str) -> Self {
-        let diagnostics = format!("{what} is unavailable: what other members hold is missing here");
-        Self {
-            outcome: warning(IssueType::Incomplete, diagnostics),
-            extension: None,
         }
     }
 }
@@ -284,10 +225,6 @@ fn place_of(one: &Opened) -> String {
     // The patient comes first.
     let rank = u8::from(kind != ResourceType::PATIENT);
     format!("{rank}/{}/{kind}/{}", one.member, one.id)
-}
-
-fn warning(code: IssueType, diagnostics: String) -> OperationOutcome {
-    OperationOutcome::of(Issue::error(code, diagnostics).with_severity(Severity::Warning))
 }
 
 #[cfg(test)]

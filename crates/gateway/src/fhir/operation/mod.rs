@@ -6,6 +6,7 @@ mod docref;
 mod document;
 mod enroll;
 mod everything;
+mod gap;
 mod lastn;
 mod meta;
 mod open;

@@ -22,6 +22,7 @@ use gateway::enrolment::MemberKey;
 use gateway::{
     Gateway, GatewayParts, NodeIdentity, RequestLimits, StatusSource, SubscriptionConfig,
 };
+use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
@@ -71,8 +72,16 @@ impl Site {
     /// A node that lets each client ask for so much.
     pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
-        let how = (SubscriptionConfig::default(), limits);
+        let how = (SubscriptionConfig::default(), limits, Checking::Strict);
         Self::on(folder, ledger, (member, base, token_seed), how)
+    }
+
+    /// A node that takes what could be better.
+    pub(crate) fn lenient() -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let limits = RequestLimits::default();
+        let how = (SubscriptionConfig::default(), limits, Checking::Lenient);
+        Self::on(folder, ledger, ("clinic", BASE, 5), how)
     }
 
     /// A node that tells subscribers in this way.
@@ -83,7 +92,7 @@ impl Site {
         subscriptions: SubscriptionConfig,
     ) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
-        let how = (subscriptions, RequestLimits::default());
+        let how = (subscriptions, RequestLimits::default(), Checking::Strict);
         Self::on(folder, ledger, (member, base, token_seed), how)
     }
 
@@ -96,7 +105,7 @@ impl Site {
             ..
         } = self;
         drop(router);
-        let how = (subscriptions, RequestLimits::default());
+        let how = (subscriptions, RequestLimits::default(), Checking::Strict);
         Self::on(folder, ledger, ("clinic", BASE, 5), how)
     }
 
@@ -104,7 +113,7 @@ impl Site {
         folder: TempDir,
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
-        (subscriptions, limits): (SubscriptionConfig, RequestLimits),
+        (subscriptions, limits, checking): (SubscriptionConfig, RequestLimits, Checking),
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
@@ -150,6 +159,7 @@ impl Site {
             }),
             member_key: member_key(hpke.clone()),
             profiles: profiles(),
+            checking,
             limits,
             serves_metrics: true,
             subscriptions,
