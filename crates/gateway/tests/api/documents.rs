@@ -171,6 +171,28 @@ async fn a_summary_has_the_sections_of_the_ips_and_says_what_is_not_known() {
 }
 
 #[tokio::test]
+async fn a_summary_says_who_could_not_be_reached() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    site.others.silence("hospital");
+    let summary = site.get(&token, "/Patient/p1/$summary").await.json();
+    let composition = &summary["entry"][0]["resource"];
+    assert_eq!(composition["extension"][0]["valueString"], "hospital");
+    let section = composition["section"].as_array().unwrap().last().unwrap();
+    assert_eq!(section["title"], "Not complete");
+    let told = section["text"]["div"].as_str().unwrap();
+    assert!(told.contains("hospital did not answer"), "{told}");
+    let entries = summary["entry"].as_array().unwrap();
+    let outcome = entries
+        .iter()
+        .find(|entry| entry["fullUrl"] == section["entry"][0]["reference"]);
+    let outcome = &outcome.unwrap()["resource"];
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    assert_eq!(outcome["issue"][0]["code"], "incomplete");
+}
+
+#[tokio::test]
 async fn everything_is_paged_and_bounded_in_time() {
     let site = Site::new();
     let token = site.ehr().await;
