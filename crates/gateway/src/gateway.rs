@@ -141,6 +141,7 @@ impl Gateway {
             token_url: format!("{base_url}/oauth2/token"),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
+            lists: fhir::Lists::default(),
             profiles: parts.profiles,
             checking: parts.checking,
             body_bytes: parts.limits.body_bytes,

@@ -54,6 +54,7 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use operation::Lists;
 
 /// What the interactions work with.
 pub(crate) struct Fhir {
@@ -66,6 +67,7 @@ pub(crate) struct Fhir {
     pub(crate) token_url: String,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
+    pub(crate) lists: Lists,
     pub(crate) profiles: Profiles,
     /// How what is written is held against the definitions and the profiles that it claims.
     pub(crate) checking: Checking,

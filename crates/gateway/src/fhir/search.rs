@@ -344,7 +344,7 @@ impl Caller {
     }
 }
 
-fn expired() -> Problem {
+pub(super) fn expired() -> Problem {
     Problem::new(
         StatusCode::GONE,
         IssueType::Expired,

@@ -106,7 +106,9 @@ pub(super) fn backing(rows: Memory) -> Backing {
 
 /// Rows for the time of a test.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>>);
+pub(super) struct Memory(
+    pub(super) Arc<std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>>,
+);
 
 impl Rows for Memory {
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RowsUnavailable> {
