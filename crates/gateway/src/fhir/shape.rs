@@ -90,8 +90,7 @@ mod tests {
         assert!(!names("_summary=data").contains(&"text".to_owned()));
         assert_eq!(names("_summary=false").len(), 7);
         let shaped = Shape::of("_summary=true").unwrap();
-        let patient =
-            json!({"resourceType": "Patient", "gender": "female", "photo": [{"title": "front"}]});
+        let patient = json!({"resourceType": "Patient", "meta": {}, "gender": "female", "photo": [{"title": "front"}]});
         let shaped = shaped.apply(patient);
         assert_eq!(shaped["meta"]["tag"][0]["code"], "SUBSETTED");
         assert_eq!(
