@@ -109,11 +109,7 @@ impl Gateway {
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let backing = Backing {
-            rows: Box::new(parts.custody.clone()),
-            patients: Box::new(parts.custody.clone()),
-            sign_in: parts.sign_in,
-        };
+        let backing = backing(&parts.custody, parts.sign_in);
         let clock = parts.clock.clone();
         let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
@@ -207,6 +203,15 @@ pub async fn serve(
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+/// What the authorization server works with.
+fn backing(custody: &Custody, sign_in: SignIn) -> Backing {
+    Backing {
+        rows: Box::new(custody.clone()),
+        patients: Box::new(custody.clone()),
+        sign_in,
+    }
 }
 
 /// What is served of the ledger, to anybody.

@@ -93,7 +93,7 @@ pub(crate) fn routes(
     bounds: Arc<Bounds>,
 ) -> Router {
     let limit = Extension(BodyLimit(fhir.body_bytes));
-    let alone = alone().with_state(Arc::clone(&fhir)).layer(limit.clone());
+    let alone = alone().with_state(Arc::clone(&fhir)).layer(limit);
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let streamed = Router::new()
         .fallback(binary::native)

@@ -23,7 +23,7 @@ fn with_rest() -> Value {
     one
 }
 
-fn transaction(resource: Value) -> Value {
+fn transaction(resource: &Value) -> Value {
     json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"request": {"method": "POST", "url": "Observation"}, "resource": resource}]})
 }
@@ -70,7 +70,7 @@ async fn a_strict_node_refuses_what_breaks_a_claimed_profile() {
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert_eq!(remarks(&refused.json()), ["error Observation.method"]);
     let refused = site
-        .ask(&token, "POST", "/", &transaction(claiming()))
+        .ask(&token, "POST", "/", &transaction(&claiming()))
         .await;
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert_eq!(create(&site, &token, &with_rest()).await.status, 400);
@@ -110,7 +110,7 @@ async fn a_lenient_node_takes_it_and_warns() {
         assert_eq!(created.status, 201, "{}", created.text);
         let expected = format!("warning {element}");
         assert_eq!(remarks(&created.json()), [expected.as_str()]);
-        let bundle = transaction(resource);
+        let bundle = transaction(&resource);
         let answer = site
             .ask_with(&token, "POST", "/", &bundle, &PREFERS_OUTCOME)
             .await;
