@@ -1,9 +1,9 @@
 //! FHIR from clients: resources, Bundles, queries, consents.
 
 use contracts::consent::Consent;
-use interop::fhir::search::{Handling, IndexTerms, Query};
+use interop::fhir::search::{Handling, IndexTerms, Part, Query, Terminologies};
 use interop::fhir::{
-    ParseLimits, Resource, ResourceType, compartment, etag, labels, spread, transaction,
+    Checking, ParseLimits, Resource, ResourceType, compartment, etag, labels, spread, transaction,
 };
 
 use crate::Target;
@@ -56,7 +56,8 @@ fn resource(bytes: &[u8]) {
     let _presented = resource.present("a.1", u64::MAX, i64::MAX).unwrap();
     let _labels = labels::labels_of(&resource);
     let _belonging = compartment::belonging(&resource);
-    let terms = IndexTerms::of(&resource);
+    let terms = IndexTerms::with_content(&resource);
+    let _keys = terms.lookup_keys();
     if let Some(query) = all_of(resource.resource_type()) {
         let _matches = query.matches(&terms, i64::MIN, "a.1");
     }
@@ -78,7 +79,7 @@ fn bundle(bytes: &[u8]) {
         made += 1;
         format!("new-{made}")
     };
-    if let Ok(mut plan) = transaction::plan(bundle, &mut new_id) {
+    if let Ok(mut plan) = transaction::plan(bundle, Checking::Strict, &mut new_id) {
         let planned = plan.entries.len() + plan.calls.len() + plan.refused.len();
         assert!(planned <= transaction::ENTRIES_MAX);
         let _overlap = plan.check_targets();
@@ -130,6 +131,8 @@ fn query(bytes: &[u8]) {
                 let _touched = query.types_touched();
                 let _patients = query.patients();
                 let _matches = query.matches(&IndexTerms::default(), 0, "x");
+                let _lookups: Vec<_> = query.parts.iter().map(Part::lookups).collect();
+                let _terminologies = Terminologies::named(&pairs);
             }
             Err(error) => {
                 let _outcome = error.outcome().to_value();

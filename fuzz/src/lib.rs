@@ -9,6 +9,7 @@ pub mod draw;
 pub mod exchange;
 pub mod fhir;
 pub mod formats;
+pub mod languages;
 pub mod mutate;
 pub mod notes;
 pub mod proofs;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 9] = [
+pub const GROUPS: [&[Target]; 10] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -39,6 +40,7 @@ pub const GROUPS: [&[Target]; 9] = [
     sealed::TARGETS,
     fhir::TARGETS,
     snapshots::TARGETS,
+    languages::TARGETS,
 ];
 
 /// Every target.

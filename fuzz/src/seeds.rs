@@ -430,6 +430,25 @@ fn fhir() -> Seeds {
             "fhir-consent",
             own(&[include_str!("../seeds/consent.json")]),
         ),
+        ("fhir-xml", own(&[include_str!("../seeds/patient.xml")])),
+        (
+            "fhirpath",
+            own(&include_str!("../seeds/expressions.txt")
+                .lines()
+                .collect::<Vec<_>>()),
+        ),
+        (
+            "json-patch",
+            own(&[include_str!("../seeds/json-patch.json")]),
+        ),
+        (
+            "fhirpath-patch",
+            own(&[include_str!("../seeds/fhirpath-patch.json")]),
+        ),
+        (
+            "subscription",
+            own(&[include_str!("../seeds/subscription.json")]),
+        ),
         ("etag", own(&["W/\"7\"", "W/\"18446744073709551615\""])),
     ]
 }

@@ -126,6 +126,11 @@ fn fhir() {
 }
 
 #[test]
+fn languages() {
+    try_group(GROUPS[9]);
+}
+
+#[test]
 fn one_input() {
     let Ok(name) = std::env::var("CARELEDGER_INPUT") else {
         return;

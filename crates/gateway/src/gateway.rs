@@ -11,8 +11,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use interop::fhir::IssueType;
 use interop::fhir::profile::Profiles;
+use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
@@ -24,7 +24,7 @@ use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
 use crate::bulk::{self, Bulk, ImportConfig};
 use crate::enrolment::MemberKey;
-use crate::fhir::{self, Fhir, NoCursorKey};
+use crate::fhir::{self, Fhir, NoCursorKey, WriteRules};
 use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
@@ -66,8 +66,10 @@ pub struct GatewayParts {
     pub clock: Clock,
     /// Opens what wallets seal to this member.
     pub member_key: MemberKey,
-    /// What `$validate` knows beside R4.
+    /// What resources may claim to keep beside R4.
     pub profiles: Profiles,
+    /// How what is written is held against R4 and those profiles.
+    pub checking: Checking,
     /// How much one client may ask for.
     pub limits: RequestLimits,
     /// Whether `/metrics` is served beside `/fhir`; otherwise by [`Gateway::admin_router`] alone.
@@ -101,20 +103,21 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway of these parts.
-    pub fn new(parts: GatewayParts) -> Result<Self, GatewayError> {
+    pub fn new(mut parts: GatewayParts) -> Result<Self, GatewayError> {
         let base_url = parts.base_url.trim_end_matches('/').to_owned();
-        let bulk = bulk_jobs(&parts, &base_url);
+        let rules = WriteRules {
+            checking: parts.checking,
+            profiles: Arc::new(std::mem::take(&mut parts.profiles)),
+            body_bytes: parts.limits.body_bytes,
+        };
+        let bulk = bulk_jobs(&parts, &rules, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
         let config = AuthConfig {
             base_url: base_url.clone(),
             member: parts.identity.member.clone(),
             token_seconds: parts.token_seconds,
         };
-        let backing = Backing {
-            rows: Box::new(parts.custody.clone()),
-            patients: Box::new(parts.custody.clone()),
-            sign_in: parts.sign_in,
-        };
+        let backing = backing(&parts.custody, parts.sign_in);
         let clock = parts.clock.clone();
         let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
@@ -137,7 +140,8 @@ impl Gateway {
             authorization_url: server.authorization_url(),
             cursors: fhir::Cursors::new()?,
             conditional: fhir::Conditions::default(),
-            profiles: parts.profiles,
+            lists: fhir::Lists::default(),
+            rules,
         });
         let status = StatusRoutes {
             source: parts.status,
@@ -202,14 +206,23 @@ pub async fn serve(
         .await
 }
 
-fn bulk_jobs(parts: &GatewayParts, base_url: &str) -> Bulk {
+fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {
     Bulk::start(
         parts.custody.clone(),
         parts.identity.member.clone(),
         format!("{base_url}/fhir"),
         parts.clock.clone(),
-        &parts.import,
+        (&parts.import, rules.clone()),
     )
+}
+
+/// What the authorization server works with.
+fn backing(custody: &Custody, sign_in: SignIn) -> Backing {
+    Backing {
+        rows: Box::new(custody.clone()),
+        patients: Box::new(custody.clone()),
+        sign_in,
+    }
 }
 
 /// What is served of the ledger, to anybody.

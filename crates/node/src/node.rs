@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub keep: Keep,
     /// How items leave for the ledger.
     pub outbox: OutboxConfig,
+    /// Whether searches find the words of everything (`_content`), not of narratives alone.
+    pub full_text: bool,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -189,6 +191,7 @@ impl Node {
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
+                full_text: config.full_text,
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

@@ -24,6 +24,12 @@ const PUBLISHER: &str = "http://hl7.org/fhir/SearchParameter/";
 const TYPES_MIN: usize = 100;
 /// What the index knows of a version without looking into it.
 const OF_THE_ROW: [&str; 2] = ["_id", "_lastUpdated"];
+/// Parameters for which there is a reader of its own.
+const READ_BY_CODE: [(&str, &str); 3] = [
+    ("_text", "narrative"),
+    ("_content", "content"),
+    ("near", "position"),
+];
 
 pub(crate) fn generate(mut words: impl Iterator<Item = String>) -> anyhow::Result<Report> {
     let (Some("--from"), Some(from)) = (words.next().as_deref(), words.next()) else {
@@ -93,6 +99,9 @@ impl Table {
     fn places(&mut self, parameter: &Value, base: &str, elements: &Elements) -> String {
         let kind = parameter["type"].as_str().unwrap_or_default();
         let code = parameter["code"].as_str().unwrap_or_default();
+        if let Some((_, reader)) = READ_BY_CODE.iter().find(|(it, _)| *it == code) {
+            return format!("={reader}");
+        }
         let compiled = match parameter["expression"].as_str() {
             _ if OF_THE_ROW.contains(&code) => return "-".to_owned(),
             None => Err("it has no expression".to_owned()),
@@ -115,7 +124,7 @@ impl Table {
              # TYPE code kind id targets PLACES; `*` all types, `-` none\n\
              # PLACES: path:type, `{k=v}` only such items, `[0]` the first item alone, `@T` only references to T;\n\
              # of composites: bases, then kind=PLACES of the components (`/` from the resource on);\n\
-             # `-` the index knows it, `!` not supported\n",
+             # `-` the index knows it, `=…` code reads it, `!` not supported\n",
         );
         for line in &self.lines {
             text.push_str(line);

@@ -22,7 +22,7 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::PayloadsEntry;
+use crate::node::{LimitsEntry, PayloadsEntry, SearchEntry, ValidationEntry};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -269,6 +269,9 @@ pub(super) fn node_file(
         profiles: Vec::new(),
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
+        search: SearchEntry::default(),
+        validation: ValidationEntry::default(),
+        limits: LimitsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),
     }

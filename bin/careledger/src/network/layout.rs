@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::node::PayloadsEntry;
+use crate::node::{LimitsEntry, PayloadsEntry, SearchEntry, ValidationEntry, is_default};
 
 /// The folder of a network.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ pub(crate) struct NodeFile {
     /// Origins to which notifications of subscriptions may be posted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rest_hooks: Vec<String>,
-    /// Folders of FHIR packages, unpacked, whose profiles `$validate` knows.
+    /// Folders of FHIR packages, unpacked, whose profiles what is written may claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) profiles: Vec<PathBuf>,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
@@ -93,6 +93,15 @@ pub(crate) struct NodeFile {
     /// Where large payloads are kept.
     #[serde(default, skip_serializing_if = "PayloadsEntry::is_directory")]
     pub(crate) payloads: PayloadsEntry,
+    /// What searches find.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) search: SearchEntry,
+    /// How what is written is checked.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) validation: ValidationEntry,
+    /// How much a client may ask for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) limits: LimitsEntry,
 }
 
 /// An identity provider, and the file with this node's secret there, if it has one.

@@ -3,6 +3,7 @@
 mod joining;
 mod payloads;
 mod profiles;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
+pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -183,6 +185,7 @@ pub(crate) fn node_config(
         keep: file.keep.parse().context("`keep` in node.toml")?,
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
+        full_text: file.search.full_text,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         clock: milliseconds(),
@@ -239,7 +242,8 @@ pub(crate) fn gateway(
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
         profiles: profiles::load(folder, &file.profiles)?,
-        limits: gateway::RequestLimits::default(),
+        checking: file.validation.checking(),
+        limits: file.limits.limits()?,
         serves_metrics: true,
         subscriptions: SubscriptionConfig {
             rest_hooks: file.rest_hooks.clone(),

@@ -101,7 +101,9 @@ fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 pub(super) fn query(text: &str) -> Option<Query> {
     let (name, query) = text.split_once('?')?;
     let pairs: Vec<_> = pairs_of(query).collect();
-    Query::parse(ResourceType::parse(name)?, &pairs, Handling::Strict).ok()
+    let query = Query::parse(ResourceType::parse(name)?, &pairs, Handling::Strict).ok()?;
+    // Which not every member keeps.
+    (!query.asks_content()).then_some(query)
 }
 
 fn in_parameters(body: &[u8]) -> Result<Vec<(String, String)>, Problem> {

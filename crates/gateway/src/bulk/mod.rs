@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::auth::{AuthorizationServer, Clock};
-use crate::fhir::authenticate;
+use crate::fhir::{WriteRules, authenticate};
 use import::Files;
 use job::{JOBS, JobRow, Progress, read};
 use worker::Kind;
@@ -53,6 +53,7 @@ struct Desk {
     base: String,
     clock: Clock,
     files: Files,
+    rules: WriteRules,
     jobs: Mutex<BTreeMap<Uuid, JobRow>>,
     exports: Notify,
     imports: Notify,
@@ -65,7 +66,7 @@ impl Bulk {
         member: MemberName,
         base: String,
         clock: Clock,
-        import: &ImportConfig,
+        (import, rules): (&ImportConfig, WriteRules),
     ) -> Self {
         let jobs = load(&custody).unwrap_or_else(|error| {
             tracing::error!(%error, "bulk jobs cannot be read: none goes on");
@@ -77,6 +78,7 @@ impl Bulk {
             base,
             clock,
             files: Files::new(import),
+            rules,
             jobs: Mutex::new(jobs),
             exports: Notify::new(),
             imports: Notify::new(),

@@ -70,12 +70,12 @@ pub(super) fn opened_as(opened: Opened, known: &Known, shape: &Shape) -> Respons
     response
 }
 
-/// A version that was written: 201 if the document is new, else 200.
+/// A version that was written: 201 if the document is new, else 200; with remarks on it, if an outcome was preferred.
 pub(super) fn written(
     base: &str,
     written: &Written,
     content: &Resource,
-    answer: Option<Return>,
+    (answer, remarks): (Option<Return>, Vec<Issue>),
 ) -> Response {
     let status = if written.created {
         StatusCode::CREATED
@@ -86,7 +86,7 @@ pub(super) fn written(
     let body = match answer.unwrap_or(Return::Representation) {
         Return::Minimal => None,
         Return::Representation => presented(content, written),
-        Return::OperationOutcome => Some(done("the version is written and durable")),
+        Return::OperationOutcome => Some(done("the version is written and durable", remarks)),
     };
     let shows_content = answer.unwrap_or(Return::Representation) == Return::Representation;
     let mut response = body.map_or_else(|| status.into_response(), |body| fhir_json(status, &body));
@@ -111,7 +111,7 @@ pub(super) fn existing(base: &str, found: &Version<'_>) -> Response {
 pub(super) fn deleted(written: Option<&Written>, answer: Option<Return>) -> Response {
     let mut response = match answer {
         Some(Return::OperationOutcome) => {
-            fhir_json(StatusCode::OK, &done("the document is deleted"))
+            fhir_json(StatusCode::OK, &done("the document is deleted", Vec::new()))
         }
         Some(Return::Minimal | Return::Representation) | None => {
             StatusCode::NO_CONTENT.into_response()
@@ -131,7 +131,9 @@ pub(super) fn presented(content: &Resource, written: &Written) -> Option<Value> 
         .ok()
 }
 
-pub(super) fn done(diagnostics: &str) -> Value {
+pub(super) fn done(diagnostics: &str, remarks: Vec<Issue>) -> Value {
     let issue = Issue::error(IssueType::Informational, diagnostics);
-    OperationOutcome::of(issue.with_severity(Severity::Information)).to_value()
+    let outcome = OperationOutcome::of(issue.with_severity(Severity::Information));
+    let outcome = remarks.into_iter().fold(outcome, OperationOutcome::with);
+    outcome.to_value()
 }

@@ -130,7 +130,7 @@ async fn write(fhir: &Fhir, id: Option<String>, request: Request) -> Result<Resp
         Some(Return::Minimal | Return::Representation) | None => Return::Minimal,
     };
     let without_content = draft.resource(&[])?;
-    let (base, answer) = (&fhir.base, Some(answer));
+    let (base, answer) = (&fhir.base, (Some(answer), Vec::new()));
     Ok(answer::written(base, &written, &without_content, answer))
 }
 

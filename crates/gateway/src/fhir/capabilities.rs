@@ -8,12 +8,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use interop::fhir::ResourceType;
 use interop::fhir::capability::{
     Capabilities, Operation, SystemInteraction, TypeCapability, TypeInteraction,
     capability_statement,
 };
 use interop::fhir::subscription::Topic;
+use interop::fhir::{Checking, ResourceType};
 use serde_json::{Value, json};
 
 use super::Fhir;
@@ -128,6 +128,7 @@ fn statement(fhir: &Fhir) -> Value {
         token_url: &fhir.token_url,
         authorization_url: fhir.authorization_url.as_deref(),
         types: &types,
+        has_full_text: fhir.custody.keeps_full_text(),
         system: &[
             SystemInteraction::Transaction,
             SystemInteraction::Batch,
@@ -136,11 +137,34 @@ fn statement(fhir: &Fhir) -> Value {
         ],
     });
     subscriptions(fhir, &mut statement);
+    validation(fhir, &mut statement);
     statement["extension"] = json!([{
         "url": "urn:careledger:extension:hpke-key",
         "valueString": URL_SAFE_NO_PAD.encode(identity.hpke_key),
     }]);
     statement
+}
+
+/// How strictly what is written is checked, and against which profiles.
+fn validation(fhir: &Fhir, statement: &mut Value) {
+    let rest = &mut statement["rest"][0];
+    rest["documentation"] = match fhir.rules.checking {
+        Checking::Lenient => {
+            "Validation is lenient: elements that R4 does not define, codes outside required value sets and what breaks a \
+             claimed profile are warnings."
+        }
+        Checking::Strict | Checking::Stored => {
+            "Validation is strict: what breaks R4 or a claimed profile that is loaded is refused."
+        }
+    }
+    .into();
+    for one in rest["resource"].as_array_mut().into_iter().flatten() {
+        let kind = one["type"].as_str().unwrap_or_default();
+        let profiles: Vec<Value> = fhir.rules.profiles.on(kind).map(Value::from).collect();
+        if !profiles.is_empty() {
+            one["supportedProfile"] = profiles.into();
+        }
+    }
 }
 
 /// The topics that can be subscribed to, and where.

@@ -10,8 +10,8 @@ use ledger::ids::Digest;
 use node::custody::{Change, Opened, SearchPage, Written};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::Fhir;
 use super::caller::Caller;
-use super::{Fhir, invariants};
 use crate::auth::Permission;
 use crate::http::pairs_of;
 use crate::problem::Problem;
@@ -97,7 +97,7 @@ impl Fhir {
         caller: &Caller,
         change: Change,
     ) -> Result<Written, Problem> {
-        invariants::check_change(&change)?;
+        self.rules.check_change(&change)?;
         let written = self.custody.write(caller.requester(), vec![change]).await?;
         written
             .into_iter()

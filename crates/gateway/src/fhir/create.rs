@@ -7,11 +7,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use interop::fhir::Resource;
 
+use super::Fhir;
 use super::address::TypeAddress;
 use super::answer::{self, Version};
 use super::caller::Caller;
 use super::preferences::Preferences;
-use super::{Fhir, limits};
 use crate::auth::Permission;
 use crate::http::Payload;
 use crate::problem::Problem;
@@ -25,7 +25,7 @@ pub(crate) async fn create(
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Create)?;
-    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let resource = Resource::parse_as(resource_type, &body, &fhir.rules.limits())?;
     caller.may_touch(&resource)?;
     let condition = match headers.get("if-none-exist") {
         None => None,

@@ -3,7 +3,6 @@
 use axum::http::StatusCode;
 use interop::fhir::invariants::{Weight, violations};
 use interop::fhir::{OperationOutcome, Resource};
-use node::custody::Change;
 
 use crate::problem::Problem;
 
@@ -20,15 +19,4 @@ pub(super) fn check(resource: &Resource) -> Result<(), Problem> {
     let outcome = issues.fold(OperationOutcome::of(first), OperationOutcome::with);
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Err(Problem::with_outcome(status, outcome))
-}
-
-/// Refuses a change to such a resource. A signed consent is not looked at: custody reads its
-/// bytes.
-pub(super) fn check_change(change: &Change) -> Result<(), Problem> {
-    match change {
-        Change::Create { resource, .. }
-        | Change::CreateAs { resource }
-        | Change::Update { resource, .. } => check(resource),
-        Change::Delete { .. } | Change::File(_) => Ok(()),
-    }
 }

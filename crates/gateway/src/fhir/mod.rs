@@ -20,6 +20,7 @@ mod operation;
 mod patch;
 mod precondition;
 mod preferences;
+mod profiles;
 mod provenance;
 mod read;
 mod search;
@@ -30,13 +31,12 @@ mod vread;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use interop::fhir::ParseLimits;
-use interop::fhir::profile::Profiles;
 use node::custody::Custody;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
@@ -44,7 +44,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::auth::AuthorizationServer;
 use crate::enrolment::MemberKey;
-use crate::http::{BODY_BYTES_MAX, Bounds, in_time, negotiate};
+use crate::http::{BODY_BYTES_MAX, BodyLimit, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 use transaction::Bundles;
@@ -53,6 +53,8 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
+pub(crate) use operation::Lists;
+pub(crate) use profiles::WriteRules;
 pub(crate) use update::written_as_sent;
 
 /// What the interactions work with.
@@ -67,7 +69,8 @@ pub(crate) struct Fhir {
     pub(crate) authorization_url: Option<String>,
     pub(crate) cursors: Cursors,
     pub(crate) conditional: Conditions,
-    pub(crate) profiles: Profiles,
+    pub(crate) lists: Lists,
+    pub(crate) rules: WriteRules,
 }
 
 /// The routes below `/fhir`.
@@ -76,7 +79,8 @@ pub(crate) fn routes(
     auth: Arc<AuthorizationServer>,
     bounds: Arc<Bounds>,
 ) -> Router {
-    let alone = alone().with_state(Arc::clone(&fhir));
+    let limit = Extension(BodyLimit(fhir.rules.body_bytes));
+    let alone = alone().with_state(Arc::clone(&fhir)).layer(limit);
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let streamed = Router::new()
         .fallback(binary::native)
@@ -87,6 +91,7 @@ pub(crate) fn routes(
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
         .with_state(bundles)
+        .layer(limit)
         .merge(alone)
         .route_layer(from_fn_with_state(Arc::clone(&bounds), admit))
         .route_layer(from_fn_with_state(auth, authenticate));

@@ -100,7 +100,9 @@ impl Fhir {
         loop {
             attempts -= 1;
             let opened = self.opened(caller, change).await?;
-            let resource = change.patch.apply(&opened.resource)?;
+            let resource = change
+                .patch
+                .apply_checking(&opened.resource, self.rules.checking)?;
             caller.may_touch(&resource)?;
             let if_match = match change.expected {
                 Expected::Version(version) => version,
@@ -115,7 +117,8 @@ impl Fhir {
                     if problem.status() == StatusCode::PRECONDITION_FAILED && attempts > 0 => {}
                 Err(problem) => return Err(problem),
                 Ok(written) => {
-                    let answer = preferences.answer;
+                    let remarks = self.rules.remarks(&resource, preferences.answer);
+                    let answer = (preferences.answer, remarks);
                     return Ok(answer::written(&self.base, &written, &resource, answer));
                 }
             }
@@ -152,7 +155,11 @@ impl Fhir {
                 patch: of_entry(content)?,
             };
             let opened = self.opened(caller, &change).await?;
-            entry.resource = Some(change.patch.apply(&opened.resource)?);
+            entry.resource = Some(
+                change
+                    .patch
+                    .apply_checking(&opened.resource, self.rules.checking)?,
+            );
             entry.action = Action::Update {
                 expected: Expected::Version(if_match.unwrap_or(opened.version)),
             };

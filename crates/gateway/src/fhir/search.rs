@@ -8,9 +8,10 @@ use axum::response::Response;
 use interop::fhir::bundle::{Match, searchset};
 use interop::fhir::search::limits::{INCLUDED_MAX, ITERATIONS_MAX};
 use interop::fhir::search::{
-    Compartment, Handling, ListedValueSets, NoValueSets, Query, Scope, Summary, Total, summarized,
+    Compartment, Handling, NoValueSets, Query, Scope, Summary, Terminologies, Terminology, Total,
+    summarized,
 };
-use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity};
+use interop::fhir::{Issue, IssueType, OperationOutcome, Resource, ResourceType, Severity};
 use node::custody::{Further, SearchPage};
 use serde_json::{Value, json};
 
@@ -28,8 +29,8 @@ type Pairs = Vec<(String, String)>;
 
 /// The parameter of a link to a further page.
 const CURSOR: &str = "_cursor";
-/// Value sets that one query may name.
-const VALUE_SETS_MAX: usize = 8;
+/// Value sets that one query may name, and code systems.
+const TERMINOLOGIES_MAX: usize = 8;
 /// All types of a compartment.
 const ALL_TYPES: &str = "*";
 
@@ -163,8 +164,8 @@ impl Fhir {
         handling: Handling,
     ) -> Result<Value, Problem> {
         let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
-        let value_sets = self.value_sets(caller, &pairs).await?;
-        let query = Query::read(scope, &pairs, handling, &value_sets)?;
+        let terminology = self.terminology(caller, &pairs).await?;
+        let query = Query::read(scope, &pairs, handling, &terminology)?;
         let mut query = query.at(&self.base);
         caller.may_search_within(scope, &mut query)?;
         let requester = caller.requester();
@@ -190,32 +191,45 @@ impl Fhir {
         Ok(self.bundle(caller, &query, page, &links))
     }
 
-    /// The value sets that the query names by `:in` and `:not-in`, of those that are kept here and the caller may see.
-    async fn value_sets(
+    /// The value sets and code systems that the query names, of those that are kept here and the caller may see.
+    async fn terminology(
         &self,
         caller: &Caller,
         pairs: &[(String, String)],
-    ) -> Result<ListedValueSets, Problem> {
-        let mut found = ListedValueSets::default();
-        let named = pairs.iter().filter(|(name, _)| {
-            let modifier = name.rsplit_once(':');
-            modifier.is_some_and(|(_, modifier)| ["in", "not-in"].contains(&modifier))
-        });
-        let urls = named.flat_map(|(_, value)| value.split(','));
-        for url in urls.take(VALUE_SETS_MAX) {
-            if caller
-                .may(ResourceType::VALUE_SET, Permission::Search)
-                .is_err()
-            {
-                break;
-            }
-            let pairs = [("url".to_owned(), url.to_owned())];
-            let scope = Scope::Type(ResourceType::VALUE_SET);
-            let query = Query::read(&scope, &pairs, Handling::Strict, &NoValueSets)?;
-            let page = self.custody.search(caller.requester(), &query).await?;
-            page.matches.iter().for_each(|one| found.add(&one.resource));
+    ) -> Result<Terminology, Problem> {
+        let mut known = Terminology::default();
+        let mut named = Terminologies::named(pairs);
+        for url in named.value_sets.iter().take(TERMINOLOGIES_MAX) {
+            let found = self.defined(caller, ResourceType::VALUE_SET, url).await?;
+            found.into_iter().for_each(|one| known.add_value_set(one));
         }
-        Ok(found)
+        named.code_systems.extend(known.code_systems_chosen_from());
+        for url in named.code_systems.iter().take(TERMINOLOGIES_MAX) {
+            let found = self.defined(caller, ResourceType::CODE_SYSTEM, url).await?;
+            found.iter().for_each(|one| known.add_code_system(one));
+        }
+        Ok(known)
+    }
+
+    /// Resources with this canonical URL, of those that the caller may see.
+    async fn defined(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        url: &str,
+    ) -> Result<Vec<Resource>, Problem> {
+        if caller.may(resource_type, Permission::Search).is_err() {
+            return Ok(Vec::new());
+        }
+        let pairs = [("url".to_owned(), url.to_owned())];
+        let query = Query::read(
+            &Scope::Type(resource_type),
+            &pairs,
+            Handling::Strict,
+            &NoValueSets,
+        )?;
+        let page = self.custody.search(caller.requester(), &query).await?;
+        Ok(page.matches.into_iter().map(|one| one.resource).collect())
     }
 
     fn bundle(
@@ -329,7 +343,7 @@ impl Caller {
     }
 }
 
-fn expired() -> Problem {
+pub(super) fn expired() -> Problem {
     Problem::new(
         StatusCode::GONE,
         IssueType::Expired,

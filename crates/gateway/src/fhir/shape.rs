@@ -1,29 +1,27 @@
 //! `_summary` and `_elements` on what is read: <https://hl7.org/fhir/R4/search.html#summary>.
 
-use serde_json::{Map, Value, json};
+use interop::fhir::search::{Summary, summarized};
+use serde_json::Value;
 
 use crate::http::pairs_of;
 use crate::problem::Problem;
 
 /// How much of a resource is answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shape {
     summary: Summary,
     elements: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Summary {
-    #[default]
-    Whole,
-    /// Narrative, and what is mandatory.
-    Text,
-    /// All but narrative.
-    Data,
+impl Default for Shape {
+    /// All of it.
+    fn default() -> Self {
+        Self {
+            summary: Summary::False,
+            elements: Vec::new(),
+        }
+    }
 }
-
-/// What every resource keeps.
-const ALWAYS: [&str; 4] = ["resourceType", "id", "meta", "implicitRules"];
 
 impl Shape {
     /// The shape that the parameters of a URL ask for.
@@ -32,13 +30,10 @@ impl Shape {
         for (name, value) in pairs_of(query) {
             match name.as_str() {
                 "_summary" => {
-                    shape.summary = match value.as_str() {
-                        "false" => Summary::Whole,
-                        "text" => Summary::Text,
-                        // R4 lets a server answer more than the summary elements.
-                        "true" | "data" => Summary::Data,
-                        _ => return Err(malformed("_summary")),
-                    };
+                    let summary = Summary::with_code(&value);
+                    // What is read is one, and not counted.
+                    let summary = summary.filter(|summary| *summary != Summary::Count);
+                    shape.summary = summary.ok_or_else(|| malformed("_summary"))?;
                 }
                 "_elements" => {
                     for element in value.split(',') {
@@ -58,56 +53,7 @@ impl Shape {
 
     /// The resource in this shape, tagged as such if something was left out.
     pub(crate) fn apply(&self, resource: Value) -> Value {
-        let Value::Object(object) = resource else {
-            return resource;
-        };
-        if self.is_whole() {
-            return object.into();
-        }
-        let mut kept: Map<String, Value> = object
-            .into_iter()
-            .filter(|(name, _)| self.keeps(name.trim_start_matches('_')))
-            .collect();
-        tag(&mut kept);
-        kept.into()
-    }
-
-    fn is_whole(&self) -> bool {
-        self.summary == Summary::Whole && self.elements.is_empty()
-    }
-
-    fn keeps(&self, name: &str) -> bool {
-        if ALWAYS.contains(&name) {
-            return true;
-        }
-        if !self.elements.is_empty() {
-            return self.elements.iter().any(|element| element == name);
-        }
-        match self.summary {
-            Summary::Whole => true,
-            Summary::Text => {
-                ["text", "status", "code", "type", "subject", "patient"].contains(&name)
-            }
-            Summary::Data => name != "text",
-        }
-    }
-}
-
-fn tag(kept: &mut Map<String, Value>) {
-    let subsetted = json!({
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-        "code": "SUBSETTED",
-    });
-    match kept.get_mut("meta") {
-        Some(Value::Object(meta)) => match meta.get_mut("tag") {
-            Some(Value::Array(tags)) => tags.push(subsetted),
-            _ => {
-                meta.insert("tag".to_owned(), json!([subsetted]));
-            }
-        },
-        _ => {
-            kept.insert("meta".to_owned(), json!({ "tag": [subsetted] }));
-        }
+        summarized(resource, self.summary, &self.elements)
     }
 }
 
@@ -120,6 +66,7 @@ fn malformed(name: &'static str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn names(query: &str) -> Vec<String> {
         let resource = json!({
@@ -142,10 +89,20 @@ mod tests {
         );
         assert!(!names("_summary=data").contains(&"text".to_owned()));
         assert_eq!(names("_summary=false").len(), 7);
-        let shaped = Shape::of("_summary=data").unwrap();
-        let shaped = shaped.apply(json!({"resourceType": "Patient"}));
+        let shaped = Shape::of("_summary=true").unwrap();
+        let patient = json!({"resourceType": "Patient", "meta": {}, "gender": "female", "photo": [{"title": "front"}]});
+        let shaped = shaped.apply(patient);
         assert_eq!(shaped["meta"]["tag"][0]["code"], "SUBSETTED");
-        for wrong in ["_summary=some", "_elements=", "_elements=a-b"] {
+        assert_eq!(
+            (&shaped["gender"], shaped.get("photo")),
+            (&json!("female"), None)
+        );
+        for wrong in [
+            "_summary=some",
+            "_summary=count",
+            "_elements=",
+            "_elements=a-b",
+        ] {
             assert!(Shape::of(wrong).is_err(), "{wrong}");
         }
     }

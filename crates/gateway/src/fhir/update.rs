@@ -15,7 +15,7 @@ use super::address::{ConditionalAddress, InstanceAddress};
 use super::caller::Caller;
 use super::precondition::Expecting;
 use super::preferences::Preferences;
-use super::{Fhir, answer, invariants, limits, provenance};
+use super::{Fhir, WriteRules, answer, provenance};
 use crate::auth::Permission;
 use crate::http::Payload;
 use crate::problem::Problem;
@@ -30,7 +30,7 @@ pub(crate) async fn update(
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Update)?;
-    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let resource = Resource::parse_as(resource_type, &body, &fhir.rules.limits())?;
     if resource.id() != Some(&id) {
         return Err(Problem::malformed(
             "the resource's id is not that of the URL",
@@ -59,7 +59,7 @@ pub(crate) async fn update_where(
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
     caller.may(resource_type, Permission::Update)?;
-    let resource = Resource::parse_as(resource_type, &body, &limits())?;
+    let resource = Resource::parse_as(resource_type, &body, &fhir.rules.limits())?;
     let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
     let found = fhir.find_one(&caller, resource_type, &query).await?;
     let answer = match (found, resource.id()) {
@@ -111,13 +111,14 @@ struct Update {
 
 /// A line of a bulk import: what an update with it would write. Without a source in `meta` it gets this one.
 pub(crate) fn written_as_sent(
+    rules: &WriteRules,
     resource_type: ResourceType,
     line: &[u8],
     source: &str,
 ) -> Result<Resource, Problem> {
     let unchecked = ParseLimits {
         checking: Checking::Stored,
-        ..limits()
+        ..rules.limits()
     };
     let sent = Resource::parse_as(resource_type, line, &unchecked)?;
     let id = sent.id().map(str::to_owned);
@@ -131,8 +132,9 @@ pub(crate) fn written_as_sent(
         let source = || Value::String(source.to_owned());
         meta.entry("source").or_insert_with(source);
     }
-    let resource = Resource::from_value(value)?;
-    invariants::check(&resource)?;
+    let text = Value::to_string(&value);
+    let resource = Resource::parse_as(resource_type, text.as_bytes(), &rules.limits())?;
+    rules.check(&resource)?;
     Ok(resource)
 }
 
@@ -168,7 +170,8 @@ impl Fhir {
             },
         };
         let written = self.write_one(caller, change).await?;
-        let answer = preferences.answer;
+        let remarks = self.rules.remarks(&resource, preferences.answer);
+        let answer = (preferences.answer, remarks);
         Ok(answer::written(&self.base, &written, &resource, answer))
     }
 
@@ -190,7 +193,8 @@ impl Fhir {
             },
         };
         let written = self.write_one(caller, change).await?;
-        let answer = preferences.answer;
+        let remarks = self.rules.remarks(&resource, preferences.answer);
+        let answer = (preferences.answer, remarks);
         Ok(answer::written(&self.base, &written, &resource, answer))
     }
 }

@@ -12,6 +12,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use interop::fhir::IssueType;
 
+use super::payload::BODY_BYTES_MAX;
 use crate::problem::Problem;
 
 /// Clients that are kept in mind before those that rest are forgotten.
@@ -24,14 +25,17 @@ pub struct RequestLimits {
     pub per_second: NonZeroU32,
     /// The longest time that a request may take.
     pub time: Duration,
+    /// The longest body, in bytes; a Binary that is sent as it is has its own limit.
+    pub body_bytes: usize,
 }
 
 impl Default for RequestLimits {
-    /// 2,000 requests a second, two minutes.
+    /// 2,000 requests a second, two minutes, 16 MiB.
     fn default() -> Self {
         Self {
             per_second: NonZeroU32::new(2_000).unwrap_or(NonZeroU32::MAX),
             time: Duration::from_secs(120),
+            body_bytes: BODY_BYTES_MAX,
         }
     }
 }

@@ -11,12 +11,23 @@ use interop::fhir::{IssueType, ParseLimits};
 use super::media::{Format, format_of_body};
 use crate::problem::Problem;
 
-/// The longest body.
+/// The longest body, unless a node has another limit.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// The media type of JSON Patch.
 const JSON_PATCH: &str = "application/json-patch+json";
 /// The longest wait for a body.
 const BODY_SECONDS_MAX: u64 = 30;
+
+/// The longest body that the routes below take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+impl BodyLimit {
+    fn of(request: &Request) -> usize {
+        let limit = request.extensions().get::<Self>();
+        limit.map_or(BODY_BYTES_MAX, |limit| limit.0)
+    }
+}
 
 /// A resource in JSON; what came as XML is read into it.
 pub(crate) struct Payload(pub(crate) Bytes);
@@ -38,13 +49,14 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
         match format_of_body(request.headers()) {
             Some(Format::Json) => whole_body(request).await.map(Self),
             Some(Format::Xml) => {
+                let bytes_max = BodyLimit::of(&request);
                 let body = whole_body(request).await?;
                 let limits = ParseLimits {
-                    bytes_max: BODY_BYTES_MAX,
+                    bytes_max,
                     ..ParseLimits::default()
                 };
                 let resource = from_xml(&body, &limits).map_err(|error| match error {
-                    XmlError::TooLarge { .. } => too_large(),
+                    XmlError::TooLarge { .. } => too_large(bytes_max),
                     other => Problem::with_outcome(StatusCode::BAD_REQUEST, other.outcome()),
                 })?;
                 Ok(Self(resource.to_string().into()))
@@ -107,17 +119,18 @@ pub(crate) fn pairs_of(query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 async fn whole_body(request: Request) -> Result<Bytes, Problem> {
+    let limit = BodyLimit::of(&request);
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
-        return Err(too_large());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large(limit));
     }
-    let body = to_bytes(request.into_body(), BODY_BYTES_MAX);
+    let body = to_bytes(request.into_body(), limit);
     match tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), body).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_large(limit)),
         Ok(Err(_)) => Err(Problem::malformed("the body did not arrive whole")),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -138,11 +151,11 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-fn too_large() -> Problem {
+fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         IssueType::TooLong,
-        format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+        format!("the body is longer than {limit} bytes"),
     )
 }
 

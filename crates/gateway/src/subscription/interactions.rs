@@ -226,6 +226,11 @@ fn may_hear(caller: &Caller, asked: &Subscription) -> Result<(), Problem> {
         let query = query.map_err(|error| {
             Problem::with_outcome(StatusCode::UNPROCESSABLE_ENTITY, error.outcome())
         })?;
+        if query.asks_content() {
+            return Err(Problem::not_supported(
+                "a subscription cannot be by `_content`",
+            ));
+        }
         caller.may_search(&query)?;
     }
     if caller.patient().is_some() && topic == Topic::Record && asked.filters.is_empty() {

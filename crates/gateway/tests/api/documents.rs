@@ -171,6 +171,84 @@ async fn a_summary_has_the_sections_of_the_ips_and_says_what_is_not_known() {
 }
 
 #[tokio::test]
+async fn pages_of_everything_are_of_one_point_in_time() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    let mut result = observation("p1", "718-7");
+    for id in ["o1", "o2", "o3"] {
+        result["id"] = json!(id);
+        site.ask(&token, "PUT", &format!("/Observation/{id}"), &result)
+            .await;
+    }
+    let first = site
+        .get(&token, "/Patient/p1/$everything?_count=2")
+        .await
+        .json();
+    result["id"] = json!("o0");
+    site.ask(&token, "PUT", "/Observation/o0", &result).await;
+    result["id"] = json!("o2");
+    result["status"] = json!("amended");
+    site.ask(&token, "PUT", "/Observation/o2", &result).await;
+    site.ask(&token, "DELETE", "/Observation/o3", &Value::Null)
+        .await;
+    let next = first["link"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|link| link["relation"] == "next");
+    let next = next.unwrap()["url"].as_str().unwrap();
+    let path = next
+        .strip_prefix(&format!("{BASE}/fhir"))
+        .unwrap()
+        .to_owned();
+    let second = site.get(&token, &path).await.json();
+    assert_eq!((&first["total"], &second["total"]), (&json!(4), &json!(4)));
+    let shown: Vec<String> = second["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let resource = &entry["resource"];
+            format!(
+                "{} {} {}",
+                resource["id"], resource["meta"]["versionId"], resource["status"]
+            )
+        })
+        .collect();
+    assert_eq!(shown, ["\"o2\" \"1\" \"final\""]);
+    let other = site.launched(("alice", None), "user/*.rs").await;
+    let other = other["access_token"].as_str().unwrap();
+    assert_eq!(
+        site.get(other, &path).await.status,
+        410,
+        "another client's link"
+    );
+}
+
+#[tokio::test]
+async fn a_summary_says_who_could_not_be_reached() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    site.others.silence("hospital");
+    let summary = site.get(&token, "/Patient/p1/$summary").await.json();
+    let composition = &summary["entry"][0]["resource"];
+    assert_eq!(composition["extension"][0]["valueString"], "hospital");
+    let section = composition["section"].as_array().unwrap().last().unwrap();
+    assert_eq!(section["title"], "Not complete");
+    let told = section["text"]["div"].as_str().unwrap();
+    assert!(told.contains("hospital did not answer"), "{told}");
+    let entries = summary["entry"].as_array().unwrap();
+    let outcome = entries
+        .iter()
+        .find(|entry| entry["fullUrl"] == section["entry"][0]["reference"]);
+    let outcome = &outcome.unwrap()["resource"];
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    assert_eq!(outcome["issue"][0]["code"], "incomplete");
+}
+
+#[tokio::test]
 async fn everything_is_paged_and_bounded_in_time() {
     let site = Site::new();
     let token = site.ehr().await;

@@ -30,6 +30,28 @@ async fn a_client_that_asks_too_often_is_told_when_to_ask_again() {
 }
 
 #[tokio::test]
+async fn a_body_may_be_as_long_as_the_node_says() {
+    let limits = RequestLimits {
+        body_bytes: 2_000,
+        ..RequestLimits::default()
+    };
+    let site = Site::bounded("clinic", BASE, 5, limits);
+    let token = site.ehr().await;
+    let of = |length: usize| {
+        let body = r#"{"resourceType":"Organization","name":"Hill"}"#;
+        format!("{body}{}", " ".repeat(length - body.len()))
+    };
+    let taken = site
+        .post_bytes(&token, "/Organization", of(2_000).as_bytes())
+        .await;
+    assert_eq!(taken.status, 201, "{}", taken.text);
+    let refused = site
+        .post_bytes(&token, "/Organization", of(2_001).as_bytes())
+        .await;
+    refused.problem(413, "too-long");
+}
+
+#[tokio::test]
 async fn what_is_described_is_routed() {
     let site = Site::new();
     let token = site.ehr().await;

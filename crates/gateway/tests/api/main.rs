@@ -29,4 +29,5 @@ mod support;
 mod tokens;
 mod transactions;
 mod validate;
+mod validation;
 mod witness;

@@ -156,7 +156,9 @@ async fn what_each_search_finds() {
             "/Observation?code:in=http://nowhere.org/vs",
             "not-supported",
         ),
-        ("/Observation?_filter=x", "not-supported"),
+        ("/Observation?_filter=x", "value"),
+        ("/Observation?_filter=code%20sw%20x", "not-supported"),
+        ("/Observation?_list=x", "not-supported"),
         ("/Observation?code.name=x", "invalid"),
         ("?_type=Nothing", "value"),
     ] {

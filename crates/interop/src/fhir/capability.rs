@@ -99,13 +99,19 @@ pub struct Capabilities<'a> {
     pub authorization_url: Option<&'a str>,
     /// By type.
     pub types: &'a [TypeCapability<'a>],
+    /// Whether searches find the words of everything (`_content`).
+    pub has_full_text: bool,
     /// On the system.
     pub system: &'a [SystemInteraction],
 }
 
 /// The CapabilityStatement. Search parameters come from the table that the index uses.
 pub fn capability_statement(node: &Capabilities<'_>) -> Value {
-    let types: Vec<Value> = node.types.iter().map(type_value).collect();
+    let types: Vec<Value> = node
+        .types
+        .iter()
+        .map(|it| type_value(it, node.has_full_text))
+        .collect();
     let mut rest =
         json!({"mode": "server", "security": security(node.token_url, node.authorization_url)});
     if !types.is_empty() {
@@ -146,7 +152,7 @@ fn security(token_url: &str, authorization_url: Option<&str>) -> Value {
     })
 }
 
-fn type_value(capability: &TypeCapability<'_>) -> Value {
+fn type_value(capability: &TypeCapability<'_>, has_full_text: bool) -> Value {
     let has = |wanted| capability.interactions.contains(&wanted);
     let mut value = Map::new();
     value.insert("type".to_owned(), capability.resource_type.as_str().into());
@@ -179,7 +185,8 @@ fn type_value(capability: &TypeCapability<'_>) -> Value {
     let policies = json!(["literal", "logical", "local"]);
     value.insert("referencePolicy".to_owned(), policies);
     if has(TypeInteraction::SearchType) {
-        let supported = parameters(capability.resource_type).filter(|it| it.is_supported());
+        let supported = parameters(capability.resource_type)
+            .filter(|it| it.is_supported() && (has_full_text || it.name != "_content"));
         let parameters = supported.map(|it| {
             let definition = format!("http://hl7.org/fhir/SearchParameter/{}", it.id);
             json!({"name": it.name, "definition": definition, "type": it.kind.code()})
@@ -235,6 +242,7 @@ mod tests {
             token_url: "https://a.org/oauth2/token",
             authorization_url: None,
             types: &types,
+            has_full_text: false,
             system: &[SystemInteraction::Transaction],
         });
         let rest = &statement["rest"][0];
@@ -247,6 +255,8 @@ mod tests {
         let birthdate = json!({"name": "birthdate", "type": "date",
             "definition": "http://hl7.org/fhir/SearchParameter/individual-birthdate"});
         assert!(parameters.contains(&birthdate));
+        let has = |name: &str| parameters.iter().any(|one| one["name"] == name);
+        assert!(has("_text") && !has("_content"));
         assert!(rest["resource"][1].get("searchParam").is_none());
         assert!(Resource::from_value(statement).is_ok());
     }

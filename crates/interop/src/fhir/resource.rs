@@ -199,6 +199,12 @@ impl Resource {
         Ok((resource, findings.warnings))
     }
 
+    /// What a strict check refuses and a lenient one lets pass.
+    pub fn lenient_problems(&self) -> Vec<Issue> {
+        let findings = structure::check(self.resource_type, &self.object, true);
+        findings.warnings.iter().map(element_issue).collect()
+    }
+
     /// The type.
     pub fn resource_type(&self) -> ResourceType {
         self.resource_type

@@ -16,6 +16,8 @@ impl ResourceType {
     pub const SUBSCRIPTION: Self = Self("Subscription");
     /// `ValueSet`
     pub const VALUE_SET: Self = Self("ValueSet");
+    /// `CodeSystem`
+    pub const CODE_SYSTEM: Self = Self("CodeSystem");
     /// A Bundle of resources.
     pub const BUNDLE: Self = Self("Bundle");
 

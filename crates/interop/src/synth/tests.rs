@@ -16,7 +16,7 @@ fn resources(index: u64) -> Vec<Resource> {
         next += 1;
         format!("{next}")
     };
-    let plan = plan(bundle(index), &mut new_id).unwrap();
+    let plan = plan(bundle(index), crate::fhir::Checking::Strict, &mut new_id).unwrap();
     plan.entries
         .into_iter()
         .filter_map(|entry| entry.resource)

@@ -8,5 +8,6 @@ mod planning;
 mod sample;
 #[cfg(test)]
 mod spreading;
+mod words;
 #[cfg(test)]
 mod xml;

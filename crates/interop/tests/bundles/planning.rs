@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use interop::fhir::compartment::{self, Belonging};
 use interop::fhir::labels::{Label, labels_of};
 use interop::fhir::transaction::{Action, plan};
-use interop::fhir::{ParseLimits, Resource, reference};
+use interop::fhir::{Checking, ParseLimits, Resource, reference};
 use serde_json::Value;
 
 #[test]
@@ -18,7 +18,7 @@ fn every_sample_bundle_is_planned_whole() {
     for (name, bytes) in crate::sample::bundles() {
         let bundle = Resource::parse(&bytes, &ParseLimits::default()).unwrap();
         let count = bundle.get("entry").unwrap().as_array().unwrap().len();
-        let plan = plan(bundle, &mut new_id).unwrap();
+        let plan = plan(bundle, Checking::Strict, &mut new_id).unwrap();
         assert_eq!(plan.entries.len(), count, "{name}");
         assert!(plan.pending().is_empty(), "{name}");
         for entry in plan.entries {

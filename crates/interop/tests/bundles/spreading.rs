@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use interop::fhir::spread::{Role, SpreadError, spread};
 use interop::fhir::transaction::plan;
-use interop::fhir::{ParseLimits, Resource, reference};
+use interop::fhir::{Checking, ParseLimits, Resource, reference};
 use interop::synth::patient_bundle;
 use serde_json::{Value, json};
 
@@ -45,7 +45,10 @@ fn check(name: &str, source: &Value) -> BTreeMap<Role, Value> {
         };
         let bundle = Resource::parse(part.to_string().as_bytes(), &ParseLimits::default()).unwrap();
         assert_eq!(
-            plan(bundle, &mut new_id).unwrap().entries.len(),
+            plan(bundle, Checking::Strict, &mut new_id)
+                .unwrap()
+                .entries
+                .len(),
             entries(part).len(),
             "{name}"
         );

@@ -83,7 +83,7 @@ pub async fn inspect(
         named: BTreeSet::new(),
         documents: BTreeSet::new(),
         changes: None,
-        is_indexed: Indexing::read(&store)?.is_complete(),
+        is_indexed: Indexing::is_made(&store)?,
         store,
         listed: 0,
         report: RecordsReport::default(),

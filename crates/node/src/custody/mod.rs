@@ -44,8 +44,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use interop::fhir::ResourceType;
-use interop::fhir::search::Query;
+use interop::fhir::search::{IndexTerms, Query, index_format};
+use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{MemberName, Tag};
 use ledger::stream::RootKey;
 use tokio::sync::watch;
@@ -99,6 +99,8 @@ pub struct CustodyOptions {
     pub signer: Signer,
     /// How items leave.
     pub outbox: OutboxConfig,
+    /// Whether searches find the words of everything (`_content`), not of narratives alone.
+    pub full_text: bool,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }
@@ -186,7 +188,7 @@ impl Custody {
         };
         let custody = Self(Arc::new(Inner {
             payloads,
-            indexing: Indexing::read(&store)?,
+            indexing: Indexing::read(&store, index_format(options.full_text))?,
             rulings: Rulings::default(),
             pins: Pins::default(),
             home: Home {
@@ -220,6 +222,20 @@ impl Custody {
     /// Makes the index for searches anew, beside everything else; searches use the one that is there meanwhile.
     pub async fn reindex(&self) -> Result<(), CustodyError> {
         self.make_index_anew().await
+    }
+
+    /// Whether searches find the words of everything (`_content`).
+    pub fn keeps_full_text(&self) -> bool {
+        self.0.options.full_text
+    }
+
+    /// What a resource is found by here.
+    fn terms_of(&self, resource: &Resource) -> IndexTerms {
+        if self.keeps_full_text() {
+            IndexTerms::with_content(resource)
+        } else {
+            IndexTerms::of(resource)
+        }
     }
 
     /// What is on its way to the ledger.
@@ -279,6 +295,7 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Opened, CustodyError> {
+        self.current_within(by, (resource_type, id)).await?;
         let opened = self.read_current(by, resource_type, id).await?;
         self.within(by, opened)
     }
@@ -291,6 +308,8 @@ impl Custody {
         id: &str,
         version: u64,
     ) -> Result<Opened, CustodyError> {
+        self.version_within(by, (resource_type, id), version)
+            .await?;
         let opened = self.read_version(by, resource_type, id, version).await?;
         self.within(by, opened)
     }
@@ -302,6 +321,7 @@ impl Custody {
         resource_type: ResourceType,
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
+        self.some_version_within(by, (resource_type, id)).await?;
         let versions = self.read_history(by, resource_type, id).await?;
         self.versions_within(by, (resource_type, id), versions)
     }

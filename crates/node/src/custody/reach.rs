@@ -83,6 +83,45 @@ impl Custody {
         Ok(opened)
     }
 
+    /// Whether the current version is within reach. This is asked before a decision goes on record: what is beyond reach is
+    /// opened to nobody, and the patient's history does not say that it was.
+    pub(super) async fn current_within(
+        &self,
+        by: &Requester,
+        (resource_type, id): (ResourceType, &str),
+    ) -> Result<(), CustodyError> {
+        if !by.reach.is_limited() {
+            return Ok(());
+        }
+        match self.head(resource_type, id)? {
+            Some(head) => {
+                self.version_within(by, (resource_type, id), head.version)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a version of the document is within reach.
+    pub(super) async fn some_version_within(
+        &self,
+        by: &Requester,
+        (resource_type, id): (ResourceType, &str),
+    ) -> Result<(), CustodyError> {
+        let head = self.head(resource_type, id)?;
+        let Some(head) = head.filter(|_| by.reach.is_limited()) else {
+            return Ok(());
+        };
+        let mut within = Ok(());
+        for version in (1..=head.version).rev() {
+            within = self.version_within(by, (resource_type, id), version).await;
+            if within.is_ok() {
+                break;
+            }
+        }
+        within
+    }
+
     /// Whether a version is within reach; what is not there is for others to say.
     pub(super) async fn version_within(
         &self,

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use interop::fhir::search::{IndexTerms, index_format};
+use interop::fhir::search::index_format;
 use ledger::codec;
 use minicbor::{Decode, Encode};
 
@@ -37,6 +37,8 @@ pub(crate) struct Indexing {
     /// Whether every document has its postings.
     complete: AtomicBool,
     running: AtomicBool,
+    /// The form under which the index is made.
+    format: u64,
     done: AtomicU64,
     documents: AtomicU64,
 }
@@ -67,12 +69,18 @@ struct Renewed {
     erase: EraseKey,
 }
 
+impl StateRow {
+    fn is_whole(&self, format: u64) -> bool {
+        self.format == format && (self.next.is_none() || self.is_again)
+    }
+}
+
 impl Indexing {
     /// Reads the state; a store without documents has its index.
-    pub(crate) fn read(store: &Store) -> Result<Self, CustodyError> {
+    pub(crate) fn read(store: &Store, format: u64) -> Result<Self, CustodyError> {
         let is_empty = store.scan(Table::Heads, &[]).next().is_none();
         let fresh = StateRow {
-            format: index_format(),
+            format,
             next: None,
             is_again: false,
         };
@@ -80,15 +88,20 @@ impl Indexing {
         if is_empty && state.as_ref() != Some(&fresh) {
             store.put_first(Table::Indexing, STATE_KEY, &codec::encode(&fresh))?;
         }
-        let is_whole = |state: &StateRow| {
-            let is_whole = state.next.is_none() || state.is_again;
-            is_whole && state.format == index_format()
-        };
-        let complete = is_empty || state.as_ref().is_some_and(is_whole);
+        let complete = is_empty || state.is_some_and(|state| state.is_whole(format));
         Ok(Self {
             complete: AtomicBool::new(complete),
+            format,
             ..Self::default()
         })
+    }
+
+    /// Whether every document has its postings, with the words of everything or without.
+    pub(crate) fn is_made(store: &Store) -> Result<bool, CustodyError> {
+        let state = state_of(store.get(Table::Indexing, STATE_KEY)?)?;
+        let formats = [false, true].map(index_format);
+        let is_whole = |state: StateRow| formats.iter().any(|format| state.is_whole(*format));
+        Ok(state.is_some_and(is_whole) || store.scan(Table::Heads, &[]).next().is_none())
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -108,7 +121,8 @@ impl Custody {
     /// Goes on where an earlier run was stopped, or begins if the index has another form.
     pub(super) fn go_on_indexing(&self) {
         let state = self.0.store.get(Table::Indexing, STATE_KEY);
-        let is_done = |state: &StateRow| state.format == index_format() && state.next.is_none();
+        let is_done =
+            |state: &StateRow| state.format == self.0.indexing.format && state.next.is_none();
         if matches!(state.and_then(state_of), Ok(Some(state)) if is_done(&state)) {
             return;
         }
@@ -120,7 +134,7 @@ impl Custody {
             return Ok(());
         }
         let state = StateRow {
-            format: index_format(),
+            format: self.0.indexing.format,
             next: Some(Next(Vec::new())),
             is_again: self.0.indexing.is_complete(),
         };
@@ -147,7 +161,7 @@ impl Custody {
     /// Does the next documents; says whether there are more.
     async fn index_some(&self) -> Result<bool, CustodyError> {
         let state = state_of(self.0.store.get(Table::Indexing, STATE_KEY)?)?;
-        let state = state.filter(|state| state.format == index_format());
+        let state = state.filter(|state| state.format == self.0.indexing.format);
         let (first, is_again) = match state {
             Some(StateRow { next: None, .. }) => return Ok(false),
             Some(state) => (state.next.map(|next| next.0), state.is_again),
@@ -165,7 +179,7 @@ impl Custody {
         }
         let has_more = next.is_some();
         let state = StateRow {
-            format: index_format(),
+            format: self.0.indexing.format,
             next,
             is_again: is_again && has_more,
         };
@@ -222,7 +236,7 @@ impl Custody {
                 return Ok(None);
             }
         };
-        let terms = IndexTerms::of(&resource);
+        let terms = self.terms_of(&resource);
         Ok(Some(Renewed {
             document,
             postings: keys.postings(&head.resource_type, &terms),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
+use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::postings::{Asked, Filed, Place};
 use super::read::is_recorded;
@@ -29,6 +29,12 @@ impl Custody {
         by: &Requester,
         query: &Query,
     ) -> Result<SearchPage, CustodyError> {
+        if query.asks_content() && !self.keeps_full_text() {
+            return Err(CustodyError::Invalid(Issue::error(
+                IssueType::NotSupported,
+                "this node keeps no words but those of narratives: `_content` is not supported here",
+            )));
+        }
         let query = self.resolved(by, query).await?;
         let (permitted, decided) = self.permitted(by, &query.parts).await?;
         let mut ranked: Vec<(Rank, Match)> = permitted

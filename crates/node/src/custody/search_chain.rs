@@ -24,6 +24,16 @@ impl Custody {
     }
 
     async fn resolve(&self, by: &Requester, filter: &mut Filter) -> Result<(), CustodyError> {
+        match &mut filter.condition {
+            Condition::All(parts) | Condition::Any(parts) => {
+                for part in parts {
+                    Box::pin(self.resolve(by, part)).await?;
+                }
+                return Ok(());
+            }
+            Condition::Not(inner) => return Box::pin(self.resolve(by, inner)).await,
+            _ => {}
+        }
         let found = match &filter.condition {
             Condition::Chain(links) => {
                 let mut found = Resources::new();

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use interop::fhir::compartment::{Belonging, PatientReference, belonging};
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::labels::{is_restricted, labels_of};
-use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
 use ledger::ids::Digest;
 
@@ -193,7 +192,7 @@ impl Custody {
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
         let (branch, labels) = self.place(resource)?;
-        let terms = IndexTerms::of(resource);
+        let terms = self.terms_of(resource);
         let keys = &self.0.home.keys;
         Ok(Content {
             digest: Digest::of(&bytes),

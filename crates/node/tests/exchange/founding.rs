@@ -129,6 +129,7 @@ impl Founding {
 
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
+            full_text: false,
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             blobs: self.folder.path().join(format!("{member}-blobs")).into(),

@@ -190,7 +190,7 @@ impl File<'_> {
                 }
                 Line::Whole(text) => {
                     batch.bytes = batch.bytes.saturating_add(text.len());
-                    written_as_sent(self.kind, &text, source)
+                    written_as_sent(&self.desk.rules, self.kind, &text, source)
                 }
             };
             match read {

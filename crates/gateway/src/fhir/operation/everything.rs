@@ -3,6 +3,7 @@
 //!
 //! What a member withholds, and which members did not answer, is said in outcomes after the matches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
@@ -10,15 +11,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::bundle::{Match, searchset};
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, TimeSpan};
-use ledger::ids::MemberName;
-use node::custody::{CustodyError, Opened, Withheld};
+use interop::fhir::{OperationOutcome, ResourceType, TimeSpan};
+use node::custody::{CustodyError, Opened, Requester};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::gap::{Gap, gathered};
+use super::pinned::{self, Place};
 use crate::auth::Permission;
 use crate::fhir::Fhir;
 use crate::fhir::address::InstanceAddress;
 use crate::fhir::caller::Caller;
+use crate::fhir::search::expired;
 use crate::http::{fhir_json, pairs_of};
 use crate::problem::Problem;
 
@@ -26,15 +30,13 @@ use crate::problem::Problem;
 const PAGE: &str = "_page";
 /// Names the member that holds the entry's resource.
 const HOME_EXTENSION: &str = "urn:careledger:extension:home-member";
-/// Says what a member withholds: `member`, `count`, `reason`.
-const WITHHELD_EXTENSION: &str = "urn:careledger:extension:withheld";
-/// Names a member that did not answer.
-const UNREACHABLE_EXTENSION: &str = "urn:careledger:extension:unreachable";
-
-/// Something that is missing in the answer, in words and for programs.
-struct Gap {
-    outcome: OperationOutcome,
-    extension: Option<Value>,
+/// Where a further page begins.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    pairs: Vec<(String, String)>,
+    /// The list that the first page fixed.
+    list: u64,
+    offset: usize,
 }
 
 pub(crate) async fn everything(
@@ -44,7 +46,8 @@ pub(crate) async fn everything(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = address.patient()?;
-    let asked = Asked::read(query.as_deref().unwrap_or_default())?;
+    let path = format!("Patient/{id}/$everything");
+    let (asked, from) = fhir.asked(&caller, &path, query.as_deref().unwrap_or_default())?;
     match &asked.types {
         None => caller.may_on_all_types(Permission::Read)?,
         Some(types) => {
@@ -59,42 +62,109 @@ pub(crate) async fn everything(
         fhir.custody.local_everything(by, &id),
         fhir.network.everything(by, &id)
     );
-    let here = here?;
-    let mut gaps: Vec<Gap> = here.withheld.iter().map(Gap::withheld).collect();
-    let mut opened = here.entries;
-    match elsewhere {
-        Ok(elsewhere) => {
-            opened.extend(elsewhere.entries);
-            gaps.extend(elsewhere.withheld.iter().map(Gap::withheld));
-            gaps.extend(elsewhere.unreachable.iter().map(Gap::unreachable));
-        }
-        // Care goes on with what is here.
-        Err(CustodyError::Unavailable { what }) => gaps.push(Gap::unasked(what)),
-        Err(error) => return Err(error.into()),
-    }
+    let (mut opened, mut gaps) = gathered(here?, elsewhere)?;
     opened.retain(|one| asked.wants(one));
     opened.sort_by_key(place_of);
-    let page = asked.page(&opened);
-    // What is missing is said once, on the first page.
-    if asked.after.is_some() {
-        gaps.clear();
-    }
-    let body = fhir.record(&id, &asked, &page, &gaps);
+    let count = asked.count.unwrap_or(usize::MAX);
+    let (shown, list, offset, total) = match from {
+        None => {
+            let total = opened.len();
+            let list = (count < total).then(|| fhir.lists.keep(&opened));
+            opened.truncate(count);
+            (opened, list, 0, total)
+        }
+        Some((list, offset)) => {
+            // What is missing is said once, on the first page.
+            gaps.clear();
+            let pinned = fhir.lists.list(list).ok_or_else(expired)?;
+            let page = pinned.get(offset..).unwrap_or_default();
+            let page = page.get(..count.min(page.len())).unwrap_or_default();
+            let shown = fhir.as_pinned(by, opened, page).await?;
+            (shown, Some(list), offset, pinned.len())
+        }
+    };
+    let offset = offset.saturating_add(count);
+    let cursor = list.filter(|_| offset < total).map(|list| Cursor {
+        pairs: asked.pairs.clone(),
+        list,
+        offset,
+    });
+    let next = cursor.and_then(|cursor| fhir.cursors.seal(caller.client(), &path, &cursor));
+    let page = Page {
+        shown: &shown,
+        total,
+        next,
+    };
+    let body = fhir.record(&path, &asked, &page, &gaps);
     Ok(fhir_json(StatusCode::OK, &body))
 }
 
 impl Fhir {
-    fn record(&self, id: &str, asked: &Asked, page: &Page<'_>, gaps: &[Gap]) -> Value {
+    /// What is asked for, and which list a further page continues, and where.
+    fn asked(
+        &self,
+        caller: &Caller,
+        path: &str,
+        query: &str,
+    ) -> Result<(Asked, Option<(u64, usize)>), Problem> {
+        let Some((_, text)) = pairs_of(query).find(|(name, _)| name == PAGE) else {
+            return Ok((Asked::read(pairs_of(query))?, None));
+        };
+        let cursor: Option<Cursor> = self.cursors.open(caller.client(), path, &text);
+        let Cursor {
+            pairs,
+            list,
+            offset,
+        } = cursor.ok_or_else(expired)?;
+        let mut asked = Asked::read(pairs.into_iter())?;
+        asked.page = Some(text);
+        Ok((asked, Some((list, offset))))
+    }
+
+    /// The documents of a page in the versions that the list fixed, less what may no longer be seen. Other members give
+    /// what is current.
+    async fn as_pinned(
+        &self,
+        by: &Requester,
+        opened: Vec<Opened>,
+        page: &[(Place, u64)],
+    ) -> Result<Vec<Opened>, Problem> {
+        let mut current: BTreeMap<Place, Opened> = opened
+            .into_iter()
+            .map(|one| (pinned::place(&one), one))
+            .collect();
+        let mut shown = Vec::new();
+        for (place, version) in page {
+            let Some(one) = current.remove(place) else {
+                continue;
+            };
+            if one.version == *version || one.member != self.identity.member {
+                shown.push(one);
+                continue;
+            }
+            let (_, resource_type, id) = place;
+            let earlier = self.custody.vread(by, *resource_type, id, *version).await;
+            match earlier {
+                Ok(earlier) => shown.push(earlier),
+                // It was erased since, or may be seen in its current version alone.
+                Err(CustodyError::Gone | CustodyError::Denied { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(shown)
+    }
+
+    fn record(&self, path: &str, asked: &Asked, page: &Page<'_>, gaps: &[Gap]) -> Value {
         let opened = page.shown;
         let matches = opened.iter().map(|opened| Match {
             full_url: self.full_url(opened),
             resource: opened.presented(),
         });
         let outcomes: Vec<OperationOutcome> = gaps.iter().map(|gap| gap.outcome.clone()).collect();
-        let path = format!("{}/Patient/{id}/$everything", self.base);
-        let mut links = vec![("self", asked.link(&path, asked.after.as_deref()))];
+        let path = format!("{}/{path}", self.base);
+        let mut links = vec![("self", asked.link(&path, asked.page.as_deref()))];
         if let Some(next) = &page.next {
-            links.push(("next", asked.link(&path, Some(next))));
+            links.push(("next", Asked::default().link(&path, Some(next))));
         }
         let mut body = searchset(Some(page.total), &links, matches.collect(), &outcomes);
         let homes = opened.iter().map(|opened| {
@@ -123,42 +193,6 @@ impl Fhir {
     }
 }
 
-impl Gap {
-    fn withheld(withheld: &Withheld) -> Self {
-        let Withheld {
-            member,
-            count,
-            reason,
-        } = withheld;
-        let diagnostics = format!("{member} withholds {count} documents: {reason}");
-        Self {
-            outcome: warning(IssueType::Suppressed, diagnostics),
-            extension: Some(json!({ "url": WITHHELD_EXTENSION, "extension": [
-                { "url": "member", "valueString": member.as_str() },
-                { "url": "count", "valueUnsignedInt": count },
-                { "url": "reason", "valueString": reason },
-            ] })),
-        }
-    }
-
-    fn unreachable(member: &MemberName) -> Self {
-        let diagnostics = format!("{member} did not answer: what it holds is missing here");
-        let extension = json!({ "url": UNREACHABLE_EXTENSION, "valueString": member.as_str() });
-        Self {
-            outcome: warning(IssueType::Incomplete, diagnostics),
-            extension: Some(extension),
-        }
-    }
-
-    fn unasked(what: &str) -> Self {
-        let diagnostics = format!("{what} is unavailable: what other members hold is missing here");
-        Self {
-            outcome: warning(IssueType::Incomplete, diagnostics),
-            extension: None,
-        }
-    }
-}
-
 /// What of a record is asked for.
 #[derive(Default)]
 struct Asked {
@@ -168,8 +202,8 @@ struct Asked {
     end: Option<String>,
     care: Option<TimeSpan>,
     count: Option<usize>,
-    /// The place that the page before ended with.
-    after: Option<String>,
+    /// The link by which it is asked for, if it is a further page.
+    page: Option<String>,
     pairs: Vec<(String, String)>,
 }
 
@@ -181,13 +215,9 @@ struct Page<'a> {
 }
 
 impl Asked {
-    fn read(query: &str) -> Result<Self, Problem> {
+    fn read(pairs: impl Iterator<Item = (String, String)>) -> Result<Self, Problem> {
         let mut asked = Self::default();
-        for (name, value) in pairs_of(query) {
-            if name == PAGE {
-                asked.after = Some(value);
-                continue;
-            }
+        for (name, value) in pairs {
             asked.take(&name, &value)?;
             asked.pairs.push((name, value));
         }
@@ -249,28 +279,13 @@ impl Asked {
         is_of_type && is_recent && is_of_time
     }
 
-    fn page<'a>(&self, opened: &'a [Opened]) -> Page<'a> {
-        let total = opened.len();
-        let from = match &self.after {
-            None => 0,
-            Some(after) => opened.partition_point(|one| place_of(one) <= *after),
-        };
-        let rest = opened.get(from..).unwrap_or_default();
-        let shown = match self.count {
-            Some(count) if count < rest.len() => rest.get(..count).unwrap_or_default(),
-            _ => rest,
-        };
-        let has_more = shown.len() < rest.len();
-        let next = shown.last().filter(|_| has_more).map(place_of);
-        Page { shown, total, next }
-    }
-
-    fn link(&self, path: &str, after: Option<&str>) -> String {
+    fn link(&self, path: &str, page: Option<&str>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&self.pairs);
-        if let Some(after) = after {
-            query.append_pair(PAGE, after);
-        }
+        match page {
+            // It says all else.
+            Some(page) => query.append_pair(PAGE, page),
+            None => query.extend_pairs(&self.pairs),
+        };
         match query.finish() {
             query if query.is_empty() => path.to_owned(),
             query => format!("{path}?{query}"),
@@ -278,16 +293,12 @@ impl Asked {
     }
 }
 
-/// Where a resource stands in the record; it stays there from page to page.
+/// Where a resource stands in the record.
 fn place_of(one: &Opened) -> String {
     let kind = one.resource.resource_type();
     // The patient comes first.
     let rank = u8::from(kind != ResourceType::PATIENT);
     format!("{rank}/{}/{kind}/{}", one.member, one.id)
-}
-
-fn warning(code: IssueType, diagnostics: String) -> OperationOutcome {
-    OperationOutcome::of(Issue::error(code, diagnostics).with_severity(Severity::Warning))
 }
 
 #[cfg(test)]
@@ -297,7 +308,7 @@ mod tests {
     #[test]
     fn parameters_are_read_and_others_are_refused() {
         let names = |query: &str| {
-            let types = Asked::read(query).ok()?.types;
+            let types = Asked::read(pairs_of(query)).ok()?.types;
             let names =
                 |types: Vec<ResourceType>| types.iter().map(|one| one.as_str()).collect::<Vec<_>>();
             Some(types.map(names))

@@ -10,10 +10,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::ResourceType;
-use node::custody::{CustodyError, Opened};
+use node::custody::Opened;
 use serde_json::{Value, json};
 
 use super::document::{document_of, now};
+use super::gap::{Gap, gathered};
 use crate::auth::Permission;
 use crate::fhir::Fhir;
 use crate::fhir::address::InstanceAddress;
@@ -93,13 +94,7 @@ pub(crate) async fn summary(
         fhir.custody.local_everything(by, &id),
         fhir.network.everything(by, &id)
     );
-    let mut opened = here?.entries;
-    match elsewhere {
-        Ok(elsewhere) => opened.extend(elsewhere.entries),
-        // Care goes on with what is here.
-        Err(CustodyError::Unavailable { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
+    let (mut opened, gaps) = gathered(here?, elsewhere)?;
     opened.retain(|one| {
         let resource_type = one.resource.resource_type();
         caller.may(resource_type, Permission::Read).is_ok()
@@ -117,12 +112,12 @@ pub(crate) async fn summary(
             "the patient's own resource may not be read: there is nobody to summarise",
         )
     })?;
-    let body = fhir.summarised(patient, &opened);
+    let body = fhir.summarised(patient, &opened, &gaps);
     Ok(fhir_json(StatusCode::OK, &body))
 }
 
 impl Fhir {
-    fn summarised(&self, patient: &Opened, opened: &[Opened]) -> Value {
+    fn summarised(&self, patient: &Opened, opened: &[Opened], gaps: &[Gap]) -> Value {
         let subject = self.full_url(patient);
         let mut entries = BTreeMap::new();
         let mut sections = Vec::new();
@@ -143,8 +138,13 @@ impl Fhir {
                 entries.extend(shown);
             }
         }
+        if !gaps.is_empty() {
+            let outcomes = gaps.iter().map(outcome_entry).collect::<Vec<_>>();
+            sections.push(missing(gaps, &outcomes));
+            entries.extend(outcomes);
+        }
         let author = self.identity.member.as_str();
-        let composition = json!({
+        let mut composition = json!({
             "resourceType": "Composition",
             "meta": { "profile": ["http://hl7.org/fhir/uv/ips/StructureDefinition/Composition-uv-ips"] },
             "text": narrative("Patient summary", &[]),
@@ -157,6 +157,13 @@ impl Fhir {
             "title": "International Patient Summary",
             "section": sections,
         });
+        let extensions: Vec<Value> = gaps
+            .iter()
+            .filter_map(|gap| gap.extension.clone())
+            .collect();
+        if !extensions.is_empty() {
+            composition["extension"] = extensions.into();
+        }
         let name = format!("urn:uuid:{}", uuid::Uuid::new_v4());
         let mut all = vec![
             json!({ "fullUrl": name, "resource": composition }),
@@ -212,6 +219,27 @@ impl Section {
             "entry": entries.collect::<Vec<_>>(),
         })
     }
+}
+
+/// What is missing, as an entry of the document.
+fn outcome_entry(gap: &Gap) -> (String, Value) {
+    let url = format!("urn:uuid:{}", uuid::Uuid::new_v4());
+    (url, gap.outcome.to_value())
+}
+
+/// The section that says what is missing.
+fn missing(gaps: &[Gap], outcomes: &[(String, Value)]) -> Value {
+    let title = "Not complete";
+    let issues = gaps.iter().flat_map(|gap| gap.outcome.issues());
+    let lines: Vec<String> = issues.map(|issue| issue.diagnostics.clone()).collect();
+    let entries = outcomes.iter().map(|(url, _)| json!({ "reference": url }));
+    json!({
+        "title": title,
+        // Annotation comment.
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "48767-8" }] },
+        "text": narrative(title, &lines),
+        "entry": entries.collect::<Vec<_>>(),
+    })
 }
 
 /// What a resource says, in one line.

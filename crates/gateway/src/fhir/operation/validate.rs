@@ -165,7 +165,7 @@ impl Fhir {
             if url == base {
                 continue;
             }
-            match self.profiles.validate(url, &resource) {
+            match self.rules.profiles.validate(url, &resource) {
                 Some(found) => issues.extend(found),
                 // One that is claimed and not known decides nothing; one that is asked for does.
                 None => {

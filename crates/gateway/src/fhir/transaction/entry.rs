@@ -1,5 +1,6 @@
 //! One entry: the change that it asks for, and the response to it.
 
+use interop::fhir::Issue;
 use interop::fhir::transaction::{Action, EntryResponse, Expected, PlannedEntry};
 use node::custody::{Change, Opened, Written};
 
@@ -44,7 +45,7 @@ pub(super) fn change(entry: &PlannedEntry) -> Option<Change> {
 pub(super) fn written(
     entry: &PlannedEntry,
     written: &Written,
-    answer: Option<Return>,
+    (answer, remarks): (Option<Return>, Vec<Issue>),
 ) -> EntryResponse {
     let status = match entry.action {
         Action::Delete { .. } => "204 No Content",
@@ -63,7 +64,7 @@ pub(super) fn written(
             response.resource = content.and_then(|content| answer::presented(content, written));
         }
         Some(Return::OperationOutcome) => {
-            response.outcome = Some(answer::done("the change is written and durable"));
+            response.outcome = Some(answer::done("the change is written and durable", remarks));
         }
         Some(Return::Minimal) | None => {}
     }

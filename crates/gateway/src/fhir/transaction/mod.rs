@@ -24,9 +24,9 @@ use interop::fhir::{Resource, ResourceType};
 use node::custody::Written;
 use serde_json::Value;
 
+use super::Fhir;
 use super::caller::Caller;
 use super::preferences::{Preferences, Return};
-use super::{Fhir, invariants, limits};
 use crate::auth::Permission;
 use crate::http::{Payload, fhir_json, pairs_of};
 use crate::problem::Problem;
@@ -48,9 +48,11 @@ pub(crate) async fn transaction(
     preferences: Preferences,
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
-    let bundle = Resource::parse_as(ResourceType::BUNDLE, &body, &limits())?;
+    let bundle = Resource::parse_as(ResourceType::BUNDLE, &body, &bundles.fhir.rules.limits())?;
     drop(body);
-    let plan = plan(bundle, &mut || uuid::Uuid::new_v4().to_string())?;
+    let plan = plan(bundle, bundles.fhir.rules.checking, &mut || {
+        uuid::Uuid::new_v4().to_string()
+    })?;
     let answer = match plan.kind {
         BundleKind::Transaction => bundles.all_or_nothing(&caller, plan, preferences).await?,
         BundleKind::Batch => bundles.each_alone(&caller, plan, preferences).await,
@@ -85,14 +87,14 @@ impl Bundles {
             .filter_map(|entry| entry.resource.as_ref())
         {
             caller.may_touch(content)?;
-            invariants::check(content)?;
+            fhir.rules.check(content)?;
         }
         let (early, late) = split(caller, &plan, preferences)?;
         let mut responses = self.read_early(caller, early, preferences).await?;
         let changes = plan.entries.iter().filter_map(entry::change).collect();
         let written = fhir.custody.write(caller.requester(), changes).await?;
         drop(guards);
-        responses.extend(responses_to(&plan, &found, written, preferences.answer)?);
+        responses.extend(fhir.responses_to(&plan, &found, written, preferences.answer)?);
         for call in late {
             let answer = self.entries.call(caller, call, preferences).await;
             responses.push(answer);
@@ -175,28 +177,33 @@ fn check_search(
     caller.may_search(&query)
 }
 
-fn responses_to(
-    plan: &Plan,
-    found: &BTreeMap<usize, node::custody::Opened>,
-    written: Vec<Written>,
-    answer: Option<Return>,
-) -> Result<Vec<EntryResponse>, Problem> {
-    let mut written = written.into_iter();
-    let mut responses = Vec::new();
-    for planned in &plan.entries {
-        let response = match (&planned.action, found.get(&planned.index)) {
-            (Action::Exists, Some(existing)) => entry::existing(planned, existing),
-            (Action::Absent, _) => entry::absent(planned),
-            _ => {
-                let written = written
-                    .next()
-                    .ok_or_else(|| Problem::internal("custody wrote less than it was given"))?;
-                entry::written(planned, &written, answer)
-            }
-        };
-        responses.push(response);
+impl Fhir {
+    fn responses_to(
+        &self,
+        plan: &Plan,
+        found: &BTreeMap<usize, node::custody::Opened>,
+        written: Vec<Written>,
+        answer: Option<Return>,
+    ) -> Result<Vec<EntryResponse>, Problem> {
+        let mut written = written.into_iter();
+        let mut responses = Vec::new();
+        for planned in &plan.entries {
+            let response = match (&planned.action, found.get(&planned.index)) {
+                (Action::Exists, Some(existing)) => entry::existing(planned, existing),
+                (Action::Absent, _) => entry::absent(planned),
+                _ => {
+                    let written = written
+                        .next()
+                        .ok_or_else(|| Problem::internal("custody wrote less than it was given"))?;
+                    let content = planned.resource.as_ref();
+                    let remarks = content.map(|content| self.rules.remarks(content, answer));
+                    entry::written(planned, &written, (answer, remarks.unwrap_or_default()))
+                }
+            };
+            responses.push(response);
+        }
+        Ok(responses)
     }
-    Ok(responses)
 }
 
 /// Whether the token covers the entry.

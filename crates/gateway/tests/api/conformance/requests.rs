@@ -206,7 +206,7 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "Formats",
         "`_summary` on a read",
-        "GET /Patient/p9?_summary=true",
+        "GET /Patient/p9?_summary=text",
         "",
         &["200", "SUBSETTED"],
     ),

@@ -199,6 +199,26 @@ const TOKEN: &[Row] = &[
         "Observation?code:not-in=http://example.org/ValueSet/weights/body",
         "Observation/b3",
     ),
+    (
+        "`:in`, by a filter over a code system",
+        "Patient?_tag:in=http://example.org/ValueSet/research",
+        "Patient/p1",
+    ),
+    (
+        "`:below`",
+        "Patient?_tag:below=urn:tags|research",
+        "Patient/p1",
+    ),
+    (
+        "`:above`",
+        "Patient?_tag:above=urn:tags|trial",
+        "Patient/p1",
+    ),
+    (
+        "`:below`, unknown system, refused",
+        "Patient?_tag:below=urn:other|research",
+        "400",
+    ),
     ("`:missing`", "Patient?gender:missing=true", ""),
     (
         "escapes",
@@ -339,7 +359,33 @@ const COMMON: &[Row] = &[
         "Patient?_filter=birthdate le 1975",
         "Patient/p1",
     ),
+    ("`near`, in miles", "Location?near=42.3|-83.7|2|[mi_i]", ""),
+    (
+        "`_filter`: `and`, `or`, `not`, brackets",
+        "Patient?_filter=(gender eq female or gender eq male) and not(family sw jon)",
+        "Patient/p1",
+    ),
+    (
+        "`_filter`: chains",
+        "Observation?_filter=subject.family eq jones or code eq nothing",
+        "Observation/b3",
+    ),
+    (
+        "`_filter`: `ss`, `in`",
+        "Patient?_filter=_tag ss urn:tags|research and _tag in http://example.org/ValueSet/research",
+        "Patient/p1",
+    ),
+    (
+        "`_filter`: items, refused",
+        "Patient?_filter=name[given eq anna].family eq x",
+        "400",
+    ),
     ("`_content`", "Patient?_content=springfield", "Patient/p1"),
+    (
+        "`_content`: phrases, `OR`, `NOT`",
+        "Patient?_content=(\"anna maria\" OR nobody) NOT jones",
+        "Patient/p1",
+    ),
     ("`_text`", "Patient?_text=nothing", ""),
     ("`_list`", "Patient?_list=some", "400"),
     ("`_query`", "Patient?_query=some", "400"),

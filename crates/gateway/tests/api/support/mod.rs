@@ -23,6 +23,7 @@ use gateway::{
     Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
     SubscriptionConfig,
 };
+use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
 use node::custody::{Anchor, Custody, CustodyOptions};
 use node::health::Health;
@@ -73,8 +74,16 @@ impl Site {
     /// A node that lets each client ask for so much.
     pub(crate) fn bounded(member: &str, base: &str, token_seed: u8, limits: RequestLimits) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
-        let how = (SubscriptionConfig::default(), limits);
+        let how = (SubscriptionConfig::default(), limits, Checking::Strict);
         Self::on(folder, ledger, (member, base, token_seed), how)
+    }
+
+    /// A node that takes what could be better.
+    pub(crate) fn lenient() -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let limits = RequestLimits::default();
+        let how = (SubscriptionConfig::default(), limits, Checking::Lenient);
+        Self::on(folder, ledger, ("clinic", BASE, 5), how)
     }
 
     /// A node that tells subscribers in this way.
@@ -85,7 +94,7 @@ impl Site {
         subscriptions: SubscriptionConfig,
     ) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of(member));
-        let how = (subscriptions, RequestLimits::default());
+        let how = (subscriptions, RequestLimits::default(), Checking::Strict);
         Self::on(folder, ledger, (member, base, token_seed), how)
     }
 
@@ -109,7 +118,7 @@ impl Site {
             ..
         } = self;
         drop(router);
-        let how = (subscriptions, RequestLimits::default());
+        let how = (subscriptions, RequestLimits::default(), Checking::Strict);
         Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
     }
 
@@ -117,7 +126,7 @@ impl Site {
         folder: TempDir,
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
-        how: (SubscriptionConfig, RequestLimits),
+        how: (SubscriptionConfig, RequestLimits, Checking),
     ) -> Self {
         let import = ImportConfig::default();
         Self::with(folder, ledger, (member, base, token_seed), how, import)
@@ -127,7 +136,7 @@ impl Site {
         folder: TempDir,
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
-        (subscriptions, limits): (SubscriptionConfig, RequestLimits),
+        (subscriptions, limits, checking): (SubscriptionConfig, RequestLimits, Checking),
         import: ImportConfig,
     ) -> Self {
         log::capture();
@@ -174,6 +183,7 @@ impl Site {
             }),
             member_key: member_key(hpke.clone()),
             profiles: profiles(),
+            checking,
             limits,
             serves_metrics: true,
             subscriptions,
@@ -335,6 +345,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
             retry: Duration::from_millis(20),
             ..OutboxConfig::default()
         },
+        full_text: true,
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

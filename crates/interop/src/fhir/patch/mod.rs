@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::fhirpath::EvaluationError;
-use super::{Issue, IssueType, OperationOutcome, Resource, ResourceError};
+use super::{Checking, Issue, IssueType, OperationOutcome, Resource, ResourceError};
 
 /// More operations than this are refused.
 pub const OPERATIONS_MAX: usize = 1_000;
@@ -115,8 +115,17 @@ impl Patch {
         parameters::read(parameters).map(|operations| Self(Form::Parameters(operations)))
     }
 
-    /// What the resource becomes.
+    /// What the resource becomes, checked strictly.
     pub fn apply(&self, resource: &Resource) -> Result<Resource, PatchError> {
+        self.apply_checking(resource, Checking::Strict)
+    }
+
+    /// What the resource becomes, held against the definitions as `checking` says.
+    pub fn apply_checking(
+        &self,
+        resource: &Resource,
+        checking: Checking,
+    ) -> Result<Resource, PatchError> {
         let mut value = Value::Object(resource.object().clone());
         match &self.0 {
             Form::Json(patch) => json::apply(patch, resource.resource_type(), &mut value)?,
@@ -132,7 +141,9 @@ impl Patch {
         if !is_same("resourceType") || !is_same("id") {
             return Err(PatchError::IdentityChanged);
         }
-        Resource::from_value(value).map_err(PatchError::Result)
+        let read = Resource::from_value_noting(value, checking);
+        read.map(|(resource, _)| resource)
+            .map_err(PatchError::Result)
     }
 }
 

@@ -4,9 +4,11 @@ use serde_json::{Map, Value};
 
 use super::decimal::{Decimal, Interval};
 use super::parameter::{Component, ParameterKind, Places, SearchParameter};
+use super::place::Position;
 use super::terms::{Canonical, QuantityTerm, ReferenceTerm, Term, TokenTerm, TypedTerm};
 use super::units::{Conversion, UCUM};
 use super::value_path::{Leaf, ValuePath};
+use super::words;
 use crate::fhir::reference::Target;
 use crate::fhir::{ResourceType, TimeSpan};
 
@@ -14,6 +16,18 @@ use crate::fhir::{ResourceType, TimeSpan};
 pub(super) fn terms(parameter: &SearchParameter, root: &Map<String, Value>) -> Vec<Term> {
     match &parameter.places {
         Places::Row | Places::Nowhere => Vec::new(),
+        Places::Narrative => words::of_narrative(root)
+            .map(Term::Words)
+            .into_iter()
+            .collect(),
+        Places::Content => words::of_content(root)
+            .map(Term::Words)
+            .into_iter()
+            .collect(),
+        Places::Position => {
+            let position = root.get("position").and_then(Position::of);
+            position.map(Term::Position).into_iter().collect()
+        }
         Places::Paths(paths) => of_paths(parameter.kind, paths, root),
         Places::Composite { bases, components } => bases
             .iter()

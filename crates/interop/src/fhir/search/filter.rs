@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
-use super::limits::{ALL_VALUES_MAX, CHAIN_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX};
-use super::parameter::{ParameterKind, SearchParameter, parameter};
+use super::filter_reader::read;
+use super::limits::VALUE_BYTES_MAX;
+use super::parameter::{CONTENT, NARRATIVE, ParameterKind};
 use super::problem::QueryProblem;
 use super::terms::{IndexTerms, Term, TokenTerm};
-use super::value;
 use super::value_sets::ValueSets;
 use super::wanted::{Resources, SystemWanted, TokenWanted, Wanted};
 use crate::fhir::{ResourceType, TimeSpan};
@@ -48,6 +48,12 @@ pub enum Condition {
         /// The compartment's id.
         id: String,
     },
+    /// All of these hold.
+    All(Vec<Filter>),
+    /// One of these holds.
+    Any(Vec<Filter>),
+    /// This does not hold.
+    Not(Box<Filter>),
 }
 
 /// One type that a chain leads to, and what must hold there.
@@ -84,7 +90,7 @@ impl fmt::Debug for Condition {
 }
 
 impl Filter {
-    /// `read` counts the values of the whole query.
+    /// `counted` counts the values of the whole query.
     ///
     /// Reads `name[:modifier]=value`, `name[:Type].next=value` or `_has:Type:name:next=value`.
     pub(super) fn parse(
@@ -92,19 +98,12 @@ impl Filter {
         name: &str,
         value: &str,
         value_sets: &dyn ValueSets,
-        read: &Cell<usize>,
+        counted: &Cell<usize>,
     ) -> Result<Self, QueryProblem> {
         if value.len() > VALUE_BYTES_MAX {
             return Err(QueryProblem::ValueTooLong);
         }
-        let ways = Cell::new(0);
-        Reader {
-            value,
-            value_sets,
-            ways: &ways,
-            read,
-        }
-        .read(resource_type, name, 0)
+        read(resource_type, (name, value), value_sets, counted)
     }
 
     /// The resource refers to a compartment by one of the parameters.
@@ -150,8 +149,34 @@ impl Filter {
                 filters.for_each(|filter| filter.localize(base));
             }
             Condition::Has(reverse) => reverse.filter.localize(base),
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter_mut().for_each(|part| part.localize(base));
+            }
+            Condition::Not(inner) => inner.localize(base),
             Condition::Missing(_) | Condition::RefersTo { .. } => {}
         }
+    }
+
+    /// The filter itself, or those that all have to hold for it.
+    pub(super) fn required(&self) -> Vec<&Self> {
+        match &self.condition {
+            Condition::All(parts) => parts.iter().flat_map(Self::required).collect(),
+            _ => vec![self],
+        }
+    }
+
+    /// Whether it looks at the words of everything (`_content`).
+    pub(super) fn asks_content(&self) -> bool {
+        self.parameter == CONTENT
+            || match &self.condition {
+                Condition::Chain(links) => links.iter().any(|link| link.filter.asks_content()),
+                Condition::Has(reverse) => reverse.filter.asks_content(),
+                Condition::All(parts) | Condition::Any(parts) => {
+                    parts.iter().any(Self::asks_content)
+                }
+                Condition::Not(inner) => inner.asks_content(),
+                _ => false,
+            }
     }
 
     /// Puts the resources in the place of a chain or `_has` through which they were found.
@@ -169,6 +194,13 @@ impl Filter {
         last_updated_ms: i64,
         id: &str,
     ) -> bool {
+        let holds = |part: &Self| part.accepts(resource_type, terms, last_updated_ms, id);
+        match &self.condition {
+            Condition::All(parts) => return parts.iter().all(holds),
+            Condition::Any(parts) => return parts.iter().any(holds),
+            Condition::Not(inner) => return !holds(inner),
+            _ => {}
+        }
         match self.parameter {
             "_id" => self.accepts_id(resource_type, id),
             "_lastUpdated" => {
@@ -217,21 +249,23 @@ impl Filter {
                 let mut references = terms.references(parameter);
                 references.any(|found| found == (resource_type.as_str(), id.as_str()))
             }),
+            // The narrative is part of the content, and its words are kept once.
+            _ if self.parameter == CONTENT => {
+                self.accepts_any(terms.get(CONTENT).iter().chain(terms.get(NARRATIVE)))
+            }
             _ => self.accepts_any(terms.get(self.parameter)),
         }
     }
 
-    fn accepts_any(&self, terms: &[Term]) -> bool {
-        let any = |wanted: &[Wanted]| {
-            terms
-                .iter()
-                .any(|term| wanted.iter().any(|wanted| wanted.accepts(term)))
-        };
+    fn accepts_any<'a>(&self, terms: impl IntoIterator<Item = &'a Term>) -> bool {
+        let mut terms = terms.into_iter();
+        let mut any =
+            |wanted: &[Wanted]| terms.any(|term| wanted.iter().any(|wanted| wanted.accepts(term)));
         match &self.condition {
-            Condition::Missing(missing) => terms.is_empty() == *missing,
+            Condition::Missing(missing) => terms.next().is_none() == *missing,
             Condition::AnyOf(wanted) => any(wanted),
             Condition::NoneOf(wanted) => !any(wanted),
-            Condition::Chain(_) | Condition::Has(_) | Condition::RefersTo { .. } => false,
+            _ => false,
         }
     }
 
@@ -276,6 +310,10 @@ impl Filter {
                 touched.push(reverse.resource_type);
                 reverse.filter.types_touched(touched);
             }
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().for_each(|part| part.types_touched(touched));
+            }
+            Condition::Not(inner) => inner.types_touched(touched),
             _ => {}
         }
     }
@@ -288,162 +326,11 @@ impl Filter {
                 !links.is_empty()
             }
             Condition::Has(reverse) => may(reverse.resource_type) && reverse.filter.keep_types(may),
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter_mut().all(|part| part.keep_types(may))
+            }
+            Condition::Not(inner) => inner.keep_types(may),
             _ => true,
         }
-    }
-}
-
-struct Reader<'a> {
-    value: &'a str,
-    value_sets: &'a dyn ValueSets,
-    /// How many ways of the chain were looked at.
-    ways: &'a Cell<usize>,
-    /// How many values were read for the query as a whole.
-    read: &'a Cell<usize>,
-}
-
-impl Reader<'_> {
-    fn read(
-        &self,
-        resource_type: ResourceType,
-        name: &str,
-        followed: usize,
-    ) -> Result<Filter, QueryProblem> {
-        if followed > CHAIN_MAX {
-            return Err(QueryProblem::ChainTooLong);
-        }
-        self.ways.set(self.ways.get().saturating_add(1));
-        if self.ways.get() > WAYS_MAX {
-            return Err(QueryProblem::ChainTooWide);
-        }
-        if let Some(rest) = name.strip_prefix("_has:") {
-            return self.reverse(rest, followed);
-        }
-        if let Some((reference, next)) = name.split_once('.') {
-            return self.chain(resource_type, reference, next, followed);
-        }
-        let (name, modifier) = match name.split_once(':') {
-            Some((name, modifier)) => (name, Some(modifier)),
-            None => (name, None),
-        };
-        let found = parameter(resource_type, name).ok_or(QueryProblem::ParameterUnknown)?;
-        self.direct(found, modifier)
-    }
-
-    fn direct(
-        &self,
-        parameter: &SearchParameter,
-        modifier: Option<&str>,
-    ) -> Result<Filter, QueryProblem> {
-        if !parameter.is_supported() {
-            return Err(QueryProblem::ParameterUnsupported);
-        }
-        let condition = if modifier == Some("missing") {
-            Condition::Missing(
-                self.value
-                    .parse()
-                    .map_err(|_| QueryProblem::ValueMalformed)?,
-            )
-        } else {
-            let alternatives = value::split(self.value, ',');
-            let read = self.read.get().saturating_add(alternatives.len());
-            self.read.set(read);
-            if alternatives.len() > VALUES_MAX || read > ALL_VALUES_MAX {
-                return Err(QueryProblem::TooManyValues);
-            }
-            let mut wanted = Vec::new();
-            for text in alternatives {
-                wanted.extend(value::read(parameter, modifier, &text, self.value_sets)?);
-            }
-            match modifier {
-                Some("not" | "not-in") => Condition::NoneOf(wanted),
-                _ => Condition::AnyOf(wanted),
-            }
-        };
-        Ok(Filter {
-            parameter: parameter.name,
-            kind: parameter.kind,
-            condition,
-        })
-    }
-
-    /// `reference[:Type]` and what follows the dot.
-    fn chain(
-        &self,
-        resource_type: ResourceType,
-        reference: &str,
-        next: &str,
-        followed: usize,
-    ) -> Result<Filter, QueryProblem> {
-        let (name, only) = match reference.split_once(':') {
-            Some((name, only)) => {
-                let only = ResourceType::parse(only).ok_or(QueryProblem::ModifierUnknown)?;
-                (name, Some(only))
-            }
-            None => (reference, None),
-        };
-        let found = parameter(resource_type, name).ok_or(QueryProblem::ParameterUnknown)?;
-        if found.kind != ParameterKind::Reference {
-            return Err(QueryProblem::ChainBroken);
-        }
-        let targets = match only {
-            Some(only) if found.may_target(only) => vec![only],
-            Some(_) => return Err(QueryProblem::TargetImpossible),
-            None => found.targets(),
-        };
-        let mut links = Vec::new();
-        let mut broken = QueryProblem::ChainBroken;
-        for target in targets {
-            match self.read(target, next, followed + 1) {
-                Ok(filter) => links.push(Link {
-                    resource_type: target,
-                    filter,
-                }),
-                // Another type may have the parameter.
-                Err(QueryProblem::ParameterUnknown | QueryProblem::ChainBroken) => {}
-                Err(problem @ (QueryProblem::ChainTooWide | QueryProblem::TooManyValues)) => {
-                    return Err(problem);
-                }
-                Err(problem) => broken = problem,
-            }
-        }
-        if links.is_empty() {
-            return Err(broken);
-        }
-        let condition = Condition::Chain(links);
-        Ok(Filter {
-            parameter: found.name,
-            kind: found.kind,
-            condition,
-        })
-    }
-
-    /// `Type:name:next` after `_has:`.
-    fn reverse(&self, rest: &str, followed: usize) -> Result<Filter, QueryProblem> {
-        let mut parts = rest.splitn(3, ':');
-        let (Some(kind), Some(name), Some(next)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(QueryProblem::ChainBroken);
-        };
-        let resource_type = ResourceType::parse(kind).ok_or(QueryProblem::TargetImpossible)?;
-        let found = parameter(resource_type, name).ok_or(QueryProblem::ChainBroken)?;
-        if found.kind != ParameterKind::Reference {
-            return Err(QueryProblem::ChainBroken);
-        }
-        let filter = match self.read(resource_type, next, followed + 1) {
-            // Not ignored by a lenient client's wish: the chain as a whole is wrong.
-            Err(QueryProblem::ParameterUnknown) => return Err(QueryProblem::ChainBroken),
-            read => read?,
-        };
-        let reverse = Reverse {
-            resource_type,
-            parameter: found.name,
-            filter,
-        };
-        Ok(Filter {
-            parameter: "_has",
-            kind: ParameterKind::Special,
-            condition: Condition::Has(Box::new(reverse)),
-        })
     }
 }

@@ -27,3 +27,11 @@ pub const INCLUDED_MAX: usize = 1_000;
 pub const LINKS_MAX: usize = 100_000;
 /// Keys of `_sort`.
 pub const SORT_KEYS_MAX: usize = 8;
+/// Words of a narrative, and of the rest of a resource, that searches find; further ones are not looked at.
+pub const WORDS_MAX: usize = 1_000;
+/// Bytes of a word; what is longer is no word.
+pub const WORD_BYTES_MAX: usize = 64;
+/// Brackets within one another in `_filter`, `_text` and `_content`.
+pub const EXPRESSION_DEPTH_MAX: usize = 16;
+/// Comparisons of a `_filter`; words, phrases, brackets and connectives of `_text` and `_content`.
+pub const EXPRESSION_TERMS_MAX: usize = 64;

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::limits::{
-    CHAIN_MAX, INCLUDES_MAX, PARAMETERS_MAX, SORT_KEYS_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX,
+    CHAIN_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_TERMS_MAX, INCLUDES_MAX, PARAMETERS_MAX,
+    SORT_KEYS_MAX, VALUE_BYTES_MAX, VALUES_MAX, WAYS_MAX,
 };
 use crate::fhir::{Issue, IssueType, OperationOutcome};
 
@@ -23,6 +24,8 @@ pub struct QueryError {
 pub enum QueryProblem {
     #[error("is not known for this type")]
     ParameterUnknown,
+    #[error("has an expression with a parameter that is not known for this type")]
+    ExpressionParameterUnknown,
     #[error("is known, but not supported")]
     ParameterUnsupported,
     #[error("has a modifier that is not supported")]
@@ -33,6 +36,8 @@ pub enum QueryProblem {
     ValueMalformed,
     #[error("asks for something that is not supported")]
     ValueUnsupported,
+    #[error("has an operator that its type does not support here")]
+    OperatorUnsupported,
     #[error("names a value set that is not known here")]
     ValueSetUnknown,
     #[error("names a code whose hierarchy is not known here")]
@@ -55,6 +60,10 @@ pub enum QueryProblem {
     TooManyIncludes,
     #[error("has more than {SORT_KEYS_MAX} keys")]
     TooManySortKeys,
+    #[error(
+        "has more than {EXPRESSION_TERMS_MAX} terms, or brackets more than {EXPRESSION_DEPTH_MAX} deep"
+    )]
+    ExpressionTooLarge,
     #[error("is of another kind for another of the types")]
     KindsDiffer,
 }
@@ -64,9 +73,11 @@ impl QueryError {
     pub fn outcome(&self) -> OperationOutcome {
         let code = match self.problem {
             QueryProblem::ParameterUnknown
+            | QueryProblem::ExpressionParameterUnknown
             | QueryProblem::ParameterUnsupported
             | QueryProblem::ModifierUnknown
             | QueryProblem::ValueUnsupported
+            | QueryProblem::OperatorUnsupported
             | QueryProblem::ValueSetUnknown
             | QueryProblem::HierarchyUnknown => IssueType::NotSupported,
             QueryProblem::ValueMissing => IssueType::Required,
@@ -79,6 +90,7 @@ impl QueryError {
             | QueryProblem::TooManyValues
             | QueryProblem::ValueTooLong
             | QueryProblem::TooManyParameters
+            | QueryProblem::ExpressionTooLarge
             | QueryProblem::TooManyIncludes
             | QueryProblem::TooManySortKeys => IssueType::TooCostly,
         };

@@ -138,19 +138,27 @@ impl Part {
         filters.all(|filter| filter.accepts(self.resource_type, terms, last_updated_ms, id))
     }
 
+    /// All filters that have to hold, those within a conjunction of `_filter` each for itself.
+    pub(super) fn required(&self) -> impl Iterator<Item = &Filter> {
+        self.filters.iter().flat_map(Filter::required)
+    }
+
+    /// Whether the part looks at the words of everything (`_content`), which not every member keeps.
+    pub fn asks_content(&self) -> bool {
+        self.filters.iter().any(Filter::asks_content)
+    }
+
     /// The ids of patients to whom the part is confined by `patient`, `subject` or, for
     /// patients, `_id`; `None` if it is not confined.
     pub fn patients(&self) -> Option<Vec<&str>> {
         let is_patient = self.resource_type == ResourceType::PATIENT;
-        self.filters
-            .iter()
-            .find_map(|filter| match filter.parameter {
-                "_id" if is_patient => filter.ids_of(ResourceType::PATIENT),
-                "patient" | "subject" | "beneficiary" if !is_patient => {
-                    filter.ids_of(ResourceType::PATIENT)
-                }
-                _ => None,
-            })
+        self.required().find_map(|filter| match filter.parameter {
+            "_id" if is_patient => filter.ids_of(ResourceType::PATIENT),
+            "patient" | "subject" | "beneficiary" if !is_patient => {
+                filter.ids_of(ResourceType::PATIENT)
+            }
+            _ => None,
+        })
     }
 }
 
@@ -251,6 +259,11 @@ impl Query {
         parts.map(|parts| parts.concat())
     }
 
+    /// Whether the query looks at the words of everything (`_content`), which not every member keeps.
+    pub fn asks_content(&self) -> bool {
+        self.parts.iter().any(Part::asks_content)
+    }
+
     /// The types that chains and `_has` go through.
     pub fn types_touched(&self) -> Vec<ResourceType> {
         let mut touched = Vec::new();
@@ -308,11 +321,9 @@ impl Query {
             ("_elements", None) => self.elements = element_names(value)?,
             ("_contained", None) if value == "false" => {}
             // To pass over these would be to answer more than was asked for.
-            (
-                "_contained" | "_containedType" | "_filter" | "_list" | "_query" | "_text"
-                | "_content",
-                _,
-            ) => return Err(QueryProblem::ParameterUnsupported),
+            ("_contained" | "_containedType" | "_list" | "_query", _) => {
+                return Err(QueryProblem::ParameterUnsupported);
+            }
             // `_type` was read first; the gateway negotiates the format.
             ("_type" | "_format" | "_pretty", None) => {}
             _ => self.add_filters(reading, name, value)?,

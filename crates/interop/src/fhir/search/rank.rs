@@ -58,7 +58,9 @@ pub(super) fn sort_keys(types: &[ResourceType], value: &str) -> Result<Vec<SortK
         let mut found = None;
         for resource_type in types {
             let own = parameter(*resource_type, name).ok_or(QueryProblem::ValueUnsupported)?;
-            if !own.is_supported() || own.kind == ParameterKind::Composite {
+            let has_order = !own.is_of_words()
+                && !matches!(own.kind, ParameterKind::Composite | ParameterKind::Special);
+            if !own.is_supported() || !has_order {
                 return Err(QueryProblem::ValueUnsupported);
             }
             found = Some(own.name);
@@ -142,7 +144,11 @@ impl SortKey {
                 let local = local.map(|(kind, id)| format!("{kind}/{id}"));
                 local.or_else(|| reference.uri.clone()).map(SortValue::Text)
             }
-            Term::Label(_) | Term::Typed(_) | Term::Composite(_) => None,
+            Term::Label(_)
+            | Term::Typed(_)
+            | Term::Composite(_)
+            | Term::Words(_)
+            | Term::Position(_) => None,
         }
     }
 }

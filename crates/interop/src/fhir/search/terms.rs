@@ -6,7 +6,8 @@ use minicbor::{Decode, Encode};
 
 use super::decimal::Interval;
 use super::extract;
-use super::parameter::parameters;
+use super::parameter::{CONTENT, parameters};
+use super::place::Position;
 use crate::fhir::{Resource, TimeSpan};
 
 /// The index terms of one version of a resource. They are patient data: store them sealed.
@@ -59,6 +60,12 @@ pub enum Term {
     /// The components of one item, each with its values.
     #[n(9)]
     Composite(#[n(0)] Vec<Vec<Term>>),
+    /// The words of a text in their order.
+    #[n(10)]
+    Words(#[n(0)] String),
+    /// A place on the globe.
+    #[n(11)]
+    Position(#[n(0)] Position),
 }
 
 /// A value in a system.
@@ -153,6 +160,8 @@ impl fmt::Debug for Term {
             Self::Label(_) => "Label(..)",
             Self::Typed(_) => "Typed(..)",
             Self::Composite(_) => "Composite(..)",
+            Self::Words(_) => "Words(..)",
+            Self::Position(_) => "Position(..)",
         })
     }
 }
@@ -170,9 +179,20 @@ macro_rules! redacted {
 redacted!(TokenTerm, ReferenceTerm, QuantityTerm, Canonical, TypedTerm);
 
 impl IndexTerms {
-    /// The terms of a resource, for every parameter of its type that finds a value in it.
+    /// The terms of a resource, for every parameter of its type that finds a value in it, but for `_content`.
     pub fn of(resource: &Resource) -> Self {
-        let entries = parameters(resource.resource_type()).filter_map(|parameter| {
+        Self::new(resource, false)
+    }
+
+    /// The terms of a resource, for every parameter of its type that finds a value in it.
+    pub fn with_content(resource: &Resource) -> Self {
+        Self::new(resource, true)
+    }
+
+    fn new(resource: &Resource, with_content: bool) -> Self {
+        let parameters = parameters(resource.resource_type());
+        let parameters = parameters.filter(|it| with_content || it.name != CONTENT);
+        let entries = parameters.filter_map(|parameter| {
             let terms = extract::terms(parameter, resource.object());
             let parameter = parameter.name.to_owned();
             (!terms.is_empty()).then_some(Entry { parameter, terms })

@@ -2,6 +2,7 @@
 
 use super::decimal::{Decimal, Interval};
 use super::parameter::{Component, ParameterKind, Places, SearchParameter};
+use super::place::Near;
 use super::problem::QueryProblem;
 use super::terms::{TokenTerm, TypedTerm};
 use super::text::fold;
@@ -23,6 +24,9 @@ pub(super) fn read(
 ) -> Result<Vec<Wanted>, QueryProblem> {
     if text.is_empty() {
         return Err(QueryProblem::ValueMissing);
+    }
+    if let (Places::Position, None) = (&parameter.places, modifier) {
+        return Near::parse(text).map(|it| vec![Wanted::Near(it)]);
     }
     if let (ParameterKind::Token, Some(modifier)) = (parameter.kind, modifier) {
         return token_modified(modifier, text, value_sets);

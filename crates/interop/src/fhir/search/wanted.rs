@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::decimal::{Decimal, Interval};
+use super::place::Near;
 use super::terms::{QuantityTerm, ReferenceTerm, Term, TokenTerm, TypedTerm};
 use super::text::fold;
 use super::value;
+use super::words;
 use crate::fhir::{ResourceType, TimeSpan};
 
 /// Resources by type and id.
@@ -38,8 +40,17 @@ pub enum Wanted {
     StartsWith(String),
     /// `:contains`, folded.
     Contains(String),
+    /// Folded.
+    EndsWith(String),
+    /// The whole text, folded.
+    Same(String),
     /// `:exact`, as it stands.
     Exactly(String),
+    /// Words that stand one after the other.
+    Phrase(String),
+    /// Some other value than all of these.
+    Other(Vec<Wanted>),
+    Near(Near),
     Number(Prefix, Decimal),
     Quantity(QuantityWanted),
     Uri(String),
@@ -226,7 +237,14 @@ impl Wanted {
             (Self::Date(prefix, wanted), Term::Date(span)) => prefix.accepts_span(*wanted, *span),
             (Self::StartsWith(wanted), Term::Text(text)) => fold(text).starts_with(wanted),
             (Self::Contains(wanted), Term::Text(text)) => fold(text).contains(wanted),
+            (Self::EndsWith(wanted), Term::Text(text)) => fold(text).ends_with(wanted),
+            (Self::Same(wanted), Term::Text(text)) => fold(text) == *wanted,
             (Self::Exactly(wanted), Term::Text(text)) => text == wanted,
+            (Self::Phrase(wanted), Term::Words(text)) => words::has_phrase(text, wanted),
+            (Self::Near(near), Term::Position(position)) => near.reaches(*position),
+            // What is written beside a value is none.
+            (Self::Other(_), Term::Label(_) | Term::Typed(_)) => false,
+            (Self::Other(wanted), term) => !wanted.iter().any(|wanted| wanted.accepts(term)),
             (Self::Number(prefix, wanted), Term::Number(found)) => {
                 prefix.accepts_interval(&Numbers::of(*wanted), *found)
             }
@@ -245,6 +263,9 @@ impl Wanted {
 
     /// A URL below `base` as the reference that it is.
     pub(super) fn localize(&mut self, base: &str) {
+        if let Self::Other(wanted) = self {
+            wanted.iter_mut().for_each(|wanted| wanted.localize(base));
+        }
         let Self::Canonical(url) = self else { return };
         let relative = url
             .strip_prefix(base)

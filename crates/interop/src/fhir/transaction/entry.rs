@@ -8,7 +8,7 @@ use super::{
     Action, EntryProblem, EntryRequest, Expected, Method, PlannedCall, PlannedEntry, RefusedEntry,
 };
 use crate::fhir::etag;
-use crate::fhir::resource::is_id;
+use crate::fhir::resource::{Checking, is_id};
 use crate::fhir::{Resource, ResourceError, ResourceType};
 
 /// A planned entry with what is needed until references are resolved.
@@ -23,6 +23,9 @@ pub(super) enum Read {
     Call(PlannedCall),
 }
 
+/// A resource as it was sent, and how it is checked.
+type Given = (Option<Value>, Checking);
+
 /// What is asked of a resource, before its entry is put together.
 struct Change {
     action: Action,
@@ -33,7 +36,7 @@ struct Change {
 
 pub(super) fn read(
     index: usize,
-    value: Value,
+    (value, checking): (Value, Checking),
     new_id: &mut dyn FnMut() -> String,
 ) -> Result<Read, EntryProblem> {
     let Value::Object(mut entry) = value else {
@@ -68,10 +71,10 @@ pub(super) fn read(
                 resource,
             }));
         }
-        Method::Post => Some(create(object, &request, resource, new_id)?),
+        Method::Post => Some(create(object, &request, (resource, checking), new_id)?),
         Method::Put => {
             let expected = expected(object, if_match)?;
-            Some(update(&request, expected, resource, new_id)?)
+            Some(update(&request, expected, (resource, checking), new_id)?)
         }
         Method::Patch => Some(patch(&request, if_match, resource)?),
         Method::Delete => Some(delete(&request, if_match)?),
@@ -143,7 +146,7 @@ fn has_scheme(url: &str) -> bool {
 fn create(
     object: &Map<String, Value>,
     request: &EntryRequest,
-    resource: Option<Value>,
+    resource: Given,
     new_id: &mut dyn FnMut() -> String,
 ) -> Result<Change, EntryProblem> {
     let resource_type = type_named(&request.url)?;
@@ -188,7 +191,7 @@ fn expected(object: &Map<String, Value>, if_match: Option<u64>) -> Result<Expect
 fn update(
     request: &EntryRequest,
     expected: Expected,
-    resource: Option<Value>,
+    resource: Given,
     new_id: &mut dyn FnMut() -> String,
 ) -> Result<Change, EntryProblem> {
     let (resource_type, target) = target(&request.url)?;
@@ -277,9 +280,10 @@ fn call(request: &EntryRequest) -> Result<(), EntryProblem> {
     }
 }
 
-fn resource_of(expected: ResourceType, value: Option<Value>) -> Result<Resource, EntryProblem> {
-    let resource = Resource::from_value(value.ok_or(EntryProblem::ResourceMissing)?)
-        .map_err(EntryProblem::Resource)?;
+fn resource_of(expected: ResourceType, (value, checking): Given) -> Result<Resource, EntryProblem> {
+    let value = value.ok_or(EntryProblem::ResourceMissing)?;
+    let read = Resource::from_value_noting(value, checking);
+    let (resource, _) = read.map_err(EntryProblem::Resource)?;
     if resource.resource_type() == expected {
         Ok(resource)
     } else {

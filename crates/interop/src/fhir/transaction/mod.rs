@@ -19,6 +19,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::resource::Checking;
 use super::{Resource, ResourceType};
 use entry::Read;
 
@@ -191,9 +192,10 @@ pub struct Plan {
 /// Plans a Bundle. `new_id` is asked once for each entry that can create, in the order of the Bundle.
 ///
 /// In a transaction the first wrong entry refuses the whole Bundle; in a batch wrong entries are
-/// listed in the plan.
+/// listed in the plan. What is written is held against the definitions as `checking` says.
 pub fn plan(
     bundle: Resource,
+    checking: Checking,
     new_id: &mut dyn FnMut() -> String,
 ) -> Result<Plan, TransactionError> {
     let (kind, values) = entries_of(bundle)?;
@@ -201,7 +203,7 @@ pub fn plan(
     let mut calls = Vec::new();
     let mut refused = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
-        match entry::read(index, value, new_id) {
+        match entry::read(index, (value, checking), new_id) {
             Ok(Read::Change(draft)) => drafts.push(draft),
             Ok(Read::Call(call)) if kind == BundleKind::Transaction && !call.request.is_safe() => {
                 let problem = EntryProblem::OperationInTransaction;

@@ -19,7 +19,7 @@ fn bundle(kind: &str, entries: Value) -> Resource {
 }
 
 fn plan_of(kind: &str, entries: Value) -> Result<Plan, TransactionError> {
-    plan(bundle(kind, entries), &mut counter())
+    plan(bundle(kind, entries), Checking::Strict, &mut counter())
 }
 
 fn post(full_url: &str, resource: Value) -> Value {
@@ -218,7 +218,7 @@ fn a_bundle_that_is_no_transaction_is_refused() {
     assert_eq!(plan_of("batch", many.into()).unwrap_err(), expected);
     let patient = Resource::from_value(json!({"resourceType": "Patient"})).unwrap();
     assert_eq!(
-        plan(patient, &mut counter()).unwrap_err(),
+        plan(patient, Checking::Strict, &mut counter()).unwrap_err(),
         TransactionError::NotABundle
     );
 }
@@ -443,7 +443,7 @@ proptest! {
         let value = json!({"resourceType": "Bundle", "type": if is_batch { "batch" } else { "transaction" }, "entry": entries});
         // What the structure check refuses is not the planner's affair.
         let Ok(bundle) = Resource::from_value(value) else { return Ok(()) };
-        let said = match plan(bundle, &mut counter()) {
+        let said = match plan(bundle, Checking::Strict, &mut counter()) {
             Ok(plan) => {
                 let outcomes = plan.refused.iter().map(|it| it.problem.outcome(it.index).to_value().to_string());
                 format!("{:?} {:?} {}", plan, plan.pending(), outcomes.collect::<String>())

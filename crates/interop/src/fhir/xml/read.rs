@@ -24,6 +24,10 @@ pub fn from_xml(bytes: &[u8], limits: &ParseLimits) -> Result<Value, XmlError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| XmlError::NotText)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(at) = text.find(is_no_character) {
+        let at = u64::try_from(at).unwrap_or(u64::MAX);
+        return Err(XmlError::Malformed { at });
+    }
     let mut reader = Reader::from_str(text);
     let (tag, is_empty) = prolog(&mut reader)?;
     let resource_type = resource_type(&tag).ok_or(XmlError::TypeUnknown)?;
@@ -39,6 +43,11 @@ pub fn from_xml(bytes: &[u8], limits: &ParseLimits) -> Result<Value, XmlError> {
     let resource = read.resource(resource_type, is_empty)?;
     read.epilog()?;
     Ok(resource)
+}
+
+/// Whether XML 1.0 has no such character, be it written as a reference.
+fn is_no_character(letter: char) -> bool {
+    matches!(letter, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}') && !"\t\n\r".contains(letter)
 }
 
 /// Everything before the root, and the root's tag.
@@ -273,6 +282,9 @@ impl<'a> Read<'a> {
             let attribute = attribute.map_err(|_| malformed(&self.reader))?;
             let text = attribute.normalized_value(XmlVersion::Implicit1_0);
             let text = text.map_err(|_| XmlError::Entity)?;
+            if text.contains(is_no_character) {
+                return Err(malformed(&self.reader));
+            }
             let key = std::str::from_utf8(attribute.key.as_ref()).unwrap_or_default();
             let definition = id.get();
             let place = definition.find(key).and_then(|place| definition.at(place));

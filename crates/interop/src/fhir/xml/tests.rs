@@ -14,6 +14,15 @@ fn patient(inner: &str) -> Result<Value, XmlError> {
 }
 
 #[test]
+fn what_is_no_character_of_xml_is_refused() {
+    for text in ["\u{1b}", "&#0;", "&#x1b;", "\u{fffe}"] {
+        let read = patient(&format!("<gender value=\"{text}\"/>"));
+        assert!(read.is_err(), "{text:?}");
+    }
+    assert!(patient("<gender value=\"a&#x9;b\"/>").is_ok());
+}
+
+#[test]
 fn every_form_has_its_place_and_comes_back() {
     let value = json!({
         "resourceType": "Observation",

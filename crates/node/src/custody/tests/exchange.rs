@@ -131,6 +131,29 @@ async fn p2_an_answer_grants_what_the_consent_permits_and_is_on_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p2_what_a_scope_does_not_reach_is_not_on_record_as_opened() {
+    use crate::custody::Reach;
+
+    let record = Record::new().await;
+    let by = clinician("hospital");
+    let found = record.custody.local_everything(&by, &record.patient).await;
+    let found = found.unwrap().entries.remove(0);
+    let (resource_type, id) = (found.resource.resource_type(), found.id);
+    let beyond = Requester {
+        reach: Reach::limited(|_, _| false),
+        ..by.clone()
+    };
+    let recorded = record.accesses().len();
+    let custody = &record.custody;
+    assert!(custody.read(&beyond, resource_type, &id).await.is_err());
+    assert!(custody.vread(&beyond, resource_type, &id, 1).await.is_err());
+    assert!(custody.history(&beyond, resource_type, &id).await.is_err());
+    assert_eq!(record.accesses().len(), recorded);
+    custody.read(&by, resource_type, &id).await.unwrap();
+    assert_eq!(record.accesses().len(), recorded + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p5_the_recorded_decision_replays_from_what_custody_had() {
     let record = Record::new().await;
     let filed = record.consent();

@@ -118,10 +118,14 @@ async fn postings_follow_their_document() {
     let after: BTreeSet<_> = postings(&custody).into_iter().collect();
     assert_eq!(
         before.difference(&after).count(),
-        1,
-        "the code's old posting is gone"
+        2,
+        "the code's old postings are gone, as a code and as a word"
     );
-    assert_eq!(after.difference(&before).count(), 1, "its new one is there");
+    assert_eq!(
+        after.difference(&before).count(),
+        2,
+        "its new ones are there"
+    );
     assert!(
         !ids(&custody, &query("Observation", &[("code", "c7")]))
             .await

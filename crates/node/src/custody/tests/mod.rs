@@ -55,6 +55,7 @@ impl Site {
 
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
+            full_text: true,
             directory: self.folder.path().join("records"),
             blobs: self.blobs(),
             member: self.member.parse().unwrap(),

@@ -14,7 +14,7 @@ use crate::custody::{Opened, SearchPage};
 const PATIENTS: usize = 4;
 
 /// Searches of every kind whose answer a forbidden resource might change.
-const SEARCHES: [&str; 24] = [
+const SEARCHES: [&str; 31] = [
     "Patient?",
     "Patient?_sort=-family&_count=1",
     "Patient?_summary=count",
@@ -39,6 +39,13 @@ const SEARCHES: [&str; 24] = [
     "?_type=Patient,Observation&_count=3",
     "?_lastUpdated=ge2020&_count=2",
     "Practitioner/d/Observation?_count=1",
+    "Patient?_text=secret",
+    "Patient?_content=planted OR secret&_count=1",
+    "Observation?_content=NOT a",
+    "Observation?_filter=code eq a or subject.family co planted",
+    "Observation?_filter=not(has-member.code eq a) and value-quantity gt 5&_count=2",
+    "Patient?_filter=not(link.gender eq male) or _text co secret",
+    "Observation?_filter=subject pr true and not(subject:Patient._text co secret)",
 ];
 
 #[derive(Debug, Clone)]
@@ -71,6 +78,9 @@ impl World {
         for (index, link) in self.links.iter().enumerate() {
             if is_there(index) {
                 let mut patient = patient(&format!("p{index}"));
+                let div =
+                    format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">secret {index}</div>");
+                patient["text"] = json!({"status": "generated", "div": div});
                 patient["gender"] = json!(if index % 2 == 0 { "male" } else { "female" });
                 patient["link"] = json!([{"type": "seealso",
                     "other": {"reference": format!("Patient/p{link}")}}]);

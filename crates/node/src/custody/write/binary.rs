@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::search::IndexTerms;
 use interop::fhir::{IssueType, Resource, ResourceType};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -174,7 +173,7 @@ impl BinaryUpload {
         self.writer.write(b"\"}").await?;
         let (locator, digest) = self.writer.finish().await?;
         let (branch, labels) = self.custody.place(&self.resource)?;
-        let terms = IndexTerms::of(&self.resource);
+        let terms = self.custody.terms_of(&self.resource);
         let home = self.custody.0.home.clone();
         let resource_type: ResourceType = self.change.resource_type;
         let postings = home.keys.postings(resource_type.as_str(), &terms);

@@ -41,7 +41,7 @@ fn outcome(example: &str, resources: &BTreeMap<String, Resource>) -> String {
     match Query::read(&scope, &pairs, Handling::Strict, &Few) {
         Err(refusal) => format!("refused: {}", refusal.problem),
         Ok(query) => {
-            let terms = IndexTerms::of(resource);
+            let terms = IndexTerms::with_content(resource);
             let is_found = query.matches(&terms, 1_000, resource.id().unwrap());
             if is_found { "finds" } else { "misses" }.to_owned()
         }

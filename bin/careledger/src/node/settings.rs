@@ -1,0 +1,149 @@
+//! `[search]`, `[validation]` and `[limits]` in `node.toml`: how the FHIR API behaves.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use gateway::RequestLimits;
+use interop::fhir::Checking;
+use serde::{Deserialize, Serialize};
+
+/// What searches find.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SearchEntry {
+    /// Whether the words of everything are kept for `_content`, not those of narratives alone. The index is made anew when
+    /// it changes.
+    pub(crate) full_text: bool,
+}
+
+/// How what is written is held against R4 and the profiles that it claims.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ValidationEntry {
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Strict,
+    Lenient,
+}
+
+/// How much a client may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsEntry {
+    /// Requests of one client a second, sustained; as many may come at once.
+    requests_per_second: NonZeroU32,
+    /// The longest time that a request may take.
+    request_seconds: NonZeroU64,
+    /// The longest body.
+    body_mebibytes: NonZeroU32,
+}
+
+impl ValidationEntry {
+    pub(crate) fn checking(self) -> Checking {
+        match self.mode {
+            Mode::Strict => Checking::Strict,
+            Mode::Lenient => Checking::Lenient,
+        }
+    }
+}
+
+impl Default for LimitsEntry {
+    /// As [`RequestLimits`] has it.
+    fn default() -> Self {
+        let limits = RequestLimits::default();
+        let mebibytes = u32::try_from(limits.body_bytes >> 20).ok();
+        Self {
+            requests_per_second: limits.per_second,
+            request_seconds: NonZeroU64::new(limits.time.as_secs()).unwrap_or(NonZeroU64::MIN),
+            body_mebibytes: mebibytes
+                .and_then(NonZeroU32::new)
+                .unwrap_or(NonZeroU32::MIN),
+        }
+    }
+}
+
+impl LimitsEntry {
+    pub(crate) fn limits(self) -> anyhow::Result<RequestLimits> {
+        let mebibytes = usize::try_from(self.body_mebibytes.get())?;
+        let body_bytes = mebibytes.checked_mul(1 << 20);
+        let body_bytes = body_bytes.filter(|_| mebibytes <= BODY_MEBIBYTES_MAX);
+        Ok(RequestLimits {
+            per_second: self.requests_per_second,
+            time: Duration::from_secs(self.request_seconds.get()),
+            body_bytes: body_bytes.ok_or_else(|| {
+                anyhow::anyhow!(
+                    "`body_mebibytes` of [limits] in node.toml is at most {BODY_MEBIBYTES_MAX}: bodies are read whole"
+                )
+            })?,
+        })
+    }
+}
+
+/// Bodies of several requests are in memory at once.
+const BODY_MEBIBYTES_MAX: usize = 256;
+
+/// Whether an entry says nothing, and is left out where it is written.
+pub(crate) fn is_default<T: Default + PartialEq>(entry: &T) -> bool {
+    *entry == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[serde(default)]
+        search: SearchEntry,
+        #[serde(default)]
+        validation: ValidationEntry,
+        #[serde(default)]
+        limits: LimitsEntry,
+    }
+
+    fn file(text: &str) -> Result<File, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn what_is_said_counts_and_what_is_not_has_its_default() {
+        let default = file("").unwrap();
+        assert!(!default.search.full_text);
+        assert_eq!(default.validation.checking(), Checking::Strict);
+        assert_eq!(default.limits.limits().unwrap(), RequestLimits::default());
+        let said = file(
+            "[search]\nfull_text = true\n[validation]\nmode = \"lenient\"\n\
+             [limits]\nrequests_per_second = 5\nbody_mebibytes = 1",
+        );
+        let said = said.unwrap();
+        assert!(said.search.full_text);
+        assert_eq!(said.validation.checking(), Checking::Lenient);
+        let limits = said.limits.limits().unwrap();
+        assert_eq!((limits.per_second.get(), limits.body_bytes), (5, 1 << 20));
+        assert_eq!(limits.time, RequestLimits::default().time);
+    }
+
+    #[test]
+    fn what_is_misspelt_or_without_sense_is_refused() {
+        for text in [
+            "[search]\nfulltext = true",
+            "[search]\nfull_text = 1",
+            "[validation]\nmode = \"loose\"",
+            "[validation]\nmodus = \"strict\"",
+            "[limits]\nrequest_per_second = 5",
+            "[limits]\nrequests_per_second = 0",
+            "[limits]\nrequest_seconds = 0",
+            "[limits]\nbody_mebibytes = -1",
+        ] {
+            assert!(file(text).is_err(), "{text}");
+        }
+        let large = file("[limits]\nbody_mebibytes = 257").unwrap();
+        assert!(large.limits.limits().is_err());
+    }
+}
