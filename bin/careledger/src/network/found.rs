@@ -22,7 +22,7 @@ use super::layout::{
     AddressEntry, Credential, Layout, MemberEntry, MemberLayout, NetworkFile, NodeFile,
     write_secret,
 };
-use crate::node::PayloadsEntry;
+use crate::node::{PayloadsEntry, RecordsEntry};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -257,6 +257,7 @@ pub(super) fn node_file(
         profiles: Vec::new(),
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
+        records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
     }
 }

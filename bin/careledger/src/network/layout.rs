@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::node::PayloadsEntry;
+use crate::node::{PayloadsEntry, RecordsEntry};
 
 /// The folder of a network.
 #[derive(Debug, Clone)]
@@ -90,6 +90,9 @@ pub(crate) struct NodeFile {
     /// Where large payloads are kept.
     #[serde(default, skip_serializing_if = "PayloadsEntry::is_directory")]
     pub(crate) payloads: PayloadsEntry,
+    /// Where the records are kept.
+    #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
+    pub(crate) records: RecordsEntry,
 }
 
 /// An identity provider, and the file with this node's secret there, if it has one.

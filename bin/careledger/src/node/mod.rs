@@ -3,6 +3,7 @@
 mod joining;
 mod payloads;
 mod profiles;
+mod records;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
+pub(crate) use self::records::{RecordsEntry, records};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -170,6 +172,7 @@ pub(crate) fn node_config(
     Ok(NodeConfig {
         member: member(&file.member)?,
         directory: folder.join(&file.data),
+        records: records(file, folder)?,
         blobs: blobs(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file

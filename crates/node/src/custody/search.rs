@@ -263,7 +263,7 @@ impl Custody {
         let is_complete = self.0.indexing.is_complete();
         let nothing = Asked::default();
         let asked = if is_complete { asked } else { &nothing };
-        let view = self.0.store.view();
+        let view = self.0.store.view()?;
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
         let candidates = match &asked.documents {

@@ -22,7 +22,6 @@ use ::ledger::stream::{Branch, BranchKey, RootKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_zebra::{SigningKey, VerificationKey};
-use fjall::OwnedWriteBatch;
 use futures::TryStreamExt as _;
 use interop::fhir::Resource;
 use serde_json::{Value, json};
@@ -31,8 +30,8 @@ use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
-use super::store::{Disk, Persist};
-use super::{Anchor, Custody, CustodyOptions};
+use super::store::{Batch, Disk, Failure, Persist};
+use super::{Anchor, Custody, CustodyOptions, PostgresqlConfig, RecordsConfig};
 use crate::outbox::OutboxConfig;
 use ledger::{JUNE, Ledger};
 
@@ -54,7 +53,7 @@ impl Site {
 
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
-            directory: self.folder.path().join("records"),
+            records: self.records(),
             blobs: self.blobs(),
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
@@ -67,6 +66,18 @@ impl Site {
             },
             clock: Arc::new(|| JUNE),
         }
+    }
+
+    /// A folder, or with `CARELEDGER_TEST_POSTGRESQL=postgresql://...` a schema of its own in that database.
+    pub(super) fn records(&self) -> RecordsConfig {
+        let folder = self.folder.path();
+        let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") else {
+            return folder.join("records").into();
+        };
+        let own = folder.file_name().unwrap().as_encoded_bytes();
+        let schema = format!("test_{}_{}", std::process::id(), hex::encode(own));
+        let config = PostgresqlConfig::parse(&url).unwrap();
+        RecordsConfig::Postgresql(config.with_schema(&schema).unwrap())
     }
 
     /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
@@ -147,14 +158,14 @@ impl Failing {
 }
 
 impl Persist for Failing {
-    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+    fn persist(&mut self, batch: Batch<'_>) -> Result<(), Failure> {
         if self.batches_left.fetch_sub(1, Ordering::SeqCst) > 0 {
             return Disk.persist(batch);
         }
         if self.writes_first {
             Disk.persist(batch)?;
         }
-        Err(std::io::Error::other("the disk is gone").into())
+        Err(Failure::Refused("the disk is gone".to_owned()))
     }
 }
 
