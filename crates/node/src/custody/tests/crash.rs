@@ -2,7 +2,6 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::custody::CustodyError;
 
 const BATCHES: i64 = 12;
 

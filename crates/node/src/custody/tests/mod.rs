@@ -9,10 +9,13 @@ mod inspect;
 pub(crate) mod ledger;
 mod outbox;
 mod payloads;
+mod postgresql;
 mod records;
 mod searching;
+mod store;
 mod unseen;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -30,8 +33,8 @@ use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
-use super::store::{Batch, Disk, Failure, Persist};
-use super::{Anchor, Custody, CustodyOptions, PostgresqlConfig, RecordsConfig};
+use super::store::{Batch, Disk, Failure, Persist, Store};
+use super::{Anchor, Custody, CustodyError, CustodyOptions, PostgresqlConfig, RecordsConfig};
 use crate::outbox::OutboxConfig;
 use ledger::{JUNE, Ledger};
 
@@ -74,10 +77,39 @@ impl Site {
         let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") else {
             return folder.join("records").into();
         };
-        let own = folder.file_name().unwrap().as_encoded_bytes();
-        let schema = format!("test_{}_{}", std::process::id(), hex::encode(own));
         let config = PostgresqlConfig::parse(&url).unwrap();
-        RecordsConfig::Postgresql(config.with_schema(&schema).unwrap())
+        RecordsConfig::Postgresql(config.with_schema(&self.schema()).unwrap())
+    }
+
+    pub(super) fn schema(&self) -> String {
+        let own = self.folder.path().file_name().unwrap();
+        let own = hex::encode(own.as_encoded_bytes());
+        format!("test_{}_{own}", std::process::id())
+    }
+
+    /// Where the tables' files are; a server has written what it holds in memory to them.
+    pub(super) async fn table_files(&self) -> PathBuf {
+        if let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") {
+            let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+            let (client, connection) = connected.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute("CHECKPOINT").await.unwrap();
+            return std::env::var("CARELEDGER_TEST_POSTGRESQL_FILES")
+                .unwrap()
+                .into();
+        }
+        self.folder.path().join("records").join("keyspaces")
+    }
+
+    /// The store without what goes on in it.
+    pub(super) fn store(&self) -> Store {
+        for _ in 0..200 {
+            if let Ok(store) = Store::open(&self.records(), Disk) {
+                return store;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Store::open(&self.records(), Disk).unwrap()
     }
 
     /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use vault::blob::BlobConfig;
 
 use super::*;
+use crate::custody::BinaryDraft;
 use crate::custody::inspect::inspect;
 use crate::custody::keys::Keys;
 use crate::custody::payload::Payloads;
 use crate::custody::store::{Store, Table};
 use crate::custody::sweep::Sweeper;
-use crate::custody::{BinaryDraft, CustodyError};
 
 const LARGE: usize = 100_000;
 

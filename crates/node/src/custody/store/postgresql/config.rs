@@ -73,7 +73,6 @@ impl PostgresqlConfig {
             Some(mode) => return Err(PostgresqlConfigError::Unprotected(mode.to_owned())),
         });
         server
-            .application_name("careledger")
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_user_timeout(SILENCE_MAX)

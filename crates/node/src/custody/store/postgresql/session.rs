@@ -86,7 +86,10 @@ impl Session {
             tokio::spawn(carry(connection));
             client
         };
-        client.batch_execute(SETTINGS).await.map_err(failure)?;
+        // An operator sees whose connection it is.
+        let name = format!("; SET application_name = 'careledger {}'", config.schema);
+        let settings = [SETTINGS, &name].concat();
+        client.batch_execute(&settings).await.map_err(failure)?;
         Ok(Self {
             client,
             schema: config.schema.clone(),
