@@ -108,7 +108,8 @@ impl DatabaseEntry {
 fn secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let mut text = text.with_context(|| format!("{} cannot be read", path.display()))?;
-    text.truncate(text.trim_end().len());
+    let length = text.trim_end().len();
+    text.truncate(length);
     Ok(text)
 }
 

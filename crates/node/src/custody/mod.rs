@@ -78,8 +78,8 @@ pub use request::{
     WithheldDocument, Written,
 };
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
-pub use store::RecordsConfig;
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
+pub use store::{MoveError, RecordsConfig, move_records};
 pub use write::{BinaryDraft, BinaryUpload};
 
 /// What custody needs from the node.

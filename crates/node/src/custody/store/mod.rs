@@ -10,6 +10,7 @@ mod embedded;
 mod failure;
 pub(crate) mod postgresql;
 mod table;
+mod transfer;
 mod view;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use config::RecordsConfig;
 pub(crate) use failure::Failure;
 pub(crate) use table::Table;
+pub use transfer::{MoveError, move_records};
 pub(crate) use view::View;
 
 use self::embedded::Embedded;
@@ -164,7 +166,7 @@ impl Store {
         table: Table,
         prefix: &[u8],
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
-        copied(self.rows(table, Span::Prefix(prefix.to_vec())))
+        copied(self.backend.rows(table, Span::Prefix(prefix.to_vec())))
     }
 
     /// Rows of `table` from key `first` on, in key order, as they are at one moment.
@@ -173,7 +175,10 @@ impl Store {
         table: Table,
         first: u64,
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
-        copied(self.rows(table, Span::From(first.to_be_bytes().to_vec())))
+        copied(
+            self.backend
+                .rows(table, Span::From(first.to_be_bytes().to_vec())),
+        )
     }
 
     /// The rows as they are now, whatever is written meanwhile.
@@ -194,10 +199,7 @@ impl Store {
 
     /// How many rows a table has, about.
     pub(crate) fn about(&self, table: Table) -> u64 {
-        match &self.backend {
-            Backend::Embedded(tables) => tables.about(table),
-            Backend::Postgresql(tables) => tables.about(table),
-        }
+        self.backend.about(table)
     }
 
     /// Rewrites `table`, so that no removed row is left in it. What databases write ahead holds it for longer:
@@ -214,13 +216,6 @@ impl Store {
         match &self.backend {
             Backend::Embedded(_) => false,
             Backend::Postgresql(tables) => tables.was_lost(),
-        }
-    }
-
-    fn rows(&self, table: Table, span: Span) -> view::Rows {
-        match &self.backend {
-            Backend::Embedded(tables) => tables.snapshot().rows(table, &span).into(),
-            Backend::Postgresql(tables) => tables.rows(table, span).into(),
         }
     }
 }
@@ -243,6 +238,20 @@ impl Backend {
             Self::Embedded(tables) => tables.get(table, key)?.map(|row| row.to_vec()),
             Self::Postgresql(tables) => tables.get(table, key)?,
         })
+    }
+
+    fn rows(&self, table: Table, span: Span) -> view::Rows {
+        match self {
+            Self::Embedded(tables) => tables.snapshot().rows(table, &span).into(),
+            Self::Postgresql(tables) => tables.rows(table, span).into(),
+        }
+    }
+
+    fn about(&self, table: Table) -> u64 {
+        match self {
+            Self::Embedded(tables) => tables.about(table),
+            Self::Postgresql(tables) => tables.about(table),
+        }
     }
 
     fn commit(&self, changes: Changes) -> Result<(), Failure> {

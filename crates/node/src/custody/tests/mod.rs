@@ -34,7 +34,10 @@ use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Batch, Disk, Failure, Persist, Store};
-use super::{Anchor, Custody, CustodyError, CustodyOptions, PostgresqlConfig, RecordsConfig};
+use super::{
+    Anchor, Custody, CustodyError, CustodyOptions, MoveError, PostgresqlConfig, RecordsConfig,
+    move_records,
+};
 use crate::outbox::OutboxConfig;
 use ledger::{JUNE, Ledger};
 

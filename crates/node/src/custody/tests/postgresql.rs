@@ -169,3 +169,79 @@ async fn more_views_than_connections_wait_for_each_other() {
         assert_eq!(rows.unwrap(), 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_known_by_its_certificate_and_its_password_proof_is_bound_to_it() {
+    let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL_TLS") else {
+        return;
+    };
+    let authority = std::env::var("CARELEDGER_TEST_POSTGRESQL_CA").unwrap();
+    let site = Site::at(&Ledger::of(&["hospital"]), "hospital");
+    let at = |url: &str| {
+        let config = PostgresqlConfig::parse(url).unwrap();
+        config.with_schema(&site.schema()).unwrap()
+    };
+    let open = |config| Store::open(&RecordsConfig::Postgresql(config), Disk);
+    let verified = format!("{url}&sslmode=verify-full");
+    let store = open(at(&verified).with_authorities(authority.clone().into())).unwrap();
+    put(&store, 1).await.unwrap();
+    assert_eq!(store.get(Table::Terms, &[1]).unwrap(), Some(vec![1]));
+
+    let unknown = open(at(&verified)).err().unwrap().to_string();
+    assert!(unknown.contains("certificate"), "{unknown}");
+    let elsewhere = at(&verified.replace("localhost", "127.0.0.1"));
+    let misnamed = open(elsewhere.with_authorities(authority.clone().into()));
+    let misnamed = misnamed.err().unwrap().to_string();
+    assert!(misnamed.contains("not valid for name"), "{misnamed}");
+    let guessed = at(&verified.replace(":secret@", ":planted@"));
+    let refused = open(guessed.with_authorities(authority.into()));
+    let refused = refused.err().unwrap().to_string();
+    assert!(
+        refused.contains("password") && !refused.contains("planted"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_move_there_and_back_and_nothing_is_mixed() {
+    let Some((site, ..)) = site().await else {
+        return;
+    };
+    let local = |name: &str| RecordsConfig::from(site.folder.path().join(name));
+    let custody = {
+        let options = CustodyOptions {
+            records: local("first"),
+            ..site.options()
+        };
+        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
+        Custody::open(options, anchor).unwrap()
+    };
+    let by = clinician("hospital");
+    let large = "x".repeat(20_000);
+    let changes = vec![update(patient("p"), None), create(observation("p", &large))];
+    let written = custody.write(&by, changes).await.unwrap();
+    eventually("anchored", || custody.outbox().in_flight == 0).await;
+    drop(custody);
+    let moved = async |from: &RecordsConfig, to: &RecordsConfig| {
+        for _ in 0..200 {
+            // The previous handle's threads may be letting go still.
+            match move_records(from, to, |_, _| ()) {
+                Err(MoveError::Place { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+                moved => return moved,
+            }
+        }
+        panic!("the places stay in use")
+    };
+    let (first, there) = (local("first"), site.records());
+    let rows = moved(&first, &there).await.unwrap();
+    assert!(rows > 20, "{rows}");
+    let mixed = moved(&first, &there).await;
+    assert!(matches!(mixed, Err(MoveError::NotEmpty(_))));
+    let custody = site.open();
+    let (kind, id) = (written[1].resource_type, &written[1].id);
+    let opened = custody.read(&by, kind, id).await.unwrap();
+    assert!(opened.presented()["code"]["text"] == large.as_str());
+    drop(custody);
+    let back = moved(&there, &local("second")).await.unwrap();
+    assert!(back > rows, "and the access");
+}

@@ -4,7 +4,6 @@
 //! lost in the middle of a commit the next one finds out whether it happened: whoever holds the lock knows that the
 //! connection before has ended, and what it had not committed by then never will be.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
@@ -25,7 +24,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(super) struct Writer {
     config: PostgresqlConfig,
     tls: Tls,
-    session: Arc<Session>,
+    /// `None` while it is lost.
+    session: Option<Session>,
     /// What tells this run from all others.
     name: [u8; 16],
     /// Batches that are durable.
@@ -47,7 +47,7 @@ impl Writer {
         Ok(Self {
             config,
             tls,
-            session: Arc::new(session),
+            session: Some(session),
             name,
             batches,
         })
@@ -58,15 +58,19 @@ impl Writer {
         let number = self.batches.saturating_add(1);
         let patience = Instant::now() + RETURN_PATIENCE;
         loop {
-            let lost = match self.session.write(number, changes).await {
-                Err(Failure::Lost(error)) => error,
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            };
-            tracing::warn!(
-                error = lost,
-                "the database of the records was lost in a write"
-            );
+            if let Some(session) = &self.session {
+                match session.write(number, changes).await {
+                    Err(Failure::Lost(error)) => {
+                        tracing::warn!(error, "the database of the records was lost in a write");
+                    }
+                    outcome => {
+                        outcome?;
+                        break;
+                    }
+                }
+            }
+            // Its end frees the lock.
+            self.session = None;
             if self.come_back(number, patience).await? {
                 tracing::info!("the database is back, and has the write");
                 break;
@@ -96,7 +100,7 @@ impl Writer {
         let row = row.map_err(failure)?;
         let writer: Vec<u8> = row.try_get(0).map_err(failure)?;
         let batches: i64 = row.try_get(1).map_err(failure)?;
-        self.session = Arc::new(session);
+        self.session = Some(session);
         if writer != self.name {
             let message =
                 "another node has written to the schema meanwhile: this one must not go on";
@@ -125,17 +129,15 @@ pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server that does not sync is no place for what is acknowledged.
 async fn refuse_unsafe(session: &Session) -> Result<(), Failure> {
-    for setting in ["fsync", "full_page_writes"] {
-        let show = format!("SHOW {setting}");
-        let row = session.client.query_one(&show, &[]).await;
-        let value: String = row.and_then(|row| row.try_get(0)).map_err(failure)?;
-        if value != "on" {
-            return Err(Failure::Refused(format!(
-                "the PostgreSQL server has {setting} = {value}: what it acknowledges may be lost; set it to on"
-            )));
-        }
+    let row = session.client.query_one("SHOW fsync", &[]).await;
+    let value: String = row.and_then(|row| row.try_get(0)).map_err(failure)?;
+    if value == "on" {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::Refused(
+        "the PostgreSQL server has fsync = off: what it acknowledges may be lost; set it to on"
+            .to_owned(),
+    ))
 }
 
 /// Takes the lock of the schema, which goes with the connection.
