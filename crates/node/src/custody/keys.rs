@@ -161,6 +161,24 @@ impl Keys {
             .transpose()
     }
 
+    /// The erase keys of versions.
+    pub(crate) fn erase_keys(
+        &self,
+        store: &Store,
+        versions: &[(DocumentKey, u64)],
+    ) -> Result<Vec<Result<Option<EraseKey>, CustodyError>>, CustodyError> {
+        let keys = versions.iter();
+        let keys: Vec<_> = keys
+            .map(|(document, version)| version_key(document, *version))
+            .collect();
+        let wrapped = store.get_all(Table::EraseKeys, &keys)?;
+        let unwrapped = keys.iter().zip(wrapped).map(|(key, wrapped)| {
+            let unwrapped = wrapped.map(|wrapped| self.unwrap(key, &wrapped));
+            unwrapped.transpose()
+        });
+        Ok(unwrapped.collect())
+    }
+
     /// The same on the writer's thread.
     pub(crate) fn erase_key_in(
         &self,

@@ -32,6 +32,7 @@ mod rows;
 mod search;
 mod search_chain;
 mod search_include;
+mod search_rows;
 mod shelf;
 pub(crate) mod store;
 mod subject;

@@ -23,7 +23,7 @@ pub use config::RecordsConfig;
 pub(crate) use failure::Failure;
 pub(crate) use table::Table;
 pub use transfer::{MoveError, move_records};
-pub(crate) use view::View;
+pub(crate) use view::{Stored, View};
 
 use self::embedded::Embedded;
 use self::postgresql::Postgresql;
@@ -158,6 +158,18 @@ impl Store {
 
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
         self.backend.get(table, key)
+    }
+
+    /// The rows under `keys`, in their order.
+    pub(crate) fn get_all(
+        &self,
+        table: Table,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Option<Stored>>, CustodyError> {
+        Ok(match &self.backend {
+            Backend::Embedded(tables) => view::each(keys, |key| tables.get(table, key))?,
+            Backend::Postgresql(tables) => view::fetched(tables.get_all(table, keys)?),
+        })
     }
 
     /// Rows of `table` whose keys start with `prefix`, in key order, as they are at one moment.

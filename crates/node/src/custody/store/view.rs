@@ -48,10 +48,15 @@ impl View {
         })
     }
 
-    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Stored>, CustodyError> {
+    /// The rows under `keys`, in their order.
+    pub(crate) fn get_all(
+        &self,
+        table: Table,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Option<Stored>>, CustodyError> {
         Ok(match self {
-            Self::Embedded(moment) => moment.get(table, key)?.map(Stored::Embedded),
-            Self::Postgresql(snapshot) => snapshot.get(table, key)?.map(Stored::Fetched),
+            Self::Embedded(moment) => each(keys, |key| moment.get(table, key))?,
+            Self::Postgresql(snapshot) => fetched(snapshot.get_all(table, keys)?),
         })
     }
 
@@ -85,6 +90,21 @@ impl View {
             Self::Postgresql(snapshot) => snapshot.rows(table, span).into(),
         }
     }
+}
+
+/// Rows that are read one by one.
+pub(super) fn each(
+    keys: &[impl AsRef<[u8]>],
+    get: impl Fn(&[u8]) -> Result<Option<Slice>, Failure>,
+) -> Result<Vec<Option<Stored>>, Failure> {
+    let rows = keys.iter().map(|key| get(key.as_ref()));
+    rows.map(|row| Ok(row?.map(Stored::Embedded))).collect()
+}
+
+/// Rows that were read together.
+pub(super) fn fetched(rows: Vec<Option<Vec<u8>>>) -> Vec<Option<Stored>> {
+    let rows = rows.into_iter();
+    rows.map(|row| row.map(Stored::Fetched)).collect()
 }
 
 impl From<Option<fjall::Iter>> for Rows {

@@ -69,7 +69,16 @@ async fn a_view_shows_one_moment_and_so_does_a_scan() {
         2_000
     );
     let key = 2_400_u32.to_be_bytes();
-    assert!(view.get(Table::Terms, &key).unwrap().is_none());
+    let known = 0_u32.to_be_bytes();
+    let asked = [key, known, key, known];
+    let viewed = view.get_all(Table::Terms, &asked).unwrap();
+    let viewed: Vec<_> = viewed
+        .into_iter()
+        .map(|row| row.map(|row| row.to_vec()))
+        .collect();
+    assert_eq!(viewed, [None, Some(vec![1]), None, Some(vec![1])]);
+    let now = store.get_all(Table::Terms, &asked).unwrap();
+    assert!(now.iter().all(|row| row.as_deref() == Some(&[2])));
     assert_eq!(store.get(Table::Terms, &key).unwrap(), Some(vec![2]));
 }
 

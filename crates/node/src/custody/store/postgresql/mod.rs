@@ -89,6 +89,19 @@ impl Postgresql {
         })
     }
 
+    /// The rows under `keys`, in their order.
+    pub(super) fn get_all(
+        &self,
+        table: Table,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        let keys = session::owned(keys);
+        self.link.read(move |session| {
+            let keys = Arc::clone(&keys);
+            async move { session.get_all(table, &keys).await }
+        })
+    }
+
     /// Rows as they are at one moment.
     pub(super) fn rows(&self, table: Table, span: Span) -> Pages {
         Pages::of_moment(Arc::clone(&self.link), table, span)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::driver::Answer;
-use super::session::{Ask, KeyedRow, Session, failure};
+use super::session::{Ask, KeyedRow, Session, failure, owned};
 use super::{Link, READ_PATIENCE};
 use crate::custody::store::view::Span;
 use crate::custody::store::{Failure, Table};
@@ -98,11 +98,17 @@ impl Snapshot {
         }))
     }
 
-    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        let (session, key) = (Arc::clone(&self.session), key.to_vec());
-        self.link
-            .driver
-            .ask(READ_PATIENCE, async move { session.get(table, &key).await })
+    /// The rows under `keys`, in their order.
+    pub(crate) fn get_all(
+        &self,
+        table: Table,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        let (session, keys) = (Arc::clone(&self.session), owned(keys));
+        self.link.driver.ask(
+            READ_PATIENCE,
+            async move { session.get_all(table, &keys).await },
+        )
     }
 
     pub(crate) fn rows(self: &Arc<Self>, table: Table, span: Span) -> Pages {

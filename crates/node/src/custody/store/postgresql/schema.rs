@@ -111,6 +111,9 @@ pub(super) fn statement(schema: &str, table: Table, query: Query) -> String {
     };
     match query {
         Query::Get => format!("SELECT value FROM \"{schema}\".{table} WHERE key = $1"),
+        Query::GetAll => {
+            format!("SELECT key, value FROM \"{schema}\".{table} WHERE key = ANY($1::bytea[])")
+        }
         Query::Rows => page("key, value", " AND key < $3"),
         Query::RowsOn => page("key, value", ""),
         Query::Keys => page("key", " AND key < $3"),

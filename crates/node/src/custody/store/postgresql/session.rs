@@ -35,6 +35,7 @@ pub(super) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Query {
     Get,
+    GetAll,
     /// Rows between two keys.
     Rows,
     /// Rows from a key to the end of the table.
@@ -105,6 +106,25 @@ impl Session {
         let statement = self.statement(table, Query::Get).await?;
         let row = self.client.query_opt(&statement, &[&key]).await;
         row.map_err(failure)?.map(|row| column(&row, 0)).transpose()
+    }
+
+    /// The rows under `keys`, in their order.
+    pub(super) async fn get_all(
+        &self,
+        table: Table,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = self.statement(table, Query::GetAll).await?;
+        let rows = self.client.query(&statement, &[&keys]).await;
+        let mut found = BTreeMap::new();
+        for row in rows.map_err(failure)? {
+            found.insert(column(&row, 0)?, column(&row, 1)?);
+        }
+        // A key may be asked for twice.
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
     /// The rows of a page, at most `limit`.
@@ -214,6 +234,11 @@ where
     if let Err(error) = connection.await {
         tracing::debug!(error = cause(&error), "a connection to the database ended");
     }
+}
+
+/// Keys for the thread that asks for them.
+pub(super) fn owned(keys: &[impl AsRef<[u8]>]) -> Arc<[Vec<u8>]> {
+    keys.iter().map(|key| key.as_ref().to_vec()).collect()
 }
 
 fn column(row: &Row, index: usize) -> Result<Vec<u8>, Failure> {
