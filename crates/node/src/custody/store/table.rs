@@ -24,7 +24,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: &'static [Self] = &[
+    pub(crate) const ALL: &'static [Self] = &[
         Self::Subjects,
         Self::Patients,
         Self::Heads,
