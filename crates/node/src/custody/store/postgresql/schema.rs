@@ -26,10 +26,11 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Indexing,
 ]];
 
-/// Makes the schema and the table that says what is in it.
+/// Makes the schema, unless an administrator has made it, and the table that says what is in it.
 pub(super) fn foundation(schema: &str) -> String {
     format!(
-        "CREATE SCHEMA IF NOT EXISTS \"{schema}\"; \
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{schema}') \
+         THEN CREATE SCHEMA \"{schema}\"; END IF; END $$; \
          CREATE TABLE IF NOT EXISTS \"{schema}\".store (\
          one boolean PRIMARY KEY DEFAULT true CHECK (one), \
          schema_version integer NOT NULL, writer bytea NOT NULL, batch bigint NOT NULL); \
