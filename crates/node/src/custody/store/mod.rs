@@ -12,11 +12,11 @@ pub(crate) mod postgresql;
 mod table;
 mod transfer;
 mod view;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledger::item::Item;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use config::RecordsConfig;
@@ -24,10 +24,12 @@ pub(crate) use failure::Failure;
 pub(crate) use table::Table;
 pub use transfer::{MoveError, move_records};
 pub(crate) use view::{Stored, View};
+pub(crate) use writer::Transaction;
 
 use self::embedded::Embedded;
 use self::postgresql::Postgresql;
 use self::view::Span;
+use self::writer::Writer;
 use super::CustodyError;
 
 /// Transactions that wait for the writer at most; more callers wait to be let in.
@@ -217,10 +219,11 @@ impl Store {
     /// Rewrites `table`, so that no removed row is left in it. What databases write ahead holds it for longer:
     /// `docs/formats/custody-store.md` says how long.
     pub(crate) fn purge(&self, table: Table) -> Result<(), CustodyError> {
-        Ok(match &self.backend {
+        match &self.backend {
             Backend::Embedded(tables) => tables.purge(table)?,
             Backend::Postgresql(tables) => tables.purge(table),
-        })
+        }
+        Ok(())
     }
 
     /// Whether rows could not be read because the database did not answer: what was found missing may be there.
@@ -294,100 +297,4 @@ fn copied(
     rows: view::Rows,
 ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), CustodyError>> + use<> {
     rows.map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())))
-}
-
-struct Writer<P> {
-    backend: Backend,
-    persist: P,
-    next_item: u64,
-    newest_change: watch::Sender<u64>,
-}
-
-impl<P: Persist> Writer<P> {
-    /// Writes batch after batch until every handle is gone or a sync fails: after that nobody knows what is on disk.
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut waiting = Vec::new();
-        while queue.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
-            if let Err(error) = self.write(&mut waiting) {
-                tracing::error!(%error, "the record store does not write any more");
-                return;
-            }
-        }
-    }
-
-    fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), Failure> {
-        let mut changes = Changes::new();
-        let mut answers = Vec::new();
-        let mut newest_change = *self.newest_change.borrow();
-        for job in waiting.drain(..) {
-            let mut transaction = Transaction {
-                backend: &self.backend,
-                before: &changes,
-                changes: Changes::new(),
-                next_item: self.next_item,
-                newest_change,
-            };
-            let (counts, answer) = job(&mut transaction);
-            if counts {
-                self.next_item = transaction.next_item;
-                newest_change = transaction.newest_change;
-                let mut fresh = transaction.changes;
-                changes.append(&mut fresh);
-                answers.push(answer);
-            } else {
-                answer(Ok(()));
-            }
-        }
-        let outcome = self.persist.persist(Batch {
-            backend: &self.backend,
-            changes,
-        });
-        if outcome.is_ok() && newest_change > *self.newest_change.borrow() {
-            self.newest_change.send_replace(newest_change);
-        }
-        for answer in answers {
-            answer(outcome.clone().map_err(CustodyError::from));
-        }
-        outcome
-    }
-}
-
-/// Work on the writer's thread: it sees its own changes and those before it in the batch.
-pub(crate) struct Transaction<'a> {
-    backend: &'a Backend,
-    before: &'a Changes,
-    changes: Changes,
-    next_item: u64,
-    newest_change: u64,
-}
-
-impl Transaction<'_> {
-    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
-        let place = (table, key.to_vec());
-        match self.changes.get(&place).or_else(|| self.before.get(&place)) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.backend.get(table, key),
-        }
-    }
-
-    pub(crate) fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.changes.insert((table, key.to_vec()), Some(value));
-    }
-
-    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) {
-        self.changes.insert((table, key.to_vec()), None);
-    }
-
-    /// The number of the change that this transaction makes.
-    pub(crate) fn next_change(&mut self) -> u64 {
-        self.newest_change = self.newest_change.saturating_add(1);
-        self.newest_change
-    }
-
-    /// Puts an item on its way to the ledger.
-    pub(crate) fn enqueue(&mut self, item: &Item) {
-        let key = self.next_item.to_be_bytes();
-        self.put(Table::Outbox, &key, item.to_bytes().to_vec());
-        self.next_item = self.next_item.saturating_add(1);
-    }
 }

@@ -17,7 +17,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// A database of a PostgreSQL server, and the schema in it that is this node's own.
 #[derive(Clone)]
 pub struct PostgresqlConfig {
-    pub(super) server: tokio_postgres::Config,
+    pub(super) server: Box<tokio_postgres::Config>,
     pub(super) schema: String,
     pub(super) views: usize,
     /// Certificates of authorities, PEM; without them those of the system.
@@ -78,7 +78,7 @@ impl PostgresqlConfig {
             .tcp_user_timeout(SILENCE_MAX)
             .keepalives_idle(SILENCE_MAX);
         Ok(Self {
-            server,
+            server: Box::new(server),
             schema: SCHEMA.to_owned(),
             views: VIEWS,
             authorities: None,

@@ -206,11 +206,12 @@ impl Iterator for Pages {
     type Item = Result<KeyedRow, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty() && !self.is_over {
-            if let Err(failure) = self.turn() {
-                self.is_over = true;
-                return Some(Err(failure));
-            }
+        if self.ready.is_empty()
+            && !self.is_over
+            && let Err(failure) = self.turn()
+        {
+            self.is_over = true;
+            return Some(Err(failure));
         }
         self.ready.pop_front().map(Ok)
     }

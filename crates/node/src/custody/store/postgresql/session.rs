@@ -246,6 +246,7 @@ fn column(row: &Row, index: usize) -> Result<Vec<u8>, Failure> {
 }
 
 /// What the server said, less its details, which may quote a row.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 pub(super) fn failure(error: tokio_postgres::Error) -> Failure {
     let Some(told) = error.as_db_error() else {
         return Failure::Lost(cause(&error));

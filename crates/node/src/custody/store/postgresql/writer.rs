@@ -57,20 +57,7 @@ impl Writer {
     pub(super) async fn write(&mut self, changes: &Changes) -> Result<(), Failure> {
         let number = self.batches.saturating_add(1);
         let patience = Instant::now() + RETURN_PATIENCE;
-        loop {
-            if let Some(session) = &self.session {
-                match session.write(number, changes).await {
-                    Err(Failure::Lost(error)) => {
-                        tracing::warn!(error, "the database of the records was lost in a write");
-                    }
-                    outcome => {
-                        outcome?;
-                        break;
-                    }
-                }
-            }
-            // Its end frees the lock.
-            self.session = None;
+        while !self.is_sent(number, changes).await? {
             if self.come_back(number, patience).await? {
                 tracing::info!("the database is back, and has the write");
                 break;
@@ -79,6 +66,22 @@ impl Writer {
         }
         self.batches = number;
         Ok(())
+    }
+
+    /// Sends a batch; says whether it is durable, or the connection was lost.
+    async fn is_sent(&mut self, number: i64, changes: &Changes) -> Result<bool, Failure> {
+        let Some(session) = &self.session else {
+            return Ok(false);
+        };
+        match session.write(number, changes).await {
+            Err(Failure::Lost(error)) => {
+                tracing::warn!(error, "the database of the records was lost in a write");
+                // Its end frees the lock.
+                self.session = None;
+                Ok(false)
+            }
+            outcome => outcome.map(|()| true),
+        }
     }
 
     /// Connects anew; says whether batch `number` is there.
