@@ -93,13 +93,16 @@ async fn a_batch_puts_and_removes_and_later_ones_win() {
         transaction.put(Table::Heads, key, vec![1]);
         transaction.remove(Table::Heads, key);
         transaction.put(Table::Versions, key, stored);
-        transaction.put(Table::Postings, b"", Vec::new());
+        transaction.put(Table::Postings, b"other", Vec::new());
         Ok(())
     };
     store.transact(work).await.unwrap();
     assert_eq!(store.get(Table::Heads, key).unwrap(), None);
     assert!(store.get(Table::Versions, key).unwrap() == Some(large));
-    assert_eq!(store.get(Table::Postings, b"").unwrap(), Some(Vec::new()));
+    assert_eq!(
+        store.get(Table::Postings, b"other").unwrap(),
+        Some(Vec::new())
+    );
     let remove = move |transaction: &mut Transaction<'_>| {
         assert!(transaction.get(Table::Versions, key)?.is_some());
         transaction.remove(Table::Versions, key);
