@@ -71,6 +71,7 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let file = NodeFile::read(&args.config)?;
     let folder = args.config.parent().unwrap_or(Path::new("."));
     let _stopped = hold(&folder.join(&file.data))?;
+    let schema = file.records.schema().map(str::to_owned);
     fs::create_dir_all(args.out.parent().unwrap_or(Path::new(".")))?;
     fs::create_dir(&args.out).with_context(|| format!("{}", args.out.display()))?;
     let mut paths = vec![PathBuf::from("node.toml"), file.keys.clone()];
@@ -100,6 +101,13 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
         std::io::stdout(),
         "{count} files, {bytes} bytes, are in {out}"
     )?;
+    if let Some(schema) = schema {
+        writeln!(
+            std::io::stdout(),
+            "The records are not among them. While the node is stopped, have PostgreSQL write them beside it:\n  \
+             pg_dump --format=custom --schema={schema} --file={out}.records DATABASE"
+        )?;
+    }
     Ok(())
 }
 
@@ -138,6 +146,10 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         out,
         "{member} is back, as of the backup. Its validator has new keys; next:"
     )?;
+    if file.records.schema().is_some() {
+        let from = args.from.display();
+        writeln!(out, "  pg_restore --dbname=DATABASE {from}.records")?;
+    }
     writeln!(
         out,
         "  careledger governance rotate-validator --config {config} --through URL-OF-ANOTHER-MEMBER"

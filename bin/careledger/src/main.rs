@@ -14,6 +14,7 @@ mod network;
 mod node;
 mod progress;
 mod receipt;
+mod records;
 mod reindex;
 mod status;
 mod subscriptions;
@@ -59,6 +60,7 @@ enum Command {
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
+    Records(records::RecordsArgs),
     Reindex(reindex::ReindexArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -85,6 +87,7 @@ async fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),

@@ -16,7 +16,7 @@ use vault::blob::{BlobConfig, BlobError, BlobStore};
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
-use crate::custody::{Custody, CustodyError, CustodyOptions};
+use crate::custody::{Custody, CustodyError, CustodyOptions, RecordsConfig};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
 use crate::health::Vitals;
@@ -41,6 +41,8 @@ pub struct NodeConfig {
     pub member: MemberName,
     /// The folder of this node's data.
     pub directory: PathBuf,
+    /// Where the records are.
+    pub records: RecordsConfig,
     /// Where large payloads are.
     pub blobs: BlobConfig,
     /// What the network started from.
@@ -185,7 +187,7 @@ impl Node {
         claim(&config).await?;
         let custody = Custody::open(
             CustodyOptions {
-                directory: config.directory.join("records"),
+                records: config.records.clone(),
                 blobs: config.blobs.clone(),
                 member: config.member.clone(),
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),

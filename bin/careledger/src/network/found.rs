@@ -22,7 +22,7 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{LimitsEntry, PayloadsEntry, SearchEntry, ValidationEntry};
+use crate::node::{LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -272,6 +272,7 @@ pub(super) fn node_file(
         search: SearchEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
+        records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),
     }

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::node::{LimitsEntry, PayloadsEntry, SearchEntry, ValidationEntry, is_default};
+use crate::node::{
+    LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
+};
 
 /// The folder of a network.
 #[derive(Debug, Clone)]
@@ -102,6 +104,9 @@ pub(crate) struct NodeFile {
     /// How much a client may ask for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) limits: LimitsEntry,
+    /// Where the records are kept.
+    #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
+    pub(crate) records: RecordsEntry,
 }
 
 /// An identity provider, and the file with this node's secret there, if it has one.

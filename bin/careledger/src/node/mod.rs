@@ -3,6 +3,7 @@
 mod joining;
 mod payloads;
 mod profiles;
+mod records;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
+pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
@@ -174,6 +176,7 @@ pub(crate) fn node_config(
     Ok(NodeConfig {
         member: member(&file.member)?,
         directory: folder.join(&file.data),
+        records: records(file, folder)?,
         blobs: blobs(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file

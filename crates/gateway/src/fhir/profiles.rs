@@ -12,8 +12,8 @@ use interop::fhir::{Checking, Issue, OperationOutcome, ParseLimits, Resource, Se
 use node::custody::Change;
 use serde_json::Value;
 
-use super::preferences::Return;
 use super::invariants;
+use super::preferences::Return;
 use crate::problem::Problem;
 
 /// What is written is held against R4, and against the profiles that are here.

@@ -7,7 +7,6 @@ mod damage;
 mod documents;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use contracts::descriptor::Descriptor;
@@ -29,7 +28,7 @@ use super::reindex::Indexing;
 use super::rows::{
     AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
 };
-use super::store::{Disk, Store, Table, sequence};
+use super::store::{Disk, RecordsConfig, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
 use super::{Anchor, CustodyError};
 use crate::outbox::StatementRow;
@@ -58,15 +57,15 @@ pub struct RecordsReport {
     pub damages: Vec<RecordDamage>,
 }
 
-/// Inspects the records in the options' folders; `anchor` is their ledger. `progress` is told the rows that are done.
+/// Inspects the records in these places; `anchor` is their ledger. `progress` is told the rows that are done.
 pub async fn inspect(
-    directory: &Path,
+    records: &RecordsConfig,
     blobs: &BlobConfig,
     (member, root): (&MemberName, &RootKey),
     anchor: Arc<dyn Anchor>,
     progress: impl FnMut(u64),
 ) -> Result<RecordsReport, CustodyError> {
-    let store = Arc::new(Store::open(directory, Disk)?);
+    let store = Arc::new(Store::open(records, Disk)?);
     let keys = Keys::new(root);
     let mut walk = Walk {
         subjects: Subjects::new(
@@ -100,6 +99,10 @@ pub async fn inspect(
     walk.accesses();
     walk.entries();
     walk.blobs().await?;
+    if walk.store.was_lost() {
+        let what = "the record store";
+        return Err(CustodyError::Unavailable { what });
+    }
     if let Some(error) = walk.unavailable {
         return Err(error);
     }

@@ -19,7 +19,7 @@ use super::CustodyError;
 use super::cipher;
 use super::postings::Posting;
 use super::rows::{DocumentKey, decode, version_key};
-use super::store::{Store, Table, Transaction, View};
+use super::store::{Store, Table, Transaction};
 
 /// The epoch of the wrapping key that derives from the root.
 const WRAPPING_EPOCH: u32 = 1;
@@ -161,18 +161,22 @@ impl Keys {
             .transpose()
     }
 
-    /// The same as a view shows it.
-    pub(crate) fn erase_key_at(
+    /// The erase keys of versions.
+    pub(crate) fn erase_keys(
         &self,
-        view: &View,
-        document: &DocumentKey,
-        version: u64,
-    ) -> Result<Option<EraseKey>, CustodyError> {
-        let key = version_key(document, version);
-        let wrapped = view.get(Table::EraseKeys, &key)?;
-        wrapped
-            .map(|wrapped| self.unwrap(&key, &wrapped))
-            .transpose()
+        store: &Store,
+        versions: &[(DocumentKey, u64)],
+    ) -> Result<Vec<Result<Option<EraseKey>, CustodyError>>, CustodyError> {
+        let keys = versions.iter();
+        let keys: Vec<_> = keys
+            .map(|(document, version)| version_key(document, *version))
+            .collect();
+        let wrapped = store.get_all(Table::EraseKeys, &keys)?;
+        let unwrapped = keys.iter().zip(wrapped).map(|(key, wrapped)| {
+            let unwrapped = wrapped.map(|wrapped| self.unwrap(key, &wrapped));
+            unwrapped.transpose()
+        });
+        Ok(unwrapped.collect())
     }
 
     /// The same on the writer's thread.

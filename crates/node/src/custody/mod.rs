@@ -33,6 +33,7 @@ mod rows;
 mod search;
 mod search_chain;
 mod search_include;
+mod search_rows;
 mod shelf;
 pub(crate) mod store;
 mod subject;
@@ -41,7 +42,6 @@ mod types;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -82,13 +82,15 @@ pub use request::{
     WithheldDocument, Written,
 };
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
+pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
+pub use store::{MoveError, RecordsConfig, move_records};
 pub use write::{BinaryDraft, BinaryUpload};
 
 /// What custody needs from the node.
 #[derive(Clone)]
 pub struct CustodyOptions {
-    /// The folder of the record store.
-    pub directory: PathBuf,
+    /// Where the record store is.
+    pub records: RecordsConfig,
     /// Where large payloads are.
     pub blobs: BlobConfig,
     /// This member.
@@ -144,14 +146,14 @@ impl std::fmt::Debug for Custody {
 impl std::fmt::Debug for CustodyOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CustodyOptions")
-            .field("directory", &self.directory)
+            .field("records", &self.records)
             .field("member", &self.member)
             .finish_non_exhaustive()
     }
 }
 
 impl Custody {
-    /// Opens the records in the options' folder and goes on delivering what its outbox holds.
+    /// Opens the records where the options say and goes on delivering what its outbox holds.
     pub fn open(options: CustodyOptions, anchor: Arc<dyn Anchor>) -> Result<Self, CustodyError> {
         Self::open_on(options, anchor, Disk)
     }
@@ -161,7 +163,7 @@ impl Custody {
         anchor: Arc<dyn Anchor>,
         persist: impl Persist,
     ) -> Result<Self, CustodyError> {
-        let store = Arc::new(Store::open(&options.directory, persist)?);
+        let store = Arc::new(Store::open(&options.records, persist)?);
         let keys = Keys::new(&options.root);
         changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());

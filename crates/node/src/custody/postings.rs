@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use fjall::Slice;
 use interop::fhir::search::{IndexTerms, Part};
 
 use super::CustodyError;
@@ -179,7 +178,7 @@ fn gather(
 }
 
 /// Whose posting it is.
-pub(super) fn place(key: &Slice) -> Result<Place, CustodyError> {
+pub(super) fn place(key: &[u8]) -> Result<Place, CustodyError> {
     let rest = key.get(POSTING_BYTES..);
     rest.and_then(|rest| {
         let (subject, document) = rest.split_first_chunk()?;

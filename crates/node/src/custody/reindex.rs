@@ -167,7 +167,7 @@ impl Custody {
             Some(state) => (state.next.map(|next| next.0), state.is_again),
             None => (None, false),
         };
-        let view = self.0.store.view();
+        let view = self.0.store.view()?;
         let rows = view.scan_from(Table::Heads, &first.unwrap_or_default());
         let mut rows: Vec<_> = rows.take(STEP + 1).collect::<Result<_, _>>()?;
         drop(view);

@@ -11,7 +11,8 @@ use super::postings::{Asked, Filed, Place};
 use super::read::is_recorded;
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
-use super::store::{Table, View};
+use super::search_rows::{TERMS_AT_ONCE, VERSIONS_AT_ONCE};
+use super::store::{Stored, Table};
 use super::subject::Subject;
 use super::{Aim, Custody, CustodyError, Reached};
 
@@ -269,7 +270,7 @@ impl Custody {
         let is_complete = self.0.indexing.is_complete();
         let nothing = Asked::default();
         let asked = if is_complete { asked } else { &nothing };
-        let view = self.0.store.view();
+        let view = self.0.store.view()?;
         let rest: Vec<_> = subject.into_iter().collect();
         let prefix = keys.terms(resource_type.as_str(), &rest);
         let candidates = match &asked.documents {
@@ -278,38 +279,48 @@ impl Custody {
             None => None,
         };
         let mut stale = Vec::new();
-        let mut judge = |key: &[u8], row: &[u8]| {
-            let (subject, document) = places(key)?;
-            let row = match self.terms_if(&view, (key, &document), row, asked) {
-                // Of an older form of the index: made anew below, as the indexing will.
-                Err(_) if !is_complete => {
-                    stale.push((subject, document));
-                    return Ok(());
-                }
-                row => row?,
-            };
-            // Erased since, or without what is asked for.
-            if let Some(row) = row.filter(&wanted) {
-                found.push(Match {
+        let mut judge = |rows: &[(Stored, Stored)]| {
+            for ((subject, document), row) in self.terms_among(rows, asked)? {
+                let row = match row {
+                    // Of an older form of the index: made anew below, as the indexing will.
+                    Err(_) if !is_complete => {
+                        stale.push((subject, document));
+                        continue;
+                    }
+                    row => row?,
+                };
+                // Erased since, or without what is asked for.
+                found.extend(row.filter(&wanted).map(|row| Match {
                     document,
                     subject,
                     resource_type,
                     row,
-                });
+                }));
             }
-            Ok(())
+            Ok::<_, CustodyError>(())
         };
         match candidates {
             None => {
                 let mut rows = view.scan(Table::Terms, &prefix);
-                rows.try_for_each(|row| row.and_then(|(key, row)| judge(&key, &row)))?;
+                loop {
+                    let some = rows.by_ref().take(TERMS_AT_ONCE);
+                    let some: Vec<_> = some.collect::<Result<_, _>>()?;
+                    if some.is_empty() {
+                        break;
+                    }
+                    judge(&some)?;
+                }
             }
             Some(candidates) => {
-                for (subject, document) in candidates {
-                    let key = keys.terms(resource_type.as_str(), &[&subject, &document]);
-                    if let Some(row) = view.get(Table::Terms, &key)? {
-                        judge(&key, &row)?;
-                    }
+                for some in candidates.chunks(TERMS_AT_ONCE) {
+                    let some = some.iter().map(|(subject, document)| {
+                        keys.terms(resource_type.as_str(), &[subject, document])
+                    });
+                    let some: Vec<_> = some.collect();
+                    let rows = view.get_all(Table::Terms, &some)?;
+                    let rows = some.into_iter().zip(rows);
+                    let rows = rows.filter_map(|(key, row)| Some((Stored::Fetched(key), row?)));
+                    judge(&rows.collect::<Vec<_>>())?;
                 }
             }
         }
@@ -339,8 +350,7 @@ impl Custody {
         let Some(row) = self.0.store.get(Table::Terms, &key)? else {
             return Ok(None);
         };
-        let view = self.0.store.view();
-        match self.terms_if(&view, (&key, document), &row, &Asked::default()) {
+        match self.open_terms(&key, document, &row) {
             // Of an older form of the index.
             Err(_) if !is_complete => self.renewed_terms(document).await,
             row => row,
@@ -367,24 +377,16 @@ impl Custody {
         Ok(places)
     }
 
-    /// Opens a row of the terms, unless its postings rule it out.
-    fn terms_if(
+    /// Opens a row of the terms; `None` if the document was erased.
+    fn open_terms(
         &self,
-        view: &View,
-        (key, document): (&[u8], &DocumentKey),
+        key: &[u8],
+        document: &DocumentKey,
         row: &[u8],
-        asked: &Asked,
     ) -> Result<Option<TermsRow>, CustodyError> {
         let filed = Filed::read(row)?;
-        let is_ruled_out = self.0.indexing.is_complete()
-            && filed
-                .postings
-                .is_some_and(|postings| !asked.leaves(postings));
-        if is_ruled_out {
-            return Ok(None);
-        }
-        let home = &self.0.home;
-        let erase = home.keys.erase_key_at(view, document, filed.version)?;
+        let (keys, store) = (&self.0.home.keys, &self.0.store);
+        let erase = keys.erase_key(store, document, filed.version)?;
         erase
             .map(|erase| erase.open(Table::Terms, key, filed.sealed))
             .transpose()
@@ -459,19 +461,23 @@ impl Custody {
 
     async fn open_all(&self, page: Vec<Match>) -> Result<Vec<Opened>, CustodyError> {
         let mut opened = Vec::with_capacity(page.len());
-        for one in page {
-            // Deleted or erased since it was found.
-            let Some(loaded) = self.load(&one.document, one.row.version)? else {
-                continue;
-            };
-            let resource = self.open_content(&loaded).await?;
-            opened.extend(resource.map(|resource| Opened {
-                member: self.0.home.member.clone(),
-                resource,
-                id: one.row.id,
-                version: one.row.version,
-                last_updated_ms: one.row.facts.recorded_at,
-            }));
+        let mut rest = page.into_iter().peekable();
+        while rest.peek().is_some() {
+            let some: Vec<Match> = rest.by_ref().take(VERSIONS_AT_ONCE).collect();
+            let versions = some.iter().map(|one| (one.document, one.row.version));
+            let loaded = self.load_all(&versions.collect::<Vec<_>>())?;
+            for (one, loaded) in some.into_iter().zip(loaded) {
+                // Deleted or erased since it was found.
+                let Some(loaded) = loaded else { continue };
+                let resource = self.open_content(&loaded).await?;
+                opened.extend(resource.map(|resource| Opened {
+                    member: self.0.home.member.clone(),
+                    resource,
+                    id: one.row.id,
+                    version: one.row.version,
+                    last_updated_ms: one.row.facts.recorded_at,
+                }));
+            }
         }
         Ok(opened)
     }
@@ -515,11 +521,4 @@ impl Match {
 
 fn milliseconds(recorded_at: u64) -> i64 {
     i64::try_from(recorded_at).unwrap_or(i64::MAX)
-}
-
-/// Subject and document in a key of the terms.
-fn places(key: &[u8]) -> Result<(SubjectId, DocumentKey), CustodyError> {
-    let rest = key.get(8..).and_then(<[u8]>::split_first_chunk::<16>);
-    rest.and_then(|(subject, document)| Some((*subject, document.try_into().ok()?)))
-        .ok_or_else(|| CustodyError::Storage("a key of the index has another form".to_owned()))
 }

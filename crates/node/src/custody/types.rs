@@ -14,7 +14,7 @@ pub(crate) struct Types(RwLock<BTreeSet<ResourceType>>);
 
 impl Types {
     pub(crate) fn read(store: &Store, keys: &Keys) -> Result<Self, CustodyError> {
-        let view = store.view();
+        let view = store.view()?;
         let mut types = BTreeSet::new();
         for resource_type in ResourceType::all() {
             let prefix = keys.terms(resource_type.as_str(), &[]);

@@ -132,6 +132,11 @@ impl Founding {
             full_text: false,
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
+            records: self
+                .folder
+                .path()
+                .join(format!("{member}-data/records"))
+                .into(),
             blobs: self.folder.path().join(format!("{member}-blobs")).into(),
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),

@@ -54,6 +54,9 @@ pub(crate) struct FhirArgs {
     /// The folder to found the network in, which stays; otherwise one in the system's folder for such, which goes.
     #[arg(long)]
     dir: Option<std::path::PathBuf>,
+    /// A file with the table `[records]` for the member that is measured.
+    #[arg(long, value_name = "FILE")]
+    records: Option<std::path::PathBuf>,
     #[arg(long)]
     json: bool,
 }
@@ -100,6 +103,13 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
         rules: Rules::default(),
     };
     found(&layout, &founding)?;
+    if let Some(records) = &args.records {
+        let text = std::fs::read(records)
+            .with_context(|| format!("{} cannot be read", records.display()))?;
+        let config = layout.member(MEMBER).config();
+        let config = std::fs::OpenOptions::new().append(true).open(config);
+        config?.write_all(&[b"\n", text.as_slice()].concat())?;
+    }
     let view = View::read(&layout, client::http()?)?;
     let load = Load {
         requests: args.requests,

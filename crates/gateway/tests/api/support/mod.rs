@@ -25,7 +25,7 @@ use gateway::{
 };
 use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
-use node::custody::{Anchor, Custody, CustodyOptions};
+use node::custody::{Anchor, Custody, CustodyOptions, PostgresqlConfig, RecordsConfig};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
 use serde_json::{Value, json};
@@ -101,7 +101,11 @@ impl Site {
     /// A node that may fetch from this origin.
     pub(crate) fn importing(origin: &str) -> Self {
         let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
-        let how = (SubscriptionConfig::default(), RequestLimits::default());
+        let how = (
+            SubscriptionConfig::default(),
+            RequestLimits::default(),
+            Checking::Strict,
+        );
         let import = ImportConfig {
             allowed_origins: vec![origin.to_owned()],
         };
@@ -325,6 +329,18 @@ fn blobs(folder: &TempDir) -> BlobConfig {
     })
 }
 
+/// A folder, or with `CARELEDGER_TEST_POSTGRESQL=postgresql://...` a schema of its own in that database.
+fn records(folder: &TempDir) -> RecordsConfig {
+    let folder = folder.path();
+    let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") else {
+        return folder.join("records").into();
+    };
+    let own = folder.file_name().unwrap().as_encoded_bytes();
+    let schema = format!("test_{}_{}", std::process::id(), hex::encode(own));
+    let config = PostgresqlConfig::parse(&url).unwrap();
+    RecordsConfig::Postgresql(config.with_schema(&schema).unwrap())
+}
+
 /// One profile: an Observation with a method.
 fn profiles() -> Profiles {
     let element = |id: &str, min: u32| json!({"id": id, "path": id, "min": min, "max": "*"});
@@ -335,7 +351,7 @@ fn profiles() -> Profiles {
 
 fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
-        directory: folder.path().join("records"),
+        records: records(folder),
         blobs: blobs(folder),
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),

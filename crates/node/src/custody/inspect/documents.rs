@@ -211,7 +211,9 @@ impl<P: FnMut(u64)> Walk<P> {
     /// Counts postings that no document's terms list: each that is listed was seen.
     pub(super) fn unlisted_postings(&mut self) {
         let mut there = 0_u64;
-        for key in self.store.view().keys(Table::Postings, &[]) {
+        let view = self.store.view();
+        let keys = view.map(|view| view.keys(Table::Postings, &[]));
+        for key in keys.into_iter().flatten() {
             if key.is_err() {
                 self.findings
                     .note(RecordPart::Posting, RecordFault::Unreadable);

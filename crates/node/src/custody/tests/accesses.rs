@@ -11,7 +11,7 @@ use super::*;
 struct Slow;
 
 impl Persist for Slow {
-    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+    fn persist(&mut self, batch: Batch<'_>) -> Result<(), Failure> {
         std::thread::sleep(Duration::from_millis(30));
         Disk.persist(batch)
     }

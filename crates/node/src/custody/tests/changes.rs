@@ -108,7 +108,7 @@ async fn a_store_without_a_feed_is_filled_when_it_is_opened() {
     let mut before = recorded(&custody).await;
     drop(custody);
     let store = loop {
-        match Store::open(&site.options().directory, Disk) {
+        match Store::open(&site.options().records, Disk) {
             Ok(store) => break store,
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -291,9 +291,6 @@ async fn a_consent_with_a_wallet_behind_it_is_not_erased_without_the_wallet() {
     let by = clinician("hospital");
     let consent = interop::fhir::ResourceType::CONSENT;
     let erased = record.custody.erase(&by, consent, &id).await;
-    assert!(matches!(
-        erased,
-        Err(crate::custody::CustodyError::ConsentNotSigned)
-    ));
+    assert!(matches!(erased, Err(CustodyError::ConsentNotSigned)));
     assert_eq!(record.ask().await.granted.len(), 1);
 }

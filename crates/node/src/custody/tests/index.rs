@@ -93,7 +93,7 @@ async fn a_search_by_postings_finds_what_matches() {
     for query in queries() {
         let asked = custody.0.home.keys.asked(&query.parts[0]);
         let prefix = custody.0.home.keys.terms("Observation", &[]);
-        let view = custody.0.store.view();
+        let view = custody.0.store.view().unwrap();
         let candidates = asked.candidates(&view, &prefix, None).unwrap();
         chosen += usize::from(candidates.is_some());
         assert_eq!(ids(&custody, &query).await, expected(&query), "{query:?}");

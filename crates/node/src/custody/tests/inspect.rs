@@ -46,7 +46,7 @@ async fn inspected(site: &Site) -> RecordsReport {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
         let (member, root) = (&options.member, &options.root);
         let report = inspect(
-            &options.directory,
+            &options.records,
             &options.blobs,
             (member, root),
             anchor,
@@ -72,7 +72,7 @@ async fn found(site: &Site) -> Found {
 /// Changes all rows of a table; without a change, removes them.
 async fn change(site: &Site, table: Table, change: Option<fn(&mut Vec<u8>)>) {
     let store = loop {
-        match Store::open(&site.options().directory, Disk) {
+        match Store::open(&site.options().records, Disk) {
             Ok(store) => break store,
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

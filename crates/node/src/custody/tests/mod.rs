@@ -10,10 +10,13 @@ mod inspect;
 pub(crate) mod ledger;
 mod outbox;
 mod payloads;
+mod postgresql;
 mod records;
 mod searching;
+mod store;
 mod unseen;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -23,7 +26,6 @@ use ::ledger::stream::{Branch, BranchKey, RootKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_zebra::{SigningKey, VerificationKey};
-use fjall::OwnedWriteBatch;
 use futures::TryStreamExt as _;
 use interop::fhir::Resource;
 use serde_json::{Value, json};
@@ -32,8 +34,11 @@ use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
-use super::store::{Disk, Persist};
-use super::{Anchor, Custody, CustodyOptions};
+use super::store::{Batch, Disk, Failure, Persist, Store};
+use super::{
+    Anchor, Custody, CustodyError, CustodyOptions, MoveError, PostgresqlConfig, RecordsConfig,
+    move_records,
+};
 use crate::outbox::OutboxConfig;
 use ledger::{JUNE, Ledger};
 
@@ -56,7 +61,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             full_text: true,
-            directory: self.folder.path().join("records"),
+            records: self.records(),
             blobs: self.blobs(),
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
@@ -69,6 +74,47 @@ impl Site {
             },
             clock: Arc::new(|| JUNE),
         }
+    }
+
+    /// A folder, or with `CARELEDGER_TEST_POSTGRESQL=postgresql://...` a schema of its own in that database.
+    pub(super) fn records(&self) -> RecordsConfig {
+        let folder = self.folder.path();
+        let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") else {
+            return folder.join("records").into();
+        };
+        let config = PostgresqlConfig::parse(&url).unwrap();
+        RecordsConfig::Postgresql(config.with_schema(&self.schema()).unwrap())
+    }
+
+    pub(super) fn schema(&self) -> String {
+        let own = self.folder.path().file_name().unwrap();
+        let own = hex::encode(own.as_encoded_bytes());
+        format!("test_{}_{own}", std::process::id())
+    }
+
+    /// Where the tables' files are; a server has written what it holds in memory to them.
+    pub(super) async fn table_files(&self) -> PathBuf {
+        if let Ok(url) = std::env::var("CARELEDGER_TEST_POSTGRESQL") {
+            let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+            let (client, connection) = connected.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute("CHECKPOINT").await.unwrap();
+            return std::env::var("CARELEDGER_TEST_POSTGRESQL_FILES")
+                .unwrap()
+                .into();
+        }
+        self.folder.path().join("records").join("keyspaces")
+    }
+
+    /// The store without what goes on in it.
+    pub(super) fn store(&self) -> Store {
+        for _ in 0..200 {
+            if let Ok(store) = Store::open(&self.records(), Disk) {
+                return store;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Store::open(&self.records(), Disk).unwrap()
     }
 
     /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
@@ -149,14 +195,14 @@ impl Failing {
 }
 
 impl Persist for Failing {
-    fn persist(&mut self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+    fn persist(&mut self, batch: Batch<'_>) -> Result<(), Failure> {
         if self.batches_left.fetch_sub(1, Ordering::SeqCst) > 0 {
             return Disk.persist(batch);
         }
         if self.writes_first {
             Disk.persist(batch)?;
         }
-        Err(std::io::Error::other("the disk is gone").into())
+        Err(Failure::Refused("the disk is gone".to_owned()))
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use vault::blob::BlobConfig;
 
 use super::*;
+use crate::custody::BinaryDraft;
 use crate::custody::inspect::inspect;
 use crate::custody::keys::Keys;
 use crate::custody::payload::Payloads;
 use crate::custody::store::{Store, Table};
 use crate::custody::sweep::Sweeper;
-use crate::custody::{BinaryDraft, CustodyError};
 
 const LARGE: usize = 100_000;
 
@@ -26,7 +26,7 @@ fn late() -> SystemTime {
 async fn sweeper(site: &Site) -> Sweeper {
     let options = site.options();
     let store = loop {
-        match Store::open(&options.directory, Disk) {
+        match Store::open(&options.records, Disk) {
             Ok(store) => break Arc::new(store),
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -187,7 +187,7 @@ async fn a_streamed_binary_comes_back_and_is_committed_to_like_any_version() {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
         let (member, root) = (&options.member, &options.root);
         match inspect(
-            &options.directory,
+            &options.records,
             &options.blobs,
             (member, root),
             anchor,

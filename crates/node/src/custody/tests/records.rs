@@ -4,7 +4,6 @@ use interop::fhir::search::{Handling, Query};
 use serde_json::json;
 
 use super::*;
-use crate::custody::CustodyError;
 use crate::custody::request::{ReceiptState, Written};
 
 const PATIENT: ResourceType = ResourceType::PATIENT;
@@ -214,8 +213,9 @@ async fn p6_an_erased_document_leaves_no_key_and_a_gap_that_is_on_the_ledger() {
         .get(super::super::store::Table::Versions, &key)
         .unwrap()
         .unwrap();
+    let tables = site.table_files().await;
     assert!(
-        unseen::holds(site.folder.path(), &wrapped),
+        unseen::holds(site.folder.path(), &wrapped) || unseen::holds(&tables, &wrapped),
         "the test finds a key that is there"
     );
 
@@ -228,12 +228,14 @@ async fn p6_an_erased_document_leaves_no_key_and_a_gap_that_is_on_the_ledger() {
     let verified = export::verify(&export, &ledger.trust()).unwrap();
     assert!(verified.deleted && verified.latest);
     // The write-ahead journal turns over later (docs/formats/custody-store.md).
-    let tables = site.folder.path().join("records").join("keyspaces");
+    let tables = site.table_files().await;
     assert!(
         !unseen::holds(&tables, &wrapped),
         "the wrapped key is in no table"
     );
-    assert!(!unseen::holds(&tables, &row));
+    // A server's table keeps what cannot be opened any more until it is vacuumed.
+    let is_elsewhere = matches!(site.records(), RecordsConfig::Postgresql(_));
+    assert!(is_elsewhere || !unseen::holds(&tables, &row));
     let old = custody.vread(&by, observation_type(), &erased.id, 1).await;
     assert!(matches!(old, Err(CustodyError::Gone)));
     custody

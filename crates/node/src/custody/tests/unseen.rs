@@ -4,6 +4,7 @@ use ::ledger::ids::Digest;
 use serde_json::json;
 
 use super::*;
+use crate::custody::store::Table;
 
 /// Whether a file below `folder` holds `bytes`.
 pub(super) fn holds(folder: &Path, bytes: &[u8]) -> bool {
@@ -66,10 +67,19 @@ async fn p1_neither_ledger_nor_disk_hold_what_was_planted_or_its_hash() {
         opened.presented().to_string().into_bytes(),
     ];
     let submitted = ledger.submitted().concat();
+    let store = &custody.0.store;
+    let rows = Table::ALL.iter().flat_map(|table| store.scan(*table, &[]));
+    let rows: Vec<u8> = rows
+        .flat_map(|row| {
+            let (key, value) = row.unwrap();
+            [key, value].concat()
+        })
+        .collect();
     for value in planted {
         for value in [Digest::of(&value).0.to_vec(), value] {
             assert!(!contains(&submitted, &value), "on the ledger");
             assert!(!holds(site.folder.path(), &value), "on disk");
+            assert!(!contains(&rows, &value), "in the database");
         }
     }
     let item = ledger.statements()[0].items()[0].to_bytes();

@@ -1,0 +1,113 @@
+//! Rows in a folder of the node: a database that is linked into it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use fjall::{
+    Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Slice, Snapshot,
+};
+
+use super::view::Span;
+use super::{Changes, Failure, Table};
+
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The open database.
+pub(super) struct Embedded {
+    database: Database,
+    keyspaces: BTreeMap<Table, Keyspace>,
+}
+
+/// Its rows at one moment.
+pub(crate) struct Moment {
+    tables: Arc<Embedded>,
+    snapshot: Snapshot,
+}
+
+impl Embedded {
+    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+        let database = Database::builder(folder).cache_size(CACHE_BYTES).open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
+        let mut keyspaces = BTreeMap::new();
+        for &table in Table::ALL {
+            let keyspace = database.keyspace(table.name(), options)?;
+            keyspaces.insert(table, keyspace);
+        }
+        Ok(Self {
+            database,
+            keyspaces,
+        })
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, Failure> {
+        let Some(keyspace) = self.keyspaces.get(&table) else {
+            return Ok(None);
+        };
+        // Outside a snapshot, rows of a batch that is being committed appear one by one.
+        Ok(self.database.snapshot().get(keyspace, key)?)
+    }
+
+    pub(super) fn snapshot(self: &Arc<Self>) -> Moment {
+        Moment {
+            snapshot: self.database.snapshot(),
+            tables: Arc::clone(self),
+        }
+    }
+
+    pub(super) fn commit(&self, changes: Changes) -> Result<(), Failure> {
+        let batch = self.database.batch();
+        let mut batch = batch.durability(Some(PersistMode::SyncData));
+        for ((table, key), value) in changes {
+            let Some(keyspace) = self.keyspaces.get(&table) else {
+                continue;
+            };
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        Ok(batch.commit()?)
+    }
+
+    pub(super) fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>, Failure> {
+        let last = self.keyspaces.get(&table);
+        let last = last.and_then(Keyspace::last_key_value);
+        Ok(last
+            .map(|row| row.key())
+            .transpose()?
+            .map(|key| key.to_vec()))
+    }
+
+    /// How many rows a table has, about.
+    pub(super) fn about(&self, table: Table) -> u64 {
+        let rows = self.keyspaces.get(&table).map(Keyspace::approximate_len);
+        u64::try_from(rows.unwrap_or_default()).unwrap_or(u64::MAX)
+    }
+
+    /// Rewrites a table. The write-ahead journal turns over at 64 MB.
+    pub(super) fn purge(&self, table: Table) -> Result<(), Failure> {
+        for keyspace in self.keyspaces.values() {
+            keyspace.rotate_memtable_and_wait()?;
+        }
+        let keyspace = self.keyspaces.get(&table);
+        Ok(keyspace.map_or(Ok(()), Keyspace::major_compact)?)
+    }
+}
+
+impl Moment {
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, Failure> {
+        let keyspace = self.tables.keyspaces.get(&table);
+        let row = keyspace.map(|keyspace| self.snapshot.get(keyspace, key));
+        Ok(row.transpose()?.flatten())
+    }
+
+    pub(super) fn rows(&self, table: Table, span: &Span) -> Option<Iter> {
+        let keyspace = self.tables.keyspaces.get(&table)?;
+        Some(match span {
+            Span::Prefix(prefix) => self.snapshot.prefix(keyspace, prefix),
+            Span::From(first) => self.snapshot.range(keyspace, first.as_slice()..),
+        })
+    }
+}
