@@ -45,6 +45,7 @@ pub(crate) enum Table {
     Authorization,
     Postings,
     Indexing,
+    Upstream,
 }
 
 impl Table {
@@ -67,6 +68,7 @@ impl Table {
         Self::Authorization,
         Self::Postings,
         Self::Indexing,
+        Self::Upstream,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -90,6 +92,7 @@ impl Table {
             Self::Authorization => "authorization",
             Self::Postings => "postings",
             Self::Indexing => "indexing",
+            Self::Upstream => "upstream",
         }
     }
 }

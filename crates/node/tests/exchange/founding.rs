@@ -132,6 +132,7 @@ impl Founding {
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             blobs: self.folder.path().join(format!("{member}-blobs")).into(),
+            upstream: None,
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),
             certificate: None,

@@ -301,6 +301,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         directory: folder.path().join("records"),
         blobs: blobs(folder),
+        upstream: None,
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),

@@ -4,6 +4,8 @@ mod authorization;
 mod changes;
 mod crash;
 mod exchange;
+mod existing;
+mod facade;
 mod index;
 mod inspect;
 pub(crate) mod ledger;
@@ -56,6 +58,7 @@ impl Site {
         CustodyOptions {
             directory: self.folder.path().join("records"),
             blobs: self.blobs(),
+            upstream: None,
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
             signer: self.ledger.signer(self.member),
