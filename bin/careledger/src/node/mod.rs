@@ -26,6 +26,7 @@ use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
@@ -171,6 +172,7 @@ pub(crate) fn node_config(
         member: member(&file.member)?,
         directory: folder.join(&file.data),
         blobs: blobs(file, folder)?,
+        upstream: upstream(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file
             .addresses

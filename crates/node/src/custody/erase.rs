@@ -51,7 +51,7 @@ impl Custody {
             erase: EraseKey::new(),
         };
         // First there: when that fails, everything is as it was.
-        let there = self.delete_there(&head).await?;
+        let (there, held) = self.delete_there(&head).await?.unzip();
         let home = self.0.home.clone();
         let now = (self.0.options.clock)();
         let written = self
@@ -70,6 +70,7 @@ impl Custody {
                 Ok(written)
             })
             .await?;
+        drop(held);
         if is_consent {
             self.0.rulings.forget(&head.subject);
         }

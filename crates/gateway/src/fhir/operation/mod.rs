@@ -11,6 +11,7 @@ mod meta;
 mod open;
 mod parameters;
 mod receipt;
+mod set_aside;
 mod summary;
 mod validate;
 
@@ -24,5 +25,6 @@ pub(crate) use lastn::lastn;
 pub(crate) use meta::{meta, meta_add, meta_delete};
 pub(crate) use open::open;
 pub(crate) use receipt::{receipt, receipt_of_current};
+pub(crate) use set_aside::set_aside;
 pub(crate) use summary::summary;
 pub(crate) use validate::{validate, validate_instance, validate_stored};

@@ -16,8 +16,10 @@ pub(in crate::custody) struct DeletedThere {
     document: DocumentKey,
     version_id: Option<String>,
     at_ms: u64,
-    _guards: Vec<OwnedMutexGuard<()>>,
 }
+
+/// Keeps others from a document.
+pub(in crate::custody) type Held = Vec<OwnedMutexGuard<()>>;
 
 impl DeletedThere {
     pub(in crate::custody) fn know(
@@ -32,11 +34,11 @@ impl DeletedThere {
 }
 
 impl Custody {
-    /// Deletes a document at the existing server; `None` without one.
+    /// Deletes a document at the existing server; `None` without one. The document is held until its deletion is known.
     pub(in crate::custody) async fn delete_there(
         &self,
         head: &Head,
-    ) -> Result<Option<DeletedThere>, CustodyError> {
+    ) -> Result<Option<(DeletedThere, Held)>, CustodyError> {
         let Some(upstream) = self.0.payloads.upstream() else {
             return Ok(None);
         };
@@ -59,12 +61,12 @@ impl Custody {
                 "an erased document is deleted at the existing server, which keeps its earlier versions: purge them there"
             );
         }
-        Ok(Some(DeletedThere {
+        let deleted = DeletedThere {
             document,
             version_id: stored.version_id,
             at_ms: stored.at_ms,
-            _guards: guards,
-        }))
+        };
+        Ok(Some((deleted, guards)))
     }
 
     async fn delete_one(

@@ -292,8 +292,13 @@ impl HttpServer {
 
     async fn page(&self, listing: &Listing) -> Result<Page, UpstreamError> {
         let bundle = self.get(self.url_of(listing)?).await?;
-        let mut page = match listing {
-            Listing::Current { .. } => current_of(&bundle),
+        let kind = bundle.get("type").and_then(Value::as_str);
+        let mut page = match (listing, kind) {
+            (Listing::Current { .. } | Listing::Further(_), Some("searchset")) => {
+                current_of(&bundle)
+            }
+            // Some servers take `_history` for the name of a type and find nothing.
+            (_, Some("searchset")) => return Err(UpstreamError::Missing),
             _ => page_of(&bundle),
         }
         .ok_or(UpstreamError::Unsound("it is no Bundle"))?;
