@@ -43,6 +43,10 @@ impl Custody {
         upstream: &Upstream,
         found: Found,
     ) -> Result<Taken, CustodyError> {
+        if found.resource_type == ResourceType::SUBSCRIPTION {
+            // It is the server's own affair, and may hold secrets.
+            return Ok(Taken::Known);
+        }
         let keys = &self.0.home.keys;
         let document = keys.document(found.resource_type.as_str(), &found.id);
         let known = known_key(&document, &found.version_id);

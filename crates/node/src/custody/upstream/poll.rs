@@ -24,8 +24,8 @@ const FIRST_OVERLAP_MS: u64 = 3_600_000;
 const LOADED_MAX: usize = 1_000;
 /// Versions that are tried again at once.
 const RETRIED_MAX: usize = 10_000;
-/// Intents of which nothing was found for this long will not be fulfilled.
-const INTENT_MS: u64 = 24 * 3_600_000;
+/// An intent that is older than this when everything was asked for will not be fulfilled any more.
+const INTENT_MS: u64 = 5 * 60_000;
 /// Between two lines about how far taking in is.
 const SAY_EVERY: u64 = 1_000;
 

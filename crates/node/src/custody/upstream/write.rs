@@ -146,7 +146,8 @@ impl Custody {
 
     /// A consent that a wallet signed stays here, with the exact bytes.
     fn stays_here(&self, change: &Named, subject: &Subject) -> bool {
-        change.resource_type == ResourceType::CONSENT && subject.wallet_key.is_some()
+        let is_signed = change.signed.is_some() || subject.wallet_key.is_some();
+        change.resource_type == ResourceType::CONSENT && is_signed
     }
 
     fn outgoing(&self, change: &Named, document: &DocumentKey) -> Result<Outgoing, CustodyError> {
