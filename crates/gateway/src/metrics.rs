@@ -294,7 +294,13 @@ mod tests {
         for status in [StatusCode::OK, StatusCode::OK, StatusCode::FORBIDDEN] {
             metrics.count(&Method::GET, route, status, Duration::from_millis(3));
         }
-        let status = crate::status::tests::health();
+        let mut status = crate::status::tests::health();
+        status.upstream = Some(UpstreamStatus {
+            unattributed: 4,
+            set_aside: 2,
+            ..UpstreamStatus::default()
+        });
+        metrics.text(&status).unwrap();
         let text = metrics.text(&status).unwrap();
         for line in [
             r#"careledger_http_requests_total{interaction="read",status="2xx"} 2"#,
@@ -306,6 +312,9 @@ mod tests {
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",
+            "careledger_unattributed_versions_total 4",
+            "careledger_set_aside_versions 2",
+            "careledger_existing_server_reachable 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

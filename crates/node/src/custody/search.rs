@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
@@ -14,6 +15,9 @@ use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
 use super::store::Table;
 use super::subject::Subject;
 use super::{Aim, Custody, CustodyError, Reached};
+
+/// Contents that are opened at once: those of an existing server take their time.
+const OPENED_AT_ONCE: usize = 8;
 
 /// A current version that was found.
 pub(super) struct Match {
@@ -453,22 +457,24 @@ impl Custody {
     }
 
     async fn open_all(&self, page: Vec<Match>) -> Result<Vec<Opened>, CustodyError> {
-        let mut opened = Vec::with_capacity(page.len());
-        for one in page {
-            // Deleted or erased since it was found.
-            let Some(loaded) = self.load(&one.document, one.row.version)? else {
-                continue;
-            };
-            let resource = self.open_content(&loaded).await?;
-            opened.extend(resource.map(|resource| Opened {
-                member: self.0.home.member.clone(),
-                resource,
-                id: one.row.id,
-                version: one.row.version,
-                last_updated_ms: one.row.facts.recorded_at,
-            }));
-        }
-        Ok(opened)
+        let opened = futures::stream::iter(page).map(|one| self.open_match(one));
+        let opened: Vec<Option<Opened>> = opened.buffered(OPENED_AT_ONCE).try_collect().await?;
+        Ok(opened.into_iter().flatten().collect())
+    }
+
+    /// Opens a match; `None` if it was deleted or erased since it was found.
+    async fn open_match(&self, one: Match) -> Result<Option<Opened>, CustodyError> {
+        let Some(loaded) = self.load(&one.document, one.row.version)? else {
+            return Ok(None);
+        };
+        let resource = self.open_content(&loaded).await?;
+        Ok(resource.map(|resource| Opened {
+            member: self.0.home.member.clone(),
+            resource,
+            id: one.row.id,
+            version: one.row.version,
+            last_updated_ms: one.row.facts.recorded_at,
+        }))
     }
 }
 

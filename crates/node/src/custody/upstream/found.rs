@@ -150,17 +150,7 @@ impl Custody {
         document: DocumentKey,
         found: &Found,
     ) -> Result<bool, CustodyError> {
-        let value = match &found.content {
-            Said::Is(value) => Some(value.clone()),
-            Said::NotLoaded => {
-                let (id, version_id) = (&found.id, &found.version_id);
-                let server = &upstream.server;
-                let answer = server.version(found.resource_type, id, version_id).await;
-                upstream.note(&answer);
-                Some(answer?)
-            }
-            Said::Deleted => None,
-        };
+        let value = said(upstream, found).await?;
         let intent = self.intent_of(&document, value.as_ref())?;
         let named = named(found, value)?;
         let author = intent.as_ref().map(|(_, intent)| intent.author.clone());
@@ -298,6 +288,21 @@ impl Custody {
                 Ok(())
             })
             .await
+    }
+}
+
+/// What a version says; `None` if it deletes its document.
+async fn said(upstream: &Upstream, found: &Found) -> Result<Option<Value>, CustodyError> {
+    match &found.content {
+        Said::Is(value) => Ok(Some(value.clone())),
+        Said::NotLoaded => {
+            let (id, version_id) = (&found.id, &found.version_id);
+            let server = &upstream.server;
+            let answer = server.version(found.resource_type, id, version_id).await;
+            upstream.note(&answer);
+            Ok(Some(answer?))
+        }
+        Said::Deleted => Ok(None),
     }
 }
 

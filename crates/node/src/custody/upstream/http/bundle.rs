@@ -35,7 +35,9 @@ pub(super) fn versions_of(changes: &[Outgoing], bundle: &Value) -> Option<Vec<St
         .map(|(change, entry)| {
             let response = entry.get("response")?;
             let status = response.get("status")?.as_str()?;
-            if !status.starts_with('2') && !(change.content.is_none() && status.starts_with('4')) {
+            // What was to be deleted may be gone already.
+            let is_gone = change.content.is_none() && status.starts_with('4');
+            if !(is_gone || status.starts_with('2')) {
                 return None;
             }
             let content = entry.get("resource").filter(|it| is_of(it, change));
