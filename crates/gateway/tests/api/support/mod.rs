@@ -138,6 +138,7 @@ impl Site {
                 contradictions: 0,
                 damaged_rows: 0,
                 open_proposals: 0,
+                upstream: None,
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),

@@ -116,6 +116,14 @@ impl Site {
     }
 
     pub(super) fn open(&self) -> Custody {
+        // The previous handle's threads may be letting go of the folder still.
+        for _ in 0..500 {
+            let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
+            match Custody::open_on(self.options(), anchor, Disk) {
+                Ok(custody) => return custody,
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
         self.open_on(Disk)
     }
 

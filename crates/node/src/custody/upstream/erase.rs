@@ -4,7 +4,7 @@ use interop::fhir::ResourceType;
 use tokio::sync::OwnedMutexGuard;
 
 use super::rows::know;
-use super::server::{Outgoing, Stored, UpstreamError};
+use super::server::{Outgoing, UpstreamError};
 use super::write::deletion_of;
 use crate::custody::keys::Keys;
 use crate::custody::rows::{DocumentKey, Head, type_of};
@@ -45,12 +45,8 @@ impl Custody {
         let resource_type = type_of(&head.resource_type)?;
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let guards = upstream.hold(std::iter::once(document)).await;
-        let stored = if head.deleted {
-            Stored {
-                version_id: None,
-                at_ms: 0,
-                content: None,
-            }
+        let (version_id, at_ms) = if head.deleted {
+            (None, 0)
         } else {
             self.delete_one(upstream, resource_type, head).await?
         };
@@ -63,8 +59,8 @@ impl Custody {
         }
         let deleted = DeletedThere {
             document,
-            version_id: stored.version_id,
-            at_ms: stored.at_ms,
+            version_id,
+            at_ms,
         };
         Ok(Some((deleted, guards)))
     }
@@ -74,7 +70,7 @@ impl Custody {
         upstream: &super::Upstream,
         resource_type: ResourceType,
         head: &Head,
-    ) -> Result<Stored, CustodyError> {
+    ) -> Result<(Option<String>, u64), CustodyError> {
         let deletion = [Outgoing {
             resource_type,
             id: head.id.clone(),
@@ -84,10 +80,8 @@ impl Custody {
         let answer = upstream.server.write(&deletion).await;
         upstream.note(&answer);
         let answer = answer?.pop();
-        let mut stored = answer.ok_or(UpstreamError::Unsound("an answer is missing"))?;
-        if stored.version_id.is_none() {
-            stored.version_id = deletion_of(upstream, resource_type, &head.id).await;
-        }
-        Ok(stored)
+        let stored = answer.ok_or(UpstreamError::Unsound("an answer is missing"))?;
+        let place = (resource_type, head.id.as_str());
+        Ok(deletion_of(upstream, place, (stored.version_id, stored.at_ms)).await)
     }
 }

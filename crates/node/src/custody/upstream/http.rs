@@ -5,19 +5,19 @@
 mod bundle;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use interop::fhir::resource::is_id;
 use interop::fhir::timespan::format_instant;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, LAST_MODIFIED};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, LAST_MODIFIED};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::server::{ExistingServer, Listing, Outgoing, Page, Stored, UpstreamError};
-use bundle::{current_of, instant_ms, page_of, stored_of, transaction_of, versions_of};
+use bundle::{current_of, page_of, stored_of, transaction_of, versions_of};
 
 const FHIR_JSON: &str = "application/fhir+json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,10 +253,9 @@ impl HttpServer {
             Err(UpstreamError::Missing) => HeaderMap::new(),
             Err(error) => return Err(error),
         };
-        let modified = headers.get(LAST_MODIFIED).and_then(|it| it.to_str().ok());
         Ok(Stored {
             version_id: version_in(&headers),
-            at_ms: modified.and_then(instant_ms).unwrap_or(0),
+            at_ms: time_in(&headers).unwrap_or(0),
             content: None,
         })
     }
@@ -378,6 +377,14 @@ fn matching(request: RequestBuilder, change: &Outgoing) -> RequestBuilder {
 fn version_in(headers: &HeaderMap) -> Option<String> {
     let etag = headers.get(ETAG)?.to_str().ok()?;
     version_of_etag(etag)
+}
+
+/// When the answer was made, or what it is about.
+fn time_in(headers: &HeaderMap) -> Option<u64> {
+    let time = headers.get(LAST_MODIFIED).or_else(|| headers.get(DATE))?;
+    let time = httpdate::parse_http_date(time.to_str().ok()?).ok()?;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
 }
 
 fn version_of_etag(etag: &str) -> Option<String> {

@@ -143,9 +143,9 @@ impl Custody {
             }
             self.take_type(upstream, resource_type, (state, &mut taken))
                 .await?;
+            // It is durable with the next page that holds something: to ask for nothing again costs little.
             state.taken.push(name.to_owned());
             state.taken_until = 0;
-            self.keep_state(state).await?;
         }
         state.is_taken = true;
         state.taken.clear();
@@ -168,6 +168,7 @@ impl Custody {
             let page = upstream.server.list(&listing).await;
             upstream.note(&page);
             let page = page?;
+            let is_empty = page.found.is_empty();
             for found in page.found {
                 state.taken_until = state.taken_until.max(found.at_ms);
                 if self.take_alone(upstream, found).await? == Taken::Appended {
@@ -178,7 +179,9 @@ impl Custody {
                 }
             }
             say_unreadable(page.unreadable);
-            self.keep_state(state).await?;
+            if !is_empty {
+                self.keep_state(state).await?;
+            }
             match page.next {
                 Some(next) => listing = Listing::Further(next),
                 None => return Ok(()),
@@ -211,6 +214,7 @@ impl Custody {
         };
         oldest_first(&mut all);
         let mut brought = Brought::default();
+        let before = state.since;
         for found in all {
             let (at_ms, resource_type) = (found.at_ms, found.resource_type);
             if self.take_alone(upstream, found).await? == Taken::Appended {
@@ -219,7 +223,9 @@ impl Custody {
             }
             state.since = state.since.max(at_ms);
         }
-        self.keep_state(state).await?;
+        if state.since > before {
+            self.keep_state(state).await?;
+        }
         Ok(brought)
     }
 

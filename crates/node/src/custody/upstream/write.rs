@@ -307,20 +307,20 @@ impl Custody {
             ..
         } = one;
         let erase = EraseKey::new();
-        let mut version_id = stored.version_id;
-        let content = match (&change.resource, stored.content) {
+        let (content, there) = match (&change.resource, stored.content) {
             (None, _) => {
-                if version_id.is_none() {
-                    version_id = deletion_of(upstream, change.resource_type, &change.id).await;
-                }
-                None
+                let place = (change.resource_type, change.id.as_str());
+                let named = (stored.version_id, stored.at_ms);
+                (None, deletion_of(upstream, place, named).await)
             }
             (Some(_), Some(value)) => {
                 let resource = as_stored(&change, value)?;
-                let version_id = version_id.as_deref();
-                let version_id = version_id.ok_or_else(|| unsound("a version has no name"))?;
-                let place = (change.id.as_str(), version_id);
-                Some(self.content_there(&resource, place, &erase).await?)
+                let version_id = stored.version_id;
+                let named = version_id.as_deref();
+                let named = named.ok_or_else(|| unsound("a version has no name"))?;
+                let place = (change.id.as_str(), named);
+                let content = self.content_there(&resource, place, &erase).await?;
+                (Some(content), (version_id, stored.at_ms))
             }
             (Some(_), None) => return Err(unsound("a version has no content")),
         };
@@ -338,7 +338,7 @@ impl Custody {
         Ok(Ready {
             draft,
             document,
-            there: Some((version_id, stored.at_ms)),
+            there: Some(there),
         })
     }
 
@@ -376,23 +376,28 @@ async fn send(upstream: &Upstream, admitted: &[Admitted]) -> Result<Vec<Stored>,
     upstream.server.write(&outgoing).await
 }
 
-/// What the existing server calls the deletion that it has just made, if it says.
+/// What the existing server calls the deletion that it has just made, and when it was; as far as it says.
 pub(super) async fn deletion_of(
     upstream: &Upstream,
-    resource_type: ResourceType,
-    id: &str,
-) -> Option<String> {
+    (resource_type, id): (ResourceType, &str),
+    (version_id, at_ms): (Option<String>, u64),
+) -> (Option<String>, u64) {
+    if version_id.is_some() && at_ms > 0 {
+        return (version_id, at_ms);
+    }
     let listing = Listing::Document {
         resource_type,
         id: id.to_owned(),
     };
-    let page = upstream.server.list(&listing).await.ok()?;
+    let page = upstream.server.list(&listing).await.unwrap_or_default();
     let deleted = page
         .found
         .into_iter()
         .filter(|found| matches!(found.content, super::Content::Deleted));
-    let newest = deleted.max_by_key(|found| found.at_ms)?;
-    Some(newest.version_id)
+    match deleted.max_by_key(|found| found.at_ms) {
+        Some(newest) => (Some(newest.version_id), newest.at_ms),
+        None => (version_id, at_ms),
+    }
 }
 
 /// The existing server did what it was not asked.
