@@ -69,7 +69,8 @@ pub(crate) fn check(
         }
         checked.push(one);
     }
-    let lines: Vec<Value> = checked.iter().map(|one| json!(line(&one.access))).collect();
+    let accesses = checked.iter().flat_map(|one| one.access.clone().each());
+    let lines: Vec<Value> = accesses.map(|access| json!(line(&access))).collect();
     let member = checked.first().map(|one| json!(one.member.as_str()));
     Ok(vec![
         ("member", member.unwrap_or_default()),

@@ -72,6 +72,7 @@ fn access(n: u8) -> AccessDescriptor {
             record: None,
         }),
         next: tag(n + 1),
+        further: None,
     }
 }
 

@@ -102,6 +102,26 @@ pub struct AccessDescriptor {
     /// The position that the next entry of this stream will have as its tag.
     #[n(12)]
     pub next: Tag,
+    /// What else the same user asked for the same purpose, made durable together with this.
+    #[n(13)]
+    pub further: Option<Vec<FurtherAccess>>,
+}
+
+/// A request that shares its entry with another by the same user for the same purpose.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct FurtherAccess {
+    /// The interaction.
+    #[n(0)]
+    pub interaction: String,
+    /// What was asked for.
+    #[n(1)]
+    pub target: String,
+    /// When, milliseconds since 1970.
+    #[n(2)]
+    pub at: u64,
+    /// The decision.
+    #[n(3)]
+    pub decision: Option<Decided>,
 }
 
 /// The outcome for the documents of one request.
@@ -122,6 +142,27 @@ pub struct Decided {
     pub record: Option<Vec<u8>>,
 }
 
+impl AccessDescriptor {
+    /// Each request of the entry, as if it had one of its own.
+    pub fn each(mut self) -> Vec<Self> {
+        let further = self.further.take().unwrap_or_default();
+        let mut each = vec![self];
+        for one in further {
+            if let Some(first) = each.first() {
+                let shared = first.clone();
+                each.push(Self {
+                    interaction: one.interaction,
+                    target: one.target,
+                    at: one.at,
+                    decision: one.decision,
+                    ..shared
+                });
+            }
+        }
+        each
+    }
+}
+
 impl Descriptor {
     /// Reads a descriptor.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -136,6 +177,12 @@ impl Descriptor {
     /// What an item commits to.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.encode())
+    }
+}
+
+impl std::fmt::Debug for FurtherAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FurtherAccess(..)")
     }
 }
 

@@ -61,10 +61,11 @@ impl Wallet {
             let body = answer.json()?;
             let parameters = body.get("parameter").and_then(Value::as_array);
             for (entry, position) in parameters.into_iter().flatten().zip(1..) {
-                let attempt = checked(view, member, &entries, position, entry)
+                let attempts = checked(view, member, &entries, position, entry)
                     .with_context(|| format!("entry {position} of {member} does not verify"))?;
-                history.pending += usize::from(attempt.receipt.is_none());
-                history.attempts.push(attempt);
+                let is_final = attempts.iter().all(|attempt| attempt.receipt.is_some());
+                history.pending += usize::from(!is_final);
+                history.attempts.extend(attempts);
             }
         }
         history
@@ -74,14 +75,14 @@ impl Wallet {
     }
 }
 
-/// An entry must stand at its position in the member's stream, and be what the ledger holds there.
+/// The accesses of an entry, which must stand at its position in the member's stream and be what the ledger holds there.
 fn checked(
     view: &View,
     member: &str,
     entries: &StreamKey,
     position: u64,
     entry: &Value,
-) -> anyhow::Result<Attempt> {
+) -> anyhow::Result<Vec<Attempt>> {
     let tag = entries.tag(position);
     let descriptor = part(entry, "descriptor").context("no descriptor")?;
     let opening = part(entry, "opening").and_then(|bytes| bytes.try_into().ok());
@@ -109,12 +110,13 @@ fn checked(
             Some(())
         }
     };
-    Ok(Attempt {
+    let attempt = |access| Attempt {
         recorded_by: member.to_owned(),
         position,
         access,
         receipt,
-    })
+    };
+    Ok(access.each().into_iter().map(attempt).collect())
 }
 
 fn part(entry: &Value, name: &str) -> Option<Vec<u8>> {

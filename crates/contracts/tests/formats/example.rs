@@ -108,6 +108,7 @@ impl Example {
                 record: None,
             }),
             next: Tag([9; 16]),
+            further: None,
         }
     }
 

@@ -153,12 +153,17 @@ fn reference(base: &str, patient: &str) -> Value {
     json!({ "reference": format!("{base}/Patient/{patient}"), "type": "Patient" })
 }
 
-/// An access as an R4 AuditEvent.
+/// An access, or several that share an entry, as an R4 AuditEvent.
 fn audit_event(base: &str, patient: &str, access: &AccessDescriptor) -> Value {
-    let is_granted = access
-        .decision
-        .as_ref()
-        .is_none_or(|decision| decision.withheld == 0);
+    let each = access.clone().each();
+    let decisions = || each.iter().filter_map(|one| one.decision.as_ref());
+    let is_granted = decisions().all(|decision| decision.withheld == 0);
+    let targets = each.iter().map(|one| json!({ "name": one.target }));
+    let mut entity = vec![json!({ "what": { "reference": format!("{base}/Patient/{patient}") } })];
+    entity.extend(targets);
+    let times = || each.iter().map(|one| one.at);
+    let (first, last) = (times().min(), times().max());
+    let time = |at: Option<u64>| format_instant(milliseconds(at.unwrap_or(access.at)));
     let mut agent = json!({
         "who": { "identifier": { "value": access.principal }, "display": access.principal },
         "requestor": true,
@@ -176,7 +181,8 @@ fn audit_event(base: &str, patient: &str, access: &AccessDescriptor) -> Value {
             "system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest",
         },
         "subtype": [{ "system": ACCESS_SYSTEM, "code": access.interaction }],
-        "recorded": format_instant(milliseconds(access.at)),
+        "period": { "start": time(first), "end": time(last) },
+        "recorded": time(last),
         "outcome": if is_granted { "0" } else { "4" },
         "agent": [agent, {
             "who": { "identifier": { "system": MEMBER_SYSTEM, "value": access.requester.as_str() } },
@@ -185,10 +191,7 @@ fn audit_event(base: &str, patient: &str, access: &AccessDescriptor) -> Value {
         "source": { "observer": {
             "identifier": { "system": MEMBER_SYSTEM, "value": access.custodian.as_str() },
         } },
-        "entity": [
-            { "what": { "reference": format!("{base}/Patient/{patient}") } },
-            { "name": access.target },
-        ],
+        "entity": entity,
     })
 }
 

@@ -1,25 +1,25 @@
-//! Appending to streams, on the writer's thread: versions of documents and access entries.
+//! Appending versions of documents to streams, on the writer's thread.
 //!
 //! The writer is the only one that assigns versions and positions, and it does so in the batch that holds the rows:
 //! a position is either durable with its entry or was never taken.
 
 use std::sync::Arc;
 
-use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
+use contracts::descriptor::{Descriptor, RecordDescriptor};
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ResourceType};
 use ledger::codec;
-use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
+use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::stream::StreamKey;
 
-use super::keys::{EraseKey, Keys, random, random_tag};
+use super::keys::{EraseKey, Keys};
 use super::postings::{self, Filed, Posting};
 use super::request::Written;
 use super::rows::{
-    AccessRow, DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, SubjectId, TermsRow,
-    VersionRow, access_key, position_key, version_key,
+    DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, SubjectId, TermsRow, VersionRow,
+    position_key, version_key,
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
@@ -70,29 +70,6 @@ pub(crate) struct Content {
     pub(crate) labels: Vec<String>,
     pub(crate) branch: Own,
     pub(crate) signed: Option<SignedRow>,
-}
-
-/// An access to be recorded.
-pub(crate) struct AccessDraft {
-    pub(crate) requester: MemberName,
-    pub(crate) principal: String,
-    pub(crate) role: Option<String>,
-    pub(crate) purpose: String,
-    pub(crate) interaction: String,
-    pub(crate) target: String,
-    pub(crate) at: u64,
-    pub(crate) custodian: MemberName,
-    pub(crate) request: Option<Digest>,
-    pub(crate) recipient: Option<Vec<u8>>,
-    pub(crate) expires_at: Option<Height>,
-    pub(crate) decision: Option<Decided>,
-}
-
-/// An access entry that was appended.
-pub(crate) struct Recorded {
-    pub(crate) tag: Tag,
-    pub(crate) descriptor: Vec<u8>,
-    pub(crate) opening: Opening,
 }
 
 impl Home {
@@ -271,54 +248,8 @@ impl Home {
         Ok(())
     }
 
-    /// Appends an access entry to the subject's access stream at this member.
-    pub(crate) fn record(
-        &self,
-        transaction: &mut Transaction<'_>,
-        subject: &Subject,
-        draft: AccessDraft,
-    ) -> Result<Recorded, CustodyError> {
-        let entries = subject.key(Own::Access)?.entries();
-        let position = self.take_position(transaction, subject, Own::Access)?;
-        let descriptor = Descriptor::Access(AccessDescriptor {
-            requester: draft.requester,
-            principal: draft.principal,
-            role: draft.role,
-            purpose: draft.purpose,
-            interaction: draft.interaction,
-            target: draft.target,
-            at: draft.at,
-            custodian: draft.custodian,
-            request: draft.request,
-            recipient: draft.recipient,
-            expires_at: draft.expires_at,
-            decision: draft.decision,
-            next: entries.tag(position.saturating_add(1)),
-        })
-        .encode();
-        let opening = Opening(random());
-        let tag = entries.tag(position);
-        self.enqueue(transaction, [tag, random_tag()], &opening, &descriptor);
-        let named = EntryRow::Access {
-            subject: subject.id,
-            position,
-        };
-        self.put_entry(transaction, tag, named);
-        let row = AccessRow {
-            descriptor: descriptor.clone(),
-            opening: opening.clone(),
-        };
-        let key = access_key(&subject.id, position);
-        self.keys.put(transaction, Table::Accesses, &key, &row);
-        Ok(Recorded {
-            tag,
-            descriptor,
-            opening,
-        })
-    }
-
     /// Takes the next position of a branch's entries.
-    fn take_position(
+    pub(crate) fn take_position(
         &self,
         transaction: &mut Transaction<'_>,
         subject: &Subject,
@@ -346,7 +277,7 @@ impl Home {
         Ok(next)
     }
 
-    fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         transaction: &mut Transaction<'_>,
         tags: [Tag; 2],
@@ -358,7 +289,7 @@ impl Home {
         transaction.enqueue(&item);
     }
 
-    fn put_entry(&self, transaction: &mut Transaction<'_>, tag: Tag, row: EntryRow) {
+    pub(crate) fn put_entry(&self, transaction: &mut Transaction<'_>, tag: Tag, row: EntryRow) {
         transaction.put(Table::Entries, &tag.0, codec::encode(&row));
     }
 }

@@ -3,6 +3,7 @@
 //! Every opening is decided, recorded durably, and only then answered. Every version that is written, and every
 //! access, is an item on its way to the ledger through the [`crate::outbox`].
 
+mod access;
 mod anchor;
 mod append;
 mod authorization;

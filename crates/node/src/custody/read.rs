@@ -8,7 +8,7 @@ use contracts::descriptor::{Decided, Descriptor};
 use interop::fhir::compartment::is_in_compartment;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 
-use super::append::AccessDraft;
+use super::access::AccessDraft;
 use super::decide::{Decision, Ruling};
 use super::keys::EraseKey;
 use super::request::{Opened, Requester};
@@ -140,7 +140,7 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 for (subject, draft) in drafts {
-                    home.record(transaction, &subject, draft)?;
+                    home.record(transaction, subject, draft);
                 }
                 Ok(())
             })

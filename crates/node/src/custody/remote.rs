@@ -11,7 +11,7 @@ use minicbor::{Decode, Encode};
 use vault::secret::ClearBytes;
 use zeroize::Zeroizing;
 
-use super::append::AccessDraft;
+use super::access::AccessDraft;
 use super::keys::descriptor_binding;
 use super::payload::open_with;
 use super::read::Loaded;
@@ -163,7 +163,9 @@ impl Custody {
         let recorded = self
             .0
             .store
-            .transact(move |transaction| home.record(transaction, &subject, draft))
+            .transact(move |transaction| {
+                home.append_access(transaction, &subject, draft, Vec::new())
+            })
             .await?;
         Ok(Asked {
             tag: recorded.tag,
@@ -207,7 +209,7 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 for (subject, draft) in records {
-                    home.record(transaction, &subject, draft)?;
+                    home.append_access(transaction, &subject, draft, Vec::new())?;
                 }
                 Ok(())
             })

@@ -16,6 +16,7 @@ use ledger::item::Item;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CustodyError;
+use super::access::Accesses;
 
 /// Transactions that wait for the writer at most; more callers wait to be let in.
 const QUEUE_MAX: usize = 1_024;
@@ -433,19 +434,17 @@ impl<P: Persist> Writer<P> {
     fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), fjall::Error> {
         let mut changes = Changes::new();
         let mut answers = Vec::new();
-        let mut newest_change = *self.newest_change.borrow();
+        let mut accesses = Accesses::default();
+        let mut next = Next {
+            item: self.next_item,
+            change: self.newest_change.borrow().saturating_add(1),
+        };
         for job in waiting.drain(..) {
-            let mut transaction = Transaction {
-                tables: &self.tables,
-                before: &changes,
-                changes: Changes::new(),
-                next_item: self.next_item,
-                newest_change,
-            };
+            let mut transaction = Transaction::after(&self.tables, &changes, next);
             let (counts, answer) = job(&mut transaction);
             if counts {
-                self.next_item = transaction.next_item;
-                newest_change = transaction.newest_change;
+                next = transaction.next;
+                accesses.append(transaction.accesses);
                 let mut fresh = transaction.changes;
                 changes.append(&mut fresh);
                 answers.push(answer);
@@ -453,6 +452,19 @@ impl<P: Persist> Writer<P> {
                 answer(Ok(()));
             }
         }
+        let mut last = Transaction::after(&self.tables, &changes, next);
+        if let Err(error) = accesses.write(&mut last) {
+            // Nothing of the batch is written: none of it happened.
+            for answer in answers {
+                answer(Err(CustodyError::Storage(error.to_string())));
+            }
+            return Ok(());
+        }
+        next = last.next;
+        let mut fresh = last.changes;
+        changes.append(&mut fresh);
+        self.next_item = next.item;
+        let newest_change = next.change.saturating_sub(1);
         let outcome = self.persist.persist(self.tables.batch(changes));
         if outcome.is_ok() && newest_change > *self.newest_change.borrow() {
             self.newest_change.send_replace(newest_change);
@@ -472,11 +484,28 @@ pub(crate) struct Transaction<'a> {
     tables: &'a Tables,
     before: &'a Changes,
     changes: Changes,
-    next_item: u64,
-    newest_change: u64,
+    accesses: Accesses,
+    next: Next,
 }
 
-impl Transaction<'_> {
+/// The next numbers of the outbox and of the feed.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    item: u64,
+    change: u64,
+}
+
+impl<'a> Transaction<'a> {
+    fn after(tables: &'a Tables, before: &'a Changes, next: Next) -> Self {
+        Self {
+            tables,
+            before,
+            changes: Changes::new(),
+            accesses: Accesses::default(),
+            next,
+        }
+    }
+
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
         let place = (table, key.to_vec());
         match self.changes.get(&place).or_else(|| self.before.get(&place)) {
@@ -493,16 +522,22 @@ impl Transaction<'_> {
         self.changes.insert((table, key.to_vec()), None);
     }
 
+    /// The accesses that the end of the batch is to record.
+    pub(crate) fn accesses(&mut self) -> &mut Accesses {
+        &mut self.accesses
+    }
+
     /// The number of the change that this transaction makes.
     pub(crate) fn next_change(&mut self) -> u64 {
-        self.newest_change = self.newest_change.saturating_add(1);
-        self.newest_change
+        let number = self.next.change;
+        self.next.change = number.saturating_add(1);
+        number
     }
 
     /// Puts an item on its way to the ledger.
     pub(crate) fn enqueue(&mut self, item: &Item) {
-        let key = self.next_item.to_be_bytes();
+        let key = self.next.item.to_be_bytes();
         self.put(Table::Outbox, &key, item.to_bytes().to_vec());
-        self.next_item = self.next_item.saturating_add(1);
+        self.next.item = self.next.item.saturating_add(1);
     }
 }

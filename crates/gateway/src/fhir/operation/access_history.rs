@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use contracts::descriptor::{AccessDescriptor, Descriptor};
+use contracts::descriptor::{AccessDescriptor, Descriptor, FurtherAccess};
 use interop::fhir::ResourceType;
 use interop::fhir::timespan::format_instant;
 use node::custody::AccessEntry;
@@ -52,17 +52,31 @@ fn parameter(entry: &AccessEntry) -> Value {
 }
 
 fn words(access: AccessDescriptor) -> Vec<Value> {
-    let at = format_instant(i64::try_from(access.at).unwrap_or(i64::MAX));
     let mut parts = vec![
-        json!({ "name": "at", "valueInstant": at }),
         text("requester", access.requester.to_string()),
         text("principal", access.principal),
         text("purpose", access.purpose),
-        text("interaction", access.interaction),
-        text("target", access.target),
         text("custodian", access.custodian.to_string()),
     ];
     parts.extend(access.role.map(|role| text("role", role)));
+    parts.extend(request(FurtherAccess {
+        interaction: access.interaction,
+        target: access.target,
+        at: access.at,
+        decision: access.decision,
+    }));
+    let further = access.further.unwrap_or_default().into_iter();
+    parts.extend(further.map(|one| json!({ "name": "further", "part": request(one) })));
+    parts
+}
+
+fn request(access: FurtherAccess) -> Vec<Value> {
+    let at = format_instant(i64::try_from(access.at).unwrap_or(i64::MAX));
+    let mut parts = vec![
+        json!({ "name": "at", "valueInstant": at }),
+        text("interaction", access.interaction),
+        text("target", access.target),
+    ];
     if let Some(decided) = access.decision {
         let permitted = decided.permitted.into_iter();
         parts.extend(permitted.map(|document| text("permitted", document)));

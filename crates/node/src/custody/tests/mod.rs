@@ -1,5 +1,6 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
+mod accesses;
 mod authorization;
 mod changes;
 mod crash;
