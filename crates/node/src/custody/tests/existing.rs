@@ -170,7 +170,13 @@ impl Existing {
             Listing::Current {
                 resource_type,
                 since_ms,
-            } => state.current(*resource_type, *since_ms, 0),
+            } => {
+                if resource_type.as_str() == "Practitioner" {
+                    // One type that is closed to the node.
+                    return Err(UpstreamError::Refused(403));
+                }
+                state.current(*resource_type, *since_ms, 0)
+            }
             Listing::Further(next) => {
                 let mut parts = next.split(' ');
                 let resource_type = ResourceType::parse(parts.next().unwrap()).unwrap();

@@ -126,26 +126,28 @@ impl Custody {
 
     /// Takes in everything that stands at the server, type by type: patients first, for others belong to them.
     async fn take_in(&self, upstream: &Upstream, state: &mut StateRow) -> Result<(), CustodyError> {
-        let types = upstream.server.types().await;
-        upstream.note(&types);
-        let mut types = types?;
+        let mut types = types_of(upstream).await?;
         types.sort_by_key(|one| (*one != ResourceType::PATIENT, is_about_others(*one)));
         if state.since == 0 {
             let now = (self.0.options.clock)();
             state.since = now.saturating_sub(FIRST_OVERLAP_MS).max(1);
             self.keep_state(state).await?;
         }
-        let mut taken = 0_u64;
+        let (mut taken, mut answered) = (0_u64, !state.taken.is_empty());
         for resource_type in types {
             let name = resource_type.as_str();
             if state.taken.iter().any(|done| done == name) {
                 continue;
             }
-            self.take_type(upstream, resource_type, (state, &mut taken))
+            answered |= self
+                .take_type(upstream, resource_type, (state, &mut taken))
                 .await?;
             // It is durable with the next page that holds something: to ask for nothing again costs little.
             state.taken.push(name.to_owned());
             state.taken_until = 0;
+        }
+        if !answered {
+            return Err(UpstreamError::Unsound("it lists no type").into());
         }
         state.is_taken = true;
         state.taken.clear();
@@ -154,12 +156,13 @@ impl Custody {
         Ok(())
     }
 
+    /// Takes in what stands of a type; false if the server does not list it.
     async fn take_type(
         &self,
         upstream: &Upstream,
         resource_type: ResourceType,
         (state, taken): (&mut StateRow, &mut u64),
-    ) -> Result<(), CustodyError> {
+    ) -> Result<bool, CustodyError> {
         let mut listing = Listing::Current {
             resource_type,
             since_ms: state.taken_until,
@@ -167,7 +170,13 @@ impl Custody {
         loop {
             let page = upstream.server.list(&listing).await;
             upstream.note(&page);
-            let page = page?;
+            let page = match page {
+                Err(error) if is_not_offered(error) => {
+                    tracing::warn!(%resource_type, %error, "a type of the existing server is not taken in");
+                    return Ok(false);
+                }
+                page => page?,
+            };
             let is_empty = page.found.is_empty();
             for found in page.found {
                 state.taken_until = state.taken_until.max(found.at_ms);
@@ -184,7 +193,7 @@ impl Custody {
             }
             match page.next {
                 Some(next) => listing = Listing::Further(next),
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
     }
@@ -200,9 +209,7 @@ impl Custody {
             match self.list_changes(upstream, *means, since_ms).await {
                 Ok(all) => break all,
                 // It does not offer this; it may offer less.
-                Err(UpstreamError::Missing | UpstreamError::Refused(_))
-                    if *means != Means::Searches =>
-                {
+                Err(error) if is_not_offered(error) && *means != Means::Searches => {
                     *means = match means {
                         Means::System => Means::Types,
                         Means::Types | Means::Searches => Means::Searches,
@@ -238,8 +245,8 @@ impl Custody {
         if means == Means::System {
             return collect(upstream, Listing::System { since_ms }).await;
         }
-        let mut all = Vec::new();
-        for resource_type in upstream.server.types().await? {
+        let (mut all, mut answered) = (Vec::new(), false);
+        for resource_type in types_of(upstream).await? {
             let listing = match means {
                 Means::Types => Listing::Type {
                     resource_type,
@@ -250,9 +257,20 @@ impl Custody {
                     since_ms,
                 },
             };
-            all.extend(collect(upstream, listing).await?);
+            match collect(upstream, listing).await {
+                // One type may be closed while others are open.
+                Err(error) if is_not_offered(error) => {}
+                found => {
+                    all.extend(found?);
+                    answered = true;
+                }
+            }
         }
-        Ok(all)
+        if answered {
+            Ok(all)
+        } else {
+            Err(UpstreamError::Missing)
+        }
     }
 
     /// Takes in a version while nobody else writes its document.
@@ -324,6 +342,27 @@ impl Custody {
                 Ok(())
             })
             .await
+    }
+}
+
+/// The types that concern this node.
+async fn types_of(upstream: &Upstream) -> Result<Vec<ResourceType>, UpstreamError> {
+    let types = upstream.server.types().await;
+    upstream.note(&types);
+    let mut types = types?;
+    types.retain(|one| *one != ResourceType::SUBSCRIPTION);
+    Ok(types)
+}
+
+/// Whether the server does not do this at all; that it does not know this node is another matter.
+fn is_not_offered(error: UpstreamError) -> bool {
+    match error {
+        UpstreamError::Missing => true,
+        UpstreamError::Refused(status) => status != 401,
+        UpstreamError::Unreachable
+        | UpstreamError::OutcomeUnknown
+        | UpstreamError::Overtaken
+        | UpstreamError::Unsound(_) => false,
     }
 }
 
