@@ -91,6 +91,7 @@ impl Home {
             version,
             last_updated_ms,
             created,
+            stored: None,
         };
         if let (Some(head), None) = (&head, &draft.content)
             && head.deleted

@@ -111,6 +111,7 @@ impl Custody {
                     version: 0,
                     last_updated_ms: 0,
                     created: false,
+                    stored: None,
                 };
                 absent.push((index, written));
             } else {

@@ -98,6 +98,8 @@ async fn what_is_written_is_there_and_is_read_searched_and_deleted_here() {
     let by = clinician("hospital");
     let written = with_patient(&custody).await;
     assert_eq!(written[1].version, 1);
+    let stored = written[1].stored.as_ref().unwrap();
+    assert_eq!(stored.get("meta").unwrap()["source"], "urn:existing");
     assert!(existing.newest("Observation", "o").is_some());
     let read = custody.read(&by, observations(), "o").await.unwrap();
     assert_eq!(text_of(&read), "first");

@@ -32,6 +32,7 @@ struct Ready {
     draft: Draft,
     document: DocumentKey,
     there: Option<(Option<String>, u64)>,
+    stored: Option<Resource>,
 }
 
 impl Custody {
@@ -259,7 +260,7 @@ impl Custody {
                 }
                 let mut written = Vec::with_capacity(ready.len());
                 for one in ready {
-                    let appended = home.append(transaction, one.draft, now)?;
+                    let mut appended = home.append(transaction, one.draft, now)?;
                     if let Some((version_id, at)) = &one.there {
                         let place = (version_id.as_deref(), *at);
                         know(
@@ -270,6 +271,7 @@ impl Custody {
                             appended.version,
                         );
                     }
+                    appended.stored = one.stored;
                     written.push(appended);
                 }
                 for key in &intents {
@@ -289,6 +291,7 @@ impl Custody {
             draft: self.draft(by, one.change, one.subject).await?,
             document: one.document,
             there: None,
+            stored: None,
         })
     }
 
@@ -307,6 +310,7 @@ impl Custody {
             ..
         } = one;
         let erase = EraseKey::new();
+        let mut shown = None;
         let (content, there) = match (&change.resource, stored.content) {
             (None, _) => {
                 let place = (change.resource_type, change.id.as_str());
@@ -320,6 +324,7 @@ impl Custody {
                 let named = named.ok_or_else(|| unsound("a version has no name"))?;
                 let place = (change.id.as_str(), named);
                 let content = self.content_there(&resource, place, &erase).await?;
+                shown = Some(resource);
                 (Some(content), (version_id, stored.at_ms))
             }
             (Some(_), None) => return Err(unsound("a version has no content")),
@@ -339,6 +344,7 @@ impl Custody {
             draft,
             document,
             there: Some(there),
+            stored: shown,
         })
     }
 
