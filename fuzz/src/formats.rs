@@ -21,7 +21,9 @@ use ledger::state::StateRoot;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use minicbor::bytes::ByteVec;
 
-use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
+use contracts::descriptor::{
+    AccessDescriptor, Decided, Descriptor, FurtherAccess, RecordDescriptor,
+};
 use contracts::governance::{Action, Command};
 use contracts::membership::{Endpoints, ValidatorKeys};
 
@@ -366,6 +368,12 @@ fn access(draw: &mut Draw) -> Descriptor {
         reason: draw.option(Draw::word),
         record: draw.option(|draw| draw.bytes(80)),
     };
+    let further = |draw: &mut Draw| FurtherAccess {
+        interaction: draw.word(),
+        target: draw.word(),
+        at: draw.number(),
+        decision: draw.option(decided),
+    };
     Descriptor::Access(AccessDescriptor {
         requester: name(draw),
         principal: draw.word(),
@@ -380,5 +388,6 @@ fn access(draw: &mut Draw) -> Descriptor {
         expires_at: draw.option(|draw| Height(draw.number())),
         decision: draw.option(decided),
         next: tag(draw),
+        further: draw.option(|draw| draw.list(3, further)),
     })
 }

@@ -334,6 +334,7 @@ pub fn access() -> Descriptor {
         expires_at: Some(Height(70)),
         decision: None,
         next: Tag([0x33; 16]),
+        further: None,
     })
 }
 

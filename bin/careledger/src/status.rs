@@ -48,6 +48,19 @@ pub(crate) struct ReadyAnswer {
     pub(crate) ledger_bytes: u64,
     pub(crate) contradictions: u64,
     pub(crate) open_proposals: u64,
+    #[serde(default)]
+    pub(crate) existing_server: Option<ExistingServer>,
+}
+
+/// How it is with the existing FHIR server before which a node stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExistingServer {
+    reachable: bool,
+    taking_in: bool,
+    unattributed: u64,
+    set_aside: u64,
+    diverged: u64,
 }
 
 /// A member's node; `None` where it does not answer.
@@ -73,6 +86,13 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<()> {
             |node| described(node, status.ledger.as_ref()),
         );
         writeln!(out, "{:<12} {:<24} {said}", status.member, status.base_url)?;
+        let existing = status
+            .node
+            .iter()
+            .filter_map(|node| node.existing_server.as_ref());
+        for warning in existing.flat_map(ExistingServer::warnings) {
+            writeln!(out, "{:<12} {warning}", "")?;
+        }
         for warning in status.node.iter().flat_map(warnings) {
             writeln!(out, "{:<12} {warning}", "")?;
         }
@@ -145,6 +165,38 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
         ),
     );
     warnings
+}
+
+impl ExistingServer {
+    /// What an operator should know of it.
+    fn warnings(&self) -> Vec<String> {
+        let counted = [
+            (
+                self.unattributed,
+                "versions were changed behind the node: they have the tag `unattributed`",
+            ),
+            (
+                self.set_aside,
+                "versions of the existing server cannot be recorded: see `GET /fhir/$set-aside`",
+            ),
+            (
+                self.diverged,
+                "reads found another content than the anchored one: see the log",
+            ),
+        ];
+        let mut warnings: Vec<String> = counted
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, text)| format!("! {count} {text}"))
+            .collect();
+        if !self.reachable {
+            warnings.push("! the existing server does not answer".to_owned());
+        }
+        if self.taking_in {
+            warnings.push("the existing server is being taken in".to_owned());
+        }
+        warnings
+    }
 }
 
 fn megabytes(bytes: u64) -> f64 {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use node::custody::upstream::UpstreamStatus;
 use node::health::Health;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -28,6 +29,16 @@ pub(crate) struct Metrics {
     durations: Family<Interaction, Histogram>,
     gauges: Vec<(Reading, Gauge)>,
     waiting: Family<Submitter, Gauge>,
+    upstream: UpstreamMetrics,
+}
+
+/// What is read of the existing server, where there is one.
+#[derive(Default)]
+struct UpstreamMetrics {
+    unattributed: Counter,
+    diverged: Counter,
+    set_aside: Gauge,
+    is_reachable: Gauge,
 }
 
 /// Reads a number out of a node's health.
@@ -147,12 +158,15 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
             (reading, gauge)
         });
+        let upstream = UpstreamMetrics::default();
+        upstream.register(&mut registry);
         Self {
             registry,
             requests,
             durations,
             gauges: gauges.to_vec(),
             waiting,
+            upstream,
         }
     }
 
@@ -173,6 +187,9 @@ impl Metrics {
         for (reading, gauge) in &self.gauges {
             gauge.set(i64::try_from(reading(health)).unwrap_or(i64::MAX));
         }
+        if let Some(status) = health.upstream {
+            self.upstream.read(status);
+        }
         for (member, bytes) in &health.waiting_bytes {
             let submitter = Submitter {
                 member: member.to_string(),
@@ -183,6 +200,43 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl UpstreamMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "unattributed_versions",
+            "Versions that were found at the existing server without an author",
+            self.unattributed.clone(),
+        );
+        registry.register(
+            "diverged_reads",
+            "Reads for which the existing server no longer held what was anchored",
+            self.diverged.clone(),
+        );
+        registry.register(
+            "set_aside_versions",
+            "Versions of the existing server that cannot be recorded",
+            self.set_aside.clone(),
+        );
+        registry.register(
+            "existing_server_reachable",
+            "Whether the existing server answers",
+            self.is_reachable.clone(),
+        );
+    }
+
+    fn read(&self, status: UpstreamStatus) {
+        // They count for as long as the node runs, as these do.
+        let raise = |counter: &Counter, to: u64| {
+            counter.inc_by(to.saturating_sub(counter.get()));
+        };
+        raise(&self.unattributed, status.unattributed);
+        raise(&self.diverged, status.diverged);
+        let waiting = i64::try_from(status.set_aside).unwrap_or(i64::MAX);
+        self.set_aside.set(waiting);
+        self.is_reachable.set(status.is_reachable.into());
     }
 }
 
@@ -240,7 +294,13 @@ mod tests {
         for status in [StatusCode::OK, StatusCode::OK, StatusCode::FORBIDDEN] {
             metrics.count(&Method::GET, route, status, Duration::from_millis(3));
         }
-        let status = crate::status::tests::health();
+        let mut status = crate::status::tests::health();
+        status.upstream = Some(UpstreamStatus {
+            unattributed: 4,
+            set_aside: 2,
+            ..UpstreamStatus::default()
+        });
+        metrics.text(&status).unwrap();
         let text = metrics.text(&status).unwrap();
         for line in [
             r#"careledger_http_requests_total{interaction="read",status="2xx"} 2"#,
@@ -252,6 +312,9 @@ mod tests {
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",
+            "careledger_unattributed_versions_total 4",
+            "careledger_set_aside_versions 2",
+            "careledger_existing_server_reachable 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

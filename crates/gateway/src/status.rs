@@ -79,6 +79,15 @@ pub(crate) async fn ready(State(routes): State<StatusRoutes>) -> Response {
 }
 
 fn described(member: &MemberName, health: &Health) -> Value {
+    let upstream = health.upstream.map(|upstream| {
+        json!({
+            "reachable": upstream.is_reachable,
+            "takingIn": upstream.is_taking_in,
+            "unattributed": upstream.unattributed,
+            "setAside": upstream.set_aside,
+            "diverged": upstream.diverged,
+        })
+    });
     json!({
         "member": member.as_str(),
         "ready": health.is_caught_up(),
@@ -95,6 +104,7 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "ledgerBytes": health.ledger_bytes,
         "contradictions": health.contradictions,
         "openProposals": health.open_proposals,
+        "existingServer": upstream,
     })
 }
 
@@ -140,6 +150,7 @@ pub(crate) mod tests {
             contradictions: 0,
             damaged_rows: 3,
             open_proposals: 0,
+            upstream: None,
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

@@ -5,6 +5,7 @@ use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
 use crate::custody::Custody;
+use crate::custody::upstream::UpstreamStatus;
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;
@@ -46,6 +47,8 @@ pub struct Health {
     pub damaged_rows: u64,
     /// Proposals that can be voted on.
     pub open_proposals: usize,
+    /// What is going on with the existing FHIR server, where there is one.
+    pub upstream: Option<UpstreamStatus>,
 }
 
 /// Where a node's health is read from.
@@ -111,6 +114,7 @@ impl Vitals {
             contradictions: engine.contradictions,
             damaged_rows: self.chain.damaged_rows(),
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
+            upstream: self.custody.upstream(),
         }
     }
 }

@@ -16,6 +16,7 @@ use vault::blob::{BlobConfig, BlobError, BlobStore};
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
+use crate::custody::upstream::UpstreamOptions;
 use crate::custody::{Custody, CustodyError, CustodyOptions, RecordsConfig};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
@@ -45,6 +46,8 @@ pub struct NodeConfig {
     pub records: RecordsConfig,
     /// Where large payloads are.
     pub blobs: BlobConfig,
+    /// The existing FHIR server that holds the contents, where there is one.
+    pub upstream: Option<UpstreamOptions>,
     /// What the network started from.
     pub genesis: Genesis,
     /// All members' addresses, this one's too.
@@ -189,6 +192,7 @@ impl Node {
             CustodyOptions {
                 records: config.records.clone(),
                 blobs: config.blobs.clone(),
+                upstream: config.upstream.clone(),
                 member: config.member.clone(),
                 root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
                 signer: identity.signer(),

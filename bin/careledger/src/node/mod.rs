@@ -30,6 +30,7 @@ use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
@@ -178,6 +179,7 @@ pub(crate) fn node_config(
         directory: folder.join(&file.data),
         records: records(file, folder)?,
         blobs: blobs(file, folder)?,
+        upstream: upstream(file, folder)?,
         genesis: read_genesis(&folder.join(&file.genesis))?,
         addresses: file
             .addresses

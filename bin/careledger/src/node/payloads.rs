@@ -1,12 +1,17 @@
-//! `[payloads]` in `node.toml`: where large payloads are kept.
+//! `[payloads]` in `node.toml`: where payloads are kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use ::node::custody::upstream::{HttpServer, HttpServerConfig, UpstreamOptions};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use vault::blob::{BlobConfig, S3Config, S3Credentials};
 
 use crate::network::NodeFile;
+
+const POLL_SECONDS_MAX: u64 = 3_600;
 
 /// Where large payloads are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -17,6 +22,20 @@ pub(crate) enum PayloadsEntry {
     Directory,
     /// In a bucket of an S3-compatible object store.
     S3(BucketEntry),
+    /// In an existing FHIR server; what stays here of them is in the folder `blobs`.
+    Fhir(ServerEntry),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerEntry {
+    /// The server's base URL.
+    url: String,
+    /// A file with the bearer token that the server wants.
+    token_file: Option<PathBuf>,
+    /// The seconds between two questions what has changed there.
+    #[serde(default = "poll_seconds")]
+    poll_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,14 +59,43 @@ impl PayloadsEntry {
     pub(crate) fn is_directory(&self) -> bool {
         matches!(self, Self::Directory)
     }
+
+    pub(crate) fn is_bucket(&self) -> bool {
+        matches!(self, Self::S3(_))
+    }
 }
 
 /// The place that a node's configuration names; its paths are relative to `folder`.
 pub(crate) fn blobs(file: &NodeFile, folder: &Path) -> anyhow::Result<BlobConfig> {
     match &file.payloads {
-        PayloadsEntry::Directory => Ok(folder.join(&file.data).join("blobs").into()),
+        PayloadsEntry::Directory | PayloadsEntry::Fhir(_) => {
+            Ok(folder.join(&file.data).join("blobs").into())
+        }
         PayloadsEntry::S3(entry) => entry.place(folder),
     }
+}
+
+/// The existing server that a node's configuration names.
+pub(crate) fn upstream(file: &NodeFile, folder: &Path) -> anyhow::Result<Option<UpstreamOptions>> {
+    let PayloadsEntry::Fhir(entry) = &file.payloads else {
+        return Ok(None);
+    };
+    anyhow::ensure!(
+        (1..=POLL_SECONDS_MAX).contains(&entry.poll_seconds),
+        "`poll_seconds` of [payloads] in node.toml is from 1 to {POLL_SECONDS_MAX}"
+    );
+    let server = HttpServer::new(HttpServerConfig {
+        base_url: entry.url.clone(),
+        token_file: entry.token_file.as_ref().map(|path| folder.join(path)),
+    });
+    Ok(Some(UpstreamOptions {
+        server: Arc::new(server.context("`url` of [payloads] in node.toml")?),
+        poll: Duration::from_secs(entry.poll_seconds),
+    }))
+}
+
+fn poll_seconds() -> u64 {
+    10
 }
 
 impl BucketEntry {
@@ -113,11 +161,14 @@ mod tests {
     #[test]
     fn what_is_misspelt_or_missing_is_refused() {
         assert!(entry("store = \"directory\"").is_ok());
+        assert!(entry("store = \"fhir\"\nurl = \"https://ehr.example/fhir\"").is_ok());
         for text in [
             "store = \"s4\"",
             "store = \"s3\"\nregion = \"x\"",
             "store = \"s3\"\nbucket = \"b\"\nregion = \"x\"\npathstyle = true",
             "bucket = \"b\"\nregion = \"x\"",
+            "store = \"fhir\"",
+            "store = \"fhir\"\nurl = \"https://ehr.example\"\nbucket = \"b\"",
         ] {
             assert!(entry(text).is_err(), "{text}");
         }

@@ -60,7 +60,7 @@ fn mend_blobs(
     let Some(backup) = &sources.backup else {
         return Ok(None);
     };
-    if !subject.file.payloads.is_directory() {
+    if subject.file.payloads.is_bucket() {
         // A backup has none of what is in a bucket.
         return Ok(None);
     }

@@ -126,7 +126,8 @@ pub(super) fn deleted(written: Option<&Written>, answer: Option<Return>) -> Resp
 /// The content of a version that was just written, as a read would answer it.
 pub(super) fn presented(content: &Resource, written: &Written) -> Option<Value> {
     let last_updated_ms = i64::try_from(written.last_updated_ms).unwrap_or(i64::MAX);
-    content
+    let stored = written.stored.as_ref().unwrap_or(content);
+    stored
         .present(&written.id, written.version, last_updated_ms)
         .ok()
 }

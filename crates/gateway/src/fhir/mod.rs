@@ -138,6 +138,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir", get(search::search_system))
         .route("/fhir/", get(search::search_system))
         .route("/fhir/_search", post(search::search_system_by_form))
+        .route("/fhir/$set-aside", get(operation::set_aside))
         .route("/fhir/_history", get(history::history_of_system))
         .route(
             "/fhir/{type}/{id}/{member}",

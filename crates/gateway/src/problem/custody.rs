@@ -33,6 +33,10 @@ impl From<CustodyError> for Problem {
                 (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Security)
             }
             CustodyError::Invalid(issue) => return unprocessable(issue),
+            CustodyError::Diverged | CustodyError::RefusedUpstream { .. } => {
+                (StatusCode::BAD_GATEWAY, IssueType::Incomplete)
+            }
+            CustodyError::Overtaken => (StatusCode::CONFLICT, IssueType::Conflict),
             CustodyError::Unavailable { what } => return Self::unavailable(what),
             CustodyError::DamagedBlob(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception)

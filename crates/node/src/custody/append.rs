@@ -85,13 +85,15 @@ impl Home {
         let head: Option<Head> = self
             .keys
             .get_in(transaction, Table::Heads, &draft.document)?;
-        admit(&draft, head.as_ref())?;
+        let place = (draft.precondition, draft.content.is_some());
+        admit(place, draft.subject.id, head.as_ref())?;
         let written = |version, last_updated_ms, created| Written {
             resource_type: draft.resource_type,
             id: draft.id.clone(),
             version,
             last_updated_ms,
             created,
+            stored: None,
         };
         if let (Some(head), None) = (&head, &draft.content)
             && head.deleted
@@ -305,17 +307,22 @@ fn postings_in(transaction: &Transaction<'_>, key: &[u8]) -> Result<Vec<Posting>
     Ok(filed.postings.unwrap_or_default().to_vec())
 }
 
-fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
+/// Whether a change to a document of the subject may be appended to what there is.
+pub(crate) fn admit(
+    (precondition, has_content): (Precondition, bool),
+    subject: SubjectId,
+    head: Option<&Head>,
+) -> Result<(), CustodyError> {
     let Some(head) = head else {
-        return match (draft.precondition, &draft.content) {
+        return match (precondition, has_content) {
             (Precondition::Current(Some(_)), _) => Err(CustodyError::PreconditionFailed),
-            (_, None) => Err(CustodyError::NotFound),
-            (Precondition::New | Precondition::Absent | Precondition::Current(None), Some(_)) => {
+            (_, false) => Err(CustodyError::NotFound),
+            (Precondition::New | Precondition::Absent | Precondition::Current(None), true) => {
                 Ok(())
             }
         };
     };
-    match draft.precondition {
+    match precondition {
         Precondition::New => Err(CustodyError::Invalid(Issue::error(
             IssueType::Duplicate,
             "the id is taken",
@@ -326,7 +333,7 @@ fn admit(draft: &Draft, head: Option<&Head>) -> Result<(), CustodyError> {
                 current: head.version,
             })
         }
-        Precondition::Absent | Precondition::Current(_) if head.subject != draft.subject.id => {
+        Precondition::Absent | Precondition::Current(_) if head.subject != subject => {
             Err(CustodyError::Invalid(Issue::error(
                 IssueType::BusinessRule,
                 "a document does not change the patient to whom it belongs",

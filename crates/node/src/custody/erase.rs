@@ -50,6 +50,8 @@ impl Custody {
             erases: true,
             erase: EraseKey::new(),
         };
+        // First there: when that fails, everything is as it was.
+        let (there, held) = self.delete_there(&head).await?.unzip();
         let home = self.0.home.clone();
         let now = (self.0.options.clock)();
         let written = self
@@ -57,6 +59,9 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 let written = home.append(transaction, draft, now)?;
+                if let Some(there) = there {
+                    there.know(&home.keys, transaction, written.version);
+                }
                 for version in 1..written.version {
                     let key = version_key(&document, version);
                     transaction.remove(Table::EraseKeys, &key);
@@ -65,6 +70,7 @@ impl Custody {
                 Ok(written)
             })
             .await?;
+        drop(held);
         if is_consent {
             self.0.rulings.forget(&head.subject);
         }

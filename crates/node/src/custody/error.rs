@@ -56,6 +56,18 @@ pub enum CustodyError {
     /// The change or the enrolment breaks a rule.
     #[error("{}", .0.diagnostics)]
     Invalid(Issue),
+    /// The existing server no longer holds what was anchored: it was changed there under the same version, or is gone.
+    #[error("the existing server no longer holds what was anchored")]
+    Diverged,
+    /// The existing server has a version that this node had not seen.
+    #[error("the existing server has a newer version: read it, then write again")]
+    Overtaken,
+    /// The existing server does not do what it was asked.
+    #[error("the existing server did not do what it was asked; it answered {status}")]
+    RefusedUpstream {
+        /// The status of its answer.
+        status: u16,
+    },
     /// Something that is needed does not answer; ask again later.
     #[error("{what} is unavailable")]
     Unavailable {

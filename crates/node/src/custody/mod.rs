@@ -39,6 +39,7 @@ pub(crate) mod store;
 mod subject;
 mod sweep;
 mod types;
+pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,7 @@ use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
 use types::Types;
+use upstream::{Upstream, UpstreamOptions, UpstreamStatus};
 
 pub use anchor::Anchor;
 pub use bulk::Selection;
@@ -93,6 +95,8 @@ pub struct CustodyOptions {
     pub records: RecordsConfig,
     /// Where large payloads are.
     pub blobs: BlobConfig,
+    /// The existing server that holds the contents, where there is one.
+    pub upstream: Option<UpstreamOptions>,
     /// This member.
     pub member: MemberName,
     /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
@@ -126,12 +130,17 @@ struct Inner {
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
+    following: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.delivery.abort();
         self.sweeping.abort();
+        let following = self.following.get_mut();
+        if let Some(following) = following.unwrap_or_else(PoisonError::into_inner) {
+            following.abort();
+        }
     }
 }
 
@@ -182,7 +191,8 @@ impl Custody {
             member.clone(),
             network,
         );
-        let payloads = Payloads::open_in(&options.blobs)?;
+        let upstream = options.upstream.clone().map(Upstream::new).map(Arc::new);
+        let payloads = Payloads::open_in(&options.blobs)?.before(upstream);
         let sweeper = Sweeper {
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
@@ -206,6 +216,7 @@ impl Custody {
             outbox,
             delivery: tokio::spawn(delivery.run()),
             sweeping: tokio::spawn(sweeper.run()),
+            following: Mutex::default(),
             anchor,
             options,
         }));
@@ -213,7 +224,22 @@ impl Custody {
             custody.expect_consents_of(&*subject?)?;
         }
         custody.go_on_indexing();
+        custody.follow_upstream();
         Ok(custody)
+    }
+
+    /// Begins to ask the existing server what has changed.
+    fn follow_upstream(&self) {
+        if self.0.payloads.upstream().is_some() {
+            let following = tokio::spawn(upstream::follow(Arc::downgrade(&self.0)));
+            let mut place = self.0.following.lock();
+            **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(following);
+        }
+    }
+
+    /// What is going on with the existing server; `None` without one.
+    pub fn upstream(&self) -> Option<UpstreamStatus> {
+        self.0.payloads.upstream().map(|upstream| upstream.status())
     }
 
     /// How far the index for searches is made.

@@ -1,4 +1,4 @@
-//! Payloads: sealed contents, small ones in the row, large ones in the blob store.
+//! Payloads: sealed contents, small ones in the row, large ones in the blob store; or contents of an existing server.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -12,10 +12,12 @@ use ledger::ids::Digest;
 use vault::blob::{BlobConfig, BlobEntry, BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
 use vault::seal::{self, SealedPayload};
 use vault::secret::{ClearBytes, DataKey};
+use zeroize::Zeroizing;
 
 use super::CustodyError;
 use super::keys::EraseKey;
-use super::rows::Payload;
+use super::rows::{Payload, type_of};
+use super::upstream::Upstream;
 
 /// Bound into every payload's seal. The key is of one version, so nothing else needs to be.
 const BOUND: &[u8] = b"careledger/payload/v1";
@@ -27,6 +29,7 @@ pub(crate) struct Payloads {
     blobs: BlobStore,
     /// Blobs of uploads whose rows are not written yet: these may take any time.
     under_way: Arc<Mutex<BTreeSet<BlobId>>>,
+    upstream: Option<Arc<Upstream>>,
 }
 
 /// A payload that is sealed while it arrives.
@@ -48,7 +51,18 @@ impl Payloads {
         Ok(Self {
             blobs,
             under_way: Arc::default(),
+            upstream: None,
         })
+    }
+
+    /// The same before an existing server, if there is one.
+    pub(crate) fn before(self, upstream: Option<Arc<Upstream>>) -> Self {
+        Self { upstream, ..self }
+    }
+
+    /// The existing server that holds contents.
+    pub(crate) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.upstream.as_ref()
     }
 
     /// Seals a content; a large one is durable in the blob store when this returns.
@@ -161,12 +175,20 @@ impl Payloads {
     }
 
     /// The sealed bytes, from wherever they are.
-    pub(crate) async fn sealed(&self, payload: &Payload) -> Result<Vec<u8>, CustodyError> {
+    pub(crate) async fn sealed(
+        &self,
+        erase: &EraseKey,
+        payload: &Payload,
+    ) -> Result<Vec<u8>, CustodyError> {
         match payload {
             Payload::None => Ok(Vec::new()),
             Payload::Inline(sealed) => Ok(sealed.clone()),
             Payload::Blob(locator) => Ok(self.blobs.get(id_of(locator)?).await?.into_bytes()),
             Payload::Streamed { .. } => Err(too_large()),
+            Payload::Upstream { .. } => {
+                let content = self.open(erase, payload).await?;
+                Ok(seal::seal(&erase.payload(), BOUND, &content).into_bytes())
+            }
         }
     }
 
@@ -174,14 +196,31 @@ impl Payloads {
         &self,
         erase: &EraseKey,
         payload: &Payload,
-    ) -> Result<ClearBytes, CustodyError> {
-        match payload {
+    ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        let clear = match payload {
+            Payload::None => open_with(&erase.payload(), Vec::new())?,
+            Payload::Inline(sealed) => open_with(&erase.payload(), sealed.clone())?,
             Payload::Blob(locator) => {
                 let id = id_of(locator)?;
-                Ok(self.blobs.open_payload(id, &erase.payload(), BOUND).await?)
+                self.blobs.open_payload(id, &erase.payload(), BOUND).await?
             }
-            other => open_with(&erase.payload(), self.sealed(other).await?),
-        }
+            Payload::Streamed { .. } => return Err(too_large()),
+            Payload::Upstream {
+                resource_type,
+                id,
+                version_id,
+                digest,
+            } => {
+                let away = CustodyError::Unavailable {
+                    what: "the existing server",
+                };
+                let upstream = self.upstream.as_ref().ok_or(away)?;
+                let place = (id.as_str(), version_id.as_str());
+                let content = upstream.content(type_of(resource_type)?, place, *digest);
+                return Ok(Zeroizing::new(content.await?));
+            }
+        };
+        Ok(Zeroizing::new(clear.into_vec()))
     }
 }
 

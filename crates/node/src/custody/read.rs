@@ -4,7 +4,7 @@ mod binary;
 
 use std::sync::Arc;
 
-use contracts::descriptor::Decided;
+use contracts::descriptor::{Decided, Descriptor};
 use interop::fhir::compartment::is_in_compartment;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 
@@ -15,6 +15,7 @@ use super::request::{Opened, Requester};
 use super::rows::{DocumentKey, Facts, Head, Payload, VersionRow, type_of, version_key};
 use super::store::Table;
 use super::subject::Subject;
+use super::upstream::{UNATTRIBUTED, marked};
 use super::{Custody, CustodyError};
 
 pub use binary::OpenedBinary;
@@ -201,9 +202,20 @@ impl Custody {
             return binary::without_content(&head).map(Some);
         }
         let content = payloads.open(&loaded.erase, &loaded.row.payload).await?;
-        Resource::parse(&content, &ParseLimits::stored())
-            .map(Some)
-            .map_err(|_| CustodyError::Storage("a stored resource does not parse".to_owned()))
+        let resource = Resource::parse(&content, &ParseLimits::stored())
+            .map_err(|_| CustodyError::Storage("a stored resource does not parse".to_owned()))?;
+        if self.0.payloads.upstream().is_some() && is_unattributed(loaded) {
+            return Ok(marked(resource));
+        }
+        Ok(Some(resource))
+    }
+}
+
+/// Whether nobody here knows who wrote the version.
+fn is_unattributed(loaded: &Loaded) -> bool {
+    match Descriptor::decode(&loaded.row.descriptor) {
+        Ok(Descriptor::Record(record)) => record.author == UNATTRIBUTED,
+        _ => false,
     }
 }
 

@@ -298,7 +298,10 @@ impl Custody {
         Ok(Granted {
             tag,
             receipt: self.version_receipt(subject, &head, version, &loaded)?,
-            sealed: self.0.payloads.sealed(&loaded.row.payload).await?,
+            sealed: {
+                let payloads = &self.0.payloads;
+                payloads.sealed(&loaded.erase, &loaded.row.payload).await?
+            },
             key: loaded.erase.payload(),
             opening: loaded.erase.opening(),
             descriptor: loaded.row.descriptor,

@@ -102,7 +102,7 @@ pub struct SignedConsent {
 }
 
 /// A version that was written and is durable.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Written {
     /// The type.
     pub resource_type: ResourceType,
@@ -114,6 +114,8 @@ pub struct Written {
     pub last_updated_ms: u64,
     /// Whether the document is new.
     pub created: bool,
+    /// What an existing server has made of the content, where it is kept there.
+    pub stored: Option<Resource>,
 }
 
 /// A version that was opened; its opening is on record.

@@ -174,13 +174,26 @@ pub(crate) enum Payload {
         #[n(2)]
         bytes: u64,
     },
+    /// In an existing server, which calls the version so.
+    #[n(4)]
+    Upstream {
+        #[n(0)]
+        resource_type: String,
+        #[n(1)]
+        id: String,
+        #[n(2)]
+        version_id: String,
+        /// Of the content in the form that was anchored.
+        #[n(3)]
+        digest: Digest,
+    },
 }
 
 impl Payload {
     /// The blob, if it is in one.
     pub(crate) fn locator(&self) -> Option<&str> {
         match self {
-            Self::None | Self::Inline(_) => None,
+            Self::None | Self::Inline(_) | Self::Upstream { .. } => None,
             Self::Blob(locator) | Self::Streamed { locator, .. } => Some(locator),
         }
     }

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::postings::{Asked, Filed, Place};
-use super::read::is_recorded;
+use super::read::{Loaded, is_recorded};
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow};
 use super::search_rows::{TERMS_AT_ONCE, VERSIONS_AT_ONCE};
 use super::store::{Stored, Table};
 use super::subject::Subject;
 use super::{Aim, Custody, CustodyError, Reached};
+
+/// Contents that are opened at once: those of an existing server take their time.
+const OPENED_AT_ONCE: usize = 8;
 
 /// A current version that was found.
 pub(super) struct Match {
@@ -466,20 +470,27 @@ impl Custody {
             let some: Vec<Match> = rest.by_ref().take(VERSIONS_AT_ONCE).collect();
             let versions = some.iter().map(|one| (one.document, one.row.version));
             let loaded = self.load_all(&versions.collect::<Vec<_>>())?;
-            for (one, loaded) in some.into_iter().zip(loaded) {
-                // Deleted or erased since it was found.
-                let Some(loaded) = loaded else { continue };
-                let resource = self.open_content(&loaded).await?;
-                opened.extend(resource.map(|resource| Opened {
-                    member: self.0.home.member.clone(),
-                    resource,
-                    id: one.row.id,
-                    version: one.row.version,
-                    last_updated_ms: one.row.facts.recorded_at,
-                }));
-            }
+            // Deleted or erased since it was found.
+            let present = some.into_iter().zip(loaded);
+            let present = present.filter_map(|(one, loaded)| Some((one, loaded?)));
+            let contents = futures::stream::iter(present)
+                .map(|(one, loaded)| self.open_match(one, loaded))
+                .buffered(OPENED_AT_ONCE);
+            let contents: Vec<Option<Opened>> = contents.try_collect().await?;
+            opened.extend(contents.into_iter().flatten());
         }
         Ok(opened)
+    }
+
+    async fn open_match(&self, one: Match, loaded: Loaded) -> Result<Option<Opened>, CustodyError> {
+        let resource = self.open_content(&loaded).await?;
+        Ok(resource.map(|resource| Opened {
+            member: self.0.home.member.clone(),
+            resource,
+            id: one.row.id,
+            version: one.row.version,
+            last_updated_ms: one.row.facts.recorded_at,
+        }))
     }
 }
 

@@ -15,7 +15,7 @@ use super::append::{Content, Draft, Precondition};
 use super::consent;
 use super::keys::EraseKey;
 use super::request::{Change, Requester, SignedConsent, Written};
-use super::rows::{Head, Own, SignedRow};
+use super::rows::{Head, Own, Payload, SignedRow};
 use super::store::Table;
 use super::subject::{Subject, is_taken};
 use super::{Custody, CustodyError};
@@ -25,18 +25,18 @@ pub use binary::{BinaryDraft, BinaryUpload};
 const CONSENT: &str = "Consent";
 
 /// A change whose document is named.
-struct Named {
-    resource_type: ResourceType,
-    id: String,
-    precondition: Precondition,
-    resource: Option<Resource>,
-    signed: Option<SignedConsent>,
+pub(super) struct Named {
+    pub(super) resource_type: ResourceType,
+    pub(super) id: String,
+    pub(super) precondition: Precondition,
+    pub(super) resource: Option<Resource>,
+    pub(super) signed: Option<SignedConsent>,
 }
 
 /// Whose the changed documents are, and which patients are new.
 #[derive(Default)]
-struct Ownership {
-    arriving: BTreeMap<String, Arc<Subject>>,
+pub(super) struct Ownership {
+    pub(super) arriving: BTreeMap<String, Arc<Subject>>,
     owners: BTreeMap<(ResourceType, String), Arc<Subject>>,
 }
 
@@ -50,6 +50,9 @@ impl Custody {
             .into_iter()
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
+        if self.0.payloads.upstream().is_some() {
+            return self.write_through(by, changes).await;
+        }
         let (changes, absent) = self.without_absent(changes)?;
         let ownership = self.ownership(&changes)?;
         let mut consenting = Vec::new();
@@ -88,7 +91,10 @@ impl Custody {
     }
 
     /// Takes out deletions of what was never here: they change nothing. Each comes with its place among the changes.
-    fn without_absent(&self, changes: Vec<Named>) -> Result<(Vec<Named>, Absent), CustodyError> {
+    pub(super) fn without_absent(
+        &self,
+        changes: Vec<Named>,
+    ) -> Result<(Vec<Named>, Absent), CustodyError> {
         let mut kept = Vec::with_capacity(changes.len());
         let mut absent = Vec::new();
         for (index, change) in changes.into_iter().enumerate() {
@@ -104,6 +110,7 @@ impl Custody {
                     version: 0,
                     last_updated_ms: 0,
                     created: false,
+                    stored: None,
                 };
                 absent.push((index, written));
             } else {
@@ -114,7 +121,7 @@ impl Custody {
     }
 
     /// Who may write at all: the member's users, and a patient consents about themselves.
-    fn authorize(
+    pub(super) fn authorize(
         &self,
         by: &Requester,
         change: &Named,
@@ -148,7 +155,7 @@ impl Custody {
         }
     }
 
-    async fn draft(
+    pub(super) async fn draft(
         &self,
         by: &Requester,
         change: Named,
@@ -191,12 +198,23 @@ impl Custody {
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
+        let payload = self.0.payloads.seal(erase, &bytes).await?;
+        self.described(resource, (Digest::of(&bytes), payload), signed)
+    }
+
+    /// A content with what decisions and searches need of it.
+    pub(super) fn described(
+        &self,
+        resource: &Resource,
+        (digest, payload): (Digest, Payload),
+        signed: Option<SignedRow>,
+    ) -> Result<Content, CustodyError> {
         let (branch, labels) = self.place(resource)?;
         let terms = self.terms_of(resource);
         let keys = &self.0.home.keys;
         Ok(Content {
-            digest: Digest::of(&bytes),
-            payload: self.0.payloads.seal(erase, &bytes).await?,
+            digest,
+            payload,
             postings: keys.postings(resource.resource_type().as_str(), &terms),
             terms,
             disclosure: DisclosureFacts::of(resource),
@@ -207,7 +225,7 @@ impl Custody {
     }
 
     /// The branch that a resource belongs in, and its labels.
-    fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
+    pub(super) fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
         let labels = labels_of(resource);
         let branch = if resource.resource_type().as_str() == CONSENT {
             self.check_consent(resource)?;
@@ -222,7 +240,7 @@ impl Custody {
         Ok((branch, labels.collect()))
     }
 
-    fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {
+    pub(super) fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {
         let mut ownership = Ownership::default();
         for change in changes {
             if change.resource_type == ResourceType::PATIENT && change.resource.is_some() {
@@ -328,7 +346,7 @@ impl Custody {
 }
 
 impl Ownership {
-    fn of(&self, change: &Named) -> Result<Arc<Subject>, CustodyError> {
+    pub(super) fn of(&self, change: &Named) -> Result<Arc<Subject>, CustodyError> {
         let owner = self.owners.get(&change.place()).cloned();
         owner.ok_or(CustodyError::UnknownPatient)
     }
@@ -341,9 +359,9 @@ impl Named {
 }
 
 /// What was to be deleted and was never here, by its place.
-type Absent = Vec<(usize, Written)>;
+pub(super) type Absent = Vec<(usize, Written)>;
 
-fn in_place(mut written: Vec<Written>, absent: Absent) -> Vec<Written> {
+pub(super) fn in_place(mut written: Vec<Written>, absent: Absent) -> Vec<Written> {
     for (index, one) in absent {
         written.insert(index.min(written.len()), one);
     }

@@ -138,6 +138,7 @@ impl Founding {
                 .join(format!("{member}-data/records"))
                 .into(),
             blobs: self.folder.path().join(format!("{member}-blobs")).into(),
+            upstream: None,
             genesis: self.genesis.clone(),
             addresses: self.addresses.clone(),
             certificate: None,

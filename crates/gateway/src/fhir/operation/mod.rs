@@ -13,6 +13,7 @@ mod open;
 mod parameters;
 mod pinned;
 mod receipt;
+mod set_aside;
 mod summary;
 mod validate;
 
@@ -27,5 +28,6 @@ pub(crate) use meta::{meta, meta_add, meta_delete};
 pub(crate) use open::open;
 pub(crate) use pinned::Lists;
 pub(crate) use receipt::{receipt, receipt_of_current};
+pub(crate) use set_aside::set_aside;
 pub(crate) use summary::summary;
 pub(crate) use validate::{validate, validate_instance, validate_stored};

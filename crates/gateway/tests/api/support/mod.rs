@@ -175,6 +175,7 @@ impl Site {
                 contradictions: 0,
                 damaged_rows: 0,
                 open_proposals: 0,
+                upstream: None,
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
@@ -353,6 +354,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     let options = CustodyOptions {
         records: records(folder),
         blobs: blobs(folder),
+        upstream: None,
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
         signer: ledger.signer(),

@@ -98,7 +98,7 @@ impl Custody {
                 };
                 (resource, *bytes, Remaining::Streamed(Box::new(decoder)))
             }
-            Payload::None | Payload::Inline(_) | Payload::Blob(_) => {
+            Payload::None | Payload::Inline(_) | Payload::Blob(_) | Payload::Upstream { .. } => {
                 let content = content(&resource)?;
                 (
                     resource,

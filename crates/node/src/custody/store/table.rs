@@ -21,6 +21,7 @@ pub(crate) enum Table {
     Authorization,
     Postings,
     Indexing,
+    Upstream,
 }
 
 impl Table {
@@ -43,6 +44,7 @@ impl Table {
         Self::Authorization,
         Self::Postings,
         Self::Indexing,
+        Self::Upstream,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -66,6 +68,7 @@ impl Table {
             Self::Authorization => "authorization",
             Self::Postings => "postings",
             Self::Indexing => "indexing",
+            Self::Upstream => "upstream",
         }
     }
 }

@@ -77,7 +77,7 @@ async fn p5_requests_that_share_a_sync_share_an_entry_and_each_is_in_it() {
     let read: BTreeSet<_> = requests
         .map(|access| {
             let permitted = access.decision.unwrap().permitted;
-            assert_eq!(permitted, [access.target.clone()]);
+            assert_eq!(permitted, std::slice::from_ref(&access.target));
             (access.principal, access.target)
         })
         .collect();

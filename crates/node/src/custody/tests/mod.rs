@@ -5,6 +5,8 @@ mod authorization;
 mod changes;
 mod crash;
 mod exchange;
+mod existing;
+mod facade;
 mod index;
 mod inspect;
 pub(crate) mod ledger;
@@ -63,6 +65,7 @@ impl Site {
             full_text: true,
             records: self.records(),
             blobs: self.blobs(),
+            upstream: None,
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
             signer: self.ledger.signer(self.member),
@@ -161,6 +164,14 @@ impl Site {
     }
 
     pub(super) fn open(&self) -> Custody {
+        // The previous handle's threads may be letting go of the folder still.
+        for _ in 0..500 {
+            let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
+            match Custody::open_on(self.options(), anchor, Disk) {
+                Ok(custody) => return custody,
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
         self.open_on(Disk)
     }
 

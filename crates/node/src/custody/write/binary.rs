@@ -72,6 +72,12 @@ impl Custody {
         by: &Requester,
         draft: BinaryDraft,
     ) -> Result<BinaryUpload, CustodyError> {
+        if self.0.payloads.upstream().is_some() {
+            return Err(invalid(
+                IssueType::NotSupported,
+                "the existing server takes a Binary of up to 256 KiB, or as a resource in JSON",
+            ));
+        }
         let precondition = match &draft.id {
             Some(_) => Precondition::Current(draft.if_match),
             None => Precondition::New,

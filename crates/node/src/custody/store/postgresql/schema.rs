@@ -24,6 +24,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Authorization,
     Table::Postings,
     Table::Indexing,
+    Table::Upstream,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
