@@ -24,6 +24,9 @@ local paths = {
   read = function(patient, number)
     return string.format("/Observation/bench-%d-o%d", patient, number)
   end,
+  hot = function(_, number)
+    return string.format("/Observation/bench-0-o%d", number)
+  end,
   identifier = function(patient)
     return string.format("/Patient?identifier=urn:bench:mrn%%7C%d", patient)
   end,

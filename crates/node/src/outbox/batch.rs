@@ -9,6 +9,16 @@ use rand::{Rng, RngCore};
 /// The numbers of items that a statement of an outbox can have.
 pub const SIZES: [usize; 5] = [1, 16, 64, 256, STATEMENT_ITEMS_MAX];
 
+/// From how many items on a statement is filled without dummies.
+const FULL_MIN: usize = 64;
+
+/// How many of `waiting` items the next statement takes: where there are many it is full, and the rest waits for the one
+/// after it.
+pub(super) fn taken(waiting: usize) -> usize {
+    let full = SIZES.into_iter().rev().find(|size| *size <= waiting);
+    full.filter(|size| *size >= FULL_MIN).unwrap_or(waiting)
+}
+
 /// `items` and as many dummies as the next size needs, in a random order.
 pub(super) fn mix(mut items: Vec<Item>, random: &mut impl Rng) -> Vec<Item> {
     let size = SIZES.into_iter().find(|size| *size >= items.len());
@@ -53,6 +63,18 @@ mod tests {
             let set: BTreeSet<_> = mixed.iter().collect();
             prop_assert_eq!(set.len(), mixed.len());
             prop_assert!(items.iter().all(|item| set.contains(item)));
+        }
+
+        #[test]
+        fn few_of_the_items_of_a_beat_are_dummies(count in 0_usize..5_000) {
+            let (mut waiting, mut sent) = (count, 0);
+            while waiting > 0 {
+                let taken = taken(waiting.min(STATEMENT_ITEMS_MAX));
+                prop_assert!((1..=waiting).contains(&taken));
+                waiting -= taken;
+                sent += mix((0..taken).map(|_| dummy(&mut rand::rng())).collect(), &mut rand::rng()).len();
+            }
+            prop_assert!(sent < count + 64);
         }
 
         #[test]

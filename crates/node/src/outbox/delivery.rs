@@ -147,9 +147,10 @@ impl Delivery {
     /// Makes a statement of the oldest items that are in none, durably; says under which number.
     async fn gather(&self, under_way: &mut UnderWay) -> Result<Option<u64>, DeliveryError> {
         let rows = self.store.scan_from(Table::Outbox, under_way.cursor);
-        let rows: Vec<_> = rows
+        let mut rows: Vec<_> = rows
             .take(STATEMENT_ITEMS_MAX)
             .collect::<Result<_, CustodyError>>()?;
+        rows.truncate(batch::taken(rows.len()));
         let (Some((first, item)), Some((last, _))) = (rows.first(), rows.last()) else {
             return Ok(None);
         };
