@@ -1,38 +1,56 @@
-//! Access entries, on the writer's thread.
+//! Access entries.
 //!
-//! What one user asks of one patient's records for one purpose, and what becomes durable by the same sync, is one entry
-//! and so one item: the more is read at once, the less of the ledger each reading takes.
+//! A request is put down durably before it is answered. What one user asks about one patient for one purpose within a
+//! quarter of a second is then one entry, and so one item: the more is read, the less of the ledger each request takes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Opening;
+use minicbor::{Decode, Encode};
 
 use super::CustodyError;
 use super::append::Home;
 use super::keys::{random, random_tag};
 use super::rows::{AccessRow, EntryRow, Own, SubjectId, access_key};
-use super::store::{Table, Transaction};
-use super::subject::Subject;
+use super::store::{Store, Table, Transaction};
+use super::subject::{Subject, Subjects};
 
 /// Requests that share an entry at most.
-const SHARED_MAX: usize = 64;
+const SHARED_MAX: usize = 128;
+/// Requests that are entered by one transaction at most: others wait for the writer meanwhile.
+const ENTERED_AT_ONCE: usize = 512;
 
 /// An access to be recorded.
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct AccessDraft {
+    #[n(0)]
     pub(crate) requester: MemberName,
+    #[n(1)]
     pub(crate) principal: String,
+    #[n(2)]
     pub(crate) role: Option<String>,
+    #[n(3)]
     pub(crate) purpose: String,
+    #[n(4)]
     pub(crate) interaction: String,
+    #[n(5)]
     pub(crate) target: String,
+    #[n(6)]
     pub(crate) at: u64,
+    #[n(7)]
     pub(crate) custodian: MemberName,
+    #[n(8)]
     pub(crate) request: Option<Digest>,
+    #[n(9)]
+    #[cbor(with = "minicbor::bytes")]
     pub(crate) recipient: Option<Vec<u8>>,
+    #[n(10)]
     pub(crate) expires_at: Option<Height>,
+    #[n(11)]
     pub(crate) decision: Option<Decided>,
 }
 
@@ -43,9 +61,17 @@ pub(crate) struct Recorded {
     pub(crate) opening: Opening,
 }
 
-/// Accesses that wait for the end of a batch, by those who share an entry.
-#[derive(Default)]
-pub(crate) struct Accesses(BTreeMap<Sharers, Vec<Access>>);
+/// A request that is put down and in no entry yet.
+#[derive(Clone)]
+struct Pending {
+    key: [u8; 32],
+    subject: SubjectId,
+    draft: AccessDraft,
+}
+
+/// Requests that share an entry.
+#[derive(Clone)]
+struct Entry(Pending, Vec<Pending>);
 
 /// One user and purpose, and one subject.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -57,62 +83,168 @@ struct Sharers {
     purpose: String,
 }
 
-struct Access {
-    home: Home,
-    subject: Arc<Subject>,
-    draft: AccessDraft,
+/// Requests that are put down, until they are entered.
+#[derive(Default)]
+pub(crate) struct Accesses(Mutex<Vec<Pending>>);
+
+/// Makes entries of the requests that were put down.
+#[derive(Clone)]
+pub(crate) struct Registrar {
+    pub(crate) store: Arc<Store>,
+    pub(crate) home: Home,
+    pub(crate) subjects: Subjects,
+    /// One at a time: a request is entered once.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Accesses {
-    /// Puts these behind those that are here.
-    pub(crate) fn append(&mut self, others: Self) {
-        for (sharers, accesses) in others.0 {
-            self.0.entry(sharers).or_default().extend(accesses);
+    /// What a stop left.
+    pub(crate) fn read(store: &Store, keys: &super::keys::Keys) -> Result<Self, CustodyError> {
+        let mut pending = Vec::new();
+        for row in store.scan(Table::Pending, &[]) {
+            let (key, row) = row?;
+            let draft = keys.open_row(Table::Pending, &key, &row)?;
+            let malformed = || CustodyError::Storage("a request has another key".to_owned());
+            let key: [u8; 32] = key.try_into().map_err(|_| malformed())?;
+            pending.push(Pending {
+                subject: *key.first_chunk().ok_or_else(malformed)?,
+                key,
+                draft,
+            });
         }
+        pending.sort_by_key(|one| one.draft.at);
+        Ok(Self(Mutex::new(pending)))
     }
 
-    /// Appends the entries.
-    pub(crate) fn write(self, transaction: &mut Transaction<'_>) -> Result<(), CustodyError> {
-        for accesses in self.0.into_values() {
-            let mut accesses = accesses.into_iter();
-            while let Some(Access {
-                home,
-                subject,
-                draft,
-            }) = accesses.next()
-            {
-                let further = accesses.by_ref().take(SHARED_MAX - 1);
-                let further = further.map(|one| one.draft.into_further()).collect();
-                home.append_access(transaction, &subject, draft, further)?;
+    fn add(&self, one: Pending) {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.push(one);
+    }
+
+    fn take(&self) -> Vec<Pending> {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *pending)
+    }
+}
+
+impl Registrar {
+    /// Enters what was put down, again and again.
+    pub(crate) async fn run(self, every: Duration) {
+        let mut beat = tokio::time::interval(every);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if let Err(error) = self.enter().await {
+                tracing::warn!(%error, "accesses that are on record wait for their entries");
             }
         }
-        Ok(())
     }
 
-    fn add(&mut self, access: Access) {
-        let draft = &access.draft;
-        let sharers = Sharers {
-            subject: access.subject.id,
+    /// Enters everything that is put down by now.
+    pub(crate) async fn enter(&self) -> Result<(), CustodyError> {
+        let _turn = self.turn.lock().await;
+        let mut entries = entries(self.home.accesses.take()).into_iter().peekable();
+        let mut outcome = Ok(());
+        while entries.peek().is_some() {
+            let (mut some, mut loaded, mut requests) = (Vec::new(), Vec::new(), 0_usize);
+            while let Some(entry) = entries.next_if(|_| requests < ENTERED_AT_ONCE) {
+                requests = requests.saturating_add(1 + entry.1.len());
+                some.push(entry);
+            }
+            for entry in some {
+                match self.subjects.load(&entry.0.subject) {
+                    Ok(subject) => loaded.push((subject, entry)),
+                    Err(error) => outcome = self.put_back([entry], error),
+                }
+            }
+            let entries = Arc::new(loaded);
+            if let Err(error) = self.append(Arc::clone(&entries)).await {
+                let entries = entries.iter().map(|(_, entry)| entry.clone());
+                outcome = self.put_back(entries, error);
+            }
+        }
+        outcome
+    }
+
+    /// Appends entries in the place of their requests, all or none.
+    async fn append(&self, entries: Arc<Vec<(Arc<Subject>, Entry)>>) -> Result<(), CustodyError> {
+        let home = self.home.clone();
+        self.store
+            .transact(move |transaction| {
+                for (subject, Entry(first, others)) in &*entries {
+                    let further = others.iter().map(|one| one.draft.clone().into_further());
+                    let (draft, further) = (first.draft.clone(), further.collect());
+                    home.append_access(transaction, subject, draft, further)?;
+                    for one in others.iter().chain([first]) {
+                        transaction.remove(Table::Pending, &one.key);
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// They are entered another time.
+    fn put_back(
+        &self,
+        entries: impl IntoIterator<Item = Entry>,
+        error: CustodyError,
+    ) -> Result<(), CustodyError> {
+        for Entry(first, others) in entries {
+            self.home.accesses.add(first);
+            others
+                .into_iter()
+                .for_each(|one| self.home.accesses.add(one));
+        }
+        Err(error)
+    }
+}
+
+/// The entries of requests, in the order of their first.
+fn entries(requests: Vec<Pending>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut open: BTreeMap<Sharers, usize> = BTreeMap::new();
+    for one in requests {
+        let sharers = one.sharers();
+        let shared = open.get(&sharers).and_then(|at| entries.get_mut(*at));
+        match shared.filter(|entry| entry.1.len() + 1 < SHARED_MAX) {
+            Some(entry) => entry.1.push(one),
+            None => {
+                open.insert(sharers, entries.len());
+                entries.push(Entry(one, Vec::new()));
+            }
+        }
+    }
+    entries
+}
+
+impl Pending {
+    fn sharers(&self) -> Sharers {
+        let draft = &self.draft;
+        Sharers {
+            subject: self.subject,
             requester: draft.requester.clone(),
             principal: draft.principal.clone(),
             role: draft.role.clone(),
             purpose: draft.purpose.clone(),
-        };
-        self.0.entry(sharers).or_default().push(access);
+        }
     }
 }
 
 impl Home {
-    /// Records an access of this member's own users at the end of the batch, in one entry with others of its kind.
+    /// Puts an access of this member's own users down; the registrar enters it.
     pub(crate) fn record(
         &self,
         transaction: &mut Transaction<'_>,
-        subject: Arc<Subject>,
+        subject: &Subject,
         draft: AccessDraft,
     ) {
-        transaction.accesses().add(Access {
-            home: self.clone(),
-            subject,
+        let key = pending_key(&subject.id, draft.at);
+        self.keys.put(transaction, Table::Pending, &key, &draft);
+        // The writer takes what the registrar asks for after this.
+        self.accesses.add(Pending {
+            key,
+            subject: subject.id,
             draft,
         });
     }
@@ -179,4 +311,17 @@ impl AccessDraft {
             decision: self.decision,
         }
     }
+}
+
+fn pending_key(subject: &SubjectId, at: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    let unique: [u8; 8] = random();
+    let parts = subject
+        .iter()
+        .chain(&at.to_be_bytes())
+        .chain(&unique)
+        .copied()
+        .collect::<Vec<u8>>();
+    key.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    key
 }

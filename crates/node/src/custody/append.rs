@@ -14,6 +14,7 @@ use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::{Item, Opening};
 use ledger::stream::StreamKey;
 
+use super::access::Accesses;
 use super::keys::{EraseKey, Keys};
 use super::postings::{self, Filed, Posting};
 use super::request::Written;
@@ -33,6 +34,7 @@ pub(crate) struct Home {
     pub(crate) network: NetworkId,
     pub(crate) keys: Arc<Keys>,
     pub(crate) types: Arc<Types>,
+    pub(crate) accesses: Arc<Accesses>,
     pub(crate) anchor: Arc<dyn Anchor>,
 }
 

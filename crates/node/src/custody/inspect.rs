@@ -21,6 +21,7 @@ use vault::blob::{BlobConfig, BlobId};
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
 use self::damage::Findings;
+use super::access::AccessDraft;
 use super::changes::COMPLETE;
 use super::keys::Keys;
 use super::payload::Payloads;
@@ -260,6 +261,12 @@ impl<P: FnMut(u64)> Walk<P> {
     }
 
     fn accesses(&mut self) {
+        for (key, row) in self.rows(Table::Pending, RecordPart::Access) {
+            self.step();
+            let opened = (key.as_slice(), row.as_slice());
+            let access: Option<AccessDraft> = self.open(Table::Pending, RecordPart::Access, opened);
+            self.report.accesses += u64::from(access.is_some());
+        }
         for (key, row) in self.rows(Table::Accesses, RecordPart::Access) {
             self.step();
             let opened = (key.as_slice(), row.as_slice());

@@ -54,6 +54,7 @@ use vault::blob::BlobConfig;
 
 use crate::chain::Clock;
 use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
+use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
 use keys::Keys;
@@ -130,6 +131,8 @@ struct Inner {
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
+    registrar: Registrar,
+    entering: tokio::task::JoinHandle<()>,
     following: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -137,6 +140,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.delivery.abort();
         self.sweeping.abort();
+        self.entering.abort();
         let following = self.following.get_mut();
         if let Some(following) = following.unwrap_or_else(PoisonError::into_inner) {
             following.abort();
@@ -198,24 +202,34 @@ impl Custody {
             keys: Arc::clone(&keys),
             payloads: payloads.clone(),
         };
+        let home = Home {
+            member,
+            network,
+            types: Arc::new(Types::read(&store, &keys)?),
+            accesses: Arc::new(Accesses::read(&store, &keys)?),
+            keys,
+            anchor: Arc::clone(&anchor),
+        };
+        let registrar = Registrar {
+            store: Arc::clone(&store),
+            home: home.clone(),
+            subjects: subjects.clone(),
+            turn: Arc::default(),
+        };
         let custody = Self(Arc::new(Inner {
             payloads,
             indexing: Indexing::read(&store, index_format(options.full_text))?,
             rulings: Rulings::default(),
             pins: Pins::default(),
-            home: Home {
-                member,
-                network,
-                types: Arc::new(Types::read(&store, &keys)?),
-                keys,
-                anchor: Arc::clone(&anchor),
-            },
+            home,
             subjects,
             store,
             expected: Mutex::default(),
             outbox,
             delivery: tokio::spawn(delivery.run()),
             sweeping: tokio::spawn(sweeper.run()),
+            entering: tokio::spawn(registrar.clone().run(options.outbox.gather)),
+            registrar,
             following: Mutex::default(),
             anchor,
             options,
@@ -404,8 +418,8 @@ impl Custody {
     }
 
     /// Who asked this member, or asked through it, about the patient whose token this is.
-    pub fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
-        self.accesses(by)
+    pub async fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+        self.accesses(by).await
     }
 
     /// Destroys the keys of all versions of a document, then its rows and payloads; says so on the ledger.

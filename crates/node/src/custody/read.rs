@@ -140,7 +140,7 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 for (subject, draft) in drafts {
-                    home.record(transaction, subject, draft);
+                    home.record(transaction, &subject, draft);
                 }
                 Ok(())
             })

@@ -83,13 +83,17 @@ impl Custody {
         }
     }
 
-    pub(super) fn accesses(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+    pub(super) async fn accesses(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
         let patient_id = by.patient.as_ref().ok_or_else(|| CustodyError::Denied {
             reason: "the access history is the patient's own".to_owned(),
             determining: Vec::new(),
         })?;
         let subject = self.0.subjects.of_patient(patient_id)?;
         let subject = subject.ok_or(CustodyError::NotFound)?;
+        // In a task of its own: a caller that goes away does not keep requests from being entered.
+        let registrar = self.0.registrar.clone();
+        let entered = tokio::spawn(async move { registrar.enter().await }).await;
+        entered.map_err(|error| CustodyError::Storage(error.to_string()))??;
         let entries = subject.key(Own::Access)?.entries();
         let rows = self.0.store.scan(Table::Accesses, &subject.id);
         rows.map(|row| {

@@ -122,6 +122,7 @@ impl Subject {
 }
 
 /// Subjects by id and by patient.
+#[derive(Clone)]
 pub(crate) struct Subjects {
     store: Arc<Store>,
     keys: Arc<Keys>,

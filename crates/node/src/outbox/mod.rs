@@ -21,6 +21,8 @@ pub(crate) use delivery::{Delivery, StatementRow};
 pub struct OutboxConfig {
     /// The time between two statements.
     pub cadence: Duration,
+    /// How long requests of one user about one patient gather for an entry of their own in the access history.
+    pub gather: Duration,
     /// Statements that may be under way at once, sent in order.
     pub in_flight_max: usize,
     /// Heights that a statement may take before it is signed anew.
@@ -33,6 +35,7 @@ impl Default for OutboxConfig {
     fn default() -> Self {
         Self {
             cadence: Duration::from_millis(50),
+            gather: Duration::from_millis(250),
             in_flight_max: 8,
             lifetime_heights: 5_000,
             retry: Duration::from_secs(2),

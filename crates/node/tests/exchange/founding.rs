@@ -146,6 +146,7 @@ impl Founding {
             keep: self.keep,
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(20),
+                gather: Duration::from_millis(20),
                 ..OutboxConfig::default()
             },
             block_interval: Duration::from_millis(300),

@@ -82,7 +82,7 @@ async fn until_level(nodes: &[Node]) {
 /// The patient's access history once each entry of it has a receipt.
 async fn recorded_history(node: &Node, by: &Requester) -> Vec<AccessEntry> {
     for _ in 0..500 {
-        let history = node.custody.access_history(by).unwrap();
+        let history = node.custody.access_history(by).await.unwrap();
         if history.iter().all(|entry| entry.receipt.is_some()) {
             return history;
         }
@@ -311,7 +311,7 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
         purpose: "PATRQT".to_owned(),
         ..clinician("hospital")
     };
-    let history = hospital.custody.access_history(&patient).unwrap();
+    let history = hospital.custody.access_history(&patient).await.unwrap();
     let denial = wallet::denials(&history).pop().unwrap();
     let record = DecisionRecord::decode(&denial).unwrap();
     let facts =

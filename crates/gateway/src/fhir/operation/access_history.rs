@@ -30,7 +30,7 @@ pub(crate) async fn access_history(
     let id = address.patient()?;
     caller.may(ResourceType::PATIENT, Permission::Read)?;
     caller.must_be_patient(&id)?;
-    let entries = fhir.custody.access_history(caller.requester())?;
+    let entries = fhir.custody.access_history(caller.requester()).await?;
     let body = parameters(entries.iter().map(parameter).collect());
     Ok(fhir_json(StatusCode::OK, &body))
 }

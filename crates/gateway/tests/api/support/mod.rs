@@ -360,6 +360,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         signer: ledger.signer(),
         outbox: OutboxConfig {
             cadence: Duration::from_millis(2),
+            gather: Duration::from_millis(2),
             retry: Duration::from_millis(20),
             ..OutboxConfig::default()
         },

@@ -5,7 +5,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::{BATCH_MAX, Backend, Batch, Changes, Failure, Job, Persist, Table};
 use crate::custody::CustodyError;
-use crate::custody::access::Accesses;
 
 /// What writes, on a thread of its own.
 pub(super) struct Writer<P> {
@@ -30,7 +29,6 @@ impl<P: Persist> Writer<P> {
     fn write(&mut self, waiting: &mut Vec<Job>) -> Result<(), Failure> {
         let mut changes = Changes::new();
         let mut answers = Vec::new();
-        let mut accesses = Accesses::default();
         let mut next = Next {
             item: self.next_item,
             change: self.newest_change.borrow().saturating_add(1),
@@ -40,7 +38,6 @@ impl<P: Persist> Writer<P> {
             let (counts, answer) = job(&mut transaction);
             if counts {
                 next = transaction.next;
-                accesses.append(transaction.accesses);
                 let mut fresh = transaction.changes;
                 changes.append(&mut fresh);
                 answers.push(answer);
@@ -48,20 +45,6 @@ impl<P: Persist> Writer<P> {
                 answer(Ok(()));
             }
         }
-        let mut last = Transaction::after(&self.backend, &changes, next);
-        if let Err(error) = accesses.write(&mut last) {
-            // Nothing of the batch is written: none of it happened.
-            for answer in answers {
-                answer(Err(match error {
-                    CustodyError::Unavailable { what } => CustodyError::Unavailable { what },
-                    ref other => CustodyError::Storage(other.to_string()),
-                }));
-            }
-            return Ok(());
-        }
-        next = last.next;
-        let mut fresh = last.changes;
-        changes.append(&mut fresh);
         self.next_item = next.item;
         let newest_change = next.change.saturating_sub(1);
         let outcome = self.persist.persist(Batch {
@@ -83,7 +66,6 @@ pub(crate) struct Transaction<'a> {
     backend: &'a Backend,
     before: &'a Changes,
     changes: Changes,
-    accesses: Accesses,
     next: Next,
 }
 
@@ -100,7 +82,6 @@ impl<'a> Transaction<'a> {
             backend,
             before,
             changes: Changes::new(),
-            accesses: Accesses::default(),
             next,
         }
     }
@@ -119,11 +100,6 @@ impl<'a> Transaction<'a> {
 
     pub(crate) fn remove(&mut self, table: Table, key: &[u8]) {
         self.changes.insert((table, key.to_vec()), None);
-    }
-
-    /// The accesses that the end of the batch is to record.
-    pub(crate) fn accesses(&mut self) -> &mut Accesses {
-        &mut self.accesses
     }
 
     /// The number of the change that this transaction makes.

@@ -83,14 +83,14 @@ impl Record {
         self.custody.answer(&request).await.unwrap()
     }
 
-    fn accesses(&self) -> Vec<AccessDescriptor> {
+    async fn accesses(&self) -> Vec<AccessDescriptor> {
         let by = Requester {
             patient: Some(self.patient.clone()),
             practitioner: None,
             purpose: "PATRQT".to_owned(),
             ..clinician("hospital")
         };
-        let entries = self.custody.access_history(&by).unwrap();
+        let entries = self.custody.access_history(&by).await.unwrap();
         let access = |entry: crate::custody::AccessEntry| {
             let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) else {
                 panic!("an access history holds accesses")
@@ -114,7 +114,7 @@ async fn p2_an_answer_grants_what_the_consent_permits_and_is_on_record() {
     assert_eq!(answer.withheld[0].tag, record.tags[1]);
     assert!(!answer.withheld[0].reason.is_empty());
 
-    let accesses = record.accesses();
+    let accesses = record.accesses().await;
     let decisions: Vec<_> = accesses
         .iter()
         .filter_map(|one| one.decision.as_ref())
@@ -143,14 +143,14 @@ async fn p2_what_a_scope_does_not_reach_is_not_on_record_as_opened() {
         reach: Reach::limited(|_, _| false),
         ..by.clone()
     };
-    let recorded = record.accesses().len();
+    let recorded = record.accesses().await.len();
     let custody = &record.custody;
     assert!(custody.read(&beyond, resource_type, &id).await.is_err());
     assert!(custody.vread(&beyond, resource_type, &id, 1).await.is_err());
     assert!(custody.history(&beyond, resource_type, &id).await.is_err());
-    assert_eq!(record.accesses().len(), recorded);
+    assert_eq!(record.accesses().await.len(), recorded);
     custody.read(&by, resource_type, &id).await.unwrap();
-    assert_eq!(record.accesses().len(), recorded + 1);
+    assert_eq!(record.accesses().await.len(), recorded + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +159,7 @@ async fn p5_the_recorded_decision_replays_from_what_custody_had() {
     let filed = record.consent();
     let id = record.file(&filed).await;
     record.ask().await;
-    let decision = record.accesses().pop().unwrap().decision.unwrap();
+    let decision = record.accesses().await.pop().unwrap().decision.unwrap();
     let decision = DecisionRecord::decode(&decision.record.unwrap()).unwrap();
     let consent = Consent::read(&format!("hospital/{id}"), 1, &filed).unwrap();
     let by = clinician("hospital");
@@ -227,10 +227,15 @@ async fn p5_a_vote_forbids_what_a_consent_permits_and_the_record_names_its_text(
     let own = everything.unwrap().entries.len();
     assert_eq!(own, 3, "the hospital's own care goes on");
 
-    let decision = record.accesses().into_iter().rev().find_map(|access| {
-        let is_asked = access.requester.as_str() == "clinic";
-        is_asked.then(|| access.decision.unwrap().record.unwrap())
-    });
+    let decision = record
+        .accesses()
+        .await
+        .into_iter()
+        .rev()
+        .find_map(|access| {
+            let is_asked = access.requester.as_str() == "clinic";
+            is_asked.then(|| access.decision.unwrap().record.unwrap())
+        });
     let decision = DecisionRecord::decode(&decision.unwrap()).unwrap();
     assert_eq!(decision.rulings[0].determining, ["voted/observations-stay"]);
     let consent = Consent::read(&format!("hospital/{id}"), 1, &filed).unwrap();

@@ -71,6 +71,7 @@ impl Site {
             signer: self.ledger.signer(self.member),
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(5),
+                gather: Duration::from_millis(5),
                 retry: Duration::from_millis(20),
                 lifetime_heights: 50,
                 ..OutboxConfig::default()

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Terms,
     Table::Entries,
     Table::Accesses,
+    Table::Pending,
     Table::Adopted,
     Table::Positions,
     Table::Outbox,
