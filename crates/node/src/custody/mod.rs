@@ -20,6 +20,7 @@ mod history;
 pub mod inspect;
 mod keys;
 mod notify;
+mod options;
 mod payload;
 mod pins;
 mod postings;
@@ -48,12 +49,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use interop::fhir::search::{IndexTerms, Query, index_format};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{MemberName, Tag};
-use ledger::stream::RootKey;
 use tokio::sync::watch;
-use vault::blob::BlobConfig;
 
-use crate::chain::Clock;
-use crate::outbox::{Delivery, OutboxConfig, OutboxStatus, Signer};
+use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
@@ -65,7 +63,7 @@ use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
 use types::Types;
-use upstream::{Upstream, UpstreamOptions, UpstreamStatus};
+use upstream::{Upstream, UpstreamStatus};
 
 pub use anchor::Anchor;
 pub use bulk::Selection;
@@ -74,6 +72,7 @@ pub use error::CustodyError;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use notify::Told;
+pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
 pub use read::OpenedBinary;
 pub use reindex::IndexProgress;
@@ -88,29 +87,6 @@ pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
 pub use store::{MoveError, RecordsConfig, move_records};
 pub use write::{BinaryDraft, BinaryUpload};
-
-/// What custody needs from the node.
-#[derive(Clone)]
-pub struct CustodyOptions {
-    /// Where the record store is.
-    pub records: RecordsConfig,
-    /// Where large payloads are.
-    pub blobs: BlobConfig,
-    /// The existing server that holds the contents, where there is one.
-    pub upstream: Option<UpstreamOptions>,
-    /// This member.
-    pub member: MemberName,
-    /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
-    pub root: RootKey,
-    /// What signs statements.
-    pub signer: Signer,
-    /// How items leave.
-    pub outbox: OutboxConfig,
-    /// Whether searches find the words of everything (`_content`), not of narratives alone.
-    pub full_text: bool,
-    /// Milliseconds since 1970.
-    pub clock: Clock,
-}
 
 /// A handle to the records; clones share it.
 #[derive(Clone)]
@@ -152,15 +128,6 @@ impl std::fmt::Debug for Custody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Custody")
             .field("member", &self.0.home.member)
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for CustodyOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CustodyOptions")
-            .field("records", &self.records)
-            .field("member", &self.member)
             .finish_non_exhaustive()
     }
 }

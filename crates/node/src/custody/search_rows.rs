@@ -1,22 +1,177 @@
 //! The rows behind a search, many at a time: what a database elsewhere answers in one turn is asked in one.
 
+use std::collections::BTreeSet;
+
+use interop::fhir::ResourceType;
+
 use super::postings::{Asked, Filed, Place};
 use super::read::Loaded;
-use super::rows::{DocumentKey, TermsRow, version_key};
+use super::rows::{DocumentKey, Head, SubjectId, TermsRow, version_key};
+use super::search::Match;
 use super::store::{Stored, Table};
 use super::{Custody, CustodyError};
 
 /// Rows of the terms that are opened together.
-pub(super) const TERMS_AT_ONCE: usize = 512;
+const TERMS_AT_ONCE: usize = 512;
 /// Versions that are loaded together; they hold payloads.
 pub(super) const VERSIONS_AT_ONCE: usize = 64;
 
 /// The terms in a row; `None` if they are ruled out or were erased.
-pub(super) type Terms = Result<Option<TermsRow>, CustodyError>;
+type Terms = Result<Option<TermsRow>, CustodyError>;
 
 impl Custody {
+    /// Current versions of one type and subject.
+    pub(super) async fn current_of(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+    ) -> Result<Vec<(DocumentKey, TermsRow)>, CustodyError> {
+        let mut found = Vec::new();
+        let all = Asked::default();
+        self.collect(resource_type, Some(subject), &all, &mut found, |_| true)
+            .await?;
+        let rows = found.into_iter().map(|one| (one.document, one.row));
+        Ok(rows.collect())
+    }
+
+    /// Current versions of a type that are `wanted`, among those that what is asked of the index leaves.
+    pub(super) async fn collect(
+        &self,
+        resource_type: ResourceType,
+        subject: Option<&SubjectId>,
+        asked: &Asked,
+        found: &mut Vec<Match>,
+        wanted: impl Fn(&TermsRow) -> bool,
+    ) -> Result<(), CustodyError> {
+        let keys = &self.0.home.keys;
+        // Asked before the view is taken: an index that is made meanwhile is not what the view shows.
+        let is_complete = self.0.indexing.is_complete();
+        let nothing = Asked::default();
+        let asked = if is_complete { asked } else { &nothing };
+        let view = self.0.store.view()?;
+        let rest: Vec<_> = subject.into_iter().collect();
+        let prefix = keys.terms(resource_type.as_str(), &rest);
+        let candidates = match &asked.documents {
+            Some(documents) => Some(self.places_of(documents, subject)?),
+            None if is_complete => asked.candidates(&view, &prefix, subject)?,
+            None => None,
+        };
+        let mut stale = Vec::new();
+        let mut judge = |rows: &[(Stored, Stored)]| {
+            for ((subject, document), row) in self.terms_among(rows, asked)? {
+                let row = match row {
+                    // Of an older form of the index: made anew below, as the indexing will.
+                    Err(_) if !is_complete => {
+                        stale.push((subject, document));
+                        continue;
+                    }
+                    row => row?,
+                };
+                // Erased since, or without what is asked for.
+                found.extend(row.filter(&wanted).map(|row| Match {
+                    document,
+                    subject,
+                    resource_type,
+                    row,
+                }));
+            }
+            Ok::<_, CustodyError>(())
+        };
+        match candidates {
+            None => {
+                let mut rows = view.scan(Table::Terms, &prefix);
+                loop {
+                    let some = rows.by_ref().take(TERMS_AT_ONCE);
+                    let some: Vec<_> = some.collect::<Result<_, _>>()?;
+                    if some.is_empty() {
+                        break;
+                    }
+                    judge(&some)?;
+                }
+            }
+            Some(candidates) => {
+                for some in candidates.chunks(TERMS_AT_ONCE) {
+                    let some = some.iter().map(|(subject, document)| {
+                        keys.terms(resource_type.as_str(), &[subject, document])
+                    });
+                    let some: Vec<_> = some.collect();
+                    let rows = view.get_all(Table::Terms, &some)?;
+                    let rows = some.into_iter().zip(rows);
+                    let rows = rows.filter_map(|(key, row)| Some((Stored::Fetched(key), row?)));
+                    judge(&rows.collect::<Vec<_>>())?;
+                }
+            }
+        }
+        drop(view);
+        for (subject, document) in stale {
+            let row = self.renewed_terms(&document).await?;
+            found.extend(row.filter(&wanted).map(|row| Match {
+                document,
+                subject,
+                resource_type,
+                row,
+            }));
+        }
+        Ok(())
+    }
+
+    /// The terms of a document's current version; `None` if it was erased.
+    pub(super) async fn current_terms(
+        &self,
+        resource_type: ResourceType,
+        subject: &SubjectId,
+        document: &DocumentKey,
+    ) -> Result<Option<TermsRow>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let key = keys.terms(resource_type.as_str(), &[subject, document]);
+        let is_complete = self.0.indexing.is_complete();
+        let Some(row) = self.0.store.get(Table::Terms, &key)? else {
+            return Ok(None);
+        };
+        match self.open_terms(&key, document, &row) {
+            // Of an older form of the index.
+            Err(_) if !is_complete => self.renewed_terms(document).await,
+            row => row,
+        }
+    }
+
+    /// Where the terms of documents are, those of one subject if it is given.
+    fn places_of(
+        &self,
+        documents: &BTreeSet<DocumentKey>,
+        subject: Option<&SubjectId>,
+    ) -> Result<Vec<Place>, CustodyError> {
+        let mut places = Vec::new();
+        for document in documents {
+            let head: Option<Head> = self
+                .0
+                .home
+                .keys
+                .get(&self.0.store, Table::Heads, document)?;
+            let owner = head.map(|head| head.subject);
+            let owner = owner.filter(|owner| subject.is_none_or(|wanted| wanted == owner));
+            places.extend(owner.map(|owner| (owner, *document)));
+        }
+        Ok(places)
+    }
+
+    /// Opens a row of the terms; `None` if the document was erased.
+    fn open_terms(
+        &self,
+        key: &[u8],
+        document: &DocumentKey,
+        row: &[u8],
+    ) -> Result<Option<TermsRow>, CustodyError> {
+        let filed = Filed::read(row)?;
+        let (keys, store) = (&self.0.home.keys, &self.0.store);
+        let erase = keys.erase_key(store, document, filed.version)?;
+        erase
+            .map(|erase| erase.open(Table::Terms, key, filed.sealed))
+            .transpose()
+    }
+
     /// Opens rows of the terms, unless their postings rule them out.
-    pub(super) fn terms_among(
+    fn terms_among(
         &self,
         rows: &[(Stored, Stored)],
         asked: &Asked,
