@@ -14,7 +14,7 @@ use minicbor::{Decode, Encode};
 
 use super::CustodyError;
 use super::append::Home;
-use super::keys::{random, random_tag};
+use super::keys::{Keys, random, random_tag};
 use super::rows::{AccessRow, EntryRow, Own, SubjectId, access_key};
 use super::store::{Store, Table, Transaction};
 use super::subject::{Subject, Subjects};
@@ -98,19 +98,22 @@ pub(crate) struct Registrar {
 }
 
 impl Accesses {
-    /// What a stop left.
-    pub(crate) fn read(store: &Store, keys: &super::keys::Keys) -> Result<Self, CustodyError> {
+    /// What a stop left. A row that is damaged stays, for `verify --self` to name it.
+    pub(crate) fn read(store: &Store, keys: &Keys) -> Result<Self, CustodyError> {
         let mut pending = Vec::new();
         for row in store.scan(Table::Pending, &[]) {
             let (key, row) = row?;
-            let draft = keys.open_row(Table::Pending, &key, &row)?;
-            let malformed = || CustodyError::Storage("a request has another key".to_owned());
-            let key: [u8; 32] = key.try_into().map_err(|_| malformed())?;
-            pending.push(Pending {
-                subject: *key.first_chunk().ok_or_else(malformed)?,
-                key,
-                draft,
-            });
+            let draft = keys.open_row(Table::Pending, &key, &row);
+            let place: Option<[u8; 32]> = key.try_into().ok();
+            let subject = place.and_then(|key| Some((key, *key.first_chunk()?)));
+            match (draft, subject) {
+                (Ok(draft), Some((key, subject))) => pending.push(Pending {
+                    key,
+                    subject,
+                    draft,
+                }),
+                _ => tracing::error!("a request that is on record cannot be read"),
+            }
         }
         pending.sort_by_key(|one| one.draft.at);
         Ok(Self(Mutex::new(pending)))

@@ -98,6 +98,15 @@ impl Prepared {
         self.changed_all = self.changes;
     }
 
+    /// Lets go of the subject that follows this one: ids are random, so it is any.
+    fn make_room(&mut self, subject: &SubjectId) {
+        let follows = self.rules.range(*subject..).next();
+        let any = follows.or_else(|| self.rules.first_key_value());
+        if let Some(id) = any.map(|(id, _)| *id) {
+            self.rules.remove(&id);
+        }
+    }
+
     fn forget(&mut self, subject: &SubjectId) {
         self.rules.remove(subject);
         self.without.remove(subject);
@@ -155,7 +164,7 @@ impl Rulings {
             return;
         }
         if prepared.rules.len() >= KEPT_MAX {
-            prepared.rules.clear();
+            prepared.make_room(&subject);
         }
         prepared.rules.insert(subject, Arc::clone(rules));
     }
