@@ -7,6 +7,8 @@ use ledger::codec::{self, DecodeError};
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use minicbor::{Decode, Encode};
 
+use crate::erasure::ErasureDescriptor;
+
 /// What an item stands for.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Descriptor {
@@ -19,6 +21,12 @@ pub enum Descriptor {
     /// A position left by a crash.
     #[n(2)]
     Void,
+    /// The keys of versions were destroyed.
+    #[n(3)]
+    Erasure(#[n(0)] ErasureDescriptor),
+    /// The keys of versions that should not have been filed were destroyed.
+    #[n(4)]
+    Redaction(#[n(0)] ErasureDescriptor),
 }
 
 /// One version of one document at its home member.
@@ -192,6 +200,8 @@ impl std::fmt::Debug for Descriptor {
             Self::Record(_) => "Descriptor::Record(..)",
             Self::Access(_) => "Descriptor::Access(..)",
             Self::Void => "Descriptor::Void",
+            Self::Erasure(_) => "Descriptor::Erasure(..)",
+            Self::Redaction(_) => "Descriptor::Redaction(..)",
         })
     }
 }

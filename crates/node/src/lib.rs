@@ -10,4 +10,4 @@ pub mod join;
 mod node;
 pub mod outbox;
 
-pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH, chain_in};
+pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH, chain_in, restored_in};

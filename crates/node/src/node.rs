@@ -198,6 +198,7 @@ impl Node {
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
+                restored: Some(restored_in(&config.directory)),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),
@@ -272,6 +273,11 @@ impl From<KeyStoreError> for CannotCosign {
     fn from(error: KeyStoreError) -> Self {
         Self::Key(error.to_string())
     }
+}
+
+/// The file that says that the records were put back from a backup.
+pub fn restored_in(directory: &Path) -> PathBuf {
+    directory.join("restored")
 }
 
 /// Where the chain is in the folder of a node's data: nothing is there before a node starts or joins.

@@ -271,7 +271,7 @@ impl Home {
 
     /// The first position after `last` that the ledger does not hold. It holds later ones if these records were put back
     /// from a backup: what was written since is lost here, and its tags are used.
-    fn free_after(&self, last: u64, stream: &StreamKey) -> Result<u64, CustodyError> {
+    pub(crate) fn free_after(&self, last: u64, stream: &StreamKey) -> Result<u64, CustodyError> {
         let mut next = last.saturating_add(1);
         while self
             .anchor

@@ -210,6 +210,7 @@ impl Custody {
         subject: &Subject,
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
+        self.must_serve()?;
         let (tip, registry) = self.0.anchor.governed();
         // Looked up before the consents are read: one that arrives in between is known in vain, never missed.
         let has_all = self.missing(subject)?.is_empty();

@@ -19,6 +19,26 @@ pub enum CustodyError {
         /// When it was written, milliseconds since 1970.
         last_updated_ms: u64,
     },
+    /// A legal hold forbids to erase it.
+    #[error("the legal hold {hold} of {authority} forbids to erase this")]
+    Held {
+        /// The hold.
+        hold: String,
+        /// Who asked for it.
+        authority: String,
+    },
+    /// The retention schedule forbids to erase it yet.
+    #[error(
+        "the retention rule `{rule}` keeps this until {until_ms} (ms since 1970), and {basis} does not override it"
+    )]
+    Retained {
+        /// The rule.
+        rule: String,
+        /// Until when, milliseconds since 1970.
+        until_ms: u64,
+        /// The legal basis that was given.
+        basis: &'static str,
+    },
     /// The decision was to deny; it is on record.
     #[error("denied: {reason}")]
     Denied {

@@ -348,6 +348,10 @@ impl<P: FnMut(u64)> Walk<P> {
                     let key = access_key(&subject, position);
                     matches!(self.store.get(Table::Accesses, &key), Ok(Some(_)))
                 }
+                Some(EntryRow::Erasure { document, number }) => {
+                    let key = version_key(&document, number);
+                    matches!(self.store.get(Table::Erasures, &key), Ok(Some(_)))
+                }
             };
             if !there {
                 self.findings.note(RecordPart::Entry, RecordFault::Missing);

@@ -7,7 +7,7 @@ use interop::fhir::search::LookupKey;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
-use ledger::stream::RootKey;
+use ledger::stream::{RootKey, StreamKey};
 use minicbor::{Decode, Encode};
 use rand::RngCore;
 use vault::keytable::WrappedEraseKey;
@@ -31,6 +31,10 @@ pub(crate) struct Keys {
     wrapping: WrappingKey,
     names: Zeroizing<[u8; 32]>,
     lookups: hmac::Key,
+    /// Marks on the ledger what was erased, for this member alone.
+    marks: hmac::Key,
+    /// The stream that numbers this member's erasures.
+    pub(crate) erasures: StreamKey,
     pub(crate) directory: RootKey,
 }
 
@@ -44,8 +48,16 @@ impl Keys {
             ),
             names: Zeroizing::new(root.purpose("custody/row-names")),
             lookups: hmac::Key::new(hmac::HMAC_SHA256, &root.purpose("custody/lookups")),
+            marks: hmac::Key::new(hmac::HMAC_SHA256, &root.purpose("custody/erasure-marks")),
+            erasures: StreamKey::from_bytes(root.purpose("custody/erasures")),
             directory: RootKey::from_bytes(root.purpose("custody/directory")),
         })
+    }
+
+    /// The tag that is on the ledger once the version with this index tag was erased.
+    pub(crate) fn erasure_mark(&self, index: Tag) -> Tag {
+        let signed = hmac::sign(&self.marks, &index.0);
+        Tag(signed.as_ref().first_chunk().copied().unwrap_or_default())
     }
 
     /// The key of a document's rows.
@@ -245,6 +257,12 @@ impl EraseKey {
 
     fn rows(&self) -> SmallKey {
         self.0.row_key()
+    }
+
+    /// The key with every byte inverted, for tests that look whether it is anywhere.
+    #[cfg(test)]
+    pub(crate) fn masked(&self) -> [u8; 32] {
+        self.0.expose().map(|byte| !byte)
     }
 }
 

@@ -13,7 +13,7 @@ mod cipher;
 mod consent;
 mod decide;
 mod enroll;
-mod erase;
+mod erasure;
 mod error;
 mod foreign;
 mod history;
@@ -68,6 +68,11 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub(crate) use erasure::{DueErasure, ErasureNotice, erasure_in};
+pub use erasure::{
+    Erasure, ErasureOrder, ErasureStanding, Hold, HoldOrder, HoldScope, Holder, ReplayState,
+    RetentionRule, RetentionSchedule, ToErase,
+};
 pub use error::CustodyError;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
@@ -110,6 +115,7 @@ struct Inner {
     registrar: Registrar,
     entering: tokio::task::JoinHandle<()>,
     following: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    erasing: erasure::Erasing,
 }
 
 impl Drop for Inner {
@@ -198,12 +204,14 @@ impl Custody {
             entering: tokio::spawn(registrar.clone().run(options.outbox.gather)),
             registrar,
             following: Mutex::default(),
+            erasing: erasure::Erasing::default(),
             anchor,
             options,
         }));
         for subject in custody.0.subjects.all() {
             custody.expect_consents_of(&*subject?)?;
         }
+        custody.watch_for_replay();
         custody.go_on_indexing();
         custody.follow_upstream();
         Ok(custody)
@@ -387,16 +395,6 @@ impl Custody {
     /// Who asked this member, or asked through it, about the patient whose token this is.
     pub async fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
         self.accesses(by).await
-    }
-
-    /// Destroys the keys of all versions of a document, then its rows and payloads; says so on the ledger.
-    pub async fn erase(
-        &self,
-        by: &Requester,
-        resource_type: ResourceType,
-        id: &str,
-    ) -> Result<Written, CustodyError> {
-        self.erase_document(by, resource_type, id).await
     }
 
     /// What this member may see of the patient.

@@ -1,5 +1,7 @@
 //! What custody needs from the node.
 
+use std::path::PathBuf;
+
 use ledger::ids::MemberName;
 use ledger::stream::RootKey;
 use vault::blob::BlobConfig;
@@ -28,6 +30,8 @@ pub struct CustodyOptions {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// A file that is there if the records were put back from a backup and nobody has looked since what was erased.
+    pub restored: Option<PathBuf>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

@@ -82,6 +82,7 @@ impl Custody {
     }
 
     fn sealed_descriptor(&self, tag: Tag) -> Result<Option<SealedDescriptor>, CustodyError> {
+        self.must_serve()?;
         let (key, open) = match self.entry(tag)? {
             None => return Ok(None),
             Some(EntryRow::Version { document, version }) => {
@@ -112,6 +113,12 @@ impl Custody {
                 };
                 let subject = self.0.subjects.load(&subject)?;
                 (subject.key(Own::Access)?.descriptor_key(), open)
+            }
+            Some(EntryRow::Erasure { document, number }) => {
+                let Some((open, subject, branch)) = self.erasure_entry(&document, number)? else {
+                    return Ok(None);
+                };
+                (subject.key(branch)?.descriptor_key(), open)
             }
         };
         let bound = descriptor_binding(self.0.home.network, &self.0.home.member, tag);

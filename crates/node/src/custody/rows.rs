@@ -241,6 +241,15 @@ pub(crate) enum EntryRow {
         #[n(1)]
         position: u64,
     },
+    /// An erasure at this member, by its document and its number.
+    #[n(2)]
+    Erasure {
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        document: DocumentKey,
+        #[n(1)]
+        number: u64,
+    },
 }
 
 /// What a version did to its document.

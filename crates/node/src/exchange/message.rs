@@ -1,6 +1,7 @@
 //! Messages between members: deterministic CBOR, described in `docs/formats/exchange.md`.
 
 use contracts::descriptor::AccessDescriptor;
+use contracts::erasure::SignedAcknowledgement;
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
@@ -150,6 +151,19 @@ pub(super) struct WithheldEntry {
     pub(super) reason: String,
 }
 
+/// Says that versions were erased; the answer is a [`contracts::erasure::SignedAcknowledgement`].
+#[derive(Encode, Decode)]
+pub(super) struct EraseNotice {
+    /// The tag of the erasure's item.
+    #[n(0)]
+    pub(super) tag: Tag,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) descriptor: Vec<u8>,
+    #[n(2)]
+    pub(super) opening: Opening,
+}
+
 /// The messages of the exchange, as the targets in `fuzz/` name them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +175,8 @@ pub enum MessageKind {
     Answer,
     StatementAt,
     StatementBytes,
+    EraseNotice,
+    EraseAnswer,
 }
 
 /// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
@@ -178,6 +194,8 @@ pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
         MessageKind::Answer => again::<Answer>(bytes),
         MessageKind::StatementAt => again::<StatementAt>(bytes),
         MessageKind::StatementBytes => again::<StatementBytes>(bytes),
+        MessageKind::EraseNotice => again::<EraseNotice>(bytes),
+        MessageKind::EraseAnswer => again::<SignedAcknowledgement>(bytes),
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod collect;
 mod consents;
 mod crowd;
+mod erase;
 mod message;
 mod open;
 mod serve;
@@ -138,6 +139,7 @@ impl Exchange {
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::run(listener, acceptor, Arc::clone(&parts)));
         tasks.spawn(consents::follow(Arc::clone(&parts)));
+        tasks.spawn(erase::follow(Arc::clone(&parts)));
         Ok(Self(Arc::new(Inner {
             parts,
             _tasks: tasks,

@@ -18,7 +18,7 @@ use super::{Parts, unavailable};
 use crate::custody::{AccessAsk, CustodyError, Granted, Reach, RemoteRequest, Requester};
 
 /// How long an access may take to become final here after the requester saw it final.
-const FINAL: Duration = Duration::from_secs(5);
+pub(super) const FINAL: Duration = Duration::from_secs(5);
 /// How long a consent that was filed elsewhere may take to arrive.
 const CONSENTS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
@@ -162,7 +162,7 @@ pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Resul
 }
 
 /// Whether the ledger holds the entry of `member` with `tag`, within `patience`.
-async fn is_final(
+pub(super) async fn is_final(
     parts: &Parts,
     member: &MemberName,
     tag: Tag,

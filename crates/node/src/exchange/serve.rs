@@ -1,5 +1,5 @@
 //! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/statement`,
-//! `/exchange/open`.
+//! `/exchange/open`, `/exchange/erase`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::crowd::{Crowd, Guest};
 use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
-use super::{Parts, open};
+use super::{Parts, erase, open};
 use crate::chain::{Snapshots as _, StoreError};
 use crate::custody::CustodyError;
 
@@ -77,6 +77,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         .route("/exchange/consents", post(consents))
         .route("/exchange/statement", post(statement))
         .route("/exchange/open", post(open))
+        .route("/exchange/erase", post(erase))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts);
     let crowd = Crowd::new();
@@ -186,6 +187,15 @@ async fn open(
 ) -> Result<Vec<u8>, Refusal> {
     let ask: Ask = message(&body)?;
     let answer = open::answer(&parts, &from, &ask).await?;
+    Ok(codec::encode(&answer))
+}
+
+async fn erase(
+    State(parts): State<Arc<Parts>>,
+    Extension(Peer(from)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Vec<u8>, Refusal> {
+    let answer = erase::answer(&parts, &from, message(&body)?).await?;
     Ok(codec::encode(&answer))
 }
 

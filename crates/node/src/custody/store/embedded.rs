@@ -2,22 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{
     Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Slice, Snapshot,
 };
+use rand::RngCore as _;
 
 use super::view::Span;
 use super::{Changes, Failure, Table};
 
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What fills a journal up: more than half of the 64 MB at which it is begun anew, twice.
+const FILLER_BYTES: usize = 33_000_000;
+const FILLER: &str = "filler";
+const FILLED: [&[u8]; 2] = [b"1", b"2"];
+const ROUNDS_MAX: usize = 8;
 
 /// The open database.
 pub(super) struct Embedded {
     database: Database,
     keyspaces: BTreeMap<Table, Keyspace>,
+    purging: Mutex<()>,
 }
 
 /// Its rows at one moment.
@@ -38,6 +45,7 @@ impl Embedded {
         Ok(Self {
             database,
             keyspaces,
+            purging: Mutex::default(),
         })
     }
 
@@ -86,13 +94,46 @@ impl Embedded {
         u64::try_from(rows.unwrap_or_default()).unwrap_or(u64::MAX)
     }
 
-    /// Rewrites a table. The write-ahead journal turns over at 64 MB.
+    /// Rewrites a table, and has the write-ahead journal turn over, so that no file holds what was removed.
     pub(super) fn purge(&self, table: Table) -> Result<(), Failure> {
-        for keyspace in self.keyspaces.values() {
-            keyspace.rotate_memtable_and_wait()?;
-        }
+        let _alone = self.purging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn_journal_over()?;
         let keyspace = self.keyspaces.get(&table);
         Ok(keyspace.map_or(Ok(()), Keyspace::major_compact)?)
+    }
+
+    /// A journal is begun anew when it is full, and the full one goes once all tables have what it holds: so it is
+    /// filled, and all tables are flushed.
+    fn turn_journal_over(&self) -> Result<(), Failure> {
+        let filler = self
+            .database
+            .keyspace(FILLER, KeyspaceCreateOptions::default)?;
+        let mut noise = vec![0; FILLER_BYTES];
+        let kinds = [PersistMode::Buffer, PersistMode::SyncData];
+        rand::rng().fill_bytes(&mut noise);
+        for (key, kind) in FILLED.iter().zip(kinds) {
+            let mut batch = self.database.batch().durability(Some(kind));
+            batch.insert(&filler, *key, noise.as_slice());
+            batch.commit()?;
+        }
+        let mut batch = self.database.batch();
+        FILLED.iter().for_each(|key| batch.remove(&filler, *key));
+        batch.commit()?;
+        // The first round begins the new journal, the next one finds the full one needless.
+        for _ in 0..ROUNDS_MAX {
+            filler.rotate_memtable_and_wait()?;
+            for keyspace in self.keyspaces.values() {
+                keyspace.rotate_memtable_and_wait()?;
+            }
+            if self.database.journal_count() == 1 {
+                break;
+            }
+            let mut batch = self.database.batch();
+            batch.remove(&filler, FILLED[0]);
+            batch.commit()?;
+        }
+        filler.major_compact()?;
+        Ok(())
     }
 }
 

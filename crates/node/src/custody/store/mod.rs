@@ -216,7 +216,7 @@ impl Store {
         self.backend.about(table)
     }
 
-    /// Rewrites `table`, so that no removed row is left in it. What databases write ahead holds it for longer:
+    /// Rewrites `table`, so that no removed row is left in it. What a PostgreSQL server writes ahead holds it for longer:
     /// `docs/formats/custody-store.md` says how long.
     pub(crate) fn purge(&self, table: Table) -> Result<(), CustodyError> {
         match &self.backend {

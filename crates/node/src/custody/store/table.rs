@@ -23,6 +23,8 @@ pub(crate) enum Table {
     Postings,
     Indexing,
     Upstream,
+    Erasures,
+    Holds,
 }
 
 impl Table {
@@ -47,6 +49,8 @@ impl Table {
         Self::Postings,
         Self::Indexing,
         Self::Upstream,
+        Self::Erasures,
+        Self::Holds,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -72,6 +76,8 @@ impl Table {
             Self::Postings => "postings",
             Self::Indexing => "indexing",
             Self::Upstream => "upstream",
+            Self::Erasures => "erasures",
+            Self::Holds => "holds",
         }
     }
 }

@@ -240,6 +240,8 @@ async fn a_large_payload_lies_in_the_blob_store_and_its_damage_is_named() {
     };
     assert_eq!(id, blob);
 
-    custody.erase(&by, kind, &written[1].id).await.unwrap();
+    erase_whole(&custody, &by, kind, &written[1].id)
+        .await
+        .unwrap();
     assert_eq!(site.blob_names().await, [], "erasing deletes the blob");
 }

@@ -295,7 +295,7 @@ async fn a_consent_with_a_wallet_behind_it_is_not_erased_without_the_wallet() {
     let id = record.file(&record.consent()).await;
     let by = clinician("hospital");
     let consent = interop::fhir::ResourceType::CONSENT;
-    let erased = record.custody.erase(&by, consent, &id).await;
+    let erased = erase_whole(&record.custody, &by, consent, &id).await;
     assert!(matches!(erased, Err(CustodyError::ConsentNotSigned)));
     assert_eq!(record.ask().await.granted.len(), 1);
 }

@@ -392,7 +392,9 @@ async fn p6_what_is_erased_is_deleted_there() {
     let custody = open(&site, &existing);
     let by = clinician("hospital");
     with_patient(&custody).await;
-    custody.erase(&by, observations(), "o").await.unwrap();
+    erase_whole(&custody, &by, observations(), "o")
+        .await
+        .unwrap();
     assert!(existing.newest("Observation", "o").is_none());
     tokio::time::sleep(Duration::from_millis(50)).await;
     let erased = custody.vread(&by, observations(), "o", 1).await;

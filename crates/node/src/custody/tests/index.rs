@@ -152,7 +152,7 @@ async fn postings_follow_their_document() {
             .any(|key| key.ends_with(&document))
     );
     assert!(postings(&custody).iter().any(|key| key.ends_with(&erased)));
-    custody.erase(&by, observation, "o8").await.unwrap();
+    erase_whole(&custody, &by, observation, "o8").await.unwrap();
     assert!(!postings(&custody).iter().any(|key| key.ends_with(&erased)));
 }
 

@@ -4,6 +4,7 @@ mod accesses;
 mod authorization;
 mod changes;
 mod crash;
+mod erasure;
 mod exchange;
 mod existing;
 mod facade;
@@ -27,6 +28,7 @@ use ::ledger::ids::{MemberName, NetworkId};
 use ::ledger::stream::{Branch, BranchKey, RootKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use contracts::erasure::Basis;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use futures::TryStreamExt as _;
 use interop::fhir::Resource;
@@ -38,8 +40,8 @@ use super::reach::Reach;
 use super::request::{Change, Enrolment, Requester, SignedConsent};
 use super::store::{Batch, Disk, Failure, Persist, Store};
 use super::{
-    Anchor, Custody, CustodyError, CustodyOptions, MoveError, PostgresqlConfig, RecordsConfig,
-    move_records,
+    Anchor, Custody, CustodyError, CustodyOptions, Erasure, ErasureOrder, MoveError,
+    PostgresqlConfig, RecordsConfig, ToErase, move_records,
 };
 use crate::outbox::OutboxConfig;
 use ledger::{JUNE, Ledger};
@@ -63,6 +65,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             full_text: true,
+            restored: None,
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
@@ -229,6 +232,23 @@ pub(super) fn clinician(member: &str) -> Requester {
         request_id: None,
         reach: Reach::default(),
     }
+}
+
+/// Erases all versions of a document because its patient has asked.
+pub(super) async fn erase_whole(
+    custody: &Custody,
+    by: &Requester,
+    resource_type: interop::fhir::ResourceType,
+    id: &str,
+) -> Result<Vec<Erasure>, CustodyError> {
+    let order = ErasureOrder {
+        what: ToErase::Document(resource_type, id.to_owned()),
+        basis: Basis::Gdpr17,
+        authority: "the patient".to_owned(),
+        justification: "Plantedjustification".to_owned(),
+        is_redaction: false,
+    };
+    custody.erase(by, &order).await
 }
 
 pub(super) fn resource(value: Value) -> Resource {

@@ -16,6 +16,8 @@ pub(in crate::custody) struct DeletedThere {
     document: DocumentKey,
     version_id: Option<String>,
     at_ms: u64,
+    /// Whether the server has forgotten the earlier versions, too.
+    pub(in crate::custody) is_purged: bool,
 }
 
 /// Keeps others from a document.
@@ -51,7 +53,8 @@ impl Custody {
             self.delete_one(upstream, resource_type, head).await?
         };
         let purged = upstream.server.purge(resource_type, &head.id).await;
-        if !matches!(purged, Ok(true)) {
+        let is_purged = matches!(purged, Ok(true));
+        if !is_purged {
             tracing::warn!(
                 target: "security", %resource_type,
                 "an erased document is deleted at the existing server, which keeps its earlier versions: purge them there"
@@ -61,6 +64,7 @@ impl Custody {
             document,
             version_id,
             at_ms,
+            is_purged,
         };
         Ok(Some((deleted, guards)))
     }

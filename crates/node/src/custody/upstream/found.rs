@@ -366,6 +366,8 @@ fn breaks_a_rule(error: &CustodyError) -> bool {
         | CustodyError::Denied { .. }
         | CustodyError::VersionConflict { .. }
         | CustodyError::Exists
+        | CustodyError::Held { .. }
+        | CustodyError::Retained { .. }
         | CustodyError::Overtaken
         | CustodyError::Unavailable { .. }
         | CustodyError::DamagedBlob(_)

@@ -26,6 +26,8 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Postings,
     Table::Indexing,
     Table::Upstream,
+    Table::Erasures,
+    Table::Holds,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
