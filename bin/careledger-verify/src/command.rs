@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::outcome::{Facts, Outcome, Unreadable};
 use crate::recent::Recent;
 use crate::trust::Pinned;
-use crate::{access_history, checkpoint, export, fault, log, receipt};
+use crate::{access_history, checkpoint, erasure, export, fault, log, receipt};
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
@@ -18,6 +18,7 @@ Examples:
   careledger-verify export observation.cbor --genesis genesis.cbor --latest --json
   careledger-verify log ledger.dump --genesis genesis.cbor
   careledger-verify access-history history.json --genesis genesis.cbor
+  careledger-verify erasure deletion.cbor --genesis genesis.cbor --complete
   careledger-verify receipt statement.cose --genesis genesis.cbor
   careledger-verify export observation.cbor --checkpoint mine.txt --policy network.policy --consistency to-mine.cose
   careledger-verify policy --genesis genesis.cbor > network.policy
@@ -69,6 +70,16 @@ enum Check {
         /// Fail unless it is shown that no later version was final at the receipt's height.
         #[arg(long)]
         latest: bool,
+        #[command(flatten)]
+        own: OwnCheckpoint,
+    },
+    /// A deletion certificate: what was there, that it was erased, by whom, and who has acknowledged.
+    Erasure {
+        /// The certificate, as `$erasure-certificate` answers it with `Accept: application/cbor`.
+        file: PathBuf,
+        /// Fail unless every holder has acknowledged.
+        #[arg(long)]
+        complete: bool,
         #[command(flatten)]
         own: OwnCheckpoint,
     },
@@ -202,6 +213,15 @@ fn check(task: &Check, arguments: &Arguments) -> Outcome {
         Check::Export { file, latest, own } => read(file).and_then(|bytes| {
             own.and(&pinned, |recent| {
                 export::check(&bytes, (&pinned, recent), *latest)
+            })
+        }),
+        Check::Erasure {
+            file,
+            complete,
+            own,
+        } => read(file).and_then(|bytes| {
+            own.and(&pinned, |recent| {
+                erasure::check(&bytes, (&pinned, recent), *complete)
             })
         }),
         Check::Log { path } => log::read(path).map(|bytes| log::check(&bytes, &pinned.genesis)),

@@ -68,7 +68,7 @@ impl From<Fault> for Failure {
     }
 }
 
-fn receipt_part(error: &ReceiptError) -> &'static str {
+pub(crate) fn receipt_part(error: &ReceiptError) -> &'static str {
     match error {
         ReceiptError::Decode(_) => "receipt",
         ReceiptError::OtherNetwork => "network",

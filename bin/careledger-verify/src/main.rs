@@ -3,6 +3,7 @@
 mod access_history;
 mod checkpoint;
 mod command;
+mod erasure;
 mod export;
 mod failure;
 mod fault;

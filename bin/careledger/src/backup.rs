@@ -136,6 +136,8 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         copy(&args.from, &args.into, entry.path.clone())?;
     }
     bar.finish_and_clear();
+    // What was erased after the backup goes again before anybody reads.
+    fs::write(::node::restored_in(&data), b"")?;
     let keys =
         open_keys(&file, &args.into).context("put the passphrase file back, and try again")?;
     renew_validator(&*keys)?;

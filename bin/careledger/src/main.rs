@@ -6,8 +6,10 @@ mod client;
 mod clients;
 mod demo;
 mod dump;
+mod erase;
 mod faults;
 mod governance;
+mod holds;
 mod import;
 mod logging;
 mod network;
@@ -61,6 +63,9 @@ enum Command {
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
     Records(records::RecordsArgs),
+    Erase(erase::EraseArgs),
+    Holds(holds::HoldsArgs),
+    Retention(holds::RetentionArgs),
     Reindex(reindex::ReindexArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -87,6 +92,9 @@ async fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Erase(args) => erase::run(args).await,
+        Command::Holds(args) => holds::run(args).await,
+        Command::Retention(args) => holds::retention(args).await,
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Verify(args) => match verify::run(args).await {

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     durations: Family<Interaction, Histogram>,
     gauges: Vec<(Reading, Gauge)>,
     waiting: Family<Submitter, Gauge>,
+    missing: Family<Submitter, Gauge>,
     upstream: UpstreamMetrics,
 }
 
@@ -45,7 +46,7 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 14] = [
+const GAUGES: [(&str, &str, Reading); 15] = [
     ("height", "The last block applied here", |health| {
         health.height.0
     }),
@@ -106,6 +107,11 @@ const GAUGES: [(&str, &str, Reading); 14] = [
         |health| health.damaged_rows,
     ),
     (
+        "open_erasures",
+        "Erasures that not every holder has acknowledged",
+        |health| health.erasures.open,
+    ),
+    (
         "open_proposals",
         "Proposals that can be voted on",
         |health| count(health.open_proposals),
@@ -153,6 +159,12 @@ impl Metrics {
             "Bytes of statements that wait to be ordered, by the member that submitted them",
             waiting.clone(),
         );
+        let missing = Family::default();
+        registry.register(
+            "erasures_unacknowledged",
+            "Erasures that a holder has not acknowledged, by the holder",
+            missing.clone(),
+        );
         let gauges = GAUGES.map(|(name, help, reading)| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -166,6 +178,7 @@ impl Metrics {
             durations,
             gauges: gauges.to_vec(),
             waiting,
+            missing,
             upstream,
         }
     }
@@ -196,6 +209,15 @@ impl Metrics {
             };
             let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
             self.waiting.get_or_create(&submitter).set(bytes);
+        }
+        // Who has acknowledged all is not named any more.
+        self.missing.clear();
+        for (member, count) in &health.erasures.missing {
+            let submitter = Submitter {
+                member: member.to_string(),
+            };
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.missing.get_or_create(&submitter).set(count);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -276,6 +298,7 @@ fn interaction(method: &Method, route: &str) -> &'static str {
         (_, "/fhir/{type}/{id}/$everything") => "$everything",
         (_, "/fhir/{type}/{id}/$branches") => "$branches",
         (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
+        (_, "/fhir/{type}/{id}/$erase") => "$erase",
         (_, "/fhir/{type}/$enroll") => "$enroll",
         (_, "/oauth2/token") => "token",
         (_, route) if route.starts_with("/fhir") => "other-fhir",
@@ -309,6 +332,8 @@ mod tests {
             "careledger_height 7",
             "careledger_outbox_depth 2",
             r#"careledger_waiting_bytes{member="payer"} 512"#,
+            "careledger_open_erasures 1",
+            r#"careledger_erasures_unacknowledged{member="payer"} 1"#,
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",

@@ -104,8 +104,19 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "ledgerBytes": health.ledger_bytes,
         "contradictions": health.contradictions,
         "openProposals": health.open_proposals,
+        "openErasures": health.erasures.open,
+        "erasuresUnacknowledged": unacknowledged(health),
         "existingServer": upstream,
     })
+}
+
+/// Who has not acknowledged erasures of this member, and how many.
+fn unacknowledged(health: &Health) -> Value {
+    let missing = health.erasures.missing.iter();
+    missing
+        .map(|(member, count)| (member.to_string(), Value::from(*count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 pub(crate) async fn careledger(State(routes): State<StatusRoutes>) -> Json<Value> {
@@ -128,6 +139,7 @@ pub(crate) async fn metrics(State(routes): State<StatusRoutes>) -> Response {
 #[cfg(test)]
 pub(crate) mod tests {
     use ledger::ids::{BlockTime, Epoch, Height};
+    use node::custody::ErasureStanding;
     use node::outbox::OutboxStatus;
 
     use super::*;
@@ -150,6 +162,10 @@ pub(crate) mod tests {
             contradictions: 0,
             damaged_rows: 3,
             open_proposals: 0,
+            erasures: ErasureStanding {
+                open: 1,
+                missing: vec![("payer".parse().unwrap(), 1)],
+            },
             upstream: None,
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }

@@ -4,8 +4,8 @@ use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
-use crate::custody::Custody;
 use crate::custody::upstream::UpstreamStatus;
+use crate::custody::{Custody, ErasureStanding};
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;
@@ -47,6 +47,8 @@ pub struct Health {
     pub damaged_rows: u64,
     /// Proposals that can be voted on.
     pub open_proposals: usize,
+    /// Erasures that are open, and who is missing.
+    pub erasures: ErasureStanding,
     /// What is going on with the existing FHIR server, where there is one.
     pub upstream: Option<UpstreamStatus>,
 }
@@ -114,6 +116,7 @@ impl Vitals {
             contradictions: engine.contradictions,
             damaged_rows: self.chain.damaged_rows(),
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
+            erasures: self.custody.erasure_standing(),
             upstream: self.custody.upstream(),
         }
     }

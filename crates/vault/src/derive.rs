@@ -4,15 +4,20 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 /// 32 bytes of key material for one purpose; `info` names the purpose.
-#[expect(clippy::expect_used, reason = "32 bytes are one block of HKDF-SHA-256")]
 pub(crate) fn derive(key: &[u8; 32], salt: &[u8], info: &str) -> Zeroizing<[u8; 32]> {
     let mut output = Zeroizing::new([0; 32]);
+    derive_into(key, salt, info, &mut output);
+    output
+}
+
+/// The same, written where it stays.
+#[expect(clippy::expect_used, reason = "32 bytes are one block of HKDF-SHA-256")]
+pub(crate) fn derive_into(key: &[u8; 32], salt: &[u8], info: &str, output: &mut [u8; 32]) {
     Salt::new(HKDF_SHA256, salt)
         .extract(key)
         .expand(&[info.as_bytes()], HKDF_SHA256)
-        .and_then(|okm| okm.fill(&mut *output))
+        .and_then(|okm| okm.fill(output))
         .expect("HKDF yields up to 255 blocks");
-    output
 }
 
 #[cfg(test)]

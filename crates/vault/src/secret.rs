@@ -5,19 +5,28 @@ use std::fmt;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::derive::derive;
-use crate::entropy::random;
+use crate::derive::derive_into;
+use crate::entropy::fill_random;
 
 macro_rules! secret_key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-        pub struct $name([u8; 32]);
+        #[derive(Clone)]
+        pub struct $name(Box<[u8; 32]>);
 
         impl $name {
             /// Takes the key's bytes.
-            pub fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
+            pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
+                let key = Self::filled(|place| place.copy_from_slice(&bytes));
+                bytes.zeroize();
+                key
+            }
+
+            /// A key that is written where it stays: what is moved leaves a copy behind.
+            pub(crate) fn filled(fill: impl FnOnce(&mut [u8; 32])) -> Self {
+                let mut key = Self(Box::new([0; 32]));
+                fill(&mut key.0);
+                key
             }
 
             /// The key's bytes; whoever asks answers for where they go.
@@ -26,9 +35,23 @@ macro_rules! secret_key {
             }
         }
 
+        impl Zeroize for $name {
+            fn zeroize(&mut self) {
+                self.0.as_mut().zeroize();
+            }
+        }
+
+        impl ZeroizeOnDrop for $name {}
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                self.zeroize();
+            }
+        }
+
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                verify_slices_are_equal(&self.0, &other.0).is_ok()
+                verify_slices_are_equal(&*self.0, &*other.0).is_ok()
             }
         }
 
@@ -66,45 +89,45 @@ secret_key! {
 impl EraseKey {
     /// A fresh key.
     pub fn generate() -> Self {
-        Self(random())
+        Self::filled(fill_random)
     }
 
     /// The opening of the version's item.
     pub fn opening(&self) -> Opening {
-        Opening(self.derive("careledger/erase-key/v1/opening"))
+        Opening::filled(|place| self.derive("careledger/erase-key/v1/opening", place))
     }
 
     /// The key of the version's payload.
     pub fn data_key(&self) -> DataKey {
-        DataKey(self.derive("careledger/erase-key/v1/payload"))
+        DataKey::filled(|place| self.derive("careledger/erase-key/v1/payload", place))
     }
 
     /// The key of the version's descriptor.
     pub fn descriptor_key(&self) -> SmallKey {
-        SmallKey(self.derive("careledger/erase-key/v1/descriptor"))
+        SmallKey::filled(|place| self.derive("careledger/erase-key/v1/descriptor", place))
     }
 
     /// The key of the version's index rows.
     pub fn row_key(&self) -> SmallKey {
-        SmallKey(self.derive("careledger/erase-key/v1/rows"))
+        SmallKey::filled(|place| self.derive("careledger/erase-key/v1/rows", place))
     }
 
-    fn derive(&self, info: &str) -> [u8; 32] {
-        *derive(&self.0, &[], info)
+    fn derive(&self, info: &str, place: &mut [u8; 32]) {
+        derive_into(&self.0, &[], info, place);
     }
 }
 
 impl DataKey {
     /// A fresh key, for what has no erase key.
     pub fn generate() -> Self {
-        Self(random())
+        Self::filled(fill_random)
     }
 }
 
 impl SmallKey {
     /// A fresh key.
     pub fn generate() -> Self {
-        Self(random())
+        Self::filled(fill_random)
     }
 }
 

@@ -42,7 +42,7 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 5] = [
+const CLIENTS: [ClientKind; 6] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
@@ -66,6 +66,12 @@ const CLIENTS: [ClientKind; 5] = [
         purposes: &["HOPERAT"],
         roles: &["clerk"],
         scopes: "system/Patient.cruds",
+    },
+    ClientKind {
+        name: "privacy",
+        purposes: &["HOPERAT"],
+        roles: &["privacy-officer"],
+        scopes: "careledger/erase",
     },
     ClientKind {
         name: "claims",

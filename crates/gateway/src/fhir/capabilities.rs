@@ -33,12 +33,19 @@ pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
 ];
 
 /// What every type has.
-const COMMON: [Operation<'static>; 5] = [
+const COMMON: [Operation<'static>; 9] = [
     operation(
         "validate",
         "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     ),
     operation("receipt", "urn:careledger:operation:receipt"),
+    operation("erase", "urn:careledger:operation:erase"),
+    operation("erasures", "urn:careledger:operation:erasures"),
+    operation(
+        "erasure-certificate",
+        "urn:careledger:operation:erasure-certificate",
+    ),
+    operation("hold", "urn:careledger:operation:hold"),
     operation(
         "meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",

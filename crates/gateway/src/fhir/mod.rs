@@ -140,6 +140,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/_search", post(search::search_system_by_form))
         .route("/fhir/$set-aside", get(operation::set_aside))
         .route("/fhir/_history", get(history::history_of_system))
+        .merge(erasing())
         .route(
             "/fhir/{type}/{id}/{member}",
             get(search::search_compartment),
@@ -201,6 +202,23 @@ fn alone() -> Router<Arc<Fhir>> {
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )
+}
+
+/// Erasure, legal holds and retention.
+fn erasing() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/{type}/{id}/$erase", post(operation::erase))
+        .route("/fhir/{type}/{id}/$erasures", get(operation::erasures))
+        .route(
+            "/fhir/{type}/{id}/$erasure-certificate",
+            get(operation::erasure_certificate),
+        )
+        .route("/fhir/{type}/{id}/$hold", post(operation::hold))
+        .route("/fhir/$open-erasures", get(operation::open_erasures))
+        .route("/fhir/$holds", get(operation::holds))
+        .route("/fhir/$release-hold", post(operation::release_hold))
+        .route("/fhir/$retention-due", get(operation::retention_due))
+        .route("/fhir/$retention-run", post(operation::retention_run))
 }
 
 fn limits() -> ParseLimits {

@@ -86,7 +86,7 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
         let (below, method) = match operation.name {
             "lastn" | "docref" => ("", "get"),
             "enroll" => ("", "post"),
-            "branches" | "meta-add" | "meta-delete" => ("/{id}", "post"),
+            "branches" | "meta-add" | "meta-delete" | "erase" | "hold" => ("/{id}", "post"),
             _ => ("/{id}", "get"),
         };
         let path = format!("/{name}{below}/${}", operation.name);

@@ -17,6 +17,8 @@ impl From<CustodyError> for Problem {
                 problem.version = Some(version);
                 return problem;
             }
+            CustodyError::Held { .. } => (StatusCode::CONFLICT, IssueType::BusinessRule),
+            CustodyError::Retained { .. } => (StatusCode::CONFLICT, IssueType::BusinessRule),
             CustodyError::Denied {
                 reason,
                 determining,

@@ -262,7 +262,10 @@ impl EraseKey {
     /// The key with every byte inverted, for tests that look whether it is anywhere.
     #[cfg(test)]
     pub(crate) fn masked(&self) -> [u8; 32] {
-        self.0.expose().map(|byte| !byte)
+        let mut masked = [0; 32];
+        let bytes = masked.iter_mut().zip(self.0.expose());
+        bytes.for_each(|(to, from)| *to = !from);
+        masked
     }
 }
 

@@ -89,9 +89,7 @@ impl WrappingKey {
                 &mut clear,
             )
             .map_err(|_| UnwrapError::NotAuthentic)?;
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(&clear);
-        Ok(EraseKey::from_bytes(*key))
+        Ok(EraseKey::filled(|key| key.copy_from_slice(&clear)))
     }
 
     fn aead(&self) -> Aead {

@@ -122,7 +122,7 @@ impl Story {
         Ok(answer.problem())
     }
 
-    fn accepted(&self, what: &str, file: &Path, options: &[&str]) -> anyhow::Result<()> {
+    pub(super) fn accepted(&self, what: &str, file: &Path, options: &[&str]) -> anyhow::Result<()> {
         let (code, said) = self.verify(what, file, options)?;
         anyhow::ensure!(
             code == Some(0),
@@ -132,7 +132,12 @@ impl Story {
     }
 
     /// What the verifier says of a changed file.
-    fn refused(&self, what: &str, beside: &Path, bytes: &[u8]) -> anyhow::Result<String> {
+    pub(super) fn refused(
+        &self,
+        what: &str,
+        beside: &Path,
+        bytes: &[u8],
+    ) -> anyhow::Result<String> {
         let file = beside.with_extension("changed");
         fs::write(&file, bytes)?;
         let (code, said) = self.verify(what, &file, &[])?;
@@ -170,7 +175,7 @@ impl Story {
     }
 }
 
-fn flip(bytes: &mut [u8], at: usize) -> anyhow::Result<()> {
+pub(super) fn flip(bytes: &mut [u8], at: usize) -> anyhow::Result<()> {
     let byte = bytes.get_mut(at).context("there is no such byte")?;
     *byte ^= 1;
     Ok(())

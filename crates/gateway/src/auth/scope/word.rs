@@ -30,9 +30,11 @@ pub enum Word {
     Launches,
     /// Importing in bulk: that of a system which an administrator trusts with it.
     Import,
+    /// Erasing, holding and letting go of records: a privacy officer's.
+    Erase,
 }
 
-const WORDS: [(Word, &str); 11] = [
+const WORDS: [(Word, &str); 12] = [
     (Word::OpenId, "openid"),
     (Word::FhirUser, "fhirUser"),
     (Word::Profile, "profile"),
@@ -44,12 +46,16 @@ const WORDS: [(Word, &str); 11] = [
     (Word::Clients, "careledger/clients"),
     (Word::Launches, "careledger/launches"),
     (Word::Import, "careledger/import"),
+    (Word::Erase, "careledger/erase"),
 ];
 
 impl Word {
     /// Whether a person can grant it.
     pub(super) fn is_of_a_person(self) -> bool {
-        !matches!(self, Self::Clients | Self::Launches | Self::Import)
+        !matches!(
+            self,
+            Self::Clients | Self::Launches | Self::Import | Self::Erase
+        )
     }
 }
 

@@ -49,6 +49,34 @@ impl Given {
             .cloned()
     }
 
+    /// A parameter that must be there and say something.
+    pub(super) fn words(&self, name: &'static str) -> Result<String, Problem> {
+        let value = self.value(name, &["valueString", "valueCode"]);
+        let words = value.as_ref().and_then(Value::as_str).map(str::trim);
+        let words = words.filter(|words| !words.is_empty());
+        let missing = || Problem::malformed(format!("the parameter `{name}` must be there"));
+        words.map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// The numbers under a name, in `valueUnsignedInt`, `valuePositiveInt`, `valueInteger` or as text.
+    pub(super) fn numbers(&self, name: &'static str) -> Result<Vec<u64>, Problem> {
+        let is_named = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(name);
+        let elements = [
+            "valueUnsignedInt",
+            "valuePositiveInt",
+            "valueInteger",
+            "valueString",
+        ];
+        let number = |one: &Value| {
+            let value = elements.iter().find_map(|element| one.get(element))?;
+            let text = value.as_str().and_then(|text| text.parse().ok());
+            value.as_u64().or(text)
+        };
+        let malformed = || Problem::malformed(format!("the parameter `{name}` is no number"));
+        let named = self.0.iter().filter(is_named);
+        named.map(|one| number(one).ok_or_else(malformed)).collect()
+    }
+
     /// A parameter of 32 bytes.
     pub(super) fn key(&self, name: &'static str) -> Result<[u8; 32], Problem> {
         self.bytes(name)?

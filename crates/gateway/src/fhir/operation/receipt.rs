@@ -22,7 +22,7 @@ use crate::fhir::caller::Caller;
 use crate::http::fhir_json;
 use crate::problem::Problem;
 
-const CBOR: &str = "application/cbor";
+pub(super) const CBOR: &str = "application/cbor";
 
 pub(crate) async fn receipt(
     State(fhir): State<Arc<Fhir>>,
@@ -110,7 +110,7 @@ fn pending() -> Response {
     response
 }
 
-fn wants_fhir(headers: &HeaderMap) -> bool {
+pub(super) fn wants_fhir(headers: &HeaderMap) -> bool {
     wants(headers, "json") && !wants(headers, CBOR)
 }
 

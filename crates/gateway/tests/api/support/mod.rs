@@ -175,6 +175,7 @@ impl Site {
                 contradictions: 0,
                 damaged_rows: 0,
                 open_proposals: 0,
+                erasures: node::custody::ErasureStanding::default(),
                 upstream: None,
                 waiting_bytes: Vec::new(),
             }),

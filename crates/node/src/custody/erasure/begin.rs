@@ -106,6 +106,15 @@ impl Custody {
                 let doomed = self.doomed_of(head, Some(versions))?;
                 Ok(doomed.into_iter().collect())
             }
+            ToErase::Expired(limit) => {
+                let due = self.retention_due(*limit)?.into_iter();
+                let doomed = due.map(|(resource_type, id)| {
+                    let head = self.known(by, resource_type, &id)?;
+                    self.doomed_of(head, None)
+                });
+                let doomed = doomed.collect::<Result<Vec<_>, _>>()?;
+                Ok(doomed.into_iter().flatten().collect())
+            }
             ToErase::Patient(id) => {
                 let subject = self.0.subjects.of_patient(id)?;
                 let subject = subject.ok_or(CustodyError::NotFound)?;

@@ -37,6 +37,8 @@ pub enum ToErase {
     Versions(ResourceType, String, Vec<u64>),
     /// All documents of a patient (local id), but for consents that a wallet signed.
     Patient(String),
+    /// Documents whose time by the schedule has run out and that nothing holds, so many at most.
+    Expired(usize),
 }
 
 /// An erasure that is asked for.

@@ -126,15 +126,15 @@ impl Custody {
         Ok(due)
     }
 
-    /// Erases a document because its time has run out, if it has.
+    /// Erases documents because their time has run out, `limit` at most.
     pub async fn erase_expired(
         &self,
         by: &Requester,
-        (resource_type, id): (ResourceType, &str),
+        limit: usize,
         authority: &str,
     ) -> Result<Vec<Erasure>, CustodyError> {
         let order = ErasureOrder {
-            what: ToErase::Document(resource_type, id.to_owned()),
+            what: ToErase::Expired(limit),
             basis: Basis::RetentionExpired,
             authority: authority.to_owned(),
             justification: "the retention schedule has run out".to_owned(),
