@@ -1,5 +1,6 @@
 //! Founding: keys, certificates, clients and configuration of every member, and the genesis that names them.
 
+use ::node::custody::RetentionSchedule;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -278,6 +279,7 @@ pub(super) fn node_file(
         search: SearchEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
+        retention: RetentionSchedule::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::node::custody::RetentionSchedule;
 use anyhow::Context as _;
 use gateway::auth::{ClientConfig, ProviderConfig};
 use ledger::genesis::Genesis;
@@ -104,6 +105,9 @@ pub(crate) struct NodeFile {
     /// How much a client may ask for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) limits: LimitsEntry,
+    /// How long records are kept, and when they go.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) retention: RetentionSchedule,
     /// Where the records are kept.
     #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
     pub(crate) records: RecordsEntry,

@@ -73,6 +73,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let peers = Peers::of(&file)?;
     prepare(&config, &peers, (args.join, args.checkpoint.as_deref())).await?;
     let node = Node::start(config).await?;
+    node.custody.keep_by(file.retention.clone());
     let mut aside = JoinSet::new();
     aside.spawn(joining::show_catching_up(node.chain.clone(), peers));
     aside.spawn(warn_of_expiry(node.vitals()));

@@ -204,7 +204,7 @@ fn alone() -> Router<Arc<Fhir>> {
         )
 }
 
-/// Erasure, legal holds and retention.
+/// Erasure, legal holds, retention and amendment.
 fn erasing() -> Router<Arc<Fhir>> {
     Router::new()
         .route("/fhir/{type}/{id}/$erase", post(operation::erase))
@@ -214,6 +214,19 @@ fn erasing() -> Router<Arc<Fhir>> {
             get(operation::erasure_certificate),
         )
         .route("/fhir/{type}/{id}/$hold", post(operation::hold))
+        .route(
+            "/fhir/{type}/{id}/$request-amendment",
+            post(operation::request_amendment),
+        )
+        .route(
+            "/fhir/{type}/{id}/$extend-amendment",
+            post(operation::extend_amendment),
+        )
+        .route(
+            "/fhir/{type}/{id}/$decide-amendment",
+            post(operation::decide_amendment),
+        )
+        .route("/fhir/{type}/{id}/$disagree", post(operation::disagree))
         .route("/fhir/$open-erasures", get(operation::open_erasures))
         .route("/fhir/$holds", get(operation::holds))
         .route("/fhir/$release-hold", post(operation::release_hold))

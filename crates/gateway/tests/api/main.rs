@@ -9,6 +9,7 @@ mod bundles;
 mod conditional;
 mod conformance;
 mod documents;
+mod erasing;
 mod history;
 mod imports;
 mod interactions;

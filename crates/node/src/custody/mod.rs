@@ -255,6 +255,11 @@ impl Custody {
         }
     }
 
+    /// The time by which records are written, milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        (self.0.options.clock)()
+    }
+
     /// What is on its way to the ledger.
     pub fn outbox(&self) -> OutboxStatus {
         *self.0.outbox.borrow()

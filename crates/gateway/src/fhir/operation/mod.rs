@@ -1,6 +1,7 @@
 //! Operations: <https://hl7.org/fhir/R4/operations.html>, and those of CareLedger.
 
 mod access_history;
+mod amendment;
 mod branches;
 mod docref;
 mod document;
@@ -20,6 +21,7 @@ mod summary;
 mod validate;
 
 pub(crate) use access_history::access_history;
+pub(crate) use amendment::{decide_amendment, disagree, extend_amendment, request_amendment};
 pub(crate) use branches::branches;
 pub(crate) use docref::{docref, docref_posted};
 pub(crate) use document::document;

@@ -92,7 +92,7 @@ pub(super) fn clients() -> Vec<ClientConfig> {
         keys: vec![serde_json::from_value(jwk).unwrap()],
         roles: vec!["physician".to_owned()],
         purposes: vec!["TREAT".to_owned(), "HMARKT".to_owned()],
-        scopes: "system/*.cruds careledger/clients careledger/launches careledger/import"
+        scopes: "system/*.cruds careledger/clients careledger/launches careledger/import careledger/erase"
             .to_owned(),
         ..ClientConfig::default()
     };

@@ -243,10 +243,32 @@ impl Custody {
 
     /// The home, and each member to which a decision here gave a key of the document.
     fn holders_of(&self, doomed: &Doomed) -> Result<Vec<MemberName>, CustodyError> {
-        let home = &self.0.home;
         let target = format!("{}/{}", doomed.head.resource_type, doomed.head.id);
+        let others = self.given_to(&doomed.subject, &target)?;
+        let home = self.0.home.member.clone();
+        Ok(std::iter::once(home).chain(others).collect())
+    }
+
+    /// The members that were given a document, by the accesses on record.
+    pub fn recipients_of(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Vec<MemberName>, CustodyError> {
+        let document = self.0.home.keys.document(resource_type.as_str(), id);
+        let (_, subject) = self.subject_of(&document)?;
+        let given = self.given_to(&subject, &format!("{resource_type}/{id}"))?;
+        Ok(given.into_iter().collect())
+    }
+
+    fn given_to(
+        &self,
+        subject: &Subject,
+        target: &str,
+    ) -> Result<BTreeSet<MemberName>, CustodyError> {
+        let home = &self.0.home;
         let mut others = BTreeSet::new();
-        for row in self.0.store.scan(Table::Accesses, &doomed.subject.id) {
+        for row in self.0.store.scan(Table::Accesses, &subject.id) {
             let (key, sealed) = row?;
             let row: AccessRow = home.keys.open_row(Table::Accesses, &key, &sealed)?;
             let Ok(Descriptor::Access(access)) = Descriptor::decode(&row.descriptor) else {
@@ -257,12 +279,12 @@ impl Custody {
             }
             for one in access.each() {
                 let permitted = one.decision.map(|decided| decided.permitted);
-                if permitted.is_some_and(|permitted| permitted.contains(&target)) {
+                if permitted.is_some_and(|all| all.iter().any(|one| one == target)) {
                     others.insert(one.requester);
                 }
             }
         }
-        Ok(std::iter::once(home.member.clone()).chain(others).collect())
+        Ok(others)
     }
 }
 
