@@ -1,12 +1,13 @@
 //! `careledger backup` and `careledger restore`: a node's folder, kept and put back.
 //!
-//! A backup holds no passphrase and none of the validator's votes: a validator that was put back must not sign with a key
+//! A backup holds no passphrase, no keys of the records, which have a file of their own, and none of the validator's votes: a validator that was put back must not sign with a key
 //! whose later votes it does not remember, so it gets new keys.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use ::node::custody::{put_keys, take_keys};
 use anyhow::Context as _;
 use clap::Args;
 use ledger::ids::Digest;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use vault::keystore::{KeyStore, SecretName};
 
 use crate::governance::generate_validator;
-use crate::network::{NodeFile, read_json};
+use crate::network::{NodeFile, read_json, write_secret};
 use crate::node::open_keys;
 use crate::progress;
 
@@ -35,6 +36,10 @@ pub(crate) struct BackupArgs {
     /// The folder to make; it must not be there.
     #[arg(long)]
     out: PathBuf,
+    /// Where the keys of the records go, in the place of those that are there: `OUT.keys` unless it is said. Keep it apart from
+    /// backups, and the newest alone: it opens all earlier backups, but for what was erased since.
+    #[arg(long)]
+    keys: Option<PathBuf>,
 }
 
 /// Puts a backup back in place of a node's folder, which must have no data.
@@ -51,6 +56,9 @@ pub(crate) struct RestoreArgs {
     /// The node's folder.
     #[arg(long)]
     into: PathBuf,
+    /// The keys of the records, of this backup or a later one: `FROM.keys` unless it is said.
+    #[arg(long)]
+    keys: Option<PathBuf>,
 }
 
 /// What is in a backup.
@@ -58,6 +66,9 @@ pub(crate) struct RestoreArgs {
 struct Manifest {
     member: String,
     files: Vec<Entry>,
+    /// Whether the keys of the records are in a file of their own.
+    #[serde(default)]
+    keys_apart: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,15 +93,19 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let engine = file.data.join(ENGINE);
     paths.retain(|path| !path.starts_with(&engine));
     let bar = progress::bar(paths.len(), "files");
-    let mut files = Vec::new();
     for path in paths {
-        files.push(copy(folder, &args.out, path)?);
+        copy(folder, &args.out, path)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let keys_apart = schema.is_none() && part_keys(args, &file)?;
+    let mut paths = Vec::new();
+    list(&args.out, Path::new(""), &mut paths)?;
+    let files = paths.into_iter().map(|path| described(&args.out, path));
     let manifest = Manifest {
+        files: files.collect::<anyhow::Result<_>>()?,
         member: file.member,
-        files,
+        keys_apart,
     };
     let text = serde_json::to_string_pretty(&manifest)?;
     fs::write(args.out.join(MANIFEST), text)?;
@@ -105,10 +120,36 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
         writeln!(
             std::io::stdout(),
             "The records are not among them. While the node is stopped, have PostgreSQL write them beside it:\n  \
-             pg_dump --format=custom --schema={schema} --file={out}.records DATABASE"
+             pg_dump --format=custom --schema={schema} --exclude-table-data={schema}.erase_keys --file={out}.records DATABASE\n\
+             Their keys go into one file that each backup replaces:\n  \
+             pg_dump --format=custom --data-only --table={schema}.erase_keys --file=newest.keys DATABASE"
         )?;
     }
     Ok(())
+}
+
+/// Takes the keys of the records out of the copy, so that it opens nothing that is erased later.
+fn part_keys(args: &BackupArgs, file: &NodeFile) -> anyhow::Result<bool> {
+    let records = args.out.join(&file.data).join("records");
+    if !records.exists() {
+        return Ok(false);
+    }
+    let keys = take_keys(&records)?;
+    let place = keys_of(args.keys.as_deref(), &args.out);
+    let fresh = place.with_extension("fresh");
+    write_secret(&fresh, &keys)?;
+    fs::rename(&fresh, &place)?;
+    let place = place.display();
+    writeln!(
+        std::io::stdout(),
+        "the keys of the records are in {place}: keep it elsewhere"
+    )?;
+    Ok(true)
+}
+
+/// Where the keys of a backup's records are.
+fn keys_of(said: Option<&Path>, backup: &Path) -> PathBuf {
+    said.map_or_else(|| backup.with_extension("keys"), Path::to_owned)
 }
 
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -136,6 +177,12 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         copy(&args.from, &args.into, entry.path.clone())?;
     }
     bar.finish_and_clear();
+    if manifest.keys_apart {
+        let place = keys_of(args.keys.as_deref(), &args.from);
+        let keys = fs::read(&place);
+        let keys = keys.with_context(|| format!("the keys of the records, {}", place.display()))?;
+        put_keys(&data.join("records"), &keys)?;
+    }
     // What was erased after the backup goes again before anybody reads.
     fs::write(::node::restored_in(&data), b"")?;
     let keys =
@@ -210,7 +257,17 @@ fn list(folder: &Path, inner: &Path, paths: &mut Vec<PathBuf>) -> anyhow::Result
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path, path: PathBuf) -> anyhow::Result<Entry> {
+/// A file of the backup as the manifest has it.
+fn described(folder: &Path, path: PathBuf) -> anyhow::Result<Entry> {
+    let bytes = fs::read(folder.join(&path)).with_context(|| format!("{}", path.display()))?;
+    Ok(Entry {
+        bytes: u64::try_from(bytes.len())?,
+        sha256: Digest::of(&bytes).to_string(),
+        path,
+    })
+}
+
+fn copy(from: &Path, to: &Path, path: PathBuf) -> anyhow::Result<()> {
     let bytes = fs::read(from.join(&path)).with_context(|| format!("{}", path.display()))?;
     let target = to.join(&path);
     fs::create_dir_all(target.parent().unwrap_or(to))?;
@@ -220,9 +277,5 @@ fn copy(from: &Path, to: &Path, path: PathBuf) -> anyhow::Result<Entry> {
     if fs::metadata(from.join(&path))?.permissions() != file.metadata()?.permissions() {
         file.set_permissions(fs::metadata(from.join(&path))?.permissions())?;
     }
-    Ok(Entry {
-        bytes: u64::try_from(bytes.len())?,
-        sha256: Digest::of(&bytes).to_string(),
-        path,
-    })
+    Ok(())
 }

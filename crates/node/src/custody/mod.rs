@@ -90,7 +90,7 @@ pub use request::{
 };
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
-pub use store::{MoveError, RecordsConfig, move_records};
+pub use store::{MoveError, RecordsConfig, move_records, put_keys, take_keys};
 pub use write::{BinaryDraft, BinaryUpload};
 
 /// A handle to the records; clones share it.

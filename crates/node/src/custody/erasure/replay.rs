@@ -8,7 +8,8 @@ use std::sync::{Arc, Weak};
 
 use super::begin::{Doomed, DoomedVersion, doomed_version};
 use super::rows::LAST;
-use crate::custody::rows::Head;
+use crate::custody::keys::random_tag;
+use crate::custody::rows::{Head, version_key};
 use crate::custody::store::Table;
 use crate::custody::{Custody, CustodyError, Inner};
 
@@ -111,15 +112,16 @@ impl Custody {
 
     /// The versions of a document that the ledger says were erased.
     fn marked(&self, head: Head) -> Result<Option<Doomed>, CustodyError> {
+        let keyless = self.keyless(&head)?;
         let Some(doomed) = self.erasable(head)? else {
-            return Ok(None);
+            return Ok(keyless);
         };
         let is_marked = |one: &DoomedVersion| {
             let mark = self.0.home.keys.erasure_mark(one.tags[1]);
             let place = self.0.anchor.locate(&self.0.home.member, mark);
             Ok::<_, CustodyError>(place?.is_some())
         };
-        let mut versions = Vec::new();
+        let mut versions = keyless.map_or_else(Vec::new, |keyless| keyless.versions);
         for one in doomed.versions {
             if is_marked(&one)? {
                 versions.push(one);
@@ -132,6 +134,34 @@ impl Custody {
             versions,
             is_whole: takes_current,
             ..doomed
+        }))
+    }
+
+    /// The versions of a document whose keys the key table has not, though their rows are here: they were erased between
+    /// the backup of the rows and that of the keys.
+    fn keyless(&self, head: &Head) -> Result<Option<Doomed>, CustodyError> {
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
+        let mut versions = Vec::new();
+        for version in 1..=head.version {
+            let key = version_key(&document, version);
+            let has_row = self.0.store.get(Table::Versions, &key)?.is_some();
+            if has_row && self.0.store.get(Table::EraseKeys, &key)?.is_none() {
+                versions.push(DoomedVersion {
+                    version,
+                    tags: [random_tag(), random_tag()],
+                    blob: None,
+                });
+            }
+        }
+        if versions.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Doomed {
+            subject: self.0.subjects.load(&head.subject)?,
+            is_whole: versions.iter().any(|one| one.version == head.version),
+            head: head.clone(),
+            document,
+            versions,
         }))
     }
 

@@ -8,6 +8,7 @@
 mod config;
 mod embedded;
 mod failure;
+mod key_table;
 pub(crate) mod postgresql;
 mod table;
 mod transfer;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use config::RecordsConfig;
 pub(crate) use failure::Failure;
+pub use key_table::{put_keys, take_keys};
 pub(crate) use table::Table;
 pub use transfer::{MoveError, move_records};
 pub(crate) use view::{Stored, View};
