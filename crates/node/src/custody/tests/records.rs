@@ -220,7 +220,7 @@ async fn p6_an_erased_document_leaves_no_key_and_a_gap_that_is_on_the_ledger() {
     );
 
     let gone = erase_whole(&custody, &by, observation_type(), &erased.id).await;
-    let gap = super::super::Written {
+    let gap = Written {
         version: gone.unwrap()[0].tombstone.unwrap(),
         ..erased.clone()
     };
