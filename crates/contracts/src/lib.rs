@@ -10,5 +10,6 @@ pub mod governance;
 pub mod machine;
 pub mod membership;
 pub mod rejection;
+pub mod release;
 pub mod replay;
 pub mod trust;
