@@ -226,6 +226,11 @@ impl Committees {
         self.formed.last()
     }
 
+    /// The committees, one for each key.
+    pub fn formed(&self) -> &[Committee] {
+        &self.formed
+    }
+
     /// The committee that has the key which was made in a round.
     pub fn with_key(&self, key: u64) -> Option<&Committee> {
         self.formed.iter().find(|committee| committee.key == key)

@@ -28,6 +28,7 @@ mod reach;
 mod read;
 mod receipt;
 mod reindex;
+mod release;
 mod remote;
 mod request;
 mod rows;
@@ -76,6 +77,7 @@ pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
 pub use read::OpenedBinary;
 pub use reindex::IndexProgress;
+pub use release::{ReleaseRuling, ReleaseTerms, SealedCopy};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,

@@ -151,6 +151,7 @@ impl Founding {
             },
             block_interval: Duration::from_millis(300),
             exchange_timeout: Duration::from_secs(10),
+            copies_at: Vec::new(),
             clock: Arc::new(now),
         };
         Node::start(config).await.unwrap()
