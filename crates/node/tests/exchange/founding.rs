@@ -32,6 +32,7 @@ pub(crate) struct Founding {
     addresses: BTreeMap<MemberName, PeerAddress>,
     folder: TempDir,
     keep: Keep,
+    copies_at: Vec<MemberName>,
 }
 
 impl Founding {
@@ -81,7 +82,14 @@ impl Founding {
             addresses,
             folder,
             keep: Keep::All,
+            copies_at: Vec::new(),
         }
+    }
+
+    /// The same with nodes that place copies for release with `holder`.
+    pub(crate) fn copying_to(mut self, holder: &str) -> Self {
+        self.copies_at = vec![holder.parse().unwrap()];
+        self
     }
 
     /// The same with nodes that keep of the others what `keep` says.
@@ -151,7 +159,10 @@ impl Founding {
             },
             block_interval: Duration::from_millis(300),
             exchange_timeout: Duration::from_secs(10),
-            copies_at: Vec::new(),
+            copies_at: {
+                let holders = self.copies_at.iter().filter(|holder| *holder != member);
+                holders.cloned().collect()
+            },
             clock: Arc::new(now),
         };
         Node::start(config).await.unwrap()

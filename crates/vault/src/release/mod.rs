@@ -14,10 +14,12 @@
 mod committee;
 mod faults;
 mod forming;
+mod guardians;
 mod random;
 
 pub use committee::{Committee, KeyShare, PartialRelease, SealedToCommittee, deal};
 pub use forming::{Dealing, MemberKey, Offer, Playing, Round};
+pub use guardians::{GuardedRoot, Guardian};
 
 /// Members of a committee at most.
 pub const MEMBERS_MAX: usize = 13;

@@ -95,7 +95,7 @@ async fn place(parts: &Parts, holder: &MemberName) -> Result<bool, PlaceError> {
         return Ok(false);
     };
     let committee = state::committee(standing)?;
-    let place = [b"c".as_slice(), holder.as_str().as_bytes()].concat();
+    let place = place_of(holder);
     let placed: Option<Placed> = state::get(parts, &place)?;
     // With another key everything is sealed anew.
     let placed = placed.filter(|placed| placed.key == standing.key);
@@ -209,6 +209,22 @@ pub(super) async fn forget(
 }
 
 impl crate::exchange::Exchange {
+    /// Whether all that is written here is with the members that keep copies, for the committee in force.
+    pub fn copies_are_placed(&self) -> Result<bool, CustodyError> {
+        let parts = &self.0.parts;
+        let registry = parts.chain.registry();
+        let key = registry.committees().in_force().map(|one| one.key);
+        let newest = parts.custody.newest_change();
+        for holder in &parts.copies_at {
+            let placed: Option<Placed> = state::get(parts, &place_of(holder))?;
+            let placed = placed.filter(|placed| Some(placed.key) == key);
+            if placed.is_none_or(|placed| placed.change < newest) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Has all members that keep copies let go of those of versions with these index tags; says who has.
     pub async fn forget_copies(&self, tags: &[Tag]) -> BTreeMap<MemberName, bool> {
         let parts = &self.0.parts;
@@ -233,6 +249,10 @@ pub(super) fn committee_with(parts: &Parts, key: u64) -> Result<Option<Committee
     let registry = parts.chain.registry();
     let standing = registry.committees().with_key(key);
     standing.map(state::committee).transpose()
+}
+
+fn place_of(holder: &MemberName) -> Vec<u8> {
+    [b"c".as_slice(), holder.as_str().as_bytes()].concat()
 }
 
 fn kept_key(home: &MemberName, tag: Tag) -> Vec<u8> {
