@@ -73,7 +73,8 @@ impl Exchange {
         Ok(elsewhere)
     }
 
-    /// One document of another member, as it is now.
+    /// One document of another member, as it is now; from a copy, if the member does not answer and a committee
+    /// releases it.
     pub async fn open(
         &self,
         by: &Requester,
@@ -92,7 +93,18 @@ impl Exchange {
                 unavailable("the member that holds the record")
             }
         };
-        let listed = list(parts, member, keys).await.map_err(there)?;
+        let listed = match list(parts, member, keys).await {
+            Err(AskError::There(CallError::Unreachable)) => {
+                let released = self.release(by, patient_id, member, (resource_type, id));
+                return match released.await {
+                    Err(CustodyError::NotFound) => {
+                        Err(unavailable("the member that holds the record"))
+                    }
+                    released => released,
+                };
+            }
+            listed => listed.map_err(there)?,
+        };
         let named = |one: &&Listed| {
             one.record.resource_type == resource_type.as_str() && one.record.id == id
         };

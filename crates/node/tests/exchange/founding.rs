@@ -135,6 +135,17 @@ impl Founding {
         }
     }
 
+    /// The member's signature of bytes, and the certificate that it names.
+    pub(crate) fn signs(&self, member: &str, bytes: &[u8]) -> (Digest, [u8; 64]) {
+        let member: MemberName = member.parse().unwrap();
+        let of_genesis = self.genesis.members.iter().find(|one| one.name == member);
+        let keys = &self.keys[&member];
+        let key = keys.signing_public_key(&SecretName::node()).unwrap();
+        let signature = keys.sign(&SecretName::node(), bytes).unwrap();
+        let certificate = Digest::of(&of_genesis.unwrap().node);
+        (certificate, algorithm_of(&key).in_one_form(signature))
+    }
+
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             full_text: false,

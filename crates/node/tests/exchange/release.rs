@@ -5,8 +5,12 @@ use std::time::Duration;
 use contracts::governance::{Action, Command};
 use contracts::release::Committee;
 use interop::fhir::ResourceType;
+use ledger::codec;
+use ledger::ids::Digest;
 use node::Node;
 use node::custody::{Change, CustodyError, Opened, Requester};
+use node::exchange::{ReleaseFault, WrongShare};
+use vault::release::PartialRelease;
 
 use crate::founding::{Founding, clinician};
 use crate::wallet::{self, Wallet};
@@ -110,6 +114,43 @@ fn is_denied(outcome: &Result<Opened, CustodyError>) -> bool {
     matches!(outcome, Err(CustodyError::Denied { .. }))
 }
 
+/// A share that is wrong convicts its giver if it is signed, and nobody else.
+fn convicts_the_giver_of_a_wrong_share(founding: &Founding, node: &Node, key: u64) {
+    let (request, identity) = (Digest([1; 32]), Digest([2; 32]));
+    let share = PartialRelease(vec![0; 97]);
+    let domain = b"careledger/release-share/v1".as_slice();
+    let signed = [domain, &request.0, &identity.0, &codec::encode(&share)].concat();
+    let (certificate, signature) = founding.signs("laboratory", &signed);
+    let fault = ReleaseFault {
+        giver: name("laboratory"),
+        certificate,
+        request,
+        key,
+        identity,
+        share,
+        signature,
+    };
+    let convicts = |fault: &ReleaseFault| node.exchange.convicts(fault).unwrap();
+    assert_eq!(convicts(&fault), Some(WrongShare(name("laboratory"))));
+    let others = [
+        ReleaseFault {
+            giver: name("payer"),
+            ..fault.clone()
+        },
+        ReleaseFault {
+            request: Digest([3; 32]),
+            ..fault.clone()
+        },
+        ReleaseFault {
+            key: key + 1,
+            ..fault.clone()
+        },
+    ];
+    for other in &others {
+        assert_eq!(convicts(other), None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient_permits() {
     let founding = Founding::of(&FOUR).copying_to("clinic");
@@ -127,6 +168,8 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     let denied = release(&nodes[0], &doctor, &patients[0], &result).await;
     assert!(is_denied(&denied), "{denied:?}");
 
+    convicts_the_giver_of_a_wrong_share(&founding, &nodes[0], first.key);
+
     let consent = file(&nodes, &wallet, &patients[0], None).await;
     let hospital = nodes.remove(1);
     hospital.stop().await.unwrap();
@@ -135,6 +178,13 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
     assert_eq!(opened.member, name("hospital"));
     assert!(nodes[0].exchange.release_faults().unwrap().is_empty());
+    // So does who asks for the record as ever.
+    let observation = ResourceType::parse("Observation").unwrap();
+    let away = name("hospital");
+    let ordinary = nodes[0]
+        .exchange
+        .open(&doctor, &patients[0], &away, observation, &result);
+    assert_eq!(ordinary.await.unwrap().id, result);
 
     // Each member of the committee has put its decision on record: a denial, and a release.
     let own = Requester {
@@ -146,7 +196,7 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     let decided = wallet::decisions(&recorded_history(&nodes[1], &own).await);
     let of_clinic = decided.iter().filter(|one| one.requester == name("clinic"));
     let denials: Vec<_> = of_clinic.map(|one| one.denied).collect();
-    assert_eq!(denials.len(), 2);
+    assert_eq!(denials.len(), 3);
     assert!(denials.contains(&true) && denials.contains(&false));
 
     // The members that are left pass the key on among themselves: what was sealed stays open to them.

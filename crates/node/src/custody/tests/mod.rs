@@ -14,6 +14,7 @@ mod outbox;
 mod payloads;
 mod postgresql;
 mod records;
+mod recovery;
 mod searching;
 mod store;
 mod unseen;
