@@ -22,6 +22,8 @@ use super::{Custody, CustodyError, cipher};
 
 /// Sealed bytes of a payload that is copied at most: what is larger stays with its custodian.
 const PAYLOAD_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a sealed descriptor and of sealed terms, at most.
+const DESCRIBED_BYTES_MAX: usize = 64 << 10;
 
 /// On what a release is decided. The key is sealed for these very bytes: a share that was given on other terms does
 /// not open it.
@@ -106,6 +108,12 @@ impl SealedCopy {
         decode("terms of a release", &clear)
     }
 
+    /// Whether it is as large as a copy may be.
+    pub fn is_bounded(&self) -> bool {
+        let described = self.descriptor.len().max(self.terms.len());
+        self.payload.len() <= PAYLOAD_BYTES_MAX && described <= DESCRIBED_BYTES_MAX
+    }
+
     /// The descriptor, as the custodian would show it.
     pub fn sealed_descriptor(&self) -> SealedDescriptor {
         SealedDescriptor {
@@ -138,9 +146,6 @@ impl Custody {
             return Ok(None);
         }
         let payload = payloads.sealed(&loaded.erase, &loaded.row.payload).await?;
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            return Ok(None);
-        }
         let branch = subject.key(loaded.row.facts.branch)?;
         let tag = branch.entries().tag(loaded.row.entry);
         let Some(descriptor) = self.descriptors(&[tag])?.into_iter().flatten().next() else {
@@ -161,13 +166,14 @@ impl Custody {
         let sealed = sealed.map_err(|error| CustodyError::Storage(error.to_string()))?;
         let bound = terms_binding(home.network, &home.member, tag);
         let clear = Zeroizing::new(codec::encode(&terms));
-        Ok(Some(SealedCopy {
+        let copy = SealedCopy {
             tag,
             descriptor: descriptor.sealed,
             terms: cipher::seal(&branch.descriptor_key(), &bound, &clear),
             payload,
             key: sealed,
-        }))
+        };
+        Ok(Some(copy).filter(SealedCopy::is_bounded))
     }
 
     /// Decides, as a member of the committee, on documents of another custodian, and records it. What is released is

@@ -14,7 +14,7 @@ use vault::release::{Committee, PartialRelease};
 use vault::secret::DataKey;
 use vault::wrap::HpkeKeyPair;
 
-use super::copies::committee_with;
+use super::copies::{committee_with, kept};
 use super::give::{INTERACTION, shares};
 use super::message::{
     Copies, CopiesOf, ReleaseFault, ShareAsk, Shares, WrongShare, share_info, signed_share,
@@ -30,6 +30,9 @@ use crate::exchange::{Exchange, Parts, unavailable};
 
 /// A copy of the version that is asked for, and what it takes to check it.
 struct Found {
+    /// Who keeps it.
+    holder: MemberName,
+    /// Without its payload.
     copy: SealedCopy,
     terms: ReleaseTerms,
     descriptor: Vec<u8>,
@@ -71,6 +74,7 @@ impl Exchange {
         let standing = registry.committees().with_key(found.terms.key);
         let standing =
             standing.ok_or_else(|| unavailable("the committee that the key is sealed to"))?;
+        let payload = payload_of(parts, home, &found).await?;
         let recorded = record(parts, by, patient_id, &found).await?;
         let partials = gather(parts, standing, &recorded).await?;
         let committee = state::committee(standing)?;
@@ -81,7 +85,7 @@ impl Exchange {
         })?;
         let granted = Granted {
             tag: found.copy.tag,
-            sealed: found.copy.payload,
+            sealed: payload,
             key: DataKey::from_bytes(*key),
             descriptor: found.descriptor,
             opening: found.opening,
@@ -122,57 +126,68 @@ async fn find(
         }
         tags.push(tag);
     }
+    let mut holders = parts.client.members();
+    holders.push(parts.member.clone());
     let mut found = BTreeMap::new();
-    for holder in parts.client.members() {
-        if holder != *home {
-            for tags in tags.chunks(TAGS_MAX) {
-                for copy in ask_copies(parts, &holder, home, tags).await {
-                    found.entry(copy.tag).or_insert(copy);
-                }
+    for holder in holders.into_iter().filter(|holder| holder != home) {
+        for tags in tags.chunks(TAGS_MAX) {
+            for copy in ask_copies(parts, &holder, home, (tags, false)).await {
+                found.entry(copy.tag).or_insert((holder.clone(), copy));
             }
         }
     }
-    let own = super::copies::kept(
-        parts,
-        &CopiesOf {
-            home: home.clone(),
-            tags: tags.clone(),
-        },
-    );
-    for copy in own.map(|own| own.copies).unwrap_or_default() {
-        found.entry(copy.tag).or_insert(copy);
-    }
-    let mut versions = Vec::new();
-    for copy in found.into_values() {
-        versions.extend(read(parts, home, branch, copy).filter(|one| one.terms.target == target));
-    }
-    Ok(versions)
+    let versions = found
+        .into_values()
+        .filter_map(|(holder, copy)| read(parts, home, branch, (holder, copy)))
+        .filter(|one| one.terms.target == target);
+    Ok(versions.collect())
 }
 
 async fn ask_copies(
     parts: &Parts,
     holder: &MemberName,
     home: &MemberName,
-    tags: &[Tag],
+    (tags, whole): (&[Tag], bool),
 ) -> Vec<SealedCopy> {
     let message = CopiesOf {
         home: home.clone(),
         tags: tags.to_vec(),
+        whole,
     };
-    match parts.client.call(holder, "release/copies", &message).await {
-        Ok(Copies { copies }) => copies
-            .into_iter()
-            .filter(|copy| tags.contains(&copy.tag))
-            .collect(),
-        Err(error) => {
+    let copies = if *holder == parts.member {
+        kept(parts, &message).ok()
+    } else {
+        let call = parts.client.call(holder, "release/copies", &message).await;
+        if let Err(error) = &call {
             tracing::warn!(%holder, %error, "a member's copies cannot be asked for");
-            Vec::new()
         }
-    }
+        call.ok()
+    };
+    let Copies { copies } = copies.unwrap_or(Copies { copies: Vec::new() });
+    let asked = copies.into_iter().filter(|copy| tags.contains(&copy.tag));
+    asked.collect()
+}
+
+/// The sealed payload of what was found.
+async fn payload_of(
+    parts: &Parts,
+    home: &MemberName,
+    found: &Found,
+) -> Result<Vec<u8>, CustodyError> {
+    let tags = [found.copy.tag];
+    let copies = ask_copies(parts, &found.holder, home, (&tags, true)).await;
+    let copy = copies.into_iter().next();
+    let copy = copy.ok_or_else(|| unavailable("the member that keeps the copy"))?;
+    Ok(copy.payload)
 }
 
 /// A copy as it must be, or nothing: its descriptor is on the ledger and its terms are of that version.
-fn read(parts: &Parts, home: &MemberName, branch: &BranchKey, copy: SealedCopy) -> Option<Found> {
+fn read(
+    parts: &Parts,
+    home: &MemberName,
+    branch: &BranchKey,
+    (holder, copy): (MemberName, SealedCopy),
+) -> Option<Found> {
     let network = parts.chain.network();
     let sealed = copy.sealed_descriptor();
     let listed = listed_entry(parts, home, branch, &sealed).ok().flatten()?;
@@ -183,6 +198,7 @@ fn read(parts: &Parts, home: &MemberName, branch: &BranchKey, copy: SealedCopy) 
         && terms.next == listed.record.next
         && terms.target == format!("{}/{}", listed.record.resource_type, listed.record.id);
     is_of_version.then(|| Found {
+        holder,
         version: listed.record.version,
         descriptor: open.descriptor,
         opening: open.opening,

@@ -17,8 +17,6 @@ use crate::exchange::client::CallError;
 use crate::exchange::message::TAGS_MAX;
 use crate::exchange::serve::Refusal;
 
-/// Changes that are looked at at once.
-const AT_ONCE: usize = 16;
 /// The wait after a member could not be reached.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -103,7 +101,7 @@ async fn place(parts: &Parts, holder: &MemberName) -> Result<bool, PlaceError> {
         key: standing.key,
         change: 0,
     });
-    let changes = parts.custody.changes(placed.change, AT_ONCE)?;
+    let changes = parts.custody.changes(placed.change, COPIES_MAX)?;
     let Some(last) = changes.last() else {
         return Ok(false);
     };
@@ -136,7 +134,7 @@ async fn place(parts: &Parts, holder: &MemberName) -> Result<bool, PlaceError> {
         ..placed
     };
     state::put(parts, place, &placed).await?;
-    Ok(changes.len() == AT_ONCE)
+    Ok(changes.len() == COPIES_MAX)
 }
 
 /// Has `holder` let go of the copies of a document's versions.
@@ -166,8 +164,15 @@ pub(super) async fn keep(
     home: &MemberName,
     Copies { copies }: Copies,
 ) -> Result<Done, Refusal> {
-    if copies.len() > COPIES_MAX {
+    if copies.len() > COPIES_MAX || !copies.iter().all(SealedCopy::is_bounded) {
         return Err(Refusal::Malformed);
+    }
+    for copy in &copies {
+        // What is on the ledger bounds what a member can have kept here.
+        let place = parts.chain.locate(home, copy.tag);
+        if place.map_err(CustodyError::from)?.is_none() {
+            return Err(Refusal::NotRecorded);
+        }
     }
     let count = copies.len() as u64;
     let rows = copies
@@ -179,7 +184,8 @@ pub(super) async fn keep(
 
 /// The copies that are kept here of versions of another member. They are noise to whoever has not the branch.
 pub(super) fn kept(parts: &Parts, asked: &CopiesOf) -> Result<Copies, Refusal> {
-    if asked.tags.len() > TAGS_MAX {
+    let tags_max = if asked.whole { COPIES_MAX } else { TAGS_MAX };
+    if asked.tags.len() > tags_max {
         return Err(Refusal::Malformed);
     }
     let found = asked.tags.iter().map(|tag| {
@@ -187,9 +193,11 @@ pub(super) fn kept(parts: &Parts, asked: &CopiesOf) -> Result<Copies, Refusal> {
         Ok(copy)
     });
     let found = found.collect::<Result<Vec<_>, CustodyError>>()?;
-    Ok(Copies {
-        copies: found.into_iter().flatten().collect(),
-    })
+    let mut copies: Vec<_> = found.into_iter().flatten().collect();
+    if !asked.whole {
+        copies.iter_mut().for_each(|copy| copy.payload.clear());
+    }
+    Ok(Copies { copies })
 }
 
 /// Lets go of copies that are kept for `home`.

@@ -10,8 +10,8 @@ use vault::wrap::WrappedKey;
 use crate::custody::{ReleaseTerms, SealedCopy};
 use crate::exchange::message::Ask;
 
-/// Copies in one message at most.
-pub(super) const COPIES_MAX: usize = 64;
+/// Copies with payloads in one message at most.
+pub(super) const COPIES_MAX: usize = 16;
 
 /// What a dealer offers in a round.
 #[derive(Encode, Decode)]
@@ -44,6 +44,9 @@ pub(super) struct CopiesOf {
     pub(super) home: MemberName,
     #[n(1)]
     pub(super) tags: Vec<Tag>,
+    /// With payloads; without them a copy says what there is.
+    #[n(2)]
+    pub(super) whole: bool,
 }
 
 /// Asks to let go of copies of the caller's versions.
