@@ -254,6 +254,11 @@ impl Guardianship {
         }
     }
 
+    /// The wallet as it was known when the guardianship began.
+    pub fn guarded(&self) -> Digest {
+        self.guarded
+    }
+
     /// The wallet's key now.
     pub fn wallet(&self) -> Digest {
         self.wallet

@@ -196,7 +196,7 @@ pub fn deal(
         return Err(ReleaseError::NoSuchCommittee);
     }
     let dealt = for_k!(k, M => {
-        feldman_desmedt::deal::<MinPk, _, M>(random::fresh(), Mode::NonZeroCounter, players.clone())
+        feldman_desmedt::deal::<MinPk, _, M>(random::fresh(), Mode::NonZeroCounter, players)
     });
     let (output, shares) = dealt
         .and_then(Result::ok)

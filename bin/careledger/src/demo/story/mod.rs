@@ -8,6 +8,7 @@ mod history;
 mod limits;
 mod privacy;
 mod proofs;
+mod recovery;
 mod rounds;
 mod versions;
 
@@ -108,7 +109,9 @@ impl Story {
         let start = Instant::now();
         line(7, "failures", start, self.faults().await)?;
         let start = Instant::now();
-        line(8, "what the ledger gives away", start, self.privacy().await)
+        line(8, "what the ledger gives away", start, self.privacy().await)?;
+        let start = Instant::now();
+        line(9, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {
