@@ -1,6 +1,6 @@
 //! Guardians: people with wallets of their own, k of whom give a lost wallet back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -202,7 +202,7 @@ impl Wallet {
         let approvals = parts(&answer).filter(|one| one["name"] == "approval");
         let approvals = approvals.map(|one| {
             let part = json!({ "parameter": one["part"] });
-            let guardian = binary(&part, "guardian")?.try_into().ok();
+            let guardian: Option<[u8; 32]> = binary(&part, "guardian")?.try_into().ok();
             let share: WrappedKey = codec::decode("share", &binary(&part, "share")?)?;
             Ok((guardian.context("a guardian's key")?, share))
         });
@@ -266,7 +266,7 @@ async fn say(
     Ok(())
 }
 
-fn read_card(path: &PathBuf) -> anyhow::Result<Guardian> {
+fn read_card(path: &Path) -> anyhow::Result<Guardian> {
     let card: Card = read_json(path)?;
     let bytes = |text: &str| {
         let bytes = STANDARD.decode(text).ok()?;

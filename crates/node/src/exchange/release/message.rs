@@ -176,3 +176,32 @@ pub(super) fn share_info(request: Digest, tag: Tag) -> Vec<u8> {
     ]
     .concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn again<T: for<'b> Decode<'b, ()> + Encode<()>>(bytes: &[u8]) -> bool {
+        let read: Result<T, _> = codec::decode("message", bytes);
+        read.is_ok_and(|message| codec::encode(&message) != bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_read_in_one_form_or_refused(
+            head in 0x80_u8..0x88,
+            rest in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [vec![head], rest].concat();
+            prop_assert!(!again::<Dealt>(&bytes));
+            prop_assert!(!again::<Copies>(&bytes));
+            prop_assert!(!again::<CopiesOf>(&bytes));
+            prop_assert!(!again::<Forget>(&bytes));
+            prop_assert!(!again::<ShareAsk>(&bytes));
+            prop_assert!(!again::<Shares>(&bytes));
+            prop_assert!(!again::<ReleaseFault>(&bytes));
+        }
+    }
+}
