@@ -64,11 +64,14 @@ const EFFECTS: [&str; 14] = [
 ];
 
 /// Libraries that a few crates alone may name.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("argon2", &["vault"]),
     ("axum", &["gateway", "node", "careledger"]),
     ("cedar-policy", &["contracts", "careledger"]),
-    ("commonware-", &["node"]),
+    ("commonware-consensus", &["node"]),
+    ("commonware-p2p", &["node"]),
+    ("commonware-runtime", &["node"]),
+    ("commonware-", &["node", "vault"]),
     ("fjall", &["node"]),
     ("hpke", &["vault"]),
     ("jmt", &["ledger"]),

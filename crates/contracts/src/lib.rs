@@ -10,6 +10,8 @@ pub mod export;
 pub mod governance;
 pub mod machine;
 pub mod membership;
+pub mod recovery;
 pub mod rejection;
+pub mod release;
 pub mod replay;
 pub mod trust;

@@ -15,6 +15,7 @@ use crate::anchor;
 use crate::governance::{self, Command, Refusal};
 use crate::membership::Registry;
 use crate::rejection::Rejection;
+use crate::release;
 
 /// Where and when a statement is judged.
 #[derive(Debug, Clone, Copy)]
@@ -80,13 +81,13 @@ pub fn decide(
     match &statement.payload().body {
         Body::Items { .. } => anchor::decide(keys, &mut draft.used),
         Body::Command { contract, command } => {
-            if *contract != governance::CONTRACT {
+            if ![governance::CONTRACT, release::CONTRACT].contains(contract) {
                 return Err(Rejection::UnknownContract(*contract));
             }
             if keys.iter().any(|key| draft.used.contains(key)) {
                 return Err(Rejection::CommandRepeated);
             }
-            let registry = obey(context, statement, command, draft)?;
+            let registry = obey(context, statement, (*contract, command), draft)?;
             draft.registry = Some(registry);
             draft.used.extend(keys);
             Ok(())
@@ -97,10 +98,16 @@ pub fn decide(
 fn obey(
     context: &Context<'_>,
     statement: &SubmittedStatement,
-    command: &[u8],
+    (contract, command): (u16, &[u8]),
     draft: &Draft,
 ) -> Result<Registry, Rejection> {
     let registry = draft.registry.as_ref().unwrap_or(context.registry);
+    if contract == release::CONTRACT {
+        let (member, command) = (statement.member(), release::Command::decode(command)?);
+        let events = release::decide(registry, member, command)?;
+        let evolved = release::evolve(registry, (member, context.height), &events);
+        return evolved.map_err(|_| release::Refusal::Malformed.into());
+    }
     let context = governance::Context {
         member: statement.member(),
         certificate: statement.certificate(),

@@ -24,6 +24,7 @@ use minicbor::{Decode, Encode};
 
 use crate::governance::{Proposal, Refusal};
 use crate::rejection::Rejection;
+use crate::release::Committees;
 
 pub use certificate::{CertificateError, NodeCertificate};
 pub use seat::{Endpoints, Registered, Seat, Standing, ValidatorKeys};
@@ -54,6 +55,8 @@ pub(crate) struct Contents {
     pub(crate) policies: Vec<String>,
     #[n(7)]
     pub(crate) format: u16,
+    #[n(8)]
+    pub(crate) committees: Option<Committees>,
 }
 
 /// Who validates from an epoch on.
@@ -115,6 +118,7 @@ impl Registry {
             proposed: 0,
             policies: Vec::new(),
             format: 1,
+            committees: None,
         })?;
         let mut votes = BTreeSet::new();
         for keys in genesis.members.iter().filter_map(ValidatorKeys::of) {
@@ -204,6 +208,12 @@ impl Registry {
     /// The format that nodes have to understand.
     pub fn format(&self) -> u16 {
         self.contents.format
+    }
+
+    /// The committees to which keys are sealed.
+    pub fn committees(&self) -> &Committees {
+        static NONE: Committees = Committees::NONE;
+        self.contents.committees.as_ref().unwrap_or(&NONE)
     }
 
     /// The names of the members that are heard, in order.

@@ -3,7 +3,7 @@
 use ledger::ids::MemberName;
 use ledger::statement::StatementError;
 
-use crate::governance;
+use crate::{governance, release};
 
 /// Why a statement is not accepted. Numbers are stable: they are part of the interface.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,9 @@ pub enum Rejection {
     /// The contract of governance refuses the command.
     #[error(transparent)]
     Governance(#[from] governance::Refusal),
+    /// The contract of release refuses the command.
+    #[error(transparent)]
+    Release(#[from] release::Refusal),
 }
 
 impl Rejection {
@@ -91,6 +94,7 @@ impl Rejection {
             Self::UnknownContract(_) => 30,
             Self::CommandRepeated => 31,
             Self::Governance(refusal) => refusal.code(),
+            Self::Release(refusal) => refusal.code(),
         }
     }
 }

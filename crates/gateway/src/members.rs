@@ -8,9 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contracts::governance::{Action, Proposal};
 use contracts::membership::{NodeCertificate, Registry, Seat, Standing};
+use contracts::release::{Committee, Forming};
 use interop::fhir::timespan::format_instant;
 use ledger::genesis::Threshold;
-use ledger::ids::BlockTime;
+use ledger::ids::{BlockTime, MemberName};
 use ledger::node_key::NodeKey;
 use node::chain::PublicLog;
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
             "members": registry.signatories(span.from).iter().map(|one| one.member.as_str()).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "proposals": registry.proposals().iter().map(proposal).collect::<Vec<_>>(),
+        "committee": registry.committees().in_force().map(committee),
+        "committeeForming": registry.committees().forming().map(forming),
     }))
 }
 
@@ -100,7 +103,7 @@ fn certificate(certificate: &NodeCertificate) -> Value {
 }
 
 fn proposal(proposal: &Proposal) -> Value {
-    let names = |members: &[ledger::ids::MemberName]| {
+    let names = |members: &[MemberName]| {
         let names = members.iter().map(|member| member.as_str().to_owned());
         names.collect::<Vec<_>>()
     };
@@ -127,7 +130,38 @@ fn said(action: &Action) -> String {
         Action::SetPolicies(policies) => format!("set policies ({} bytes)", policies.len()),
         Action::SetRules(_) => "set rules".to_owned(),
         Action::SetFormat(format) => format!("set format {format}"),
+        Action::SetCommittee { k, members, renews } => {
+            let names: Vec<_> = members.iter().map(MemberName::as_str).collect();
+            let renewed = if *renews { " with a new key" } else { "" };
+            format!("set committee {k} of {}{renewed}", names.join(", "))
+        }
     }
+}
+
+/// The committee to which keys are sealed.
+fn committee(committee: &Committee) -> Value {
+    let members = committee.members.iter();
+    json!({
+        "round": committee.round,
+        "key": committee.key,
+        "k": committee.k,
+        "members": members.map(|one| one.member.as_str()).collect::<Vec<_>>(),
+        "since": committee.since.0,
+    })
+}
+
+/// A round under way, and for whom it waits.
+fn forming(forming: &Forming) -> Value {
+    let awaited = forming.awaited().into_iter();
+    json!({
+        "round": forming.number,
+        "k": forming.k,
+        "members": forming.members.iter().map(MemberName::as_str).collect::<Vec<_>>(),
+        "passesOnKey": forming.passes_on,
+        "stage": if forming.is_dealing() { "dealing" } else { "joining" },
+        "logs": forming.logs.len(),
+        "awaited": awaited.map(MemberName::as_str).collect::<Vec<_>>(),
+    })
 }
 
 fn threshold(threshold: Threshold) -> String {

@@ -66,6 +66,8 @@ pub struct NodeConfig {
     pub block_interval: Duration,
     /// How long another member may take to answer.
     pub exchange_timeout: Duration,
+    /// Members that keep copies of what is written here, which a committee can release.
+    pub copies_at: Vec<MemberName>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }
@@ -339,6 +341,7 @@ fn exchange_config(config: &NodeConfig, identity: Identity) -> Result<ExchangeCo
             .collect(),
         identity,
         timeout: config.exchange_timeout,
+        copies_at: config.copies_at.clone(),
     })
 }
 

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod keystore;
 pub mod keytable;
 pub mod password;
+pub mod release;
 pub mod seal;
 pub mod secret;
 pub mod wrap;

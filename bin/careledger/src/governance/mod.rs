@@ -160,6 +160,18 @@ enum Proposed {
     },
     /// Have nodes understand a format; those that do not stop.
     SetFormat { format: u16 },
+    /// Have members form a committee to which keys are sealed; they take over the key that there is, if k stays.
+    SetCommittee {
+        /// How many of them open what is sealed: 2 to 7, and more than half.
+        #[arg(long)]
+        k: u32,
+        /// Who, 13 at most, separated by commas.
+        #[arg(long, value_delimiter = ',', required = true)]
+        members: Vec<MemberName>,
+        /// Makes a new key in any case.
+        #[arg(long)]
+        renew: bool,
+    },
 }
 
 pub(crate) async fn run(args: GovernanceArgs) -> anyhow::Result<()> {
@@ -249,6 +261,18 @@ impl Proposed {
                 ..*desk.registry().await?.rules()
             }),
             Self::SetFormat { format } => Action::SetFormat(format),
+            Self::SetCommittee {
+                k,
+                mut members,
+                renew,
+            } => {
+                members.sort();
+                Action::SetCommittee {
+                    k,
+                    members,
+                    renews: renew,
+                }
+            }
         })
     }
 }

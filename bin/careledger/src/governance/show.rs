@@ -102,6 +102,27 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
             members.join(", ")
         )?;
     }
+    let committee = &said["committee"];
+    if committee.is_object() {
+        let members: Vec<&str> = list(&committee["members"]).iter().map(text).collect();
+        let (k, key, since) = (&committee["k"], &committee["key"], &committee["since"]);
+        let members = members.join(", ");
+        writeln!(
+            out,
+            "Committee since block {since}: {k} of {members} (key {key})"
+        )?;
+    }
+    let forming = &said["committeeForming"];
+    if forming.is_object() {
+        let awaited: Vec<&str> = list(&forming["awaited"]).iter().map(text).collect();
+        writeln!(
+            out,
+            "Committee in round {}, {}: waits for {}",
+            forming["round"],
+            text(&forming["stage"]),
+            awaited.join(", ")
+        )?;
+    }
     for proposal in list(&said["proposals"]) {
         let approvals: Vec<&str> = list(&proposal["approvals"]).iter().map(text).collect();
         writeln!(

@@ -23,7 +23,9 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
+use crate::node::{
+    LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -277,6 +279,7 @@ pub(super) fn node_file(
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
         search: SearchEntry::default(),
+        release: ReleaseEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),

@@ -16,7 +16,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
+    LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+    is_default,
 };
 
 /// The folder of a network.
@@ -108,6 +109,9 @@ pub(crate) struct NodeFile {
     /// How long records are kept, and when they go.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) retention: RetentionSchedule,
+    /// What a committee can release while this member does not answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) release: ReleaseEntry,
     /// Where the records are kept.
     #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
     pub(crate) records: RecordsEntry,

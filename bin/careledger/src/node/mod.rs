@@ -33,7 +33,9 @@ pub(crate) use self::joining::{How, Peers, prepare};
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
-pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
+pub(crate) use self::settings::{
+    LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
+};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -194,8 +196,21 @@ pub(crate) fn node_config(
         full_text: file.search.full_text,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
+        copies_at: copies_at(file)?,
         clock: milliseconds(),
     })
+}
+
+/// Who keeps copies for release: other members.
+fn copies_at(file: &NodeFile) -> anyhow::Result<Vec<MemberName>> {
+    let holders = file.release.copies_at.iter().map(|name| {
+        anyhow::ensure!(
+            *name != file.member,
+            "`copies_at` of [release] in node.toml names this member itself"
+        );
+        member(name)
+    });
+    holders.collect()
 }
 
 /// The certificate beside the configuration: a member that was just admitted is not in the genesis.

@@ -1,4 +1,4 @@
-//! `[search]`, `[validation]` and `[limits]` in `node.toml`: how the FHIR API behaves.
+//! `[search]`, `[validation]`, `[release]` and `[limits]` in `node.toml`: how the FHIR API behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -14,6 +14,14 @@ pub(crate) struct SearchEntry {
     /// Whether the words of everything are kept for `_content`, not those of narratives alone. The index is made anew when
     /// it changes.
     pub(crate) full_text: bool,
+}
+
+/// What a committee can release while this member does not answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReleaseEntry {
+    /// Members that keep copies of what is written here.
+    pub(crate) copies_at: Vec<String>,
 }
 
 /// How what is written is held against R4 and the profiles that it claims.

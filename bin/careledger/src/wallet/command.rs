@@ -10,6 +10,7 @@ use contracts::consent::template::DataClass;
 use interop::fhir::timespan::format_instant;
 use serde_json::json;
 
+use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
 use super::{Attempt, View, WalletFolder, Wish};
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
@@ -57,6 +58,12 @@ enum WalletCommand {
     Revoke { name: String, consent: String },
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
+    /// Who gives the wallet back if it is lost.
+    #[command(subcommand)]
+    Guardians(GuardiansCommand),
+    /// Gets a lost wallet back.
+    #[command(subcommand)]
+    Recover(RecoverCommand),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +120,8 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
             ))
         }
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
+        WalletCommand::Guardians(command) => guardians(&view, &folder, command).await,
+        WalletCommand::Recover(command) => recover(&view, &folder, command).await,
     }
 }
 
@@ -218,6 +227,6 @@ fn as_json(attempt: &Attempt) -> serde_json::Value {
     })
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
+pub(super) fn say(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }

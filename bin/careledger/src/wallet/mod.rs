@@ -3,7 +3,9 @@
 mod command;
 mod consent;
 mod enroll;
+mod guardians;
 mod history;
+mod recovery;
 mod store;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::Wish;
+pub(crate) use guardians::Circle;
 pub(crate) use history::Attempt;
 pub(crate) use store::WalletFolder;
 
@@ -38,6 +41,8 @@ pub(crate) struct View {
 pub(crate) struct Wallet {
     pub(crate) name: String,
     root: RootKey,
+    /// From which the wallet's own keys derive: its root, unless that was recovered from another wallet.
+    signer: RootKey,
     pub(crate) state: State,
 }
 
@@ -107,13 +112,22 @@ impl Wallet {
         Self {
             name: name.to_owned(),
             root: RootKey::from_bytes(root),
+            signer: RootKey::from_bytes(root),
             state,
+        }
+    }
+
+    /// The same wallet with the root of one that was lost.
+    fn with_recovered(self, root: [u8; 32]) -> Self {
+        Self {
+            root: RootKey::from_bytes(root),
+            ..self
         }
     }
 
     /// Signs consents, and asks members for tokens.
     fn signing_seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.root.purpose("signing"))
+        Zeroizing::new(self.signer.purpose("signing"))
     }
 
     fn signing_key(&self) -> SigningKey {

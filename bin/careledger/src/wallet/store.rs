@@ -61,7 +61,26 @@ impl WalletFolder {
         } else {
             State::default()
         };
-        Ok(Wallet::new(name, *root, state))
+        let wallet = Wallet::new(name, *root, state);
+        let recovered = recovered_name(name)?;
+        if !self.keys.contains(&recovered) {
+            return Ok(wallet);
+        }
+        Ok(wallet.with_recovered(*self.keys.expose(&recovered)?))
+    }
+
+    /// Gives a wallet the root of one that was lost; its own keys stay.
+    pub(crate) fn take_over(&self, name: &str, root: [u8; 32]) -> anyhow::Result<()> {
+        let recovered = recovered_name(name)?;
+        if self.keys.contains(&recovered) {
+            anyhow::ensure!(
+                *self.keys.expose(&recovered)? == root,
+                "the wallet has recovered another one before"
+            );
+            return Ok(());
+        }
+        let secret = Secret::new(SecretKind::Symmetric, root);
+        Ok(self.keys.insert(recovered, secret)?)
     }
 
     /// The wallets' names, in order.
@@ -90,6 +109,10 @@ impl WalletFolder {
 fn secret_name(name: &str) -> anyhow::Result<SecretName> {
     let parsed = format!("wallet/{name}").parse();
     parsed.with_context(|| format!("`{name}` is no name of a wallet: use a-z, 0-9 and hyphens"))
+}
+
+fn recovered_name(name: &str) -> anyhow::Result<SecretName> {
+    Ok(format!("recovered/{name}").parse()?)
 }
 
 #[cfg(test)]
@@ -121,6 +144,27 @@ mod tests {
         let again = open(&folder, "words\n").unwrap().wallet("ada").unwrap();
         assert_eq!(again.patient_at("clinic").unwrap(), "p1");
         assert_eq!(again.public_key(), wallet.public_key());
+    }
+
+    #[test]
+    fn a_recovered_root_comes_with_the_new_wallets_own_key() {
+        let folder = TempDir::new().unwrap();
+        let wallets = open(&folder, "words").unwrap();
+        wallets
+            .create(&["ada".to_owned(), "new".to_owned()])
+            .unwrap();
+        let (lost, before) = (
+            wallets.wallet("ada").unwrap(),
+            wallets.wallet("new").unwrap(),
+        );
+        wallets.take_over("new", *lost.root.expose()).unwrap();
+        wallets.take_over("new", *lost.root.expose()).unwrap();
+        assert!(wallets.take_over("new", [1; 32]).is_err());
+        let after = open(&folder, "words").unwrap().wallet("new").unwrap();
+        assert_eq!(after.root.expose(), lost.root.expose());
+        assert_eq!(after.public_key(), before.public_key());
+        assert_ne!(after.public_key(), lost.public_key());
+        assert_eq!(wallets.names(), ["ada", "new"]);
     }
 
     #[test]

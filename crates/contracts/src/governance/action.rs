@@ -6,8 +6,8 @@ use ledger::limits::MEMBERS_MAX;
 use minicbor::{Decode, Encode};
 
 use super::{Refusal, limits};
-use crate::access;
 use crate::membership::{Endpoints, NodeCertificate, Registry, Standing, ValidatorKeys};
+use crate::{access, release};
 
 /// What can be proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -57,6 +57,19 @@ pub enum Action {
     /// Have nodes understand a format; those that do not stop.
     #[n(9)]
     SetFormat(#[n(0)] u16),
+    /// Have members form a committee to which keys are sealed.
+    #[n(10)]
+    SetCommittee {
+        /// How many of them open what is sealed.
+        #[n(0)]
+        k: u32,
+        /// Who, in the order of the names.
+        #[n(1)]
+        members: Vec<MemberName>,
+        /// Whether they make a new key even if they could take over the one there is.
+        #[n(2)]
+        renews: bool,
+    },
 }
 
 impl Action {
@@ -67,7 +80,8 @@ impl Action {
             | Self::Suspend(_)
             | Self::Reinstate(_)
             | Self::Remove(_)
-            | Self::ReplaceAuthority { .. } => rules.members,
+            | Self::ReplaceAuthority { .. }
+            | Self::SetCommittee { .. } => rules.members,
             Self::AddValidator(_) | Self::RemoveValidator(_) => rules.validators,
             Self::SetPolicies(_) | Self::SetRules(_) | Self::SetFormat(_) => rules.settings,
         }
@@ -128,6 +142,7 @@ impl Action {
                 let is_above = *format > registry.format();
                 is_above.then_some(()).ok_or(Refusal::FormatNotAbove)
             }
+            Self::SetCommittee { k, members, .. } => Ok(release::check(registry, *k, members)?),
         }
     }
 }

@@ -94,6 +94,10 @@ fn enact(contents: &mut Contents, context: &Context<'_>, action: &Action) {
         Action::SetPolicies(policies) => contents.policies.push(policies.clone()),
         Action::SetRules(rules) => contents.rules = *rules,
         Action::SetFormat(format) => contents.format = *format,
+        Action::SetCommittee { k, members, renews } => {
+            let committees = contents.committees.get_or_insert_default();
+            committees.begin(*k, members, *renews);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use ledger::ids::MemberName;
 
 use crate::membership::CertificateError;
+use crate::release;
 
 /// Why a command is refused. Numbers are stable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +71,9 @@ pub enum Refusal {
     /// A format is not above the one in force.
     #[error("formats only go up")]
     FormatNotAbove,
+    /// There can be no such committee.
+    #[error(transparent)]
+    Committee(#[from] release::Refusal),
 }
 
 impl Refusal {
@@ -97,6 +101,7 @@ impl Refusal {
             Self::FormatNotAbove => 120,
             Self::NotKeys => 121,
             Self::PoliciesMalformed => 122,
+            Self::Committee(refusal) => refusal.code(),
         }
     }
 }

@@ -60,7 +60,7 @@ const COMMON: [Operation<'static>; 9] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 9] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -72,6 +72,12 @@ const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
+    operation("recovery", "urn:careledger:operation:recovery"),
+    operation("recovery-root", "urn:careledger:operation:recovery-root"),
+    operation(
+        "recovery-hand-out",
+        "urn:careledger:operation:recovery-hand-out",
+    ),
     operation("access-history", "urn:careledger:operation:access-history"),
 ];
 

@@ -199,6 +199,18 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
         .route("/fhir/{type}/{id}/$branches", post(operation::branches))
         .route(
+            "/fhir/{type}/{id}/$recovery",
+            get(operation::recovery_state).post(operation::recovery),
+        )
+        .route(
+            "/fhir/{type}/{id}/$recovery-root",
+            post(operation::recovery_root),
+        )
+        .route(
+            "/fhir/{type}/{id}/$recovery-hand-out",
+            post(operation::recovery_hand_out),
+        )
+        .route(
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )

@@ -35,6 +35,10 @@ async fn nothing_is_served_without_a_token_but_what_has_no_patient() {
         ("GET", "/fhir/Patient/1/$open"),
         ("GET", "/fhir/Patient/1/$access-history"),
         ("POST", "/fhir/Patient/1/$branches"),
+        ("GET", "/fhir/Patient/1/$recovery"),
+        ("POST", "/fhir/Patient/1/$recovery"),
+        ("POST", "/fhir/Patient/1/$recovery-root"),
+        ("POST", "/fhir/Patient/1/$recovery-hand-out"),
         ("POST", "/fhir/Patient/$enroll"),
         ("POST", "/fhir"),
     ] {
@@ -80,6 +84,7 @@ async fn the_capabilities_name_what_is_routed() {
         "open",
         "enroll",
         "branches",
+        "recovery",
         "access-history",
         "receipt",
     ] {

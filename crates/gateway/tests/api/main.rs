@@ -10,6 +10,7 @@ mod conditional;
 mod conformance;
 mod documents;
 mod erasing;
+mod guardians;
 mod history;
 mod imports;
 mod interactions;

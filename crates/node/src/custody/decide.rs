@@ -210,6 +210,18 @@ impl Custody {
         subject: &Subject,
         documents: &[&DisclosureFacts],
     ) -> Result<Decision, CustodyError> {
+        self.decide_at(&self.0.home.member, by, subject, documents)
+            .await
+    }
+
+    /// Decides documents that `home` holds, as its custodian would.
+    pub(super) async fn decide_at(
+        &self,
+        home: &MemberName,
+        by: &Requester,
+        subject: &Subject,
+        documents: &[&DisclosureFacts],
+    ) -> Result<Decision, CustodyError> {
         self.must_serve()?;
         let (tip, registry) = self.0.anchor.governed();
         // Looked up before the consents are read: one that arrives in between is known in vain, never missed.
@@ -225,7 +237,7 @@ impl Custody {
             now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
             consents_known: rules.complete && has_all,
         };
-        let home = self.0.home.member.as_str();
+        let home = home.as_str();
         let patient = subject.patient_id.as_deref();
         let asked = evaluator.asked(&request);
         let decide = |facts: &&DisclosureFacts| asked.decide(&document(home, patient, facts));

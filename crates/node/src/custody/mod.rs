@@ -27,7 +27,9 @@ mod postings;
 mod reach;
 mod read;
 mod receipt;
+mod recovery;
 mod reindex;
+mod release;
 mod remote;
 mod request;
 mod rows;
@@ -81,7 +83,9 @@ pub use notify::Told;
 pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
 pub use read::OpenedBinary;
+pub use recovery::HandedOut;
 pub use reindex::IndexProgress;
+pub use release::{ReleaseRuling, ReleaseTerms, SealedCopy};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,

@@ -1,4 +1,4 @@
-//! Shelves: sealed rows that the gateway keeps beside the records, such as its subscriptions.
+//! Shelves: sealed rows that others keep beside the records, such as the gateway its subscriptions.
 
 use super::store::Table;
 use super::{Custody, CustodyError};
@@ -10,6 +10,8 @@ pub enum Shelf {
     Subscriptions,
     /// Bulk jobs and their results.
     Bulk,
+    /// Shares of committees, what is needed to form them, and copies for release.
+    Release,
 }
 
 /// A row's key, and its content; none removes it.
@@ -23,6 +25,7 @@ impl Shelf {
         match self {
             Self::Subscriptions => Table::Subscriptions,
             Self::Bulk => Table::Bulk,
+            Self::Release => Table::Release,
         }
     }
 }

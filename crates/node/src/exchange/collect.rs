@@ -35,9 +35,9 @@ impl std::fmt::Debug for Elsewhere {
 }
 
 /// The current version of one document, as its home's index has it.
-struct Listed {
-    tag: Tag,
-    record: RecordDescriptor,
+pub(super) struct Listed {
+    pub(super) tag: Tag,
+    pub(super) record: RecordDescriptor,
 }
 
 impl Exchange {
@@ -73,7 +73,8 @@ impl Exchange {
         Ok(elsewhere)
     }
 
-    /// One document of another member, as it is now.
+    /// One document of another member, as it is now; from a copy, if the member does not answer and a committee
+    /// releases it.
     pub async fn open(
         &self,
         by: &Requester,
@@ -92,7 +93,18 @@ impl Exchange {
                 unavailable("the member that holds the record")
             }
         };
-        let listed = list(parts, member, keys).await.map_err(there)?;
+        let listed = match list(parts, member, keys).await {
+            Err(AskError::There(CallError::Unreachable)) => {
+                let released = self.release(by, patient_id, member, (resource_type, id));
+                return match released.await {
+                    Err(CustodyError::NotFound) => {
+                        Err(unavailable("the member that holds the record"))
+                    }
+                    released => released,
+                };
+            }
+            listed => listed.map_err(there)?,
+        };
         let named = |one: &&Listed| {
             one.record.resource_type == resource_type.as_str() && one.record.id == id
         };
@@ -116,7 +128,7 @@ impl Exchange {
 }
 
 /// The index branches of other members whose keys are held here.
-fn indexes(
+pub(super) fn indexes(
     parts: &Parts,
     patient_id: &str,
 ) -> Result<BTreeMap<MemberName, Vec<BranchKey>>, CustodyError> {
@@ -197,7 +209,7 @@ async fn list_branch(
 }
 
 /// The record that a sealed descriptor shows, if it is the one that the ledger holds.
-fn listed_entry(
+pub(super) fn listed_entry(
     parts: &Parts,
     member: &MemberName,
     branch: &BranchKey,
@@ -268,7 +280,7 @@ impl Elsewhere {
 }
 
 /// Opens what was granted and checks that it is the content which the descriptor names.
-fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened, CustodyError> {
+pub(super) fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened, CustodyError> {
     let other = || unavailable("the content that the ledger names");
     let Ok(Descriptor::Record(record)) = Descriptor::decode(&granted.descriptor) else {
         return Err(other());

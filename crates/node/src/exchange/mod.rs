@@ -12,6 +12,7 @@ mod crowd;
 mod erase;
 mod message;
 mod open;
+mod release;
 mod serve;
 mod shown;
 mod tls;
@@ -34,6 +35,7 @@ use crate::outbox::Signer;
 pub use collect::Elsewhere;
 #[doc(hidden)]
 pub use message::{MessageKind, reread};
+pub use release::{ReleaseFault, WrongShare};
 
 /// What the exchange of one node needs.
 pub struct ExchangeConfig {
@@ -47,6 +49,8 @@ pub struct ExchangeConfig {
     pub identity: Identity,
     /// How long another member may take to answer.
     pub timeout: Duration,
+    /// Members that keep copies of what is written here, which a committee can release.
+    pub copies_at: Vec<MemberName>,
 }
 
 impl std::fmt::Debug for ExchangeConfig {
@@ -91,6 +95,7 @@ struct Parts {
     signer: Signer,
     timeout: Duration,
     answered: Answered,
+    copies_at: Vec<MemberName>,
 }
 
 /// Requests that were answered: each is answered once, until it expires.
@@ -135,11 +140,14 @@ impl Exchange {
             signer: config.identity.signer(),
             timeout: config.timeout,
             answered: Answered::default(),
+            copies_at: config.copies_at,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::run(listener, acceptor, Arc::clone(&parts)));
         tasks.spawn(consents::follow(Arc::clone(&parts)));
         tasks.spawn(erase::follow(Arc::clone(&parts)));
+        tasks.spawn(release::take_part(Arc::clone(&parts)));
+        tasks.spawn(release::place_copies(Arc::clone(&parts)));
         Ok(Self(Arc::new(Inner {
             parts,
             _tasks: tasks,

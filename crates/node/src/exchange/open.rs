@@ -23,9 +23,9 @@ pub(super) const FINAL: Duration = Duration::from_secs(5);
 const CONSENTS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
 /// Heights after which a request is no longer answered.
-const LIFETIME: u64 = 600;
+pub(super) const LIFETIME: u64 = 600;
 /// The furthest ahead that a request may expire: it is remembered so long.
-const LIFETIME_MAX: u64 = 1_200;
+pub(super) const LIFETIME_MAX: u64 = 1_200;
 
 /// What is asked of another member.
 pub(super) struct Wish<'a> {
@@ -123,6 +123,9 @@ pub(super) async fn ask(
 pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<Answer, Refusal> {
     let digest = ask.signed.digest();
     let request = verified(parts, from, &ask.signed)?;
+    if request.to != parts.member {
+        return Err(Refusal::NotForThisMember);
+    }
     let Ok(Descriptor::Access(access)) = Descriptor::decode(&ask.descriptor) else {
         return Err(Refusal::Malformed);
     };
@@ -184,7 +187,11 @@ pub(super) async fn is_final(
         .unwrap_or(Ok(false))
 }
 
-async fn check_recorded(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<(), Refusal> {
+pub(super) async fn check_recorded(
+    parts: &Parts,
+    from: &MemberName,
+    ask: &Ask,
+) -> Result<(), Refusal> {
     if !is_final(parts, from, ask.tag, FINAL).await? {
         return Err(Refusal::NotRecorded);
     }
@@ -212,7 +219,7 @@ async fn await_consents(parts: &Parts, documents: &[Tag]) -> Result<(), Refusal>
     Ok(())
 }
 
-fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError> {
+pub(super) fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError> {
     let request = codec::encode(request);
     let speaker = parts.signer.speaker();
     let signature = (speaker.sign)(&SignedRequest::input(&request));
@@ -225,13 +232,18 @@ fn sign(parts: &Parts, request: &Request) -> Result<SignedRequest, CustodyError>
     })
 }
 
-fn verified(parts: &Parts, from: &MemberName, signed: &SignedRequest) -> Result<Request, Refusal> {
+/// The request, if `from` has signed it; whom it is for the caller checks.
+pub(super) fn verified(
+    parts: &Parts,
+    from: &MemberName,
+    signed: &SignedRequest,
+) -> Result<Request, Refusal> {
     let request: Request =
         codec::decode("request", &signed.request).map_err(|_| Refusal::Malformed)?;
     if request.documents.len() > TAGS_MAX {
         return Err(Refusal::Malformed);
     }
-    if request.to != parts.member || request.network != parts.chain.network() {
+    if request.network != parts.chain.network() {
         return Err(Refusal::NotForThisMember);
     }
     let key = parts
@@ -244,7 +256,11 @@ fn verified(parts: &Parts, from: &MemberName, signed: &SignedRequest) -> Result<
 }
 
 /// The other member vouches for its users; that a user is the patient it cannot show.
-fn requester(from: &MemberName, access: &AccessDescriptor, request: &Request) -> Requester {
+pub(super) fn requester(
+    from: &MemberName,
+    access: &AccessDescriptor,
+    request: &Request,
+) -> Requester {
     Requester {
         member: from.clone(),
         client: access.principal.clone(),

@@ -1,5 +1,5 @@
 //! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/statement`,
-//! `/exchange/open`, `/exchange/erase`.
+//! `/exchange/open`, `/exchange/erase`, `/exchange/release/*`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::crowd::{Crowd, Guest};
 use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
-use super::{Parts, erase, open};
+use super::{Parts, erase, open, release};
 use crate::chain::{Snapshots as _, StoreError};
 use crate::custody::CustodyError;
 
@@ -78,6 +78,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         .route("/exchange/statement", post(statement))
         .route("/exchange/open", post(open))
         .route("/exchange/erase", post(erase))
+        .merge(release::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts);
     let crowd = Crowd::new();
@@ -207,7 +208,7 @@ fn tags(body: &[u8]) -> Result<Vec<ledger::ids::Tag>, Refusal> {
     Ok(tags)
 }
 
-fn message<T>(body: &[u8]) -> Result<T, Refusal>
+pub(super) fn message<T>(body: &[u8]) -> Result<T, Refusal>
 where
     T: for<'b> Decode<'b, ()> + Encode<()>,
 {

@@ -32,6 +32,7 @@ pub(crate) struct Founding {
     addresses: BTreeMap<MemberName, PeerAddress>,
     folder: TempDir,
     keep: Keep,
+    copies_at: Vec<MemberName>,
 }
 
 impl Founding {
@@ -81,7 +82,14 @@ impl Founding {
             addresses,
             folder,
             keep: Keep::All,
+            copies_at: Vec::new(),
         }
+    }
+
+    /// The same with nodes that place copies for release with `holder`.
+    pub(crate) fn copying_to(mut self, holder: &str) -> Self {
+        self.copies_at = vec![holder.parse().unwrap()];
+        self
     }
 
     /// The same with nodes that keep of the others what `keep` says.
@@ -127,6 +135,17 @@ impl Founding {
         }
     }
 
+    /// The member's signature of bytes, and the certificate that it names.
+    pub(crate) fn signs(&self, member: &str, bytes: &[u8]) -> (Digest, [u8; 64]) {
+        let member: MemberName = member.parse().unwrap();
+        let of_genesis = self.genesis.members.iter().find(|one| one.name == member);
+        let keys = &self.keys[&member];
+        let key = keys.signing_public_key(&SecretName::node()).unwrap();
+        let signature = keys.sign(&SecretName::node(), bytes).unwrap();
+        let certificate = Digest::of(&of_genesis.unwrap().node);
+        (certificate, algorithm_of(&key).in_one_form(signature))
+    }
+
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             full_text: false,
@@ -151,6 +170,10 @@ impl Founding {
             },
             block_interval: Duration::from_millis(300),
             exchange_timeout: Duration::from_secs(10),
+            copies_at: {
+                let holders = self.copies_at.iter().filter(|holder| *holder != member);
+                holders.cloned().collect()
+            },
             clock: Arc::new(now),
         };
         Node::start(config).await.unwrap()

@@ -7,6 +7,7 @@
 )]
 
 mod founding;
+mod release;
 mod wallet;
 
 use std::time::Duration;

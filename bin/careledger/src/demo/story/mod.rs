@@ -9,6 +9,7 @@ mod history;
 mod limits;
 mod privacy;
 mod proofs;
+mod recovery;
 mod rounds;
 mod versions;
 
@@ -111,7 +112,9 @@ impl Story {
         let start = Instant::now();
         line(8, "what the ledger gives away", start, self.privacy().await)?;
         let start = Instant::now();
-        line(9, "erasure with proof", start, self.erasure().await)
+        line(9, "erasure with proof", start, self.erasure().await)?;
+        let start = Instant::now();
+        line(10, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

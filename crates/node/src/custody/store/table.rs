@@ -25,6 +25,7 @@ pub(crate) enum Table {
     Upstream,
     Erasures,
     Holds,
+    Release,
 }
 
 impl Table {
@@ -51,6 +52,7 @@ impl Table {
         Self::Upstream,
         Self::Erasures,
         Self::Holds,
+        Self::Release,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -78,6 +80,7 @@ impl Table {
             Self::Upstream => "upstream",
             Self::Erasures => "erasures",
             Self::Holds => "holds",
+            Self::Release => "release",
         }
     }
 }

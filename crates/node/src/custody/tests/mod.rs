@@ -15,6 +15,7 @@ mod outbox;
 mod payloads;
 mod postgresql;
 mod records;
+mod recovery;
 mod searching;
 mod store;
 mod unseen;

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Upstream,
     Table::Erasures,
     Table::Holds,
+    Table::Release,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.

@@ -1,0 +1,82 @@
+//! Step 9: guardians give a lost wallet back, and not to a thief.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{PATIENCE, Story};
+use crate::wallet::{Circle, clerk};
+
+/// The member that keeps what the guardians' shares open.
+const MEMBER: &str = "clinic";
+const GUARDIANS: [&str; 3] = ["guardian-1", "guardian-2", "guardian-3"];
+/// Long enough for the story's patient to object.
+const DELAY: Duration = Duration::from_secs(5);
+
+impl Story {
+    pub(super) async fn recovery(&mut self) -> anyhow::Result<String> {
+        let lost = self.hero_wallet()?;
+        let patient = lost.patient_at(MEMBER)?.to_owned();
+        let through = clerk(&self.view, &self.layout.member(MEMBER).credential("clerk"))?;
+        let at = (&through, patient.as_str());
+        let names = GUARDIANS.iter().chain(&["thief", "new-wallet"]);
+        let names: Vec<_> = names.map(|name| (*name).to_owned()).collect();
+        self.wallets.create(&names)?;
+        let cards = self.cards()?;
+        let circle = Circle {
+            member: MEMBER,
+            k: 2,
+            cards: &cards,
+            delay: DELAY,
+        };
+        lost.set_guardians(&self.view, &circle).await?;
+
+        // A thief has talked two guardians into it; the patient hears of it and objects.
+        let thief = self.wallet("thief")?;
+        thief.ask_recovery(&self.view, at).await?;
+        for guardian in &GUARDIANS[..2] {
+            let guardian = self.wallet(guardian)?;
+            guardian.approve_recovery(&self.view, at).await?;
+        }
+        let early = thief.recover(at, Duration::ZERO).await;
+        anyhow::ensure!(early.is_err(), "a root was handed out before the delay");
+        lost.object(&self.view, MEMBER).await?;
+        let ended = thief.recover(at, DELAY).await;
+        anyhow::ensure!(ended.is_err(), "a root was handed out after an objection");
+
+        let new = self.wallet("new-wallet")?;
+        new.ask_recovery(&self.view, at).await?;
+        for guardian in &GUARDIANS[1..] {
+            let guardian = self.wallet(guardian)?;
+            guardian.approve_recovery(&self.view, at).await?;
+        }
+        let root = new.recover(at, PATIENCE).await?;
+        self.wallets.take_over("new-wallet", *root)?;
+        new.finish_recovery(&self.view, at, &root).await?;
+        let mut new = self.wallet("new-wallet")?;
+        new.state.patients = lost.state.patients.clone();
+        self.wallets.save(&new)?;
+        let path = format!("Patient/{patient}/$access-history");
+        new.client(&self.view, MEMBER)?.get(&path).await?.ok()?;
+        let old = lost.client(&self.view, MEMBER)?.get(&path).await;
+        anyhow::ensure!(
+            old.is_err() || old.is_ok_and(|answer| answer.ok().is_err()),
+            "the lost wallet still speaks for the patient"
+        );
+        Ok(format!(
+            "a thief with two guardians got nothing, as the patient objected within {} s; 2 of 3 guardians gave the root \
+             to a new wallet, which the clinic takes for the patient's",
+            DELAY.as_secs()
+        ))
+    }
+
+    /// The guardians' cards, as they would give them to the patient.
+    fn cards(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let cards = GUARDIANS.iter().map(|name| {
+            let path = self.wallets.path().join(format!("{name}.card"));
+            let card = self.wallet(name)?.card();
+            std::fs::write(&path, serde_json::to_vec(&card)?)?;
+            Ok(path)
+        });
+        cards.collect()
+    }
+}

@@ -1,0 +1,237 @@
+//! A committee forms among whole nodes, and releases what a member holds that does not answer.
+
+use std::time::Duration;
+
+use contracts::governance::{Action, Command};
+use contracts::release::Committee;
+use interop::fhir::ResourceType;
+use ledger::codec;
+use ledger::ids::Digest;
+use node::Node;
+use node::custody::{Change, CustodyError, Opened, Requester};
+use node::exchange::{ReleaseFault, WrongShare};
+use vault::release::PartialRelease;
+
+use crate::founding::{Founding, clinician};
+use crate::wallet::{self, Wallet};
+use crate::{create, laboratory_result, name, recorded_history, until_final, until_level};
+
+const FOUR: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
+
+fn formed(node: &Node) -> Option<Committee> {
+    let registry = node.chain.registry();
+    registry.committees().in_force().cloned()
+}
+
+/// Has the members vote for a committee, and waits until it is in force.
+async fn set_committee(
+    founding: &Founding,
+    nodes: &[Node],
+    (k, members, voters): (u32, &[&str], &[&str]),
+) -> Committee {
+    let before = formed(&nodes[0]).map_or(0, |one| one.round);
+    let action = Action::SetCommittee {
+        k,
+        members: members.iter().map(|member| name(member)).collect(),
+        renews: false,
+    };
+    let propose = Command::Propose(action);
+    founding.says(&nodes[0], voters[0], &propose).await;
+    let registry = nodes[0].chain.registry();
+    let proposal = registry.proposals().last().unwrap().number;
+    for voter in &voters[1..] {
+        let vote = Command::Vote {
+            proposal,
+            approves: true,
+        };
+        founding.says(&nodes[0], voter, &vote).await;
+    }
+    for node in nodes {
+        let mut tips = node.chain.subscribe();
+        let forms = async {
+            while formed(node).is_none_or(|one| one.round <= before) {
+                tips.changed().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(60), forms).await;
+        in_time.unwrap();
+    }
+    formed(&nodes[0]).unwrap()
+}
+
+async fn until_placed(node: &Node) {
+    for _ in 0..1_000 {
+        if node.exchange.copies_are_placed().unwrap() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("copies are not placed in time");
+}
+
+async fn release(
+    node: &Node,
+    by: &Requester,
+    patient: &str,
+    id: &str,
+) -> Result<Opened, CustodyError> {
+    let observation = ResourceType::parse("Observation").unwrap();
+    let hospital = name("hospital");
+    let document = (observation, id);
+    node.exchange
+        .release(by, patient, &hospital, document)
+        .await
+}
+
+/// The patient's ids at the members, in the members' order.
+async fn enrolled(nodes: &[Node], wallet: &Wallet) -> Vec<String> {
+    let mut patients = Vec::new();
+    for (node, member) in nodes.iter().zip(FOUR) {
+        let enrolment = wallet.enrolment(node.chain.network(), member, &FOUR);
+        let patient = node.custody.enroll(&clinician(member), enrolment).await;
+        patients.push(patient.unwrap());
+    }
+    patients
+}
+
+async fn file(nodes: &[Node], wallet: &Wallet, patient: &str, before: Option<&str>) -> String {
+    let status = if before.is_some() {
+        "inactive"
+    } else {
+        "active"
+    };
+    let mut consent = wallet.grant(&format!("Patient/{patient}"), "clinic", status);
+    consent.id = before.map(str::to_owned);
+    let doctor = clinician("clinic");
+    let written = nodes[0].custody.write(&doctor, vec![Change::File(consent)]);
+    let written = written.await.unwrap();
+    until_final(&nodes[0], &doctor, &written[0]).await;
+    until_level(nodes).await;
+    written[0].id.clone()
+}
+
+fn is_denied(outcome: &Result<Opened, CustodyError>) -> bool {
+    matches!(outcome, Err(CustodyError::Denied { .. }))
+}
+
+/// A share that is wrong convicts its giver if it is signed, and nobody else.
+fn convicts_the_giver_of_a_wrong_share(founding: &Founding, node: &Node, key: u64) {
+    let (request, identity) = (Digest([1; 32]), Digest([2; 32]));
+    let share = PartialRelease(vec![0; 97]);
+    let domain = b"careledger/release-share/v1".as_slice();
+    let signed = [domain, &request.0, &identity.0, &codec::encode(&share)].concat();
+    let (certificate, signature) = founding.signs("laboratory", &signed);
+    let fault = ReleaseFault {
+        giver: name("laboratory"),
+        certificate,
+        request,
+        key,
+        identity,
+        share,
+        signature,
+    };
+    let convicts = |fault: &ReleaseFault| node.exchange.convicts(fault).unwrap();
+    assert_eq!(convicts(&fault), Some(WrongShare(name("laboratory"))));
+    let others = [
+        ReleaseFault {
+            giver: name("payer"),
+            ..fault.clone()
+        },
+        ReleaseFault {
+            request: Digest([3; 32]),
+            ..fault.clone()
+        },
+        ReleaseFault {
+            key: key + 1,
+            ..fault.clone()
+        },
+    ];
+    for other in &others {
+        assert_eq!(convicts(other), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient_permits() {
+    let founding = Founding::of(&FOUR).copying_to("clinic");
+    let mut nodes = founding.start_all().await;
+    let wallet = Wallet::new(11);
+    let patients = enrolled(&nodes, &wallet).await;
+    let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
+    // What was written before there was a committee is sealed to it as well.
+    let result = create(&nodes[1], &sister, laboratory_result(&patients[1])).await;
+    let first = set_committee(&founding, &nodes, (3, &FOUR, &FOUR[..3])).await;
+    assert_eq!((first.k, first.members.len()), (3, 4));
+    until_placed(&nodes[1]).await;
+    until_level(&nodes).await;
+
+    let denied = release(&nodes[0], &doctor, &patients[0], &result).await;
+    assert!(is_denied(&denied), "{denied:?}");
+
+    convicts_the_giver_of_a_wrong_share(&founding, &nodes[0], first.key);
+
+    let consent = file(&nodes, &wallet, &patients[0], None).await;
+    let hospital = nodes.remove(1);
+    hospital.stop().await.unwrap();
+    let opened = release(&nodes[0], &doctor, &patients[0], &result).await;
+    let opened = opened.unwrap();
+    assert_eq!(opened.presented()["code"]["coding"][0]["code"], "718-7");
+    assert_eq!(opened.member, name("hospital"));
+    assert!(nodes[0].exchange.release_faults().unwrap().is_empty());
+    // So does who asks for the record as ever.
+    let observation = ResourceType::parse("Observation").unwrap();
+    let away = name("hospital");
+    let ordinary = nodes[0]
+        .exchange
+        .open(&doctor, &patients[0], &away, observation, &result);
+    assert_eq!(ordinary.await.unwrap().id, result);
+
+    // Each member of the committee has put its decision on record: a denial, and a release.
+    let own = Requester {
+        patient: Some(patients[2].clone()),
+        practitioner: None,
+        purpose: "PATRQT".to_owned(),
+        ..clinician("laboratory")
+    };
+    let decided = wallet::decisions(&recorded_history(&nodes[1], &own).await);
+    let of_clinic = decided.iter().filter(|one| one.requester == name("clinic"));
+    let denials: Vec<_> = of_clinic.map(|one| one.denied).collect();
+    assert_eq!(denials.len(), 3);
+    assert!(denials.contains(&true) && denials.contains(&false));
+
+    // The members that are left pass the key on among themselves: what was sealed stays open to them.
+    let others = ["clinic", "laboratory", "payer"];
+    let second = set_committee(&founding, &nodes, (3, &others, &others)).await;
+    assert_eq!((second.key, second.members.len()), (first.key, 3));
+    assert_ne!(second.round, first.round);
+    let opened = release(&nodes[0], &doctor, &patients[0], &result).await;
+    assert_eq!(opened.unwrap().member, name("hospital"));
+
+    // Withdrawn, nothing is released any more.
+    file(&nodes, &wallet, &patients[0], Some(&consent)).await;
+    let denied = release(&nodes[0], &doctor, &patients[0], &result).await;
+    assert!(is_denied(&denied), "{denied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p6_what_is_erased_is_not_released_any_more() {
+    let two = &FOUR[..2];
+    let founding = Founding::of(two).copying_to("clinic");
+    let nodes = founding.start_all().await;
+    let wallet = Wallet::new(12);
+    let patients = enrolled(&nodes, &wallet).await;
+    let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
+    let result = create(&nodes[1], &sister, laboratory_result(&patients[1])).await;
+    set_committee(&founding, &nodes, (2, two, two)).await;
+    until_placed(&nodes[1]).await;
+    file(&nodes, &wallet, &patients[0], None).await;
+    let opened = release(&nodes[0], &doctor, &patients[0], &result).await;
+    assert_eq!(opened.unwrap().member, name("hospital"));
+
+    let observation = ResourceType::parse("Observation").unwrap();
+    let erased = nodes[1].custody.erase(&sister, observation, &result);
+    assert_eq!(erased.await.unwrap().version, 2);
+    until_placed(&nodes[1]).await;
+    let gone = release(&nodes[0], &doctor, &patients[0], &result).await;
+    assert!(matches!(gone, Err(CustodyError::NotFound)), "{gone:?}");
+}
