@@ -64,10 +64,12 @@ fn a_signature_is_of_the_key_whose_name_was_given() {
     let public_key = UnparsedPublicKey::new(&ED25519, public_key);
     assert!(public_key.verify(b"message", &signature).is_ok());
     assert!(public_key.verify(b"other", &signature).is_err());
-    let pkcs8 = store.pkcs8(&SecretName::node()).unwrap();
-    let secret = Secret::from_pkcs8(&pkcs8).unwrap();
     let seed = store.expose(&SecretName::node()).unwrap();
-    assert_eq!(*secret.ed25519().unwrap().0, *seed);
+    let secret = Secret::new(SecretKind::Signing, *seed);
+    assert_eq!(
+        secret.ed25519().unwrap().1,
+        store.public_key(&SecretName::node()).unwrap()
+    );
 }
 
 #[test]
