@@ -22,7 +22,7 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
+use crate::node::{KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -256,7 +256,7 @@ pub(super) fn node_file(
         base_url: base_url.to_owned(),
         listen: local(port),
         genesis: PathBuf::from("../genesis.cbor"),
-        keys: PathBuf::from("keys.bin"),
+        keys: KeysEntry::File(PathBuf::from("keys.bin")),
         passphrase_file: Some(PathBuf::from("passphrase")),
         data: PathBuf::from("data"),
         addresses: addresses.clone(),

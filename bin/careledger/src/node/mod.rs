@@ -1,6 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod keys;
 mod payloads;
 mod profiles;
 mod records;
@@ -26,15 +27,16 @@ use gateway::{
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use vault::keystore::{FileKeyStore, KeyStore, SecretName};
+use vault::keystore::{KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+pub(crate) use self::keys::{KeysEntry, TokenEntry, open_keys};
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
-use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
+use crate::network::{MemberLayout, NodeFile, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -154,15 +156,6 @@ async fn warn_of_expiry(vitals: Vitals) {
             );
         }
     }
-}
-
-pub(crate) fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
-    let passphrase = file.passphrase_file.as_ref().map(|path| folder.join(path));
-    let passphrase = Passphrase::find(passphrase.as_deref())?;
-    let path = folder.join(&file.keys);
-    let store = FileKeyStore::open(&path, passphrase.bytes())
-        .with_context(|| format!("the key file {}", path.display()))?;
-    Ok(Arc::new(store))
 }
 
 pub(crate) fn node_config(
