@@ -8,7 +8,9 @@ mod demo;
 mod dump;
 mod faults;
 mod governance;
+mod hardening;
 mod import;
+mod keys;
 mod logging;
 mod network;
 mod node;
@@ -56,6 +58,7 @@ enum Command {
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
+    Keys(keys::KeysArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -84,6 +87,7 @@ async fn main() -> ExitCode {
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

@@ -101,7 +101,8 @@ impl Secret {
         self.made_at
     }
 
-    pub(super) fn made(mut self, at: Option<u64>) -> Self {
+    /// The same secret, made at that time.
+    pub fn made(mut self, at: Option<u64>) -> Self {
         self.made_at = at;
         self
     }

@@ -14,6 +14,7 @@ mod outbox;
 mod payloads;
 mod postgresql;
 mod records;
+mod rewrap;
 mod searching;
 mod store;
 mod unseen;
@@ -68,6 +69,7 @@ impl Site {
             upstream: None,
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
+            wrapping: Vec::new(),
             signer: self.ledger.signer(self.member),
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(5),
