@@ -205,8 +205,42 @@ fn two_handles_change_one_file_without_losing_what_the_other_did() {
 }
 
 #[test]
-fn debug_output_shows_no_secret() {
-    let secret = Secret::new(SecretKind::Symmetric, [0xab; 32]);
-    let shown = format!("{secret:?}");
-    assert!(!shown.contains("171") && !shown.to_lowercase().contains("abab"));
+fn nothing_that_holds_a_secret_shows_it() {
+    let bytes = [0xab; 32];
+    let site = Site::new();
+    let store = site.create();
+    store
+        .insert(SecretName::node(), Secret::new(SecretKind::Signing, bytes))
+        .unwrap();
+    store
+        .insert(SecretName::exchange(), Secret::new(SecretKind::Agreement, bytes))
+        .unwrap();
+    let handle: std::sync::Arc<dyn KeyStore> = std::sync::Arc::new(store.clone());
+    let pin = Pin::new(zeroize::Zeroizing::new("171171".to_owned()));
+    let shown = [
+        format!("{:?}", Secret::new(SecretKind::Symmetric, bytes)),
+        format!("{store:?}"),
+        format!("{:?}", Signer::new(handle, SecretName::node()).unwrap()),
+        format!("{:?}", WrappingKey::new(1, SmallKey::from_bytes(bytes))),
+        format!("{:?}", crate::wrap::HpkeKeyPair::from_private(bytes.into())),
+        format!("{:?}", crate::secret::EraseKey::from_bytes(bytes)),
+        format!("{:?}", crate::secret::DataKey::from_bytes(bytes)),
+        format!("{:?}", crate::secret::SmallKey::from_bytes(bytes)),
+        format!("{:?}", crate::secret::Opening::from_bytes(bytes)),
+        format!("{pin:?}"),
+        format!(
+            "{:?}",
+            Pkcs11Config {
+                module: "module".into(),
+                token: "token".to_owned(),
+                pin,
+                file: "file".into(),
+            }
+        ),
+        format!("{:?}", site.open(b"171 abab").unwrap_err()),
+    ];
+    for one in shown {
+        let lower = one.to_lowercase();
+        assert!(!lower.contains("171") && !lower.contains("abab"), "{one}");
+    }
 }
