@@ -3,9 +3,7 @@
 /// No core dumps, and no debugger of the same user: what a crash writes down, or `ptrace` reads, has no key in it.
 #[cfg(target_os = "linux")]
 pub(crate) fn keep_memory_private() {
-    use rustix::process::{
-        DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit,
-    };
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

@@ -14,6 +14,7 @@ mod keys;
 mod logging;
 mod network;
 mod node;
+mod policies;
 mod progress;
 mod receipt;
 mod records;
@@ -59,6 +60,7 @@ enum Command {
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
     Keys(keys::KeysArgs),
+    Policies(policies::PoliciesArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -88,6 +90,7 @@ async fn main() -> ExitCode {
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
         Command::Keys(args) => keys::run(args).await,
+        Command::Policies(args) => policies::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

@@ -156,7 +156,10 @@ fn forms(secret: &[u8]) -> Vec<String> {
     vec![
         hex::encode(secret),
         hex::encode_upper(secret),
-        BASE64_STANDARD.encode(secret).trim_end_matches('=').to_owned(),
+        BASE64_STANDARD
+            .encode(secret)
+            .trim_end_matches('=')
+            .to_owned(),
         numbers.join(", "),
     ]
 }
@@ -243,7 +246,9 @@ async fn after_a_theft_the_old_certificate_is_revoked_and_the_node_goes_on_with_
 #[tokio::test]
 async fn a_node_runs_with_its_keys_in_a_token() {
     let Some(module) = std::env::var_os("CARELEDGER_PKCS11_MODULE") else {
-        eprintln!("skipped: CARELEDGER_PKCS11_MODULE names no library (scripts/with-softhsm sets it)");
+        eprintln!(
+            "skipped: CARELEDGER_PKCS11_MODULE names no library (scripts/with-softhsm sets it)"
+        );
         return;
     };
     let module = PathBuf::from(module);
@@ -262,7 +267,14 @@ async fn a_node_runs_with_its_keys_in_a_token() {
         .arg(net.config())
         .arg("--module")
         .arg(&module)
-        .args(["--token", &label, "--participant", "A", "--participant", "B"])
+        .args([
+            "--token",
+            &label,
+            "--participant",
+            "A",
+            "--participant",
+            "B",
+        ])
         .arg("--so-pin-file")
         .arg(&so_pin)
         .arg("--pin-file")
@@ -277,9 +289,9 @@ async fn a_node_runs_with_its_keys_in_a_token() {
     assert_eq!(transcript["keys"][0]["where"], "token");
 
     let old = fs::read_to_string(net.config()).unwrap();
-    let lines = old.lines().filter(|line| {
-        !line.starts_with("keys = ") && !line.starts_with("passphrase_file = ")
-    });
+    let lines = old
+        .lines()
+        .filter(|line| !line.starts_with("keys = ") && !line.starts_with("passphrase_file = "));
     let new = format!(
         "{}\n[keys]\nstore = \"pkcs11\"\nmodule = {module:?}\ntoken = {label:?}\npin_file = {pin:?}\n",
         lines.collect::<Vec<_>>().join("\n")
@@ -294,7 +306,10 @@ async fn a_node_runs_with_its_keys_in_a_token() {
     net.sound(&["check"]);
     let shown = net.shown();
     for name in ["node/2", "token/2"] {
-        assert!(shown.contains(&(name.to_owned(), "token".to_owned())), "{shown:?}");
+        assert!(
+            shown.contains(&(name.to_owned(), "token".to_owned())),
+            "{shown:?}"
+        );
     }
     net.sound(&["rotate", "tokens"]);
     net.sound(&["rotate", "wrapping"]);

@@ -283,7 +283,9 @@ pub fn record_keys(keys: &dyn KeyStore) -> Result<(RootKey, Vec<WrappingKey>), K
     let names = keys.names();
     let later = names.iter().filter_map(SecretName::epoch);
     let later = later.filter(|epoch| *epoch > ROOT_EPOCH);
-    let wrapping = later.map(|epoch| keys.wrapping_key(epoch)).collect::<Result<_, _>>()?;
+    let wrapping = later
+        .map(|epoch| keys.wrapping_key(epoch))
+        .collect::<Result<_, _>>()?;
     Ok((root, wrapping))
 }
 

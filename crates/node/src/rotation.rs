@@ -11,7 +11,9 @@ use crate::custody::{Custody, CustodyError};
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
     /// Erase keys are still on their way from the epoch before.
-    #[error("erase keys are still being wrapped under the key of epoch {0}: wait until that is done")]
+    #[error(
+        "erase keys are still being wrapped under the key of epoch {0}: wait until that is done"
+    )]
     StillRunning(u32),
     /// There is no further epoch.
     #[error("there is no epoch after {0}")]
@@ -25,10 +27,7 @@ pub enum RotationError {
 }
 
 /// Makes a wrapping key of a new epoch and begins to wrap under it; says which epoch.
-pub async fn rotate_wrapping(
-    keys: &dyn KeyStore,
-    custody: &Custody,
-) -> Result<u32, RotationError> {
+pub async fn rotate_wrapping(keys: &dyn KeyStore, custody: &Custody) -> Result<u32, RotationError> {
     let progress = custody.wrapping();
     if !progress.is_complete {
         return Err(RotationError::StillRunning(progress.epoch));

@@ -103,11 +103,7 @@ struct Made {
     certificate: String,
 }
 
-fn make(
-    opened: &Opened,
-    store: &Arc<Pkcs11KeyStore>,
-    key_type: KeyType,
-) -> anyhow::Result<Made> {
+fn make(opened: &Opened, store: &Arc<Pkcs11KeyStore>, key_type: KeyType) -> anyhow::Result<Made> {
     let free = |name: &SecretName| !opened.keys.contains(name) && !store.contains(name);
     let next = |of: fn(u32) -> SecretName| (2..=u32::MAX).map(of).find(free);
     let node = next(SecretName::later_node).context("there is no free name")?;
@@ -121,8 +117,8 @@ fn make(
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let public = store.signing_public_key(&node)?;
     // A clock somewhat behind this one must not find it too early.
-    let issued = MemberCa::new(member, authority)
-        .certify_node(&public, member, since.saturating_sub(60))?;
+    let issued =
+        MemberCa::new(member, authority).certify_node(&public, member, since.saturating_sub(60))?;
     let file = node.as_str().replace('/', "-");
     let path = opened.folder.join("certificates").join(file);
     fs::write(path.with_extension("pem"), issued.pem())?;

@@ -47,7 +47,12 @@ pub(super) fn run(opened: &Opened, as_json: bool) -> anyhow::Result<()> {
         writeln!(out, "{}", serde_json::to_string_pretty(&said)?)?;
     } else {
         for one in &findings {
-            writeln!(out, "{:<40} {}", one.what, one.fault.as_deref().unwrap_or("sound"))?;
+            writeln!(
+                out,
+                "{:<40} {}",
+                one.what,
+                one.fault.as_deref().unwrap_or("sound")
+            )?;
         }
     }
     anyhow::ensure!(faults == 0, "{faults} of {} are not sound", findings.len());
@@ -85,7 +90,9 @@ fn fault_of(keys: &dyn KeyStore, name: &SecretName) -> Option<String> {
         Err(error) => return Some(error.to_string()),
     };
     if facts.place == (KeyPlace::Token { is_confined: false }) {
-        return Some("the token does not say that the key was made in it and stays there".to_owned());
+        return Some(
+            "the token does not say that the key was made in it and stays there".to_owned(),
+        );
     }
     let age = facts.made_at.and_then(age_days).unwrap_or(0);
     let used = match facts.kind {
@@ -95,7 +102,10 @@ fn fault_of(keys: &dyn KeyStore, name: &SecretName) -> Option<String> {
             .sign_ml_dsa_44(name, MESSAGE)
             .map(drop)
             .map_err(|error| error.to_string()),
-        SecretKind::Symmetric => keys.expose(name).map(drop).map_err(|error| error.to_string()),
+        SecretKind::Symmetric => keys
+            .expose(name)
+            .map(drop)
+            .map_err(|error| error.to_string()),
     };
     let is_signing = matches!(facts.kind, SecretKind::Signing | SecretKind::SigningP256);
     match used {
@@ -109,7 +119,9 @@ fn fault_of(keys: &dyn KeyStore, name: &SecretName) -> Option<String> {
 
 fn signs(keys: &dyn KeyStore, name: &SecretName) -> Result<(), String> {
     let said = |error: &dyn std::error::Error| error.to_string();
-    let public = keys.signing_public_key(name).map_err(|error| said(&error))?;
+    let public = keys
+        .signing_public_key(name)
+        .map_err(|error| said(&error))?;
     let signature = keys.sign(name, MESSAGE).map_err(|error| said(&error))?;
     let key = match public {
         SigningPublicKey::Ed25519(bytes) => NodeKey::ed25519(bytes),
@@ -117,11 +129,14 @@ fn signs(keys: &dyn KeyStore, name: &SecretName) -> Result<(), String> {
     };
     let key = key.ok_or_else(|| "its public part is no key".to_owned())?;
     let signature = key.algorithm().in_one_form(signature);
-    key.verify(MESSAGE, &signature).map_err(|error| said(&error))
+    key.verify(MESSAGE, &signature)
+        .map_err(|error| said(&error))
 }
 
 fn unwraps(keys: &dyn KeyStore, name: &SecretName) -> Result<(), String> {
-    let public = keys.hpke_public_key(name).map_err(|error| error.to_string())?;
+    let public = keys
+        .hpke_public_key(name)
+        .map_err(|error| error.to_string())?;
     let wrapped = wrap_for(&public, b"check", &[], MESSAGE).map_err(|error| error.to_string())?;
     let opened = keys.unwrap_for(name, b"check", &[], &wrapped);
     match opened {

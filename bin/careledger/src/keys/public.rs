@@ -20,7 +20,10 @@ pub(super) fn run(opened: &Opened) -> anyhow::Result<()> {
     }
     let mut certificates = Vec::new();
     if let Ok(entries) = fs::read_dir(opened.folder.join("certificates")) {
-        let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|one| one.path()).collect();
+        let mut paths: Vec<_> = entries
+            .filter_map(Result::ok)
+            .map(|one| one.path())
+            .collect();
         paths.sort_unstable();
         for path in paths {
             certificates.push(fs::read_to_string(path)?);

@@ -89,7 +89,11 @@ pub(super) async fn run(what: Rotate) -> anyhow::Result<()> {
             ask(&data, &Request::Tokens { at_once })?;
             until_taken(&data).await?;
             let told = sound(told(&data)?)?;
-            say(running.json, &told, &format!("token keys: {}", told.tokens.join(", ")))
+            say(
+                running.json,
+                &told,
+                &format!("token keys: {}", told.tokens.join(", ")),
+            )
         }
     }
 }
@@ -117,7 +121,10 @@ async fn until_wrapped(data: &Path, as_json: bool) -> anyhow::Result<()> {
         bar.set_position(told.done);
         if told.is_complete {
             bar.finish_and_clear();
-            let line = format!("all erase keys are under the wrapping key of epoch {}", told.epoch);
+            let line = format!(
+                "all erase keys are under the wrapping key of epoch {}",
+                told.epoch
+            );
             return say(as_json, &told, &line);
         }
         tokio::time::sleep(POLL).await;

@@ -22,7 +22,9 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
+use crate::node::{
+    KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]

@@ -128,7 +128,10 @@ mod tests {
         let again: File = toml::from_str(&toml::to_string(&file).unwrap()).unwrap();
         assert_eq!(
             again.keys.files(),
-            [PathBuf::from("keys.sealed"), PathBuf::from("keys.sealed.seal")]
+            [
+                PathBuf::from("keys.sealed"),
+                PathBuf::from("keys.sealed.seal")
+            ]
         );
         for wrong in [
             "[keys]\nstore = \"hsm\"\nmodule = \"/m.so\"\ntoken = \"clinic\"",

@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::node::record_keys;
 use ::node::chain::{self, Chain, ChainReport, OpenError};
 use ::node::custody::CustodyError;
 use ::node::custody::inspect::{self as records, RecordsReport};
 use ::node::engine::{self, EngineConfig, EngineReport};
+use ::node::record_keys;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use ledger::ids::MemberName;
@@ -123,9 +123,13 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
     let bar = progress::spinner("records");
     let place = crate::node::records(&subject.file, &subject.folder)?;
     let blobs = crate::node::blobs(&subject.file, &subject.folder)?;
-    let inspecting = records::inspect(&place, &blobs, (&member, &root, &*wrapping), Arc::new(chain), |done| {
-        bar.set_position(done)
-    });
+    let inspecting = records::inspect(
+        &place,
+        &blobs,
+        (&member, &root, &*wrapping),
+        Arc::new(chain),
+        |done| bar.set_position(done),
+    );
     let inspected = AssertUnwindSafe(inspecting).catch_unwind().await;
     bar.finish_and_clear();
     Ok(match inspected {

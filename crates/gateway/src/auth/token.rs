@@ -148,7 +148,10 @@ impl TokenSigner {
     }
 
     fn keys(&self) -> Vec<TokenKey> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The public keys as a JWK set.
@@ -219,7 +222,10 @@ impl TokenSigner {
             return Err(TokenProblem::OtherIssuer);
         }
         let keys = self.keys();
-        let keys: Vec<_> = keys.into_iter().filter_map(|key| key.verifying_key).collect();
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| key.verifying_key)
+            .collect();
         let claims: Claims = match jws.verify(&keys) {
             Ok(claims) => claims,
             Err(JwsError::Algorithm | JwsError::Signature) => {

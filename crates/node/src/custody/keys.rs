@@ -227,7 +227,10 @@ impl Keys {
 
     /// Wraps from now on under `next`, if its epoch is a later one; what is wrapped already can still be unwrapped.
     pub(crate) fn wrap_under(&self, next: WrappingKey) {
-        let mut wrapping = self.wrapping.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wrapping = self
+            .wrapping
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         wrapping.add(next);
     }
 
@@ -255,7 +258,10 @@ impl Wrappings {
         self.0.entry(key.epoch()).or_insert(key);
     }
 
-    #[expect(clippy::expect_used, reason = "the root's own epoch is put in first and never removed")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the root's own epoch is put in first and never removed"
+    )]
     fn newest(&self) -> &WrappingKey {
         let newest = self.0.last_key_value();
         newest.expect("there is a wrapping key").1

@@ -223,7 +223,10 @@ async fn rewrap(records: Weak<Inner>) {
             Some(Ok(())) => {
                 rewrapping.complete.store(epoch, Ordering::Release);
                 rewrapping.running.store(false, Ordering::Release);
-                tracing::info!(epoch, "all erase keys are under the wrapping key of this epoch");
+                tracing::info!(
+                    epoch,
+                    "all erase keys are under the wrapping key of this epoch"
+                );
                 // Another key may have come while the table was rewritten.
                 custody.go_on_rewrapping();
                 return;

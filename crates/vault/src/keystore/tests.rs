@@ -213,7 +213,10 @@ fn nothing_that_holds_a_secret_shows_it() {
         .insert(SecretName::node(), Secret::new(SecretKind::Signing, bytes))
         .unwrap();
     store
-        .insert(SecretName::exchange(), Secret::new(SecretKind::Agreement, bytes))
+        .insert(
+            SecretName::exchange(),
+            Secret::new(SecretKind::Agreement, bytes),
+        )
         .unwrap();
     let handle: std::sync::Arc<dyn KeyStore> = std::sync::Arc::new(store.clone());
     let pin = Pin::new(zeroize::Zeroizing::new("171171".to_owned()));

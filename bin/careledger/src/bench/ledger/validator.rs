@@ -21,8 +21,8 @@ use vault::keystore::SecretName;
 
 use super::proofs;
 use super::task::{Flooded, Load, Reached, Submitted, Task};
-use crate::network::NodeFile;
 use crate::keys::token_keys;
+use crate::network::NodeFile;
 use crate::node::{How, Peers, gateway as node_gateway, node_config, open_keys, prepare};
 
 /// Items of the statements of a flood.

@@ -45,13 +45,7 @@ async fn inspected(site: &Site) -> RecordsReport {
     for _ in 0..200 {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
         let keys = (&options.member, &options.root, &*options.wrapping);
-        let report = inspect(
-            &options.records,
-            &options.blobs,
-            keys,
-            anchor,
-            |_| (),
-        );
+        let report = inspect(&options.records, &options.blobs, keys, anchor, |_| ());
         if let Ok(report) = report.await {
             return report;
         }

@@ -186,15 +186,7 @@ async fn a_streamed_binary_comes_back_and_is_committed_to_like_any_version() {
     let report = loop {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
         let keys = (&options.member, &options.root, &*options.wrapping);
-        match inspect(
-            &options.records,
-            &options.blobs,
-            keys,
-            anchor,
-            |_| (),
-        )
-        .await
-        {
+        match inspect(&options.records, &options.blobs, keys, anchor, |_| ()).await {
             Ok(report) => break report,
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -146,16 +146,26 @@ async fn records_are_written_and_erased_while_erase_keys_are_wrapped_anew() {
     let by = clinician("hospital");
     rotate_wrapping(&keyed.keys, &custody).await.unwrap();
     for number in 0..20 {
-        custody.write(&by, vec![numbered(MANY + number)]).await.unwrap();
+        custody
+            .write(&by, vec![numbered(MANY + number)])
+            .await
+            .unwrap();
         let id = format!("o{}", number * 7);
         custody.erase(&by, observation_type(), &id).await.unwrap();
     }
     until_complete(&custody).await;
     assert_eq!(epochs(&custody), BTreeSet::from([2]));
     for number in 0..20 {
-        assert_eq!(text(&custody, number * 7).await, None, "erased stays erased");
+        assert_eq!(
+            text(&custody, number * 7).await,
+            None,
+            "erased stays erased"
+        );
         let written = MANY + number;
-        assert_eq!(text(&custody, written).await, Some(format!("text {written}")));
+        assert_eq!(
+            text(&custody, written).await,
+            Some(format!("text {written}"))
+        );
     }
 }
 
@@ -219,7 +229,10 @@ async fn records_do_not_open_without_the_wrapping_key_that_they_are_under() {
         let anchor: Arc<dyn Anchor> = Arc::new(keyed.site.ledger.clone());
         let opened = Custody::open_on(keyed.options(), anchor, Disk);
         refused = opened.err().map(|error| error.to_string());
-        if refused.as_ref().is_some_and(|said| said.contains("wrapping key")) {
+        if refused
+            .as_ref()
+            .is_some_and(|said| said.contains("wrapping key"))
+        {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
