@@ -64,11 +64,12 @@ const EFFECTS: [&str; 14] = [
 ];
 
 /// Libraries that a few crates alone may name.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("argon2", &["vault"]),
     ("axum", &["gateway", "node", "careledger"]),
     ("cedar-policy", &["contracts", "careledger"]),
     ("commonware-", &["node"]),
+    ("cryptoki", &["vault"]),
     ("fjall", &["node"]),
     ("hpke", &["vault"]),
     ("jmt", &["ledger"]),

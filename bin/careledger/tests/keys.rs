@@ -166,7 +166,7 @@ fn forms(secret: &[u8]) -> Vec<String> {
 
 #[tokio::test]
 async fn rotations_of_a_running_node_and_no_secret_in_a_log_at_any_level() {
-    let mut net = Net::found(9_501);
+    let mut net = Net::found(11_001);
     net.start().await;
     net.sound(&["check"]);
     let passphrase = fs::read(net.member().join("passphrase")).unwrap();
@@ -216,7 +216,7 @@ async fn rotations_of_a_running_node_and_no_secret_in_a_log_at_any_level() {
 /// The drill of `docs/guides/compromise.md`.
 #[tokio::test]
 async fn after_a_theft_the_old_certificate_is_revoked_and_the_node_goes_on_with_a_new_key() {
-    let mut net = Net::found(9_601);
+    let mut net = Net::found(11_401);
     net.start().await;
     let before = net.get("/network/members").await.unwrap();
     let stolen = before["members"][0]["certificates"][0]["thumbprint"].clone();
@@ -252,7 +252,7 @@ async fn a_node_runs_with_its_keys_in_a_token() {
         return;
     };
     let module = PathBuf::from(module);
-    let mut net = Net::found(9_701);
+    let mut net = Net::found(11_801);
     let pin = net.folder.path().join("pin");
     let so_pin = net.folder.path().join("so-pin");
     for (path, text) in [(&pin, "1234-planted\n"), (&so_pin, "so-planted\n")] {

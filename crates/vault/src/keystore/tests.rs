@@ -219,7 +219,7 @@ fn nothing_that_holds_a_secret_shows_it() {
         )
         .unwrap();
     let handle: std::sync::Arc<dyn KeyStore> = std::sync::Arc::new(store.clone());
-    let pin = Pin::new(zeroize::Zeroizing::new("171171".to_owned()));
+    let pin = Pin::new(Zeroizing::new("171171".to_owned()));
     let shown = [
         format!("{:?}", Secret::new(SecretKind::Symmetric, bytes)),
         format!("{store:?}"),
@@ -228,7 +228,7 @@ fn nothing_that_holds_a_secret_shows_it() {
         format!("{:?}", crate::wrap::HpkeKeyPair::from_private(bytes.into())),
         format!("{:?}", crate::secret::EraseKey::from_bytes(bytes)),
         format!("{:?}", crate::secret::DataKey::from_bytes(bytes)),
-        format!("{:?}", crate::secret::SmallKey::from_bytes(bytes)),
+        format!("{:?}", SmallKey::from_bytes(bytes)),
         format!("{:?}", crate::secret::Opening::from_bytes(bytes)),
         format!("{pin:?}"),
         format!(

@@ -32,7 +32,7 @@ use crate::wrap::{HpkePublicKey, WrappedKey};
 /// Signing keys in a token, the other secrets in a key file that the token seals. Clones share both.
 ///
 /// # Invariants
-/// - **V4** A key that was made in the token is used there alone: no method yields it.
+/// - **V6** A key that was made in the token is used there alone: no method yields it.
 /// - A name is a key of the token or a secret of the file, never both.
 #[derive(Clone)]
 pub struct Pkcs11KeyStore(Arc<Inner>);
