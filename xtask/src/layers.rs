@@ -64,7 +64,7 @@ const EFFECTS: [&str; 14] = [
 ];
 
 /// Libraries that a few crates alone may name.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("argon2", &["vault"]),
     ("axum", &["gateway", "node", "careledger"]),
     ("cedar-policy", &["contracts", "careledger"]),
@@ -72,6 +72,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("commonware-p2p", &["node"]),
     ("commonware-runtime", &["node"]),
     ("commonware-", &["node", "vault"]),
+    ("cryptoki", &["vault"]),
     ("fjall", &["node"]),
     ("hpke", &["vault"]),
     ("jmt", &["ledger"]),

@@ -85,7 +85,8 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let schema = file.records.schema().map(str::to_owned);
     fs::create_dir_all(args.out.parent().unwrap_or(Path::new(".")))?;
     fs::create_dir(&args.out).with_context(|| format!("{}", args.out.display()))?;
-    let mut paths = vec![PathBuf::from("node.toml"), file.keys.clone()];
+    let mut paths = vec![PathBuf::from("node.toml")];
+    paths.extend(file.keys.files());
     for inner in ["certificates", "clients"] {
         list(folder, Path::new(inner), &mut paths)?;
     }

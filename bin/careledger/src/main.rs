@@ -9,8 +9,10 @@ mod dump;
 mod erase;
 mod faults;
 mod governance;
+mod hardening;
 mod holds;
 mod import;
+mod keys;
 mod logging;
 mod network;
 mod node;
@@ -59,6 +61,7 @@ enum Command {
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
+    Keys(keys::KeysArgs),
     Policies(policies::PoliciesArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
@@ -91,6 +94,7 @@ async fn main() -> ExitCode {
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
         Command::Policies(args) => policies::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),

@@ -15,7 +15,7 @@ use ledger::ids::NetworkId;
 use ledger::stream::{Branch, BranchKey};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// More branches than this in one request are refused.
 const BRANCHES_MAX: usize = 1_024;
@@ -38,7 +38,7 @@ pub enum BranchesError {
     Count,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
 struct GrantedBranch {
     #[n(0)]
     name: String,
@@ -97,7 +97,7 @@ fn decode(plain: &[u8]) -> Result<Vec<(Branch, BranchKey)>, BranchesError> {
     if granted.is_empty() || granted.len() > BRANCHES_MAX {
         return Err(BranchesError::Count);
     }
-    let branches = granted.into_iter().map(|granted| {
+    let branches = granted.iter().map(|granted| {
         let branch = granted.name.parse().map_err(|_| BranchesError::Malformed)?;
         Ok((branch, BranchKey::from_bytes(granted.key)))
     });

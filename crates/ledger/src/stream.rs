@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -82,8 +83,17 @@ pub struct NotABranch;
 macro_rules! secret_key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+        #[derive(Clone, Zeroize, ZeroizeOnDrop)]
         pub struct $name([u8; 32]);
+
+        /// In a time that does not tell where they differ.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                verify_slices_are_equal(&self.0, &other.0).is_ok()
+            }
+        }
+
+        impl Eq for $name {}
 
         impl $name {
             /// Takes the key's bytes.
@@ -260,7 +270,10 @@ mod tests {
 
     #[test]
     fn keys_do_not_show_in_debug_output() {
-        assert_eq!(format!("{:?}", index("clinic")), "BranchKey(..)");
+        let root = RootKey::from_bytes([0x5a; 32]);
+        let branch = index("clinic");
+        let shown = format!("{root:?} {branch:?} {:?}", branch.entries());
+        assert_eq!(shown, "RootKey(..) BranchKey(..) StreamKey(..)");
     }
 
     proptest! {

@@ -8,14 +8,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Digest, MemberName};
 use ledger::node_key::Algorithm;
+use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{SignatureScheme, crypto};
 use vault::keystore::{KeyStore, KeyStoreError, SecretName, SigningPublicKey};
 
+mod tls_key;
+
+use self::tls_key::StoredKey;
 use crate::chain::Chain;
 use crate::outbox::{CannotSign, Signer, Speaker};
 
@@ -69,9 +72,9 @@ impl Identity {
         (registry, time): (&Registry, BlockTime),
         unregistered: Option<Vec<u8>>,
     ) -> Result<Self, IdentityError> {
-        let current = match choose(&member, &*keys, registry, time) {
+        let current = match choose(&member, &keys, registry, time) {
             Err(IdentityError::NoCertificate(member)) => match &unregistered {
-                Some(certificate) => Current::of(certificate, &SecretName::node(), &*keys)?,
+                Some(certificate) => Current::of(certificate, &SecretName::node(), &keys)?,
                 None => return Err(IdentityError::NoCertificate(member)),
             },
             chosen => chosen?,
@@ -128,7 +131,7 @@ impl Identity {
 
     fn renew(&self, registry: &Registry, time: BlockTime) -> Result<(), IdentityError> {
         self.0.keys.refresh()?;
-        let newest = match choose(&self.0.member, &*self.0.keys, registry, time) {
+        let newest = match choose(&self.0.member, &self.0.keys, registry, time) {
             Err(IdentityError::NoCertificate(_)) if self.0.unregistered.is_some() => return Ok(()),
             chosen => chosen?,
         };
@@ -159,7 +162,7 @@ pub fn certificate_in_pem(pem: &[u8]) -> Option<Vec<u8>> {
 /// The newest certificate that speaks now; or else, so that the node can be asked, the newest one.
 fn choose(
     member: &MemberName,
-    keys: &dyn KeyStore,
+    keys: &Arc<dyn KeyStore>,
     registry: &Registry,
     time: BlockTime,
 ) -> Result<Current, IdentityError> {
@@ -200,21 +203,18 @@ impl Current {
     fn of(
         certificate: &[u8],
         name: &SecretName,
-        keys: &dyn KeyStore,
+        keys: &Arc<dyn KeyStore>,
     ) -> Result<Self, IdentityError> {
-        let private_key = keys.pkcs8(name)?;
-        let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key.as_slice()));
-        let provider = crypto::aws_lc_rs::default_provider();
-        let key = provider
-            .key_provider
-            .load_private_key(private_key.clone_key())?;
+        let signer = vault::keystore::Signer::new(Arc::clone(keys), name.clone())?;
+        let algorithm = algorithm_of(signer.public_key());
+        let key = Arc::new(StoredKey::new(signer));
         let chain = vec![CertificateDer::from(certificate.to_vec())];
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match()?;
         Ok(Self {
             thumbprint: Digest::of(certificate),
             key: name.clone(),
-            algorithm: algorithm_of(&keys.signing_public_key(name)?),
+            algorithm,
             certified: Arc::new(certified),
         })
     }

@@ -9,5 +9,6 @@ pub mod identity;
 pub mod join;
 mod node;
 pub mod outbox;
+pub mod rotation;
 
-pub use node::{Node, NodeConfig, NodeError, PeerAddress, ROOT_EPOCH, chain_in, restored_in};
+pub use node::{Node, NodeConfig, NodeError, PeerAddress, chain_in, record_keys, restored_in};

@@ -14,6 +14,7 @@ use ledger::stream::RootKey;
 use tokio::task::JoinHandle;
 use vault::blob::{BlobConfig, BlobError, BlobStore};
 use vault::keystore::{KeyStore, KeyStoreError, SecretName};
+use vault::wrap::WrappingKey;
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
 use crate::custody::upstream::UpstreamOptions;
@@ -25,7 +26,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::outbox::OutboxConfig;
 
 /// The epoch of the wrapping key that is the root of the records' keys.
-pub const ROOT_EPOCH: u32 = 1;
+const ROOT_EPOCH: u32 = 1;
 
 /// Where another member's node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,13 +191,15 @@ impl Node {
         };
         let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         claim(&config).await?;
+        let (root, wrapping) = record_keys(&*config.keys)?;
         let custody = Custody::open(
             CustodyOptions {
                 records: config.records.clone(),
                 blobs: config.blobs.clone(),
                 upstream: config.upstream.clone(),
                 member: config.member.clone(),
-                root: RootKey::from_bytes(*config.keys.expose(&SecretName::wrapping(ROOT_EPOCH))?),
+                root,
+                wrapping,
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
@@ -280,6 +283,18 @@ impl From<KeyStoreError> for CannotCosign {
 /// The file that says that the records were put back from a backup.
 pub fn restored_in(directory: &Path) -> PathBuf {
     directory.join("restored")
+}
+
+/// The root of the records' keys, and the wrapping keys of later epochs.
+pub fn record_keys(keys: &dyn KeyStore) -> Result<(RootKey, Vec<WrappingKey>), KeyStoreError> {
+    let root = RootKey::from_bytes(*keys.expose(&SecretName::wrapping(ROOT_EPOCH))?);
+    let names = keys.names();
+    let later = names.iter().filter_map(SecretName::epoch);
+    let later = later.filter(|epoch| *epoch > ROOT_EPOCH);
+    let wrapping = later
+        .map(|epoch| keys.wrapping_key(epoch))
+        .collect::<Result<_, _>>()?;
+    Ok((root, wrapping))
 }
 
 /// Where the chain is in the folder of a node's data: nothing is there before a node starts or joins.

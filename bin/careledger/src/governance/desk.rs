@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use contracts::governance::{self, Command};
-use contracts::membership::{Registry, ValidatorKeys};
+use contracts::membership::{Registered, Registry, ValidatorKeys};
 use contracts::trust;
 use ledger::genesis::{Genesis, MlDsa44Key, PublicKey};
 use ledger::ids::{BlockTime, Digest, Height, MemberName};
@@ -69,12 +69,19 @@ impl Desk {
         self.send(by, command, &identity.signer().speaker()).await
     }
 
-    /// A new key and certificate for the node. The member's authority must be in the key store.
-    pub(super) async fn renew(&self, by: &By, kind: KeyType) -> anyhow::Result<()> {
-        let name = self.next(SecretName::later_node);
+    /// A certificate for a key of the node that has none on the ledger, or else for a new key; gives the key's name. The
+    /// member's authority must be in the key store.
+    pub(super) async fn renew(&self, by: &By, kind: KeyType) -> anyhow::Result<SecretName> {
         let authority = Signer::new(Arc::clone(&self.keys), SecretName::member_ca())
             .context("the member's certification authority")?;
-        self.keys.generate(name.clone(), kind.secret())?;
+        let name = match self.unregistered().await? {
+            Some(name) => name,
+            None => {
+                let name = self.next(SecretName::later_node);
+                self.keys.generate(name.clone(), kind.secret())?;
+                name
+            }
+        };
         let public_key = self.keys.signing_public_key(&name)?;
         let since = now()?.0 / 1_000;
         let ca = MemberCa::new(self.member.as_str(), authority);
@@ -86,17 +93,64 @@ impl Desk {
             .join("certificates")
             .join(name.as_str().replace('/', "-"));
         std::fs::write(file.with_extension("pem"), issued.pem())?;
-        let keys = Arc::clone(&self.keys);
+        let (keys, signing) = (Arc::clone(&self.keys), name.clone());
         let speaker = Speaker {
             certificate: Digest::of(issued.der()),
             algorithm: algorithm_of(&public_key),
             sign: Arc::new(move |bytes| {
-                let signature = keys.sign(&name, bytes);
+                let signature = keys.sign(&signing, bytes);
                 signature.map_err(|error| node::outbox::CannotSign(error.to_string()))
             }),
         };
         let command = Command::RegisterCertificate(issued.der().to_vec());
-        self.send(by, &command, &speaker).await
+        self.send(by, &command, &speaker).await?;
+        Ok(name)
+    }
+
+    /// A later key of the node for which the ledger has never had a certificate: a ceremony made it, or a renewal that was
+    /// interrupted.
+    async fn unregistered(&self) -> anyhow::Result<Option<SecretName>> {
+        let registry = self.registry().await?;
+        let registered = self.registered(&registry);
+        let mut names = self.keys.names();
+        names.retain(|name| name.is_of_node() && *name != SecretName::node());
+        for name in names {
+            let public = self.keys.signing_public_key(&name)?;
+            if !registered.iter().any(|(_, key)| key == public.as_bytes()) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// This member's certificates, revoked ones too, with their keys.
+    fn registered<'a>(&self, registry: &'a Registry) -> Vec<(&'a Registered, Vec<u8>)> {
+        let seat = registry.seat(&self.member);
+        let certificates = seat.map_or(&[][..], |seat| &seat.certificates);
+        let known = certificates.iter().filter_map(|one| {
+            let thumbprint = Digest::of(&one.certificate);
+            let certificate = registry.certificate(&self.member, thumbprint).ok()?;
+            Some((one, certificate.key.to_bytes()))
+        });
+        known.collect()
+    }
+
+    /// Revokes all certificates but those of the key `kept`, and destroys their keys here.
+    pub(super) async fn revoke_others(&self, by: &By, kept: &SecretName) -> anyhow::Result<()> {
+        let public = self.keys.signing_public_key(kept)?;
+        let registry = self.registry().await?;
+        for (one, key) in self.registered(&registry) {
+            if key != public.as_bytes() && one.revoked.is_none() {
+                let command = Command::RevokeCertificate(Digest::of(&one.certificate));
+                self.give(by, &command).await?;
+            }
+        }
+        let mut names = self.keys.names();
+        names.retain(|name| name.is_of_node() && name != kept);
+        for name in names {
+            self.keys.destroy(&name)?;
+        }
+        Ok(())
     }
 
     /// The validator's newest keys if the ledger does not know them yet, as after a restore; or else new ones.

@@ -94,7 +94,7 @@ enum Task {
 
 /// Who speaks.
 #[derive(Debug, Args)]
-struct By {
+pub(crate) struct By {
     /// The configuration of the member's node.
     #[arg(long)]
     config: PathBuf,
@@ -188,7 +188,7 @@ pub(crate) async fn run(args: GovernanceArgs) -> anyhow::Result<()> {
             by.desk()?.give(&by, &command).await
         }
         Task::Withdraw { by, proposal } => by.desk()?.give(&by, &Command::Withdraw(proposal)).await,
-        Task::Renew { by, key_type } => by.desk()?.renew(&by, key_type).await,
+        Task::Renew { by, key_type } => renew(&by, key_type, false).await,
         Task::Revoke { by, thumbprint } => {
             let thumbprint = Digest::from_hex(&thumbprint);
             let thumbprint = thumbprint.context("a thumbprint is 64 hexadecimal digits")?;
@@ -210,7 +210,25 @@ pub(crate) async fn run(args: GovernanceArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Gives the node a new key and certificate; if wished, all others of the member are revoked, and their keys destroyed.
+pub(crate) async fn renew(by: &By, key_type: KeyType, revokes: bool) -> anyhow::Result<()> {
+    let desk = by.desk()?;
+    let kept = desk.renew(by, key_type).await?;
+    if revokes {
+        desk.revoke_others(by, &kept).await?;
+    }
+    Ok(())
+}
+
 impl By {
+    pub(crate) fn new(config: PathBuf, through: Option<String>, json: bool) -> Self {
+        Self {
+            config,
+            through,
+            json,
+        }
+    }
+
     fn desk(&self) -> anyhow::Result<Desk> {
         Desk::open(&self.config, self.through.as_deref())
     }

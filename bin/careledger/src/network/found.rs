@@ -24,7 +24,7 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+    KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -265,7 +265,7 @@ pub(super) fn node_file(
         base_url: base_url.to_owned(),
         listen: local(port),
         genesis: PathBuf::from("../genesis.cbor"),
-        keys: PathBuf::from("keys.bin"),
+        keys: KeysEntry::File(PathBuf::from("keys.bin")),
         passphrase_file: Some(PathBuf::from("passphrase")),
         data: PathBuf::from("data"),
         addresses: addresses.clone(),

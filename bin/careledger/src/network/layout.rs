@@ -16,8 +16,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
-    is_default,
+    KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -61,7 +61,8 @@ pub(crate) struct NodeFile {
     /// Where the gateway listens.
     pub(crate) listen: SocketAddr,
     pub(crate) genesis: PathBuf,
-    pub(crate) keys: PathBuf,
+    /// Where the node's keys are: the name of a key file, or a table that names a token.
+    pub(crate) keys: KeysEntry,
     /// Without it the passphrase is taken from `CARELEDGER_PASSPHRASE`.
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) data: PathBuf,

@@ -1,6 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod keys;
 mod payloads;
 mod profiles;
 mod records;
@@ -17,7 +18,7 @@ use ::node::outbox::OutboxConfig;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
 use clap::Args;
-use gateway::auth::{Accounts, Provider, SignIn, SigningFailed, TokenSigner};
+use gateway::auth::{Accounts, Provider, SignIn, TokenSigner};
 use gateway::enrolment::MemberKey;
 use gateway::witness::{Witness, follow};
 use gateway::{
@@ -26,17 +27,20 @@ use gateway::{
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use vault::keystore::{FileKeyStore, KeyStore, SecretName};
+use vault::keystore::{KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
     LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
 };
-use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
+use crate::hardening::keep_memory_private;
+use crate::keys::token_keys;
+use crate::network::{MemberLayout, NodeFile, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,6 +69,8 @@ pub(crate) struct NodeArgs {
 }
 
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
+    // Before anything is secret in it.
+    keep_memory_private();
     let file = NodeFile::read(&args.config)?;
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_owned();
     let keys = open_keys(&file, &folder)?;
@@ -88,7 +94,14 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));
     }
     let sign_in = sign_in(&file, &folder)?;
-    let gateway = gateway(&file, &folder, &node, &keys, sign_in)?;
+    let signer = TokenSigner::of(token_keys(&keys)?);
+    aside.spawn(crate::keys::serve(
+        node.custody.clone(),
+        (Arc::clone(&keys), signer.clone()),
+        TOKEN_SECONDS,
+        folder.join(&file.data),
+    ));
+    let gateway = gateway(&file, &folder, &node, &keys, (sign_in, signer))?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -157,15 +170,6 @@ async fn warn_of_expiry(vitals: Vitals) {
             );
         }
     }
-}
-
-pub(crate) fn open_keys(file: &NodeFile, folder: &Path) -> anyhow::Result<Arc<dyn KeyStore>> {
-    let passphrase = file.passphrase_file.as_ref().map(|path| folder.join(path));
-    let passphrase = Passphrase::find(passphrase.as_deref())?;
-    let path = folder.join(&file.keys);
-    let store = FileKeyStore::open(&path, passphrase.bytes())
-        .with_context(|| format!("the key file {}", path.display()))?;
-    Ok(Arc::new(store))
 }
 
 pub(crate) fn node_config(
@@ -238,7 +242,7 @@ pub(crate) fn gateway(
     folder: &Path,
     node: &Node,
     keys: &Arc<dyn KeyStore>,
-    sign_in: SignIn,
+    (sign_in, signer): (SignIn, TokenSigner),
 ) -> anyhow::Result<Gateway> {
     let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
@@ -258,7 +262,7 @@ pub(crate) fn gateway(
         status: StatusSource::new(move || vitals.read()),
         clients: file.clients.clone(),
         sign_in,
-        signer: token_signer(keys)?,
+        signer,
         token_seconds: TOKEN_SECONDS,
         clock: gateway::auth::Clock::system(),
         member_key: member_key(keys),
@@ -310,15 +314,6 @@ fn witnesses(file: &NodeFile) -> anyhow::Result<Vec<Witness>> {
         })
     };
     file.witnesses.iter().map(witness).collect()
-}
-
-fn token_signer(keys: &Arc<dyn KeyStore>) -> anyhow::Result<TokenSigner> {
-    let public_key = keys.public_key(&SecretName::token())?;
-    let keys = Arc::clone(keys);
-    Ok(TokenSigner::new(public_key, move |bytes| {
-        let signature = keys.sign(&SecretName::token(), bytes);
-        signature.map_err(|_| SigningFailed)
-    }))
 }
 
 fn member_key(keys: &Arc<dyn KeyStore>) -> MemberKey {

@@ -3,16 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::node::ROOT_EPOCH;
 use ::node::chain::{self, Chain, ChainReport, OpenError};
 use ::node::custody::CustodyError;
 use ::node::custody::inspect::{self as records, RecordsReport};
 use ::node::engine::{self, EngineConfig, EngineReport};
+use ::node::record_keys;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use ledger::ids::MemberName;
-use ledger::stream::RootKey;
-use vault::keystore::SecretName;
 
 use super::{Subject, Verdict};
 use crate::node::open_keys;
@@ -115,7 +113,7 @@ fn engine(subject: &Subject, chain: &Result<ChainReport, NoChain>) -> EngineRepo
 async fn records(subject: &Subject) -> anyhow::Result<Records> {
     let keys = open_keys(&subject.file, &subject.folder)?;
     let member: MemberName = subject.file.member.parse()?;
-    let root = RootKey::from_bytes(*keys.expose(&SecretName::wrapping(ROOT_EPOCH))?);
+    let (root, wrapping) = record_keys(&*keys)?;
     let chain = Chain::open(
         subject.genesis.clone(),
         &subject.part("chain"),
@@ -125,9 +123,13 @@ async fn records(subject: &Subject) -> anyhow::Result<Records> {
     let bar = progress::spinner("records");
     let place = crate::node::records(&subject.file, &subject.folder)?;
     let blobs = crate::node::blobs(&subject.file, &subject.folder)?;
-    let inspecting = records::inspect(&place, &blobs, (&member, &root), Arc::new(chain), |done| {
-        bar.set_position(done)
-    });
+    let inspecting = records::inspect(
+        &place,
+        &blobs,
+        (&member, &root, &*wrapping),
+        Arc::new(chain),
+        |done| bar.set_position(done),
+    );
     let inspected = AssertUnwindSafe(inspecting).catch_unwind().await;
     bar.finish_and_clear();
     Ok(match inspected {

@@ -72,7 +72,7 @@ pub use rows::{Rows, RowsUnavailable};
 pub use scope::{Permission, Scope, ScopeError, Scopes, Word};
 pub use server::{AuthConfig, AuthorizationServer, Backing, TokenError};
 pub use sign_in::SignIn;
-pub use token::{AccessToken, SigningFailed, TokenProblem, TokenSigner};
+pub use token::{AccessToken, SigningFailed, TokenKey, TokenProblem, TokenSigner};
 
 pub(crate) use origin::cors;
 pub(crate) use routes::routes;

@@ -1,7 +1,7 @@
 //! Access tokens: JWTs (RFC 9068) that this node signs and that only this node accepts.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,9 +21,14 @@ pub struct SigningFailed;
 
 type Sign = dyn Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync;
 
-/// The node's Ed25519 token key, wherever it is kept.
+/// The node's Ed25519 token keys, wherever they are kept: the newest signs, and what older ones signed is good until it
+/// expires. Clones share them.
 #[derive(Clone)]
-pub struct TokenSigner {
+pub struct TokenSigner(Arc<RwLock<Vec<TokenKey>>>);
+
+/// One of a node's token keys.
+#[derive(Clone)]
+pub struct TokenKey {
     public_key: [u8; 32],
     key_id: String,
     verifying_key: Option<VerifyingKey>,
@@ -124,29 +129,35 @@ pub(super) struct Validity<'a> {
 }
 
 impl TokenSigner {
-    /// A signer with this public key.
+    /// A signer with one key.
     pub fn new(
         public_key: [u8; 32],
         sign: impl Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            key_id: thumbprint(&public_key),
-            verifying_key: ed25519_key(&public_key),
-            public_key,
-            sign: Arc::new(sign),
-        }
+        Self::of(vec![TokenKey::new(public_key, sign)])
     }
 
-    /// The public key as a JWK set.
+    /// A signer with these keys, the newest first.
+    pub fn of(keys: Vec<TokenKey>) -> Self {
+        Self(Arc::new(RwLock::new(keys)))
+    }
+
+    /// Signs from now on with the first of these keys; tokens of a key that is not among them are refused.
+    pub fn replace(&self, keys: Vec<TokenKey>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    fn keys(&self) -> Vec<TokenKey> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The public keys as a JWK set.
     pub(super) fn jwks(&self) -> Value {
-        json!({ "keys": [{
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": URL_SAFE_NO_PAD.encode(self.public_key),
-            "use": "sig",
-            "alg": "EdDSA",
-            "kid": self.key_id,
-        }] })
+        let keys: Vec<Value> = self.keys().iter().map(TokenKey::jwk).collect();
+        json!({ "keys": keys })
     }
 
     /// A signed token that says this.
@@ -182,14 +193,16 @@ impl TokenSigner {
         kind: &str,
         claims: &impl Serialize,
     ) -> Result<String, SigningFailed> {
-        let header = json!({ "alg": "EdDSA", "typ": kind, "kid": self.key_id });
+        let keys = self.keys();
+        let newest = keys.first().ok_or(SigningFailed)?;
+        let header = json!({ "alg": "EdDSA", "typ": kind, "kid": newest.key_id });
         let claims = serde_json::to_vec(claims).map_err(|_| SigningFailed)?;
         let message = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header.to_string()),
             URL_SAFE_NO_PAD.encode(claims)
         );
-        let signature = (self.sign)(message.as_bytes())?;
+        let signature = (newest.sign)(message.as_bytes())?;
         Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
@@ -208,7 +221,12 @@ impl TokenSigner {
         if claimed.iss != issuer {
             return Err(TokenProblem::OtherIssuer);
         }
-        let claims: Claims = match jws.verify(self.verifying_key.as_slice()) {
+        let keys = self.keys();
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| key.verifying_key)
+            .collect();
+        let claims: Claims = match jws.verify(&keys) {
             Ok(claims) => claims,
             Err(JwsError::Algorithm | JwsError::Signature) => {
                 return Err(TokenProblem::SignatureInvalid);
@@ -236,9 +254,46 @@ impl TokenSigner {
     }
 }
 
+impl TokenKey {
+    /// A key with this public part, which `sign` uses.
+    pub fn new(
+        public_key: [u8; 32],
+        sign: impl Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync + 'static,
+    ) -> Self {
+        let key_id = thumbprint(&public_key);
+        let mut verifying_key = ed25519_key(&public_key);
+        if let Some(key) = &mut verifying_key {
+            key.id = Some(key_id.clone());
+        }
+        Self {
+            key_id,
+            verifying_key,
+            public_key,
+            sign: Arc::new(sign),
+        }
+    }
+
+    fn jwk(&self) -> Value {
+        json!({
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": URL_SAFE_NO_PAD.encode(self.public_key),
+            "use": "sig",
+            "alg": "EdDSA",
+            "kid": self.key_id,
+        })
+    }
+}
+
 impl fmt::Debug for TokenSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenSigner({})", self.key_id)
+        f.debug_tuple("TokenSigner").field(&self.keys()).finish()
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenKey({})", self.key_id)
     }
 }
 
@@ -257,7 +312,68 @@ fn thumbprint(public_key: &[u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+
     use super::*;
+
+    fn key(seed: u8) -> TokenKey {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let public = pair.public_key().as_ref().try_into().unwrap();
+        TokenKey::new(public, move |bytes| {
+            let signature = pair.sign(bytes);
+            signature.as_ref().try_into().map_err(|_| SigningFailed)
+        })
+    }
+
+    fn issued(signer: &TokenSigner) -> String {
+        let token = AccessToken {
+            client: "ehr".to_owned(),
+            practitioner: None,
+            role: None,
+            patient: None,
+            purpose: "TREAT".to_owned(),
+            scopes: "system/*.rs".parse().unwrap(),
+            context: None,
+            grant: None,
+            jti: "one".to_owned(),
+        };
+        let validity = Validity {
+            issuer: "http://clinic",
+            member: "clinic",
+            issued_at: 1,
+            expires_at: 100,
+        };
+        signer.issue(&token, &validity).unwrap()
+    }
+
+    fn verified(signer: &TokenSigner, token: &str, now: u64) -> Result<(), TokenProblem> {
+        let verified = signer.verify(token, "http://clinic", "clinic", now);
+        verified.map(drop)
+    }
+
+    #[test]
+    fn after_a_rotation_old_tokens_are_good_until_they_expire_or_their_key_goes() {
+        let signer = TokenSigner::of(vec![key(1)]);
+        let shared = signer.clone();
+        let old = issued(&signer);
+        signer.replace(vec![key(2), key(1)]);
+        let new = issued(&shared);
+        assert_eq!(shared.jwks()["keys"].as_array().unwrap().len(), 2);
+        assert_eq!(verified(&shared, &old, 99), Ok(()));
+        assert_eq!(verified(&shared, &old, 100), Err(TokenProblem::Expired));
+        assert_eq!(verified(&shared, &new, 99), Ok(()));
+        signer.replace(vec![key(2)]);
+        let refused = verified(&shared, &old, 99);
+        assert_eq!(refused, Err(TokenProblem::SignatureInvalid));
+        assert_eq!(verified(&shared, &new, 99), Ok(()));
+        assert_eq!(shared.jwks()["keys"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_signed() {
+        let signer = TokenSigner::of(Vec::new());
+        assert_eq!(signer.signed("JWT", &json!({})), Err(SigningFailed));
+    }
 
     /// The key and thumbprint of RFC 8037, appendix A.3.
     #[test]

@@ -17,6 +17,7 @@ use ledger::statement::SubmittedStatement;
 use ledger::stream::RootKey;
 use minicbor::{Decode, Encode};
 use vault::blob::{BlobConfig, BlobId};
+use vault::wrap::WrappingKey;
 
 pub use damage::{RecordDamage, RecordFault, RecordPart};
 
@@ -62,12 +63,12 @@ pub struct RecordsReport {
 pub async fn inspect(
     records: &RecordsConfig,
     blobs: &BlobConfig,
-    (member, root): (&MemberName, &RootKey),
+    (member, root, wrapping): (&MemberName, &RootKey, &[WrappingKey]),
     anchor: Arc<dyn Anchor>,
     progress: impl FnMut(u64),
 ) -> Result<RecordsReport, CustodyError> {
     let store = Arc::new(Store::open(records, Disk)?);
-    let keys = Keys::new(root);
+    let keys = Keys::new(root, wrapping);
     let mut walk = Walk {
         subjects: Subjects::new(
             Arc::clone(&store),

@@ -1,6 +1,7 @@
 //! Keys of the record store: what seals rows, what names them, and what erases a version.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use interop::fhir::search::LookupKey;
@@ -22,13 +23,13 @@ use super::rows::{DocumentKey, decode, version_key};
 use super::store::{Store, Table, Transaction};
 
 /// The epoch of the wrapping key that derives from the root.
-const WRAPPING_EPOCH: u32 = 1;
+pub(super) const WRAPPING_EPOCH: u32 = 1;
 
-/// Keys that derive from the member's root.
+/// Keys that derive from the member's root, and the wrapping keys that came after it.
 pub(crate) struct Keys {
     /// Seals rows that are not of one version.
     rows: Zeroizing<[u8; 32]>,
-    wrapping: WrappingKey,
+    wrapping: RwLock<Wrappings>,
     names: Zeroizing<[u8; 32]>,
     lookups: hmac::Key,
     /// Marks on the ledger what was erased, for this member alone.
@@ -39,13 +40,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(root: &RootKey) -> Arc<Self> {
+    /// The keys of a root; `later` are the wrapping keys of epochs after its own.
+    pub(crate) fn new(root: &RootKey, later: &[WrappingKey]) -> Arc<Self> {
+        let first = SmallKey::from_bytes(root.purpose("custody/wrapping"));
+        let mut wrapping = Wrappings(BTreeMap::new());
+        wrapping.add(WrappingKey::new(WRAPPING_EPOCH, first));
+        later.iter().cloned().for_each(|key| wrapping.add(key));
         Arc::new(Self {
             rows: Zeroizing::new(root.purpose("custody/rows")),
-            wrapping: WrappingKey::new(
-                WRAPPING_EPOCH,
-                SmallKey::from_bytes(root.purpose("custody/wrapping")),
-            ),
+            wrapping: RwLock::new(wrapping),
             names: Zeroizing::new(root.purpose("custody/row-names")),
             lookups: hmac::Key::new(hmac::HMAC_SHA256, &root.purpose("custody/lookups")),
             marks: hmac::Key::new(hmac::HMAC_SHA256, &root.purpose("custody/erasure-marks")),
@@ -206,7 +209,9 @@ impl Keys {
     fn unwrap(&self, key: &[u8; 24], wrapped: &[u8]) -> Result<EraseKey, CustodyError> {
         let damaged = || CustodyError::Storage("an erase key does not unwrap".to_owned());
         let wrapped = WrappedEraseKey::from_bytes(wrapped).map_err(|_| damaged())?;
-        let unwrapped = self.wrapping.unwrap(key, &wrapped);
+        let wrapping = self.wrapping.read().unwrap_or_else(PoisonError::into_inner);
+        let of_epoch = wrapping.0.get(&wrapped.epoch).ok_or_else(damaged)?;
+        let unwrapped = of_epoch.unwrap(key, &wrapped);
         unwrapped.map(EraseKey).map_err(|_| damaged())
     }
 
@@ -218,8 +223,60 @@ impl Keys {
         erase: &EraseKey,
     ) {
         let key = version_key(document, version);
-        let wrapped = self.wrapping.wrap(&key, &erase.0);
-        transaction.put(Table::EraseKeys, &key, wrapped.to_bytes());
+        transaction.put(Table::EraseKeys, &key, self.wrap(&key, erase));
+    }
+
+    fn wrap(&self, key: &[u8; 24], erase: &EraseKey) -> Vec<u8> {
+        let wrapping = self.wrapping.read().unwrap_or_else(PoisonError::into_inner);
+        wrapping.newest().wrap(key, &erase.0).to_bytes()
+    }
+
+    /// The epoch under which erase keys are wrapped from now on.
+    pub(crate) fn wrapping_epoch(&self) -> u32 {
+        let wrapping = self.wrapping.read().unwrap_or_else(PoisonError::into_inner);
+        wrapping.newest().epoch()
+    }
+
+    /// Wraps from now on under `next`, if its epoch is a later one; what is wrapped already can still be unwrapped.
+    pub(crate) fn wrap_under(&self, next: WrappingKey) {
+        let mut wrapping = self
+            .wrapping
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        wrapping.add(next);
+    }
+
+    /// An erase key's row under the newest wrapping key; `None` if that is how it is wrapped already.
+    pub(crate) fn rewrapped(
+        &self,
+        key: &[u8; 24],
+        wrapped: &[u8],
+    ) -> Result<Option<Vec<u8>>, CustodyError> {
+        let is_newest = WrappedEraseKey::from_bytes(wrapped)
+            .is_ok_and(|wrapped| wrapped.epoch == self.wrapping_epoch());
+        if is_newest {
+            return Ok(None);
+        }
+        let erase = self.unwrap(key, wrapped)?;
+        Ok(Some(self.wrap(key, &erase)))
+    }
+}
+
+/// Wrapping keys by epoch; there is always one.
+struct Wrappings(BTreeMap<u32, WrappingKey>);
+
+impl Wrappings {
+    fn add(&mut self, key: WrappingKey) {
+        self.0.entry(key.epoch()).or_insert(key);
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "the root's own epoch is put in first and never removed"
+    )]
+    fn newest(&self) -> &WrappingKey {
+        let newest = self.0.last_key_value();
+        newest.expect("there is a wrapping key").1
     }
 }
 

@@ -32,6 +32,7 @@ mod reindex;
 mod release;
 mod remote;
 mod request;
+mod rewrap;
 mod rows;
 mod search;
 mod search_chain;
@@ -62,6 +63,7 @@ use keys::Keys;
 use payload::Payloads;
 use pins::Pins;
 use reindex::Indexing;
+use rewrap::Rewrapping;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
@@ -93,6 +95,7 @@ pub use request::{
     Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
     WithheldDocument, Written,
 };
+pub use rewrap::WrappingProgress;
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
 pub use store::{MoveError, RecordsConfig, move_records, put_keys, take_keys};
@@ -110,6 +113,7 @@ struct Inner {
     subjects: Subjects,
     payloads: Payloads,
     indexing: Indexing,
+    rewrapping: Rewrapping,
     rulings: Rulings,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
@@ -155,7 +159,8 @@ impl Custody {
         persist: impl Persist,
     ) -> Result<Self, CustodyError> {
         let store = Arc::new(Store::open(&options.records, persist)?);
-        let keys = Keys::new(&options.root);
+        let keys = Keys::new(&options.root, &options.wrapping);
+        let rewrapping = Rewrapping::read(&store, &keys)?;
         changes::fill(&store, &keys)?;
         let (member, network) = (options.member.clone(), anchor.network());
         let (status, outbox) = watch::channel(OutboxStatus::default());
@@ -197,6 +202,7 @@ impl Custody {
         let custody = Self(Arc::new(Inner {
             payloads,
             indexing: Indexing::read(&store, index_format(options.full_text))?,
+            rewrapping,
             rulings: Rulings::default(),
             pins: Pins::default(),
             home,
@@ -218,6 +224,7 @@ impl Custody {
         }
         custody.watch_for_replay();
         custody.go_on_indexing();
+        custody.go_on_rewrapping();
         custody.follow_upstream();
         Ok(custody)
     }

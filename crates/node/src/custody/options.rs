@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ledger::ids::MemberName;
 use ledger::stream::RootKey;
 use vault::blob::BlobConfig;
+use vault::wrap::WrappingKey;
 
 use super::RecordsConfig;
 use super::upstream::UpstreamOptions;
@@ -24,6 +25,8 @@ pub struct CustodyOptions {
     pub member: MemberName,
     /// The member's own root, from its key store: wraps keys, names rows, and is the root of its directory.
     pub root: RootKey,
+    /// The wrapping keys of epochs after the root's own, from the key store.
+    pub wrapping: Vec<WrappingKey>,
     /// What signs statements.
     pub signer: Signer,
     /// How items leave.

@@ -83,7 +83,7 @@ pub(crate) struct BranchRow {
     pub(crate) key: SecretRow,
 }
 
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Encode, Decode)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Encode, Decode)]
 #[cbor(transparent)]
 pub(crate) struct SecretRow(#[cbor(n(0), with = "minicbor::bytes")] pub(crate) [u8; 32]);
 

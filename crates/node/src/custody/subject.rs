@@ -45,15 +45,15 @@ impl Subject {
 
     /// A patient without a wallet, whose root this member keeps until there is one.
     pub(crate) fn escrowed(member: &MemberName, network: NetworkId, patient_id: String) -> Self {
-        let root: [u8; 32] = random();
-        let branches = branches_of(&RootKey::from_bytes(root), network, member);
+        let root = SecretRow(random());
+        let branches = branches_of(&RootKey::from_bytes(root.0), network, member);
         Self {
             id: random(),
             patient_id: Some(patient_id),
             wallet_key: None,
             own: own(member, &branches),
             branches,
-            escrow_root: Some(SecretRow(root)),
+            escrow_root: Some(root),
         }
     }
 

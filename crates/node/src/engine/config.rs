@@ -3,6 +3,7 @@
 use super::calendar::Calendar;
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// Largest header and body together that a network may allow.
 pub const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
@@ -16,7 +17,7 @@ pub const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 pub struct EngineConfig {
     /// Seed of the Ed25519 key with which this node authenticates its connections, and votes in
     /// the epochs in which it is a validator.
-    pub seed: [u8; 32],
+    pub seed: Zeroizing<[u8; 32]>,
     /// Address to bind.
     pub listen: SocketAddr,
     /// Directory that the engine alone writes to; it must survive restarts.
@@ -44,7 +45,7 @@ impl EngineConfig {
     /// Settings with the default limits and intervals.
     pub fn new(seed: [u8; 32], listen: SocketAddr, directory: PathBuf, namespace: Vec<u8>) -> Self {
         Self {
-            seed,
+            seed: Zeroizing::new(seed),
             listen,
             directory,
             namespace,

@@ -17,7 +17,8 @@ impl Identity {
     /// Reads and checks the settings.
     pub fn of(config: &EngineConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let key = PrivateKey::decode(Copying(&config.seed)).map_err(|_| ConfigError::BadSeed)?;
+        let key = PrivateKey::decode(Copying(config.seed.as_slice()))
+            .map_err(|_| ConfigError::BadSeed)?;
         Ok(Self { key })
     }
 

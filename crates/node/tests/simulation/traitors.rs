@@ -93,7 +93,7 @@ where
 /// What the traitor of `seat` votes with in `epoch`, if it validates there.
 fn scheme(seat: &Seat, epoch: u64) -> Option<Scheme> {
     let voters = seat.committees.voters(epoch)?;
-    let own = PrivateKey::decode(Copying(&seat.config.seed)).unwrap();
+    let own = PrivateKey::decode(Copying(seat.config.seed.as_slice())).unwrap();
     Scheme::signer(&seat.config.namespace, voters, own)
 }
 

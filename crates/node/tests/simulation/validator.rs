@@ -73,7 +73,7 @@ impl Seat {
         let newest = || own.find(|keys| registry.validator_keys(vote(keys)).is_some());
         let chosen = chosen.or_else(newest).unwrap().clone();
         let mut seat = self.clone();
-        seat.config.seed = chosen.seed;
+        *seat.config.seed = chosen.seed;
         seat.keys = vec![chosen];
         seat
     }

@@ -199,16 +199,8 @@ impl PublicKeyData for RemoteKey<'_> {
 
 impl SigningKey for RemoteKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let failed = || rcgen::Error::RemoteKeyError;
-        let signature = self.0.sign(message).map_err(|_| failed())?;
-        match self.0.public_key() {
-            SigningPublicKey::Ed25519(_) => Ok(signature.to_vec()),
-            SigningPublicKey::P256(_) => {
-                let signature = p256::ecdsa::Signature::from_slice(&signature);
-                let signature = signature.map_err(|_| failed())?.normalize_s();
-                Ok(signature.to_der().as_bytes().to_vec())
-            }
-        }
+        let signature = self.0.sign_der(message);
+        signature.map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::format::{FileKey, KdfCost, Secrets, unlock};
 use super::replace::{lock, replace};
 use super::secret::{Entry, public_key_of};
-use super::{KeyStore, KeyStoreError, Secret, SecretName, SigningPublicKey};
+use super::{KeyFacts, KeyPlace, KeyStore, KeyStoreError, Secret, SecretName, SigningPublicKey};
 use crate::secret::ClearBytes;
 use crate::wrap::{HpkePublicKey, WrappedKey};
 
@@ -154,6 +154,16 @@ impl KeyStore for FileKeyStore {
         self.entries().contains_key(name)
     }
 
+    fn facts(&self, name: &SecretName) -> Result<KeyFacts, KeyStoreError> {
+        self.with_entry(name, |entry| {
+            Ok(KeyFacts {
+                kind: entry.secret.kind(),
+                place: KeyPlace::File,
+                made_at: entry.secret.made_at(),
+            })
+        })
+    }
+
     fn public_key(&self, name: &SecretName) -> Result<[u8; 32], KeyStoreError> {
         self.with_entry(name, |entry| entry.signing(name).map(public_key_of))
     }
@@ -203,10 +213,6 @@ impl KeyStore for FileKeyStore {
 
     fn expose(&self, name: &SecretName) -> Result<Zeroizing<[u8; 32]>, KeyStoreError> {
         self.with_entry(name, |entry| Ok(entry.secret.bytes().clone()))
-    }
-
-    fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
-        self.with_entry(name, |entry| entry.pkcs8(name))
     }
 }
 

@@ -76,6 +76,9 @@ struct Row {
     kind: u8,
     #[cbor(n(2), with = "minicbor::bytes")]
     bytes: [u8; 32],
+    /// Seconds since 1970; files from before this was written down have none.
+    #[n(3)]
+    made_at: Option<u64>,
 }
 
 /// The key of one key file, derived once when it is opened.
@@ -222,6 +225,7 @@ impl Row {
             name: name.as_str().to_owned(),
             kind,
             bytes: **secret.bytes(),
+            made_at: secret.made_at(),
         }
     }
 
@@ -235,6 +239,6 @@ impl Row {
             _ => return Err(KeyStoreError::Corrupted),
         };
         let name = self.name.parse().map_err(|_| KeyStoreError::Corrupted)?;
-        Ok((name, Secret::new(kind, self.bytes)))
+        Ok((name, Secret::new(kind, self.bytes).made(self.made_at)))
     }
 }

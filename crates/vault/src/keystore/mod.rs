@@ -1,11 +1,12 @@
-//! Private keys behind one trait, and the key file that implements it.
+//! Private keys behind one trait, and what implements it: a key file, and a PKCS#11 token with a key file that it seals.
 //!
 //! A key is used where it lies: [`KeyStore::sign`], [`KeyStore::unwrap_for`]. [`KeyStore::expose`] exists for what
-//! other libraries must hold themselves (the engine's validator seed, branch keys, the TLS key).
+//! other libraries must hold themselves (the engine's validator seed, branch keys); no key of a token is exposed.
 
 mod file;
 mod format;
 mod name;
+mod pkcs11;
 mod replace;
 mod secret;
 mod signer;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 pub use self::file::FileKeyStore;
 pub use self::format::KdfCost;
 pub use self::name::{InvalidSecretName, SecretName};
+pub use self::pkcs11::{Pin, Pkcs11Config, Pkcs11KeyStore, TokenFacts, initialise, token_facts};
 pub use self::secret::{Secret, SecretKind, SigningPublicKey};
 pub use self::signer::Signer;
 use crate::secret::{ClearBytes, SmallKey};
@@ -39,6 +41,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
 
     /// Whether there is a secret of that name.
     fn contains(&self, name: &SecretName) -> bool;
+
+    /// What kind of secret it is, where it is kept, and since when.
+    fn facts(&self, name: &SecretName) -> Result<KeyFacts, KeyStoreError>;
 
     /// The public key of an Ed25519 signing key.
     fn public_key(&self, name: &SecretName) -> Result<[u8; 32], KeyStoreError>;
@@ -70,15 +75,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// The secret itself, whatever its kind (for a signing key the Ed25519 seed or the P-256 private key).
     fn expose(&self, name: &SecretName) -> Result<Zeroizing<[u8; 32]>, KeyStoreError>;
 
-    /// A signing key as PKCS#8 (DER), for TLS and token libraries.
-    fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError>;
-
     /// Adds one secret.
     fn insert(&self, name: SecretName, secret: Secret) -> Result<(), KeyStoreError> {
         self.insert_all(vec![(name, secret)])
     }
 
-    /// Adds a fresh secret.
+    /// Adds a fresh secret; a signing key of the node is made in its token, if it has one.
     fn generate(&self, name: SecretName, kind: SecretKind) -> Result<(), KeyStoreError> {
         self.insert(name, Secret::generate(kind))
     }
@@ -102,6 +104,29 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
             .map(|epoch| self.wrapping_key(epoch))
             .transpose()
     }
+}
+
+/// What may be said of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// What it is for.
+    pub kind: SecretKind,
+    /// Where it is.
+    pub place: KeyPlace,
+    /// When it was made, in seconds since 1970, if that is known (of a token's key, its day).
+    pub made_at: Option<u64>,
+}
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In the key file.
+    File,
+    /// In a PKCS#11 token.
+    Token {
+        /// Whether the token says that the key was made in it and never leaves it.
+        is_confined: bool,
+    },
 }
 
 /// Why a key store refuses or fails.
@@ -149,6 +174,44 @@ pub enum KeyStoreError {
     /// The library could not sign.
     #[error("secret {0} could not sign")]
     CannotSign(SecretName),
+    /// The PKCS#11 library does not load.
+    #[error("PKCS#11 library {path} does not load: {reason}")]
+    Module {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the loader says.
+        reason: String,
+    },
+    /// No token has that label.
+    #[error("there is no token with the label `{0}`")]
+    NoToken(String),
+    /// More than one token has that label.
+    #[error("several tokens have the label `{0}`")]
+    SeveralTokens(String),
+    /// A token that should be new is there already.
+    #[error("there is a token with the label `{0}` already")]
+    TokenExists(String),
+    /// Every token has a label.
+    #[error("there is no token that is not initialised")]
+    NoEmptyToken,
+    /// The token refuses the PIN.
+    #[error("token refuses the PIN")]
+    WrongPin,
+    /// Wrong PINs have locked the token.
+    #[error("PIN is locked: the security officer has to set a new one")]
+    PinLocked,
+    /// The token failed, also in a new session.
+    #[error("token failed: {0}")]
+    Token(String),
+    /// The secret is a key of a token, which does not leave it.
+    #[error("secret {0} stays in its token")]
+    StaysInToken(SecretName),
+    /// The key file has no seal of a token.
+    #[error("there is no seal of a token at {0}")]
+    NoSeal(PathBuf),
+    /// The token does not open the seal around the key file.
+    #[error("seal around the key file does not open with this token")]
+    SealBroken,
     /// The disk failed.
     #[error("key file cannot be read or written")]
     Io(#[from] std::io::Error),

@@ -70,6 +70,24 @@ impl SecretName {
         Self("token".to_owned())
     }
 
+    /// A later key of that kind: the first is [`Self::token`], the second has the number 2.
+    pub fn token_of(number: u32) -> Self {
+        numbered(Self::token(), number)
+    }
+
+    /// Which of the keys that sign access tokens this is, if it is one.
+    pub fn token_number(&self) -> Option<u32> {
+        if *self == Self::token() {
+            return Some(1);
+        }
+        self.0.strip_prefix("token/")?.parse().ok()
+    }
+
+    /// Whether a PKCS#11 token can hold the secret: it signs, and no library has to have it.
+    pub fn is_for_a_token(&self) -> bool {
+        self.is_of_node() || self.token_number().is_some() || *self == Self::member_ca()
+    }
+
     /// The key to which other members wrap keys.
     pub fn exchange() -> Self {
         Self("exchange".to_owned())

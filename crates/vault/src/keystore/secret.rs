@@ -1,6 +1,7 @@
 //! A secret and what it may be used for.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
 use aws_lc_rs::rand::SystemRandom;
@@ -52,6 +53,8 @@ impl SigningPublicKey {
 #[derive(Clone)]
 pub struct Secret {
     kind: SecretKind,
+    /// Seconds since 1970.
+    made_at: Option<u64>,
     bytes: Zeroizing<[u8; 32]>,
 }
 
@@ -60,28 +63,22 @@ impl Secret {
     pub fn new(kind: SecretKind, bytes: [u8; 32]) -> Self {
         Self {
             kind,
+            made_at: None,
             bytes: Zeroizing::new(bytes),
         }
     }
 
     /// A fresh secret.
     pub fn generate(kind: SecretKind) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        let made_at = since.map(|since| since.as_secs());
         loop {
-            let secret = Self::new(kind, random());
+            let secret = Self::new(kind, random()).made(made_at);
             // Of 2^256 values nearly all are P-256 keys, and all are keys of the other kinds.
             if kind != SecretKind::SigningP256 || p256_pair(&secret.bytes).is_some() {
                 return secret;
             }
         }
-    }
-
-    /// Takes an Ed25519 private key in PKCS#8 (DER).
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, NotAnEd25519Key> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| NotAnEd25519Key)?;
-        let pkcs8 = pkcs8_of(&pair).ok_or(NotAnEd25519Key)?;
-        // The version 1 encoding that aws-lc-rs writes ends with the seed.
-        let seed = pkcs8.last_chunk::<32>().ok_or(NotAnEd25519Key)?;
-        Ok(Self::new(SecretKind::Signing, *seed))
     }
 
     /// Seed and public key of a signing key.
@@ -99,6 +96,17 @@ impl Secret {
         self.kind
     }
 
+    /// When it was made, in seconds since 1970, if that is known.
+    pub fn made_at(&self) -> Option<u64> {
+        self.made_at
+    }
+
+    /// The same secret, made at that time.
+    pub fn made(mut self, at: Option<u64>) -> Self {
+        self.made_at = at;
+        self
+    }
+
     pub(super) fn bytes(&self) -> &Zeroizing<[u8; 32]> {
         &self.bytes
     }
@@ -109,11 +117,6 @@ impl fmt::Debug for Secret {
         write!(f, "Secret({:?}, ..)", self.kind)
     }
 }
-
-/// The bytes are no Ed25519 private key in PKCS#8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("bytes are not an Ed25519 private key in PKCS#8")]
-pub struct NotAnEd25519Key;
 
 /// A secret made ready: key pairs are computed once, when it is loaded.
 pub(super) struct Entry {
@@ -181,19 +184,6 @@ impl Entry {
         signature.as_ref().try_into().map_err(|_| failed())
     }
 
-    /// A signing key of either kind as PKCS#8 version 1: what OpenSSL, rustls and token libraries all read.
-    pub(super) fn pkcs8(&self, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
-        let document = match &self.pair {
-            Pair::Signing(pair) => pkcs8_of(pair),
-            Pair::SigningP256(pair) => {
-                let document = pair.to_pkcs8v1().ok();
-                document.map(|document| Zeroizing::new(document.as_ref().to_vec()))
-            }
-            _ => None,
-        };
-        document.ok_or_else(|| KeyStoreError::WrongKind(name.clone()))
-    }
-
     pub(super) fn signing(&self, name: &SecretName) -> Result<&Ed25519KeyPair, KeyStoreError> {
         match &self.pair {
             Pair::Signing(pair) => Ok(pair),
@@ -227,9 +217,4 @@ fn p256_pair(private: &[u8; 32]) -> Option<EcdsaKeyPair> {
     let public = key.compute_public_key().ok()?;
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
     EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public.as_ref()).ok()
-}
-
-fn pkcs8_of(pair: &Ed25519KeyPair) -> Option<Zeroizing<Vec<u8>>> {
-    let document = pair.to_pkcs8v1().ok()?;
-    Some(Zeroizing::new(document.as_ref().to_vec()))
 }

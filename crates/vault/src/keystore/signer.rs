@@ -33,6 +33,20 @@ impl Signer {
     pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeyStoreError> {
         self.store.sign(&self.name, message)
     }
+
+    /// A signature as certificates and TLS have it: that of a P-256 key in DER.
+    pub fn sign_der(&self, message: &[u8]) -> Result<Vec<u8>, KeyStoreError> {
+        let signature = self.sign(message)?;
+        match self.public_key {
+            SigningPublicKey::Ed25519(_) => Ok(signature.to_vec()),
+            SigningPublicKey::P256(_) => {
+                let signature = p256::ecdsa::Signature::from_slice(&signature);
+                let signature =
+                    signature.map_err(|_| KeyStoreError::CannotSign(self.name.clone()))?;
+                Ok(signature.normalize_s().to_der().as_bytes().to_vec())
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Signer {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ::node::Node;
 use ::node::chain::{FinalItem, SubmitError};
 use clap::Args;
-use gateway::auth::SignIn;
+use gateway::auth::{SignIn, TokenSigner};
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Item;
 use ledger::statement::{StatementId, SubmittedStatement};
@@ -21,6 +21,7 @@ use vault::keystore::SecretName;
 
 use super::proofs;
 use super::task::{Flooded, Load, Reached, Submitted, Task};
+use crate::keys::token_keys;
 use crate::network::NodeFile;
 use crate::node::{How, Peers, gateway as node_gateway, node_config, open_keys, prepare};
 
@@ -52,7 +53,8 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     }
     let node = Node::start(config).await?;
     // For whoever joins by snapshot.
-    let gateway = node_gateway(&file, folder, &node, &keys, SignIn::default())?;
+    let signer = TokenSigner::of(token_keys(&keys)?);
+    let gateway = node_gateway(&file, folder, &node, &keys, (SignIn::default(), signer))?;
     let serving = gateway::serve(listener, gateway.router(), std::future::pending());
     let serving = tokio::spawn(serving);
     let member: MemberName = file.member.parse()?;

@@ -358,6 +358,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         upstream: None,
         member: member.parse().unwrap(),
         root: RootKey::from_bytes([11; 32]),
+        wrapping: Vec::new(),
         signer: ledger.signer(),
         outbox: OutboxConfig {
             cadence: Duration::from_millis(2),

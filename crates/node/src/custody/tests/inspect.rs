@@ -44,14 +44,8 @@ async fn inspected(site: &Site) -> RecordsReport {
     let options = site.options();
     for _ in 0..200 {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        let (member, root) = (&options.member, &options.root);
-        let report = inspect(
-            &options.records,
-            &options.blobs,
-            (member, root),
-            anchor,
-            |_| (),
-        );
+        let keys = (&options.member, &options.root, &*options.wrapping);
+        let report = inspect(&options.records, &options.blobs, keys, anchor, |_| ());
         if let Ok(report) = report.await {
             return report;
         }

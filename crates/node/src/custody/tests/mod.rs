@@ -16,6 +16,7 @@ mod payloads;
 mod postgresql;
 mod records;
 mod recovery;
+mod rewrap;
 mod searching;
 mod store;
 mod unseen;
@@ -72,6 +73,7 @@ impl Site {
             upstream: None,
             member: self.member.parse().unwrap(),
             root: RootKey::from_bytes([11; 32]),
+            wrapping: Vec::new(),
             signer: self.ledger.signer(self.member),
             outbox: OutboxConfig {
                 cadence: Duration::from_millis(5),

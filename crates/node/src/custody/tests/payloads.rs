@@ -33,7 +33,7 @@ async fn sweeper(site: &Site) -> Sweeper {
     };
     Sweeper {
         store,
-        keys: Keys::new(&options.root),
+        keys: Keys::new(&options.root, &options.wrapping),
         payloads: Payloads::open_in(&options.blobs).unwrap(),
     }
 }
@@ -185,16 +185,8 @@ async fn a_streamed_binary_comes_back_and_is_committed_to_like_any_version() {
     let options = site.options();
     let report = loop {
         let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        let (member, root) = (&options.member, &options.root);
-        match inspect(
-            &options.records,
-            &options.blobs,
-            (member, root),
-            anchor,
-            |_| (),
-        )
-        .await
-        {
+        let keys = (&options.member, &options.root, &*options.wrapping);
+        match inspect(&options.records, &options.blobs, keys, anchor, |_| ()).await {
             Ok(report) => break report,
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
