@@ -204,6 +204,7 @@ impl Node {
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
                 restored: Some(restored_in(&config.directory)),
+                copies_at: config.copies_at.clone(),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

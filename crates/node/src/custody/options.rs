@@ -35,6 +35,8 @@ pub struct CustodyOptions {
     pub full_text: bool,
     /// A file that is there if the records were put back from a backup and nobody has looked since what was erased.
     pub restored: Option<PathBuf>,
+    /// The members that keep copies of what is written here, for a committee to release.
+    pub copies_at: Vec<MemberName>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

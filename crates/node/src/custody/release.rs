@@ -186,7 +186,7 @@ impl Custody {
         let mut rulings = Vec::with_capacity(terms.len());
         let mut by_subject: BTreeMap<SubjectId, (Arc<Subject>, Vec<&ReleaseTerms>)> =
             BTreeMap::new();
-        let subjects = self.marked(terms)?;
+        let subjects = self.known_by_marks(terms)?;
         for one in terms {
             match subjects.get(&one.mark) {
                 Some(subject) => {
@@ -260,7 +260,7 @@ impl Custody {
     }
 
     /// The subjects that are known here by a mark of the terms.
-    fn marked(
+    fn known_by_marks(
         &self,
         terms: &[ReleaseTerms],
     ) -> Result<BTreeMap<Digest, Arc<Subject>>, CustodyError> {

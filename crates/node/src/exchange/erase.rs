@@ -6,12 +6,12 @@ use std::time::Duration;
 use contracts::erasure::{CertificateError, SignedAcknowledgement};
 use ledger::ids::{Digest, MemberName};
 
-use super::Parts;
 use super::client::CallError;
 use super::message::EraseNotice;
 use super::open::{FINAL, is_final};
 use super::serve::Refusal;
 use super::shown;
+use super::{Parts, release};
 use crate::custody::{CustodyError, DueErasure, ErasureNotice, erasure_in};
 
 /// Between looks for holders that have not acknowledged.
@@ -103,6 +103,7 @@ pub(super) async fn answer(
         descriptor: notice.descriptor,
         opening: notice.opening,
     };
-    let said = parts.custody.acknowledge(from, &notice, &descriptor);
+    let copies = release::copies::let_go(parts, from, &descriptor.index_tags()).await?;
+    let said = parts.custody.acknowledge(from, &notice, &descriptor, copies);
     Ok(parts.custody.signed(&said)?)
 }

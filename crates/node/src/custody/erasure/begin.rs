@@ -241,10 +241,11 @@ impl Custody {
         }
     }
 
-    /// The home, and each member to which a decision here gave a key of the document.
+    /// The home, each member to which a decision here gave a key of the document, and those that keep copies.
     fn holders_of(&self, doomed: &Doomed) -> Result<Vec<MemberName>, CustodyError> {
         let target = format!("{}/{}", doomed.head.resource_type, doomed.head.id);
-        let others = self.given_to(&doomed.subject, &target)?;
+        let mut others = self.given_to(&doomed.subject, &target)?;
+        others.extend(self.0.options.copies_at.iter().cloned());
         let home = self.0.home.member.clone();
         Ok(std::iter::once(home).chain(others).collect())
     }

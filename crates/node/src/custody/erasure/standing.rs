@@ -124,18 +124,26 @@ impl Custody {
         .await
     }
 
-    /// Another member's erasure: destroys what is held here of it, and says so. A member opens what it is granted in
-    /// memory and keeps nothing of it but consents, which their wallet alone revokes: there is nothing to destroy.
+    /// What this member says of another's erasure, when it has let go of `copies` that it kept for a committee. A member
+    /// opens what it is granted in memory and keeps nothing else of it but consents, which their wallet alone revokes.
     pub(crate) fn acknowledge(
         &self,
         home: &MemberName,
         notice: &ErasureNotice,
         descriptor: &ErasureDescriptor,
+        copies: u64,
     ) -> Acknowledgement {
         let nothing = |name: &str| Place {
             name: name.to_owned(),
             outcome: "nothing-held".to_owned(),
         };
+        let mut places = vec![nothing("record-store"), nothing("object-store")];
+        if copies > 0 {
+            places.push(Place {
+                name: "release-copies".to_owned(),
+                outcome: "destroyed".to_owned(),
+            });
+        }
         Acknowledgement {
             network: self.0.home.network,
             home: home.clone(),
@@ -143,8 +151,8 @@ impl Custody {
             erasure: notice.tag,
             descriptor: Digest::of(&notice.descriptor),
             tags: descriptor.index_tags(),
-            held: 0,
-            places: vec![nothing("record-store"), nothing("object-store")],
+            held: u32::try_from(copies).unwrap_or(u32::MAX),
+            places,
             at: (self.0.options.clock)(),
         }
     }

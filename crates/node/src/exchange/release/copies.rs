@@ -1,6 +1,5 @@
 //! Copies for release: placing them with the members that the operator names, keeping others' and letting go of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,11 +208,27 @@ pub(super) async fn forget(
     if tags.len() > TAGS_MAX {
         return Err(Refusal::Malformed);
     }
-    let rows = tags.iter().map(|tag| (kept_key(home, *tag), None));
-    parts.custody.shelve(Shelf::Release, rows.collect()).await?;
-    Ok(Done {
-        count: tags.len() as u64,
-    })
+    let count = let_go(parts, home, &tags).await?;
+    Ok(Done { count })
+}
+
+/// Lets go of what is kept for `home` of versions with these index tags; says of how many something was kept.
+pub(in crate::exchange) async fn let_go(
+    parts: &Parts,
+    home: &MemberName,
+    tags: &[Tag],
+) -> Result<u64, CustodyError> {
+    let mut kept = Vec::new();
+    for tag in tags {
+        let key = kept_key(home, *tag);
+        let copy: Option<SealedCopy> = state::get(parts, &key)?;
+        kept.extend(copy.map(|_| (key, None)));
+    }
+    let count = kept.len() as u64;
+    if count > 0 {
+        parts.custody.shelve(Shelf::Release, kept).await?;
+    }
+    Ok(count)
 }
 
 impl crate::exchange::Exchange {
@@ -231,24 +246,6 @@ impl crate::exchange::Exchange {
             }
         }
         Ok(true)
-    }
-
-    /// Has all members that keep copies let go of those of versions with these index tags; says who has.
-    pub async fn forget_copies(&self, tags: &[Tag]) -> BTreeMap<MemberName, bool> {
-        let parts = &self.0.parts;
-        let mut done = BTreeMap::new();
-        for holder in &parts.copies_at {
-            let message = Forget {
-                tags: tags.to_vec(),
-            };
-            let answer: Result<Done, _> =
-                parts.client.call(holder, "release/forget", &message).await;
-            if let Err(error) = &answer {
-                tracing::warn!(%holder, %error, "copies of erased versions are still with a member");
-            }
-            done.insert(holder.clone(), answer.is_ok());
-        }
-        done
     }
 }
 

@@ -4,7 +4,7 @@
 //! records what it decides. Its share opens the version that was asked for, and nothing else.
 
 mod ask;
-mod copies;
+pub(super) mod copies;
 mod forming;
 mod give;
 mod message;
