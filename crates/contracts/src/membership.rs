@@ -54,6 +54,9 @@ pub(crate) struct Contents {
     pub(crate) policies: Vec<String>,
     #[n(7)]
     pub(crate) format: u16,
+    /// Rules for security labels, the newest last; absent while none were voted.
+    #[n(9)]
+    pub(crate) label_rules: Option<Vec<String>>,
 }
 
 /// Who validates from an epoch on.
@@ -115,6 +118,7 @@ impl Registry {
             proposed: 0,
             policies: Vec::new(),
             format: 1,
+            label_rules: None,
         })?;
         let mut votes = BTreeSet::new();
         for keys in genesis.members.iter().filter_map(ValidatorKeys::of) {
@@ -199,6 +203,12 @@ impl Registry {
     pub fn policies_with(&self, digest: Digest) -> Option<&str> {
         let mut texts = self.contents.policies.iter().map(String::as_str);
         texts.find(|text| Digest::of(text.as_bytes()) == digest)
+    }
+
+    /// The network's own rules for security labels, in JSON, if it has some.
+    pub fn label_rules(&self) -> Option<&str> {
+        let newest = self.contents.label_rules.as_ref()?.last()?;
+        (!newest.is_empty()).then_some(newest)
     }
 
     /// The format that nodes have to understand.

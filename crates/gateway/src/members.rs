@@ -27,6 +27,7 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
         "revision": registry.revision(),
         "format": registry.format(),
         "policies": registry.policies(),
+        "labelRules": registry.label_rules(),
         "rules": {
             "epochBlocks": rules.epoch_blocks,
             "proposalBlocks": rules.proposal_blocks,
@@ -127,6 +128,7 @@ fn said(action: &Action) -> String {
         Action::SetPolicies(policies) => format!("set policies ({} bytes)", policies.len()),
         Action::SetRules(_) => "set rules".to_owned(),
         Action::SetFormat(format) => format!("set format {format}"),
+        Action::SetLabelRules(rules) => format!("set label rules ({} bytes)", rules.len()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use interop::fhir::labels::RuleSet;
 use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName};
@@ -62,6 +63,8 @@ pub struct NodeConfig {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// The member's own rules for security labels.
+    pub label_rules: Vec<RuleSet>,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -198,6 +201,7 @@ impl Node {
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
+                label_rules: config.label_rules.clone(),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

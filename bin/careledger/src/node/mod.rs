@@ -191,6 +191,7 @@ pub(crate) fn node_config(
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
+        label_rules: file.labels.read(folder)?,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         clock: milliseconds(),

@@ -94,6 +94,10 @@ fn enact(contents: &mut Contents, context: &Context<'_>, action: &Action) {
         Action::SetPolicies(policies) => contents.policies.push(policies.clone()),
         Action::SetRules(rules) => contents.rules = *rules,
         Action::SetFormat(format) => contents.format = *format,
+        Action::SetLabelRules(rules) => {
+            let voted = contents.label_rules.get_or_insert_default();
+            voted.push(rules.clone());
+        }
     }
 }
 

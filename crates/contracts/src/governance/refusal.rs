@@ -1,5 +1,6 @@
 //! Refusals: the rules of governance that a command may break, by name and number.
 
+use interop::fhir::labels::RuleProblem;
 use ledger::ids::MemberName;
 
 use crate::membership::CertificateError;
@@ -70,6 +71,9 @@ pub enum Refusal {
     /// A format is not above the one in force.
     #[error("formats only go up")]
     FormatNotAbove,
+    /// The rules for labels are not sound.
+    #[error("the label rules: {0}")]
+    LabelRules(#[from] RuleProblem),
 }
 
 impl Refusal {
@@ -97,6 +101,7 @@ impl Refusal {
             Self::FormatNotAbove => 120,
             Self::NotKeys => 121,
             Self::PoliciesMalformed => 122,
+            Self::LabelRules(_) => 124,
         }
     }
 }

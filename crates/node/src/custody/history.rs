@@ -252,6 +252,7 @@ impl Custody {
             id: change.id.clone(),
             version: change.version,
             last_updated_ms: change.recorded_at_ms,
+            labels: super::labelling::shown(&loaded.row.facts.disclosure.labels),
         });
         Ok(Some(HistoryEntry {
             resource_type: change.resource_type,

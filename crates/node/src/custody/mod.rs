@@ -19,6 +19,7 @@ mod foreign;
 mod history;
 pub mod inspect;
 mod keys;
+mod labelling;
 mod notify;
 mod options;
 mod payload;
@@ -28,6 +29,7 @@ mod reach;
 mod read;
 mod receipt;
 mod reindex;
+mod relabel;
 mod remote;
 mod request;
 mod rows;
@@ -56,9 +58,11 @@ use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
 use keys::Keys;
+use labelling::Labeller;
 use payload::Payloads;
 use pins::Pins;
 use reindex::Indexing;
+use relabel::Relabelling;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
 use sweep::Sweeper;
@@ -71,11 +75,13 @@ pub use changes::{Changed, Effect};
 pub use error::CustodyError;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
+pub use labelling::Explanation;
 pub use notify::Told;
 pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
 pub use read::OpenedBinary;
 pub use reindex::IndexProgress;
+pub use relabel::LabelProgress;
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
@@ -100,6 +106,9 @@ struct Inner {
     subjects: Subjects,
     payloads: Payloads,
     indexing: Indexing,
+    labeller: Labeller,
+    relabelling: Arc<Relabelling>,
+    labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
@@ -120,6 +129,10 @@ impl Drop for Inner {
         let following = self.following.get_mut();
         if let Some(following) = following.unwrap_or_else(PoisonError::into_inner) {
             following.abort();
+        }
+        let labelling = self.labelling_anew.get_mut();
+        if let Some(labelling) = labelling.unwrap_or_else(PoisonError::into_inner) {
+            labelling.abort();
         }
     }
 }
@@ -187,6 +200,9 @@ impl Custody {
             payloads,
             indexing: Indexing::read(&store, index_format(options.full_text))?,
             rulings: Rulings::default(),
+            labeller: Labeller::new(options.label_rules.clone()),
+            relabelling: Arc::default(),
+            labelling_anew: Mutex::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -206,6 +222,11 @@ impl Custody {
         }
         custody.go_on_indexing();
         custody.follow_upstream();
+        Relabelling::begin(&custody.0.store, custody.label_rules().digest)?;
+        let labelling = tokio::spawn(relabel::follow(Arc::downgrade(&custody.0)));
+        let mut place = custody.0.labelling_anew.lock();
+        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(labelling);
+        drop(place);
         Ok(custody)
     }
 

@@ -1,5 +1,6 @@
 //! What custody needs from the node.
 
+use interop::fhir::labels::RuleSet;
 use ledger::ids::MemberName;
 use ledger::stream::RootKey;
 use vault::blob::BlobConfig;
@@ -28,6 +29,8 @@ pub struct CustodyOptions {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// The member's own rules for security labels, which stand beside those of the release and of the network.
+    pub label_rules: Vec<RuleSet>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

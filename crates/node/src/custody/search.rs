@@ -14,7 +14,7 @@ use super::request::{Everything, Further, Opened, Requester, SearchPage, Withhel
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::search_rows::VERSIONS_AT_ONCE;
 use super::subject::Subject;
-use super::{Aim, Custody, CustodyError, Reached};
+use super::{Aim, Custody, CustodyError, Reached, labelling};
 
 /// Contents that are opened at once: those of an existing server take their time.
 const OPENED_AT_ONCE: usize = 8;
@@ -339,6 +339,7 @@ impl Custody {
             id: one.row.id,
             version: one.row.version,
             last_updated_ms: one.row.facts.recorded_at,
+            labels: labelling::shown(&loaded.row.facts.disclosure.labels),
         }))
     }
 }

@@ -284,5 +284,6 @@ fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened, CustodyEr
         id: record.id,
         version: record.version,
         last_updated_ms: record.recorded_at,
+        labels: record.labels,
     })
 }

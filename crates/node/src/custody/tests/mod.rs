@@ -63,6 +63,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             full_text: true,
+            label_rules: Vec::new(),
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
