@@ -15,7 +15,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
+    LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.

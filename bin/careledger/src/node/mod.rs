@@ -1,6 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
 mod joining;
+mod labels;
 mod payloads;
 mod profiles;
 mod records;
@@ -30,6 +31,7 @@ use vault::keystore::{FileKeyStore, KeyStore, SecretName};
 use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
+pub(crate) use self::labels::LabelsEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};

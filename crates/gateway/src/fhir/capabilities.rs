@@ -33,12 +33,13 @@ pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
 ];
 
 /// What every type has.
-const COMMON: [Operation<'static>; 5] = [
+const COMMON: [Operation<'static>; 6] = [
     operation(
         "validate",
         "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     ),
     operation("receipt", "urn:careledger:operation:receipt"),
+    operation("label-explain", "urn:careledger:operation:label-explain"),
     operation(
         "meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",

@@ -203,7 +203,7 @@ impl Custody {
             let subject = self.0.subjects.load(&id)?;
             let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
             records.push((Arc::clone(&subject), draft));
-            granted.extend(permitted.into_iter().map(|one| (Arc::clone(&subject), one)));
+            granted.extend(permitted);
         }
         let home = self.0.home.clone();
         self.0
@@ -215,8 +215,8 @@ impl Custody {
                 Ok(())
             })
             .await?;
-        for (subject, one) in granted {
-            answer.granted.push(self.grant(&subject, one).await?);
+        for one in granted {
+            answer.granted.push(self.grant(one).await?);
         }
         Ok(answer)
     }
@@ -292,7 +292,7 @@ impl Custody {
     }
 
     /// The keys of a version leave only here, after the decision is on record.
-    async fn grant(&self, subject: &Subject, one: Asking) -> Result<Granted, CustodyError> {
+    async fn grant(&self, one: Asking) -> Result<Granted, CustodyError> {
         let Asking {
             tag,
             head,
@@ -332,7 +332,7 @@ fn listed(
     {
         let open = OpenDescriptor {
             descriptor: moved.descriptor.clone(),
-            opening: moved.opening,
+            opening: moved.opening.clone(),
         };
         return Ok((!is_hidden(head, moved.branch)).then_some((moved.branch, open)));
     }

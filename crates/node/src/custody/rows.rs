@@ -327,7 +327,7 @@ pub(crate) struct AccessRow {
     #[cbor(with = "minicbor::bytes")]
     pub(crate) descriptor: Vec<u8>,
     #[n(1)]
-    pub(crate) opening: ledger::item::Opening,
+    pub(crate) opening: Opening,
 }
 
 /// A consent entry that another member filed.
@@ -339,7 +339,7 @@ pub(crate) struct AdoptedRow {
     #[cbor(with = "minicbor::bytes")]
     pub(crate) descriptor: Vec<u8>,
     #[n(2)]
-    pub(crate) opening: ledger::item::Opening,
+    pub(crate) opening: Opening,
     #[n(3)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) content: Vec<u8>,

@@ -9,7 +9,7 @@ use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::postings::Asked;
-use super::read::{Loaded, is_recorded};
+use super::read::{Loaded, is_recorded, is_sensitive};
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::search_rows::VERSIONS_AT_ONCE;
@@ -280,9 +280,12 @@ impl Custody {
                 .iter()
                 .any(|one| is_recorded(&subject, one.resource_type));
             let mut reasons = Vec::new();
+            let mut hidden = 0_usize;
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
                     permitted.push(one);
+                } else if is_sensitive(&one.row.facts) {
+                    hidden = hidden.saturating_add(1);
                 } else {
                     reasons.push(ruling.reason.clone());
                 }
@@ -292,6 +295,7 @@ impl Custody {
                 decision,
                 opened: Vec::new(),
                 reasons,
+                hidden,
                 is_recorded,
             };
             decided.insert(id, sifted);
@@ -352,13 +356,16 @@ pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
     opened: Vec<String>,
+    /// Why the others were withheld.
     reasons: Vec<String>,
+    /// How many were withheld of which nobody is told.
+    hidden: usize,
     is_recorded: bool,
 }
 
 impl Sifted {
     fn withheld(&self) -> usize {
-        self.reasons.len()
+        self.reasons.len().saturating_add(self.hidden)
     }
 }
 

@@ -31,8 +31,16 @@ pub fn with_labels<'a>(resource: &mut Value, labels: impl IntoIterator<Item = &'
 
 /// Gives a Bundle that is to be shown the highest confidentiality of what is in it.
 pub fn high_water_mark(bundle: &mut Value) {
+    if let Some(code) = highest(bundle) {
+        let label = format!("{CONFIDENTIALITY}|{code}");
+        with_labels(bundle, [label.as_str()]);
+    }
+}
+
+/// The highest confidentiality of what is in a Bundle; `None` for other resources, and if nothing in it says any.
+pub fn highest(bundle: &Value) -> Option<String> {
     if bundle["resourceType"] != "Bundle" {
-        return;
+        return None;
     }
     let entries = bundle["entry"].as_array().into_iter().flatten();
     let codings = entries
@@ -43,10 +51,7 @@ pub fn high_water_mark(bundle: &mut Value) {
         .filter_map(|coding| coding["code"].as_str())
         .filter(|code| rank(code).is_some())
         .max_by_key(|code| rank(code));
-    if let Some(code) = highest {
-        let label = format!("{CONFIDENTIALITY}|{code}");
-        with_labels(bundle, [label.as_str()]);
-    }
+    highest.map(str::to_owned)
 }
 
 #[cfg(test)]

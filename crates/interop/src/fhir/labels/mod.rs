@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 
 use super::Resource;
 pub use engine::{Cause, Context, Finding, Looked, Needs, Rules, labels_in};
-pub use mark::{high_water_mark, with_labels};
+pub use mark::{high_water_mark, highest, with_labels};
 pub use rule_set::{RuleProblem, RuleSet, SET_BYTES_MAX};
 use vocabulary::{CONFIDENTIALITY, SENSITIVITY};
 

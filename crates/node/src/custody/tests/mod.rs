@@ -9,6 +9,7 @@ mod existing;
 mod facade;
 mod index;
 mod inspect;
+mod labels;
 pub(crate) mod ledger;
 mod outbox;
 mod payloads;
