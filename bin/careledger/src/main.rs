@@ -1,5 +1,6 @@
 //! The network's one binary.
 
+mod aside;
 mod backup;
 mod bench;
 mod client;
@@ -16,6 +17,7 @@ mod progress;
 mod receipt;
 mod records;
 mod reindex;
+mod relabel;
 mod status;
 mod subscriptions;
 mod synth;
@@ -62,6 +64,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Records(records::RecordsArgs),
     Reindex(reindex::ReindexArgs),
+    Relabel(relabel::RelabelArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -89,6 +92,7 @@ async fn main() -> ExitCode {
         Command::Dump(args) => dump::run(&args),
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
+        Command::Relabel(args) => relabel::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

@@ -105,6 +105,7 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "contradictions": health.contradictions,
         "openProposals": health.open_proposals,
         "existingServer": upstream,
+        "labelling": health.labelling.is_running,
     })
 }
 
@@ -128,6 +129,7 @@ pub(crate) async fn metrics(State(routes): State<StatusRoutes>) -> Response {
 #[cfg(test)]
 pub(crate) mod tests {
     use ledger::ids::{BlockTime, Epoch, Height};
+    use node::custody::LabelProgress;
     use node::outbox::OutboxStatus;
 
     use super::*;
@@ -151,6 +153,7 @@ pub(crate) mod tests {
             damaged_rows: 3,
             open_proposals: 0,
             upstream: None,
+            labelling: LabelProgress::default(),
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

@@ -82,6 +82,10 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         node.custody.clone(),
         folder.join(&file.data),
     ));
+    aside.spawn(crate::relabel::serve(
+        node.custody.clone(),
+        folder.join(&file.data),
+    ));
     let witnesses = witnesses(&file)?;
     if !witnesses.is_empty() {
         aside.spawn(follow(Arc::new(node.chain.clone()), witnesses));

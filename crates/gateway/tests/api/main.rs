@@ -12,6 +12,7 @@ mod documents;
 mod history;
 mod imports;
 mod interactions;
+mod labels;
 mod launch;
 mod limits;
 mod log;

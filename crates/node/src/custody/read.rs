@@ -55,7 +55,8 @@ impl Custody {
         let loaded = self.load(&document, version)?;
         let current = self.current(&head)?;
         let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
-        self.admit(by, "vread", &subject, &head, facts).await?;
+        let facts = facts.with_labels_of(&current.row.facts);
+        self.admit(by, "vread", &subject, &head, &facts).await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);
         }

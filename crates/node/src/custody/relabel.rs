@@ -35,7 +35,7 @@ const STATE_KEY: &[u8] = b"state";
 const ROUNDS: usize = 2;
 
 /// How far labelling anew is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LabelProgress {
     /// Whether documents are being gone over.
     pub is_running: bool,

@@ -141,6 +141,16 @@ pub(crate) struct Facts {
     pub(crate) labelling: Option<Labelling>,
 }
 
+impl Facts {
+    /// The same with the labels of the current version: what has become sensitive is so in older versions too.
+    pub(crate) fn with_labels_of(&self, current: &Self) -> Self {
+        let mut facts = self.clone();
+        let labels = current.disclosure.labels.iter().cloned();
+        facts.disclosure.labels.extend(labels);
+        facts
+    }
+}
+
 /// How the labels of a version came about.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Labelling {

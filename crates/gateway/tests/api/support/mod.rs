@@ -25,7 +25,9 @@ use gateway::{
 };
 use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
-use node::custody::{Anchor, Custody, CustodyOptions, PostgresqlConfig, RecordsConfig};
+use node::custody::{
+    Anchor, Custody, CustodyOptions, LabelProgress, PostgresqlConfig, RecordsConfig,
+};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
 use serde_json::{Value, json};
@@ -176,6 +178,7 @@ impl Site {
                 damaged_rows: 0,
                 open_proposals: 0,
                 upstream: None,
+                labelling: LabelProgress::default(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
