@@ -127,6 +127,20 @@ pub fn builtin() -> &'static Rules {
     &BUILTIN
 }
 
+/// The labels without those that a narrower one among them implies: what a decision has to find permitted.
+pub fn narrowest(labels: &BTreeSet<String>) -> BTreeSet<String> {
+    let implied: BTreeSet<&str> = labels
+        .iter()
+        .filter_map(|code| Label::parse(code))
+        .flat_map(Label::broader)
+        .map(Label::code)
+        .collect();
+    let narrow = labels
+        .iter()
+        .filter(|code| !implied.contains(code.as_str()));
+    narrow.cloned().collect()
+}
+
 /// Whether the labels put a resource into the restricted stream.
 pub fn is_restricted(labels: &BTreeSet<Label>) -> bool {
     !labels.is_empty()

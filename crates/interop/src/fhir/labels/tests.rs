@@ -363,3 +363,19 @@ fn a_finding_names_rule_path_and_code_and_debug_names_none_of_it() {
     assert_eq!((system.as_deref(), met.as_str()), (Some(ICD_10_CM), "B20"));
     assert_eq!(format!("{findings:?}"), "[Finding(..)]");
 }
+
+#[test]
+fn what_a_narrower_label_implies_is_not_asked_for_twice() {
+    let set = |codes: &[&str]| {
+        codes
+            .iter()
+            .map(|one| (*one).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        narrowest(&set(&["ETH", "OPIOIDUD", "HIV", "R"])),
+        set(&["HIV", "OPIOIDUD", "R"])
+    );
+    assert_eq!(narrowest(&set(&["ETH", "R"])), set(&["ETH", "R"]));
+    assert_eq!(narrowest(&set(&["other"])), set(&["other"]));
+}
