@@ -317,7 +317,7 @@ impl Home {
             descriptor: descriptor.encode(),
             opening: Opening(random()),
         };
-        let tags = [random_tag(), subject.key(branch)?.entries().tag(entry)];
+        let tags = [subject.key(branch)?.entries().tag(entry), random_tag()];
         self.enqueue(transaction, tags, &moved.opening, &moved.descriptor);
         Ok(moved)
     }

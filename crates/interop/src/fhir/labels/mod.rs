@@ -13,6 +13,7 @@
 
 mod age;
 mod engine;
+mod finding;
 mod mark;
 mod rule_set;
 mod vocabulary;
@@ -22,7 +23,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use super::Resource;
-pub use engine::{Cause, Context, Finding, Looked, Needs, Rules, labels_in};
+pub use engine::{Looked, Rules};
+pub use finding::{Cause, Context, Finding, Needs, labels_in};
 pub use mark::{high_water_mark, highest, with_labels};
 pub use rule_set::{RuleProblem, RuleSet, SET_BYTES_MAX};
 use vocabulary::{CONFIDENTIALITY, SENSITIVITY};
