@@ -336,7 +336,8 @@ fn checked(rule: WrittenRule, sets: &Sets) -> Result<Rule, RuleProblem> {
         return Err(RuleProblem::MatchesNothing(rule.id));
     }
     let are_words = |word: &String| word.trim().chars().count() >= WORD_MIN;
-    if !rule.words.is_empty() && !(rule.possible && rule.words.iter().all(are_words)) {
+    let are_sound = rule.possible && rule.words.iter().all(are_words);
+    if !rule.words.is_empty() && !are_sound {
         return Err(RuleProblem::Words(rule.id));
     }
     if rule.under_age.is_some_and(|age| !AGES.contains(&age)) {
