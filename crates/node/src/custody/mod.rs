@@ -223,12 +223,17 @@ impl Custody {
         }
         custody.go_on_indexing();
         custody.follow_upstream();
-        Relabelling::begin(&custody.0.store, custody.label_rules().digest)?;
-        let labelling = tokio::spawn(relabel::follow(Arc::downgrade(&custody.0)));
-        let mut place = custody.0.labelling_anew.lock();
-        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(labelling);
-        drop(place);
+        custody.follow_label_rules()?;
         Ok(custody)
+    }
+
+    /// Begins to label documents anew whenever the rules change.
+    fn follow_label_rules(&self) -> Result<(), CustodyError> {
+        Relabelling::begin(&self.0.store, self.label_rules().digest)?;
+        let labelling = tokio::spawn(relabel::follow(Arc::downgrade(&self.0)));
+        let mut place = self.0.labelling_anew.lock();
+        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(labelling);
+        Ok(())
     }
 
     /// Begins to ask the existing server what has changed.
