@@ -16,9 +16,9 @@ struct Rule {
 
 const RULES: [Rule; 11] = [
     decides("ledger", &[]),
-    decides("contracts", &["ledger"]),
+    decides("contracts", &["ledger", "interop"]),
     decides("interop", &[]),
-    decides("sim", &["ledger", "contracts"]),
+    decides("sim", &["ledger", "contracts", "interop"]),
     decides("careledger-verify", &["ledger", "contracts", "interop"]),
     waits("vault", &[]),
     waits("node", &["ledger", "contracts", "interop", "vault"]),

@@ -1,5 +1,6 @@
 //! The network's one binary.
 
+mod aside;
 mod backup;
 mod bench;
 mod client;
@@ -21,6 +22,7 @@ mod progress;
 mod receipt;
 mod records;
 mod reindex;
+mod relabel;
 mod status;
 mod subscriptions;
 mod synth;
@@ -72,6 +74,7 @@ enum Command {
     Holds(holds::HoldsArgs),
     Retention(holds::RetentionArgs),
     Reindex(reindex::ReindexArgs),
+    Relabel(relabel::RelabelArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -104,6 +107,7 @@ async fn main() -> ExitCode {
         Command::Retention(args) => holds::retention(args).await,
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
+        Command::Relabel(args) => relabel::run(args).await,
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

@@ -48,6 +48,8 @@ mod limits {
     pub(super) const PROPOSALS_MAX: usize = 64;
     /// Bytes of the network's policies.
     pub(super) const POLICIES_BYTES_MAX: usize = 32 * 1024;
+    /// Bytes of the network's rules for security labels.
+    pub(super) const LABEL_RULES_BYTES_MAX: usize = 32 * 1024;
 }
 
 /// What a member can ask for.

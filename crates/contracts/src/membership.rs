@@ -57,6 +57,9 @@ pub(crate) struct Contents {
     pub(crate) format: u16,
     #[n(8)]
     pub(crate) committees: Option<Committees>,
+    /// Rules for security labels, the newest last; absent while none were voted.
+    #[n(9)]
+    pub(crate) label_rules: Option<Vec<String>>,
 }
 
 /// Who validates from an epoch on.
@@ -119,6 +122,7 @@ impl Registry {
             policies: Vec::new(),
             format: 1,
             committees: None,
+            label_rules: None,
         })?;
         let mut votes = BTreeSet::new();
         for keys in genesis.members.iter().filter_map(ValidatorKeys::of) {
@@ -203,6 +207,12 @@ impl Registry {
     pub fn policies_with(&self, digest: Digest) -> Option<&str> {
         let mut texts = self.contents.policies.iter().map(String::as_str);
         texts.find(|text| Digest::of(text.as_bytes()) == digest)
+    }
+
+    /// The network's own rules for security labels, in JSON, if it has some.
+    pub fn label_rules(&self) -> Option<&str> {
+        let newest = self.contents.label_rules.as_ref()?.last()?;
+        (!newest.is_empty()).then_some(newest)
     }
 
     /// The format that nodes have to understand.

@@ -28,6 +28,7 @@ pub(crate) async fn members(State(log): State<Arc<dyn PublicLog>>) -> Json<Value
         "revision": registry.revision(),
         "format": registry.format(),
         "policies": registry.policies(),
+        "labelRules": registry.label_rules(),
         "rules": {
             "epochBlocks": rules.epoch_blocks,
             "proposalBlocks": rules.proposal_blocks,
@@ -135,6 +136,7 @@ fn said(action: &Action) -> String {
             let renewed = if *renews { " with a new key" } else { "" };
             format!("set committee {k} of {}{renewed}", names.join(", "))
         }
+        Action::SetLabelRules(rules) => format!("set label rules ({} bytes)", rules.len()),
     }
 }
 

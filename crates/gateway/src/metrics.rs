@@ -46,7 +46,16 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 15] = [
+const GAUGES: [(&str, &str, Reading); 16] = [
+    (
+        "labelling_documents_left",
+        "Documents that are still to be labelled by the rules in force, about",
+        |health| {
+            let labelling = health.labelling;
+            let left = labelling.documents.saturating_sub(labelling.done);
+            if labelling.is_running { left } else { 0 }
+        },
+    ),
     ("height", "The last block applied here", |health| {
         health.height.0
     }),

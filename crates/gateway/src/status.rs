@@ -107,6 +107,7 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "openErasures": health.erasures.open,
         "erasuresUnacknowledged": unacknowledged(health),
         "existingServer": upstream,
+        "labelling": health.labelling.is_running,
     })
 }
 
@@ -140,6 +141,7 @@ pub(crate) async fn metrics(State(routes): State<StatusRoutes>) -> Response {
 pub(crate) mod tests {
     use ledger::ids::{BlockTime, Epoch, Height};
     use node::custody::ErasureStanding;
+    use node::custody::LabelProgress;
     use node::outbox::OutboxStatus;
 
     use super::*;
@@ -167,6 +169,7 @@ pub(crate) mod tests {
                 missing: vec![("payer".parse().unwrap(), 1)],
             },
             upstream: None,
+            labelling: LabelProgress::default(),
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

@@ -6,6 +6,7 @@ use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 use crate::chain::{Chain, Clock};
 use crate::custody::upstream::UpstreamStatus;
 use crate::custody::{Custody, ErasureStanding};
+use crate::custody::{Custody, LabelProgress};
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;
@@ -51,6 +52,8 @@ pub struct Health {
     pub erasures: ErasureStanding,
     /// What is going on with the existing FHIR server, where there is one.
     pub upstream: Option<UpstreamStatus>,
+    /// How far labelling all documents anew is.
+    pub labelling: LabelProgress,
 }
 
 /// Where a node's health is read from.
@@ -118,6 +121,7 @@ impl Vitals {
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
             erasures: self.custody.erasure_standing(),
             upstream: self.custody.upstream(),
+            labelling: self.custody.labelling(),
         }
     }
 }

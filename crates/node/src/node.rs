@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use interop::fhir::labels::RuleSet;
 use ledger::checkpoint::CosignerSigner;
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName};
@@ -63,6 +64,8 @@ pub struct NodeConfig {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// The member's own rules for security labels.
+    pub label_rules: Vec<RuleSet>,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -205,6 +208,7 @@ impl Node {
                 full_text: config.full_text,
                 restored: Some(restored_in(&config.directory)),
                 copies_at: config.copies_at.clone(),
+                label_rules: config.label_rules.clone(),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

@@ -137,6 +137,11 @@ enum Proposed {
         /// Cedar policies.
         file: PathBuf,
     },
+    /// Replace the network's own rules for security labels, which stand beside those of the release.
+    SetLabelRules {
+        /// A rule set, JSON; an empty file takes the network's rules back.
+        file: PathBuf,
+    },
     /// Change what part of the members a vote needs; what is left out stays.
     SetThresholds {
         /// To admit, suspend and remove members, as a fraction that has to be exceeded, such as 2/3.
@@ -255,6 +260,10 @@ impl Proposed {
             Self::AddValidator { member } => Action::AddValidator(member),
             Self::RemoveValidator { member } => Action::RemoveValidator(member),
             Self::SetPolicies { file } => Action::SetPolicies(
+                String::from_utf8(bytes(&file)?)
+                    .with_context(|| format!("{} is not UTF-8", file.display()))?,
+            ),
+            Self::SetLabelRules { file } => Action::SetLabelRules(
                 String::from_utf8(bytes(&file)?)
                     .with_context(|| format!("{} is not UTF-8", file.display()))?,
             ),

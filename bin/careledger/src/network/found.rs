@@ -24,7 +24,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+    KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -280,6 +281,7 @@ pub(super) fn node_file(
         payloads: PayloadsEntry::default(),
         search: SearchEntry::default(),
         release: ReleaseEntry::default(),
+        labels: LabelsEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),

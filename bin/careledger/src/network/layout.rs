@@ -16,7 +16,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    KeysEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
     ValidationEntry, is_default,
 };
 
@@ -101,6 +101,9 @@ pub(crate) struct NodeFile {
     /// What searches find.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) search: SearchEntry,
+    /// What makes a resource sensitive, beside the rules of the release and of the network.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) labels: LabelsEntry,
     /// How what is written is checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validation: ValidationEntry,

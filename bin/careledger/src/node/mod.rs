@@ -2,6 +2,7 @@
 
 mod joining;
 mod keys;
+mod labels;
 mod payloads;
 mod profiles;
 mod records;
@@ -32,6 +33,7 @@ use vault::wrap::WrappedKey;
 
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
+pub(crate) use self::labels::LabelsEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
@@ -86,6 +88,10 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     aside.spawn(joining::show_catching_up(node.chain.clone(), peers));
     aside.spawn(warn_of_expiry(node.vitals()));
     aside.spawn(crate::reindex::serve(
+        node.custody.clone(),
+        folder.join(&file.data),
+    ));
+    aside.spawn(crate::relabel::serve(
         node.custody.clone(),
         folder.join(&file.data),
     ));
@@ -198,6 +204,7 @@ pub(crate) fn node_config(
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
+        label_rules: file.labels.read(folder)?,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         copies_at: copies_at(file)?,

@@ -1,5 +1,6 @@
 //! Actions: what takes the members' votes.
 
+use interop::fhir::labels::RuleSet;
 use ledger::genesis::{Member, Rules, Threshold};
 use ledger::ids::MemberName;
 use ledger::limits::MEMBERS_MAX;
@@ -70,6 +71,10 @@ pub enum Action {
         #[n(2)]
         renews: bool,
     },
+    /// Replace the network's own rules for security labels, which stand beside those of the release; an empty text takes
+    /// them back.
+    #[n(11)]
+    SetLabelRules(#[n(0)] String),
 }
 
 impl Action {
@@ -83,7 +88,10 @@ impl Action {
             | Self::ReplaceAuthority { .. }
             | Self::SetCommittee { .. } => rules.members,
             Self::AddValidator(_) | Self::RemoveValidator(_) => rules.validators,
-            Self::SetPolicies(_) | Self::SetRules(_) | Self::SetFormat(_) => rules.settings,
+            Self::SetPolicies(_)
+            | Self::SetRules(_)
+            | Self::SetFormat(_)
+            | Self::SetLabelRules(_) => rules.settings,
         }
     }
 
@@ -143,8 +151,20 @@ impl Action {
                 is_above.then_some(()).ok_or(Refusal::FormatNotAbove)
             }
             Self::SetCommittee { k, members, .. } => Ok(release::check(registry, *k, members)?),
+            Self::SetLabelRules(rules) => check_label_rules(rules),
         }
     }
+}
+
+fn check_label_rules(rules: &str) -> Result<(), Refusal> {
+    if rules.len() > limits::LABEL_RULES_BYTES_MAX {
+        return Err(Refusal::OutOfBounds("label rules"));
+    }
+    if rules.is_empty() {
+        return Ok(());
+    }
+    RuleSet::parse(rules.as_bytes())?;
+    Ok(())
 }
 
 /// Whether a member could take these keys (G4).

@@ -98,6 +98,10 @@ fn enact(contents: &mut Contents, context: &Context<'_>, action: &Action) {
             let committees = contents.committees.get_or_insert_default();
             committees.begin(*k, members, *renews);
         }
+        Action::SetLabelRules(rules) => {
+            let voted = contents.label_rules.get_or_insert_default();
+            voted.push(rules.clone());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Refusals: the rules of governance that a command may break, by name and number.
 
+use interop::fhir::labels::RuleProblem;
 use ledger::ids::MemberName;
 
 use crate::membership::CertificateError;
@@ -74,6 +75,9 @@ pub enum Refusal {
     /// There can be no such committee.
     #[error(transparent)]
     Committee(#[from] release::Refusal),
+    /// The rules for labels are not sound.
+    #[error("the label rules: {0}")]
+    LabelRules(#[from] RuleProblem),
 }
 
 impl Refusal {
@@ -102,6 +106,7 @@ impl Refusal {
             Self::NotKeys => 121,
             Self::PoliciesMalformed => 122,
             Self::Committee(refusal) => refusal.code(),
+            Self::LabelRules(_) => 124,
         }
     }
 }

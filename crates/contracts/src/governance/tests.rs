@@ -496,3 +496,45 @@ fn newcomer(name: &str) -> Member {
         ..member(name, false).0
     }
 }
+
+#[test]
+fn label_rules_are_checked_and_the_newest_count() {
+    let registry = Story::begin().registry;
+    let check = |text: &str| Action::SetLabelRules(text.to_owned()).check(&registry);
+    let sound = r#"{"version": "7", "valueSets": {"v": {"codes": {"http://loinc.org": ["1-1"]}}},
+        "rules": [{"id": "r", "labels": ["HIV"], "codes": ["v"]}]}"#;
+    assert_eq!(check(sound), Ok(()));
+    assert_eq!(check(""), Ok(()), "takes them back");
+    let everything = r#"{"version": "7", "rules": [{"id": "r", "labels": ["HIV"]}]}"#;
+    let refused = check(everything).unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.to_string().as_str()),
+        (124, "the label rules: `r` matches everything")
+    );
+    assert_eq!(
+        check(r#"{"version": "7"}"#).unwrap_err().code(),
+        124,
+        "matches nothing"
+    );
+    let large = " ".repeat(32 * 1024 + 1);
+    assert_eq!(check(&large), Err(Refusal::OutOfBounds("label rules")));
+    assert_eq!(registry.label_rules(), None);
+    let before = registry.encode();
+    let voted = registry
+        .change(|contents| contents.label_rules = Some(vec![sound.to_owned()]))
+        .unwrap();
+    assert_eq!(
+        Registry::decode(&voted.encode()).unwrap().label_rules(),
+        Some(sound)
+    );
+    let back = voted
+        .change(|contents| contents.label_rules = Some(vec![sound.to_owned(), String::new()]))
+        .unwrap();
+    assert_eq!(back.label_rules(), None);
+    assert_eq!(
+        Registry::decode(&before).unwrap().encode(),
+        before,
+        "nothing of it without rules"
+    );
+    assert_eq!(before.first(), Some(&0x88), "eight fields, as before");
+}

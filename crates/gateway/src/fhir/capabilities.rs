@@ -33,7 +33,7 @@ pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
 ];
 
 /// What every type has.
-const COMMON: [Operation<'static>; 9] = [
+const COMMON: [Operation<'static>; 10] = [
     operation(
         "validate",
         "http://hl7.org/fhir/OperationDefinition/Resource-validate",
@@ -46,6 +46,7 @@ const COMMON: [Operation<'static>; 9] = [
         "urn:careledger:operation:erasure-certificate",
     ),
     operation("hold", "urn:careledger:operation:hold"),
+    operation("label-explain", "urn:careledger:operation:label-explain"),
     operation(
         "meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",

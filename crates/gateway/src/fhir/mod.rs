@@ -162,6 +162,14 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/{type}/$enroll", post(operation::enroll))
         .route("/fhir/{type}/$validate", post(operation::validate))
         .route(
+            "/fhir/{type}/$label-explain",
+            post(operation::label_explain_posted),
+        )
+        .route(
+            "/fhir/{type}/{id}/$label-explain",
+            get(operation::label_explain),
+        )
+        .route(
             "/fhir/{type}/{id}",
             get(read::read)
                 .put(update::update)

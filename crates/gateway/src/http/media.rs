@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use interop::fhir::IssueType;
 use interop::fhir::xml::to_xml;
+use interop::fhir::{IssueType, labels};
 use serde_json::Value;
 
 use super::payload::pairs_of;
@@ -37,12 +37,15 @@ pub(crate) enum Format {
 /// A response with a resource.
 pub(crate) fn fhir_json(status: StatusCode, resource: &Value) -> Response {
     let content_type = HeaderValue::from_static(FHIR_JSON);
-    (
-        status,
-        [(header::CONTENT_TYPE, content_type)],
-        resource.to_string(),
-    )
-        .into_response()
+    let body = match labels::highest(resource) {
+        None => resource.to_string(),
+        Some(_) => {
+            let mut marked = resource.clone();
+            labels::high_water_mark(&mut marked);
+            marked.to_string()
+        }
+    };
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// Lets a request through if it can be answered in a form that it accepts, and answers in that form.

@@ -14,6 +14,7 @@ mod guardians;
 mod history;
 mod imports;
 mod interactions;
+mod labels;
 mod launch;
 mod limits;
 mod log;

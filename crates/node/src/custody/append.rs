@@ -20,8 +20,8 @@ use super::keys::{EraseKey, Keys};
 use super::postings::{self, Filed, Posting};
 use super::request::Written;
 use super::rows::{
-    DocumentKey, EntryRow, Facts, Head, Own, Payload, SignedRow, SubjectId, TermsRow, VersionRow,
-    position_key, type_of, version_key,
+    DocumentKey, EntryRow, Facts, Head, Labelling, Own, Payload, SignedRow, SubjectId, TermsRow,
+    VersionRow, position_key, type_of, version_key,
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
@@ -73,6 +73,7 @@ pub(crate) struct Content {
     pub(crate) postings: Vec<Posting>,
     pub(crate) disclosure: DisclosureFacts,
     pub(crate) labels: Vec<String>,
+    pub(crate) labelling: Labelling,
     pub(crate) branch: Own,
     pub(crate) signed: Option<SignedRow>,
 }
@@ -194,6 +195,7 @@ impl Home {
             recorded_at: head.recorded_at,
             branch: head.branch,
             disclosure,
+            labelling: content.as_ref().map(|content| content.labelling.clone()),
         };
         let place = (&subject.id, &document);
         let (payload, signed) = match content {
@@ -218,6 +220,7 @@ impl Home {
             entry,
             payload,
             signed,
+            moved: None,
         };
         let key = version_key(&document, version);
         let sealed = erase.seal(Table::Versions, &key, &row);

@@ -9,7 +9,7 @@ use interop::fhir::search::Query;
 
 use super::read::is_recorded;
 use super::request::{Opened, Requester};
-use super::{Aim, Custody, CustodyError, Reached};
+use super::{Aim, Custody, CustodyError, Reached, labelling};
 
 /// What of a patient's records is exported.
 #[derive(Clone, Default)]
@@ -126,6 +126,7 @@ impl Custody {
                 id: row.id.clone(),
                 version: row.version,
                 last_updated_ms: row.facts.recorded_at,
+                labels: labelling::shown(&loaded.row.facts.disclosure.labels),
             }));
         }
         Ok(opened)

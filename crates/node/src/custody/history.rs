@@ -55,10 +55,17 @@ impl Custody {
         for version in (1..=head.version).rev() {
             versions.push((version, self.load(&document, version)?));
         }
-        let facts: Vec<&DisclosureFacts> = versions
-            .iter()
-            .filter_map(|(_, loaded)| Some(&loaded.as_ref()?.row.facts.disclosure))
+        let readable = versions.iter().filter_map(|(_, loaded)| loaded.as_ref());
+        let facts: Vec<DisclosureFacts> = readable
+            .map(|loaded| {
+                loaded
+                    .row
+                    .facts
+                    .with_labels_of(&current.row.facts)
+                    .disclosure
+            })
             .collect();
+        let facts: Vec<&DisclosureFacts> = facts.iter().collect();
         let mut rulings = self.decide(by, &subject, &facts).await?.rulings.into_iter();
         let mut entries = Vec::new();
         for (version, loaded) in &versions {
@@ -252,6 +259,7 @@ impl Custody {
             id: change.id.clone(),
             version: change.version,
             last_updated_ms: change.recorded_at_ms,
+            labels: super::labelling::shown(&loaded.row.facts.disclosure.labels),
         });
         Ok(Some(HistoryEntry {
             resource_type: change.resource_type,

@@ -19,6 +19,7 @@ mod foreign;
 mod history;
 pub mod inspect;
 mod keys;
+mod labelling;
 mod notify;
 mod options;
 mod payload;
@@ -29,6 +30,7 @@ mod read;
 mod receipt;
 mod recovery;
 mod reindex;
+mod relabel;
 mod release;
 mod remote;
 mod request;
@@ -60,9 +62,11 @@ use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
 use keys::Keys;
+use labelling::Labeller;
 use payload::Payloads;
 use pins::Pins;
 use reindex::Indexing;
+use relabel::Relabelling;
 use rewrap::Rewrapping;
 use store::{Disk, Persist, Store};
 use subject::Subjects;
@@ -81,12 +85,14 @@ pub use erasure::{
 pub use error::CustodyError;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
+pub use labelling::Explanation;
 pub use notify::Told;
 pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
 pub use read::OpenedBinary;
 pub use recovery::HandedOut;
 pub use reindex::IndexProgress;
+pub use relabel::LabelProgress;
 pub use release::{ReleaseRuling, ReleaseTerms, SealedCopy};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
@@ -114,6 +120,9 @@ struct Inner {
     payloads: Payloads,
     indexing: Indexing,
     rewrapping: Rewrapping,
+    labeller: Labeller,
+    relabelling: Arc<Relabelling>,
+    labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
@@ -135,6 +144,10 @@ impl Drop for Inner {
         let following = self.following.get_mut();
         if let Some(following) = following.unwrap_or_else(PoisonError::into_inner) {
             following.abort();
+        }
+        let labelling = self.labelling_anew.get_mut();
+        if let Some(labelling) = labelling.unwrap_or_else(PoisonError::into_inner) {
+            labelling.abort();
         }
     }
 }
@@ -204,6 +217,9 @@ impl Custody {
             indexing: Indexing::read(&store, index_format(options.full_text))?,
             rewrapping,
             rulings: Rulings::default(),
+            labeller: Labeller::new(options.label_rules.clone()),
+            relabelling: Arc::default(),
+            labelling_anew: Mutex::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -226,7 +242,17 @@ impl Custody {
         custody.go_on_indexing();
         custody.go_on_rewrapping();
         custody.follow_upstream();
+        custody.follow_label_rules()?;
         Ok(custody)
+    }
+
+    /// Begins to label documents anew whenever the rules change.
+    fn follow_label_rules(&self) -> Result<(), CustodyError> {
+        Relabelling::begin(&self.0.store, self.label_rules().digest)?;
+        let labelling = tokio::spawn(relabel::follow(Arc::downgrade(&self.0)));
+        let mut place = self.0.labelling_anew.lock();
+        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(labelling);
+        Ok(())
     }
 
     /// Begins to ask the existing server what has changed.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use interop::fhir::labels::RuleSet;
 use ledger::ids::MemberName;
 use ledger::stream::RootKey;
 use vault::blob::BlobConfig;
@@ -37,6 +38,8 @@ pub struct CustodyOptions {
     pub restored: Option<PathBuf>,
     /// The members that keep copies of what is written here, for a committee to release.
     pub copies_at: Vec<MemberName>,
+    /// The member's own rules for security labels, which stand beside those of the release and of the network.
+    pub label_rules: Vec<RuleSet>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

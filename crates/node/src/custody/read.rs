@@ -16,7 +16,7 @@ use super::rows::{DocumentKey, Facts, Head, Payload, VersionRow, type_of, versio
 use super::store::Table;
 use super::subject::Subject;
 use super::upstream::{UNATTRIBUTED, marked};
-use super::{Custody, CustodyError};
+use super::{Custody, CustodyError, labelling};
 
 pub use binary::OpenedBinary;
 
@@ -55,7 +55,8 @@ impl Custody {
         let loaded = self.load(&document, version)?;
         let current = self.current(&head)?;
         let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
-        self.admit(by, "vread", &subject, &head, facts).await?;
+        let facts = facts.with_labels_of(&current.row.facts);
+        self.admit(by, "vread", &subject, &head, &facts).await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);
         }
@@ -102,7 +103,11 @@ impl Custody {
             let decided = vec![(Arc::clone(subject), decision.decided(permitted))];
             self.record(by, interaction, target, decided).await?;
         }
-        decision.into_result()
+        match decision.into_result() {
+            // That it exists would tell already.
+            Err(CustodyError::Denied { .. }) if is_sensitive(facts) => Err(CustodyError::NotFound),
+            outcome => outcome,
+        }
     }
 
     /// Puts accesses on record, durably, one for each subject.
@@ -186,6 +191,7 @@ impl Custody {
             id: head.id.clone(),
             version,
             last_updated_ms: loaded.row.facts.recorded_at,
+            labels: labelling::shown(&loaded.row.facts.disclosure.labels),
         }))
     }
 
@@ -209,6 +215,11 @@ impl Custody {
         }
         Ok(Some(resource))
     }
+}
+
+/// Whether even the existence of the version is withheld from whoever may not see it.
+pub(super) fn is_sensitive(facts: &Facts) -> bool {
+    !facts.disclosure.labels.is_empty()
 }
 
 /// Whether nobody here knows who wrote the version.

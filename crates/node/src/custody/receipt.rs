@@ -62,6 +62,17 @@ impl Custody {
     ) -> Result<Option<Receipt>, CustodyError> {
         let entries = subject.key(loaded.row.facts.branch)?.entries();
         let tag = entries.tag(loaded.row.entry);
+        self.entry_receipt(tag, head, version, loaded)
+    }
+
+    /// The receipt of the version's item with this tag.
+    pub(super) fn entry_receipt(
+        &self,
+        tag: Tag,
+        head: &Head,
+        version: u64,
+        loaded: &Loaded,
+    ) -> Result<Option<Receipt>, CustodyError> {
         let next = match Descriptor::decode(&loaded.row.descriptor) {
             Ok(Descriptor::Record(record)) => record.next,
             _ => return Err(CustodyError::Storage("a version's descriptor".to_owned())),

@@ -67,6 +67,8 @@ struct Asking {
     head: Head,
     version: u64,
     loaded: Loaded,
+    /// The descriptor that its item under this tag commits to.
+    shown: OpenDescriptor,
     /// Labels of the current version: what has become sensitive is so in older versions too.
     labels: BTreeSet<String>,
 }
@@ -89,12 +91,11 @@ impl Custody {
                 let Some(loaded) = self.load(&document, version)? else {
                     return Ok(None);
                 };
-                let subject = self.subject_of(&document)?.1;
-                let open = OpenDescriptor {
-                    descriptor: loaded.row.descriptor,
-                    opening: loaded.erase.opening(),
+                let (head, subject) = self.subject_of(&document)?;
+                let Some((branch, open)) = listed(&head, &subject, &loaded, tag)? else {
+                    return Ok(None);
                 };
-                (subject.key(loaded.row.facts.branch)?.descriptor_key(), open)
+                (subject.key(branch)?.descriptor_key(), open)
             }
             Some(EntryRow::Access { subject, position }) => {
                 let row: AccessRow = self
@@ -209,7 +210,7 @@ impl Custody {
             let subject = self.0.subjects.load(&id)?;
             let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
             records.push((Arc::clone(&subject), draft));
-            granted.extend(permitted.into_iter().map(|one| (Arc::clone(&subject), one)));
+            granted.extend(permitted);
         }
         let home = self.0.home.clone();
         self.0
@@ -221,8 +222,8 @@ impl Custody {
                 Ok(())
             })
             .await?;
-        for (subject, one) in granted {
-            answer.granted.push(self.grant(&subject, one).await?);
+        for one in granted {
+            answer.granted.push(self.grant(one).await?);
         }
         Ok(answer)
     }
@@ -232,9 +233,12 @@ impl Custody {
         let Some(EntryRow::Version { document, version }) = self.entry(tag)? else {
             return Ok(Err("no such document"));
         };
-        let (head, _) = self.subject_of(&document)?;
+        let (head, subject) = self.subject_of(&document)?;
         let Some(loaded) = self.load(&document, version)? else {
             return Ok(Err("erased"));
+        };
+        let Some((_, shown)) = listed(&head, &subject, &loaded, tag)? else {
+            return Ok(Err("no such document"));
         };
         if loaded.row.facts.deleted {
             return Ok(Err("deleted"));
@@ -249,6 +253,7 @@ impl Custody {
             head,
             version,
             loaded,
+            shown,
         }))
     }
 
@@ -294,26 +299,63 @@ impl Custody {
     }
 
     /// The keys of a version leave only here, after the decision is on record.
-    async fn grant(&self, subject: &Subject, one: Asking) -> Result<Granted, CustodyError> {
+    async fn grant(&self, one: Asking) -> Result<Granted, CustodyError> {
         let Asking {
             tag,
             head,
             version,
             loaded,
+            shown,
             ..
         } = one;
         Ok(Granted {
             tag,
-            receipt: self.version_receipt(subject, &head, version, &loaded)?,
+            receipt: self.entry_receipt(tag, &head, version, &loaded)?,
             sealed: {
                 let payloads = &self.0.payloads;
                 payloads.sealed(&loaded.erase, &loaded.row.payload).await?
             },
             key: loaded.erase.payload(),
-            opening: loaded.erase.opening(),
-            descriptor: loaded.row.descriptor,
+            opening: shown.opening,
+            descriptor: shown.descriptor,
         })
     }
+}
+
+/// The branch under whose tag a version is listed so, and what its item there commits to; `None` if it is listed
+/// elsewhere by now: what has become sensitive is not shown to those who lack the restricted branch.
+fn listed(
+    head: &Head,
+    subject: &Subject,
+    loaded: &Loaded,
+    tag: Tag,
+) -> Result<Option<(Own, OpenDescriptor)>, CustodyError> {
+    let row = &loaded.row;
+    let has = |branch: Own, entry: u64| -> Result<bool, CustodyError> {
+        Ok(subject.key(branch)?.entries().tag(entry) == tag)
+    };
+    if let Some(moved) = &row.moved
+        && has(moved.branch, moved.entry)?
+    {
+        let open = OpenDescriptor {
+            descriptor: moved.descriptor.clone(),
+            opening: moved.opening.clone(),
+        };
+        return Ok((!is_hidden(head, moved.branch)).then_some((moved.branch, open)));
+    }
+    if is_hidden(head, row.facts.branch) || !has(row.facts.branch, row.entry)? {
+        return Ok(None);
+    }
+    let open = OpenDescriptor {
+        descriptor: row.descriptor.clone(),
+        opening: loaded.erase.opening(),
+    };
+    Ok(Some((row.facts.branch, open)))
+}
+
+/// Whether a document's entries in the branch are hidden, because its current version is sensitive.
+fn is_hidden(head: &Head, branch: Own) -> bool {
+    head.branch == Own::Restricted && branch == Own::Index
 }
 
 impl Asking {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use contracts::export::Export;
+use interop::fhir::labels::with_labels;
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{Height, MemberName, Tag};
 use ledger::item::Opening;
@@ -131,6 +132,8 @@ pub struct Opened {
     pub version: u64,
     /// FHIR `meta.lastUpdated`, milliseconds since 1970.
     pub last_updated_ms: u64,
+    /// Its security labels, as `system|code`: shown in `meta.security`, whatever was stored there.
+    pub labels: Vec<String>,
 }
 
 impl Opened {
@@ -142,10 +145,13 @@ impl Opened {
     /// The same of a version that is not needed any more.
     pub fn into_presented(self) -> Value {
         let last_updated_ms = i64::try_from(self.last_updated_ms).unwrap_or(i64::MAX);
-        self.resource
-            .into_presented(&self.id, self.version, last_updated_ms)
-            // INVARIANT: a stored document has a well-formed id.
-            .unwrap_or_default()
+        let presented = self
+            .resource
+            .into_presented(&self.id, self.version, last_updated_ms);
+        // INVARIANT: a stored document has a well-formed id.
+        let mut presented = presented.unwrap_or_default();
+        with_labels(&mut presented, self.labels.iter().map(String::as_str));
+        presented
     }
 }
 

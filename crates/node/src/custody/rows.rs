@@ -3,11 +3,14 @@
 //! A key holds random ids, keyed hashes, tags and numbers, never an identifier. Values that say something about a
 //! patient are sealed with the name of their table and their key, so that a row cannot be moved.
 
+use std::collections::BTreeSet;
+
 use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::IndexTerms;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName};
+use ledger::item::Opening;
 use ledger::stream::{Branch, BranchKey};
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -133,6 +136,54 @@ pub(crate) struct Facts {
     /// Of the content; of the version before, when this one has none.
     #[n(3)]
     pub(crate) disclosure: DisclosureFacts,
+    /// How its labels came about; absent in rows of older releases, until they are labelled anew.
+    #[n(4)]
+    pub(crate) labelling: Option<Labelling>,
+}
+
+impl Facts {
+    /// The same with the labels of the current version: what has become sensitive is so in older versions too.
+    pub(crate) fn with_labels_of(&self, current: &Self) -> Self {
+        let mut facts = self.clone();
+        let labels = current.disclosure.labels.iter().cloned();
+        facts.disclosure.labels.extend(labels);
+        facts
+    }
+}
+
+/// How the labels of a version came about.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Labelling {
+    /// The rules.
+    #[n(0)]
+    pub(crate) rules: Digest,
+    /// Labels that are not taken over from other resources.
+    #[n(1)]
+    pub(crate) own: BTreeSet<String>,
+    /// From what it takes labels over, as `Type/id`.
+    #[n(2)]
+    pub(crate) from: BTreeSet<String>,
+    /// For a Patient, when they were born.
+    #[n(3)]
+    pub(crate) born: Option<String>,
+    /// Whether a person has to look.
+    #[n(4)]
+    pub(crate) possible: bool,
+}
+
+/// A later entry of a version, in another branch than its first.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct Moved {
+    #[n(0)]
+    pub(crate) branch: Own,
+    #[n(1)]
+    pub(crate) entry: u64,
+    /// That of the version, with other labels.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) descriptor: Vec<u8>,
+    #[n(3)]
+    pub(crate) opening: Opening,
 }
 
 /// One version; sealed under a key that its erase key yields.
@@ -151,6 +202,9 @@ pub(crate) struct VersionRow {
     /// What the patient's wallet signed, for a consent.
     #[n(4)]
     pub(crate) signed: Option<SignedRow>,
+    /// Where it is listed since its labels have changed.
+    #[n(5)]
+    pub(crate) moved: Option<Moved>,
 }
 
 /// Where the sealed content is.
@@ -292,7 +346,7 @@ pub(crate) struct AccessRow {
     #[cbor(with = "minicbor::bytes")]
     pub(crate) descriptor: Vec<u8>,
     #[n(1)]
-    pub(crate) opening: ledger::item::Opening,
+    pub(crate) opening: Opening,
 }
 
 /// A consent entry that another member filed.
@@ -304,7 +358,7 @@ pub(crate) struct AdoptedRow {
     #[cbor(with = "minicbor::bytes")]
     pub(crate) descriptor: Vec<u8>,
     #[n(2)]
-    pub(crate) opening: ledger::item::Opening,
+    pub(crate) opening: Opening,
     #[n(3)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) content: Vec<u8>,

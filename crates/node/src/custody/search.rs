@@ -9,12 +9,12 @@ use interop::fhir::search::{Candidate, Part, Query};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::postings::Asked;
-use super::read::{Loaded, is_recorded};
+use super::read::{Loaded, is_recorded, is_sensitive};
 use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::search_rows::VERSIONS_AT_ONCE;
 use super::subject::Subject;
-use super::{Aim, Custody, CustodyError, Reached};
+use super::{Aim, Custody, CustodyError, Reached, labelling};
 
 /// Contents that are opened at once: those of an existing server take their time.
 const OPENED_AT_ONCE: usize = 8;
@@ -235,9 +235,12 @@ impl Custody {
                 .iter()
                 .any(|one| is_recorded(&subject, one.resource_type));
             let mut reasons = Vec::new();
+            let mut hidden = 0_usize;
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
                     permitted.push(one);
+                } else if is_sensitive(&one.row.facts) {
+                    hidden = hidden.saturating_add(1);
                 } else {
                     reasons.push(ruling.reason.clone());
                 }
@@ -247,6 +250,7 @@ impl Custody {
                 decision,
                 opened: Vec::new(),
                 reasons,
+                hidden,
                 is_recorded,
             };
             decided.insert(id, sifted);
@@ -294,6 +298,7 @@ impl Custody {
             id: one.row.id,
             version: one.row.version,
             last_updated_ms: one.row.facts.recorded_at,
+            labels: labelling::shown(&loaded.row.facts.disclosure.labels),
         }))
     }
 }
@@ -306,13 +311,16 @@ pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
     opened: Vec<String>,
+    /// Why the others were withheld.
     reasons: Vec<String>,
+    /// How many were withheld of which nobody is told.
+    hidden: usize,
     is_recorded: bool,
 }
 
 impl Sifted {
     fn withheld(&self) -> usize {
-        self.reasons.len()
+        self.reasons.len().saturating_add(self.hidden)
     }
 }
 

@@ -2,23 +2,23 @@
 
 mod binary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use interop::fhir::compartment::{Belonging, PatientReference, belonging};
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::labels::{is_restricted, labels_of};
 use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
 use ledger::ids::Digest;
 
 use super::append::{Content, Draft, Precondition};
 use super::consent;
 use super::keys::EraseKey;
+use super::labelling::{Labelled, Together};
 use super::request::{Change, Requester, SignedConsent, Written};
-use super::rows::{Head, Own, Payload, SignedRow};
+use super::rows::{Head, Payload, SignedRow};
 use super::store::Table;
 use super::subject::{Subject, is_taken};
-use super::{Custody, CustodyError};
+use super::{Custody, CustodyError, relabel};
 
 pub use binary::{BinaryDraft, BinaryUpload};
 
@@ -57,16 +57,25 @@ impl Custody {
         let ownership = self.ownership(&changes)?;
         let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
+        let together = self.together(&changes);
+        let mut noted = BTreeSet::new();
         for change in changes {
             let subject = ownership.of(&change)?;
             self.authorize(by, &change, &subject)?;
             if change.resource_type.as_str() == CONSENT {
                 consenting.push(subject.id);
             }
-            drafts.push(self.draft(by, change, subject).await?);
+            let of = subject.id;
+            let place = (change.precondition, change.resource_type, change.id.clone());
+            let draft = self.draft(by, change, subject, &together).await?;
+            if self.hands_on_others(place, draft.content.as_ref())? {
+                noted.insert(of);
+            }
+            drafts.push(draft);
         }
         let now = (self.0.options.clock)();
         let home = self.0.home.clone();
+        let has_noted = !noted.is_empty();
         let written = self
             .0
             .store
@@ -80,12 +89,18 @@ impl Custody {
                     }
                     subject.put(&home.keys, transaction);
                 }
+                for subject in &noted {
+                    relabel::note(transaction, subject);
+                }
                 let append = |draft| home.append(transaction, draft, now);
                 drafts.into_iter().map(append).collect()
             })
             .await?;
         for subject in &consenting {
             self.0.rulings.forget(subject);
+        }
+        if has_noted {
+            self.0.relabelling.wake();
         }
         Ok(in_place(written, absent))
     }
@@ -160,6 +175,7 @@ impl Custody {
         by: &Requester,
         change: Named,
         subject: Arc<Subject>,
+        together: &Together,
     ) -> Result<Draft, CustodyError> {
         let erase = EraseKey::new();
         let content = match &change.resource {
@@ -168,8 +184,9 @@ impl Custody {
                     body: signed.body,
                     jws: signed.jws,
                 });
-                let content = self.content(resource, &change.id, &erase, signed).await?;
-                Some(content)
+                let labelled = self.label(resource, &subject, together)?;
+                let sealing = self.content((resource, labelled), &change.id, &erase, signed);
+                Some(sealing.await?)
             }
             None => None,
         };
@@ -192,24 +209,24 @@ impl Custody {
 
     async fn content(
         &self,
-        resource: &Resource,
+        (resource, labelled): (&Resource, Labelled),
         id: &str,
         erase: &EraseKey,
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
         let bytes = resource.stored(id).map_err(|error| unsound(&error))?;
         let payload = self.0.payloads.seal(erase, &bytes).await?;
-        self.described(resource, (Digest::of(&bytes), payload), signed)
+        self.described((resource, labelled), (Digest::of(&bytes), payload), signed)
     }
 
     /// A content with what decisions and searches need of it.
     pub(super) fn described(
         &self,
-        resource: &Resource,
+        (resource, labelled): (&Resource, Labelled),
         (digest, payload): (Digest, Payload),
         signed: Option<SignedRow>,
     ) -> Result<Content, CustodyError> {
-        let (branch, labels) = self.place(resource)?;
+        let branch = self.place(resource, &labelled)?;
         let terms = self.terms_of(resource);
         let keys = &self.0.home.keys;
         Ok(Content {
@@ -217,27 +234,15 @@ impl Custody {
             payload,
             postings: keys.postings(resource.resource_type().as_str(), &terms),
             terms,
-            disclosure: DisclosureFacts::of(resource),
-            labels,
+            disclosure: DisclosureFacts {
+                labels: labelled.codes(),
+                ..DisclosureFacts::of(resource)
+            },
+            labels: labelled.coded(),
+            labelling: labelled.row,
             branch,
             signed,
         })
-    }
-
-    /// The branch that a resource belongs in, and its labels.
-    pub(super) fn place(&self, resource: &Resource) -> Result<(Own, Vec<String>), CustodyError> {
-        let labels = labels_of(resource);
-        let branch = if resource.resource_type().as_str() == CONSENT {
-            self.check_consent(resource)?;
-            Own::Consent
-        } else if is_restricted(&labels) {
-            Own::Restricted
-        } else {
-            Own::Index
-        };
-        let labels = labels.iter();
-        let labels = labels.map(|label| format!("{}|{}", label.system(), label.code()));
-        Ok((branch, labels.collect()))
     }
 
     pub(super) fn ownership(&self, changes: &[Named]) -> Result<Ownership, CustodyError> {

@@ -296,5 +296,6 @@ pub(super) fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened
         id: record.id,
         version: record.version,
         last_updated_ms: record.recorded_at,
+        labels: record.labels,
     })
 }

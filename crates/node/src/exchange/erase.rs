@@ -104,6 +104,8 @@ pub(super) async fn answer(
         opening: notice.opening,
     };
     let copies = release::copies::let_go(parts, from, &descriptor.index_tags()).await?;
-    let said = parts.custody.acknowledge(from, &notice, &descriptor, copies);
+    let said = parts
+        .custody
+        .acknowledge(from, &notice, &descriptor, copies);
     Ok(parts.custody.signed(&said)?)
 }

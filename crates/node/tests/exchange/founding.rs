@@ -149,6 +149,7 @@ impl Founding {
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             full_text: false,
+            label_rules: Vec::new(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self

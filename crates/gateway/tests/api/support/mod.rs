@@ -25,7 +25,9 @@ use gateway::{
 };
 use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
-use node::custody::{Anchor, Custody, CustodyOptions, PostgresqlConfig, RecordsConfig};
+use node::custody::{
+    Anchor, Custody, CustodyOptions, LabelProgress, PostgresqlConfig, RecordsConfig,
+};
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
 use serde_json::{Value, json};
@@ -177,6 +179,7 @@ impl Site {
                 open_proposals: 0,
                 erasures: node::custody::ErasureStanding::default(),
                 upstream: None,
+                labelling: LabelProgress::default(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
@@ -368,6 +371,8 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         },
         full_text: true,
         restored: None,
+        copies_at: Vec::new(),
+        label_rules: Vec::new(),
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

@@ -28,6 +28,7 @@ impl Others {
             resource,
             version: 3,
             last_updated_ms: 1_780_000_000_000,
+            labels: Vec::new(),
         };
         self.0.lock().unwrap().elsewhere.entries.push(opened);
     }

@@ -104,6 +104,9 @@ impl<P: FnMut(u64)> Walk<P> {
         if let Some(fault) = self.version_anchored(head, version, (row, erase)) {
             self.findings.note(RecordPart::Version, fault);
         }
+        if let Some(fault) = self.moved_anchored(head, row) {
+            self.findings.note(RecordPart::Version, fault);
+        }
         if let Some(locator) = row.payload.locator() {
             match locator.parse::<BlobId>() {
                 Ok(id) => {
@@ -160,6 +163,17 @@ impl<P: FnMut(u64)> Walk<P> {
             digest,
         );
         self.anchored((tags[0], row.facts.recorded_at), |_| due)
+    }
+
+    /// The same of the later entry of a version whose labels have changed.
+    fn moved_anchored(&self, head: &Head, row: &VersionRow) -> Option<RecordFault> {
+        let moved = row.moved.as_ref()?;
+        let subject = self.subjects.load(&head.subject).ok()?;
+        let tag = subject.key(moved.branch).ok()?.entries().tag(moved.entry);
+        let digest = Digest::of(&moved.descriptor);
+        let network = self.anchor.network();
+        let due = |tags| Item::commit(network, &self.member, tags, &moved.opening, digest);
+        self.anchored((tag, row.facts.recorded_at), due)
     }
 
     fn terms(&mut self, head: &Head, document: &DocumentKey) {

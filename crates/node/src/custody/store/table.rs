@@ -26,6 +26,7 @@ pub(crate) enum Table {
     Erasures,
     Holds,
     Release,
+    Labelling,
 }
 
 impl Table {
@@ -53,6 +54,7 @@ impl Table {
         Self::Erasures,
         Self::Holds,
         Self::Release,
+        Self::Labelling,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -81,6 +83,7 @@ impl Table {
             Self::Erasures => "erasures",
             Self::Holds => "holds",
             Self::Release => "release",
+            Self::Labelling => "labelling",
         }
     }
 }

@@ -10,6 +10,7 @@ mod existing;
 mod facade;
 mod index;
 mod inspect;
+mod labels;
 pub(crate) mod ledger;
 mod outbox;
 mod payloads;
@@ -68,6 +69,8 @@ impl Site {
         CustodyOptions {
             full_text: true,
             restored: None,
+            copies_at: Vec::new(),
+            label_rules: Vec::new(),
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,

@@ -16,9 +16,10 @@ use super::server::{Content as Said, Found, Listing};
 use super::{UNATTRIBUTED, Upstream, canonical, marked};
 use crate::custody::append::{Content, Draft, Precondition};
 use crate::custody::keys::EraseKey;
+use crate::custody::labelling::Together;
 use crate::custody::rows::{DocumentKey, Payload};
 use crate::custody::store::{Table, Transaction};
-use crate::custody::subject::is_taken;
+use crate::custody::subject::{Subject, is_taken};
 use crate::custody::write::Named;
 use crate::custody::{Custody, CustodyError};
 
@@ -126,7 +127,7 @@ impl Custody {
         &self,
         resource: &Resource,
         (id, version_id): (&str, &str),
-        erase: &EraseKey,
+        (subject, erase): (&Subject, &EraseKey),
     ) -> Result<Content, CustodyError> {
         let unsound = || super::write::unsound("a content has no stored form");
         let bytes = canonical::of(resource, id).ok_or_else(unsound)?;
@@ -141,7 +142,8 @@ impl Custody {
                 digest,
             }
         };
-        self.described(resource, (digest, payload), None)
+        let labelled = self.label(resource, subject, &Together::default())?;
+        self.described((resource, labelled), (digest, payload), None)
     }
 
     async fn append_found(
@@ -168,7 +170,9 @@ impl Custody {
             None => None,
             Some(resource) => {
                 let place = (found.id.as_str(), found.version_id.as_str());
-                let mut content = self.content_there(&resource, place, &erase).await?;
+                let mut content = self
+                    .content_there(&resource, place, (&subject, &erase))
+                    .await?;
                 if !is_attributed && let Some(shown) = marked(resource) {
                     // It is found by the tag that it is shown with.
                     content.terms = IndexTerms::of(&shown);

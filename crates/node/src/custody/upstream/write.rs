@@ -11,6 +11,7 @@ use super::server::{Listing, Outgoing, Stored, UpstreamError};
 use super::{Upstream, canonical};
 use crate::custody::append::{Draft, Precondition};
 use crate::custody::keys::EraseKey;
+use crate::custody::labelling::Together;
 use crate::custody::request::{Requester, Written};
 use crate::custody::rows::{DocumentKey, SubjectId};
 use crate::custody::store::Table;
@@ -125,7 +126,8 @@ impl Custody {
             let place = (change.precondition, change.resource.is_some());
             crate::custody::append::admit(place, subject.id, head.as_ref())?;
             if let Some(resource) = &change.resource {
-                self.place(resource)?;
+                let labelled = self.label(resource, &subject, &Together::default())?;
+                self.place(resource, &labelled)?;
             }
             let document = self.document_of(&change);
             let is_gone = change.resource.is_none() && head.is_some_and(|head| head.deleted);
@@ -288,7 +290,9 @@ impl Custody {
 
     async fn ready_here(&self, by: &Requester, one: Admitted) -> Result<Ready, CustodyError> {
         Ok(Ready {
-            draft: self.draft(by, one.change, one.subject).await?,
+            draft: self
+                .draft(by, one.change, one.subject, &Together::default())
+                .await?,
             document: one.document,
             there: None,
             stored: None,
@@ -323,7 +327,9 @@ impl Custody {
                 let named = version_id.as_deref();
                 let named = named.ok_or_else(|| unsound("a version has no name"))?;
                 let place = (change.id.as_str(), named);
-                let content = self.content_there(&resource, place, &erase).await?;
+                let content = self
+                    .content_there(&resource, place, (&subject, &erase))
+                    .await?;
                 shown = Some(resource);
                 (Some(content), (version_id, stored.at_ms))
             }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{Named, fresh_id, invalid, unsound};
 use crate::custody::append::{Content, Draft, Precondition};
 use crate::custody::keys::EraseKey;
+use crate::custody::labelling::Together;
 use crate::custody::payload::{PayloadWriter, UnderWay};
 use crate::custody::request::{Requester, Written};
 use crate::custody::rows::Payload;
@@ -178,7 +179,11 @@ impl BinaryUpload {
         self.encode().await?;
         self.writer.write(b"\"}").await?;
         let (locator, digest) = self.writer.finish().await?;
-        let (branch, labels) = self.custody.place(&self.resource)?;
+        let together = Together::default();
+        let labelled = self
+            .custody
+            .label(&self.resource, &self.subject, &together)?;
+        let branch = self.custody.place(&self.resource, &labelled)?;
         let terms = self.custody.terms_of(&self.resource);
         let home = self.custody.0.home.clone();
         let resource_type: ResourceType = self.change.resource_type;
@@ -192,8 +197,12 @@ impl BinaryUpload {
                 bytes: self.bytes,
             },
             terms,
-            disclosure: DisclosureFacts::of(&self.resource),
-            labels,
+            disclosure: DisclosureFacts {
+                labels: labelled.codes(),
+                ..DisclosureFacts::of(&self.resource)
+            },
+            labels: labelled.coded(),
+            labelling: labelled.row,
             branch,
             signed: None,
         };

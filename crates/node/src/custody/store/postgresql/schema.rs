@@ -29,6 +29,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Erasures,
     Table::Holds,
     Table::Release,
+    Table::Labelling,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.

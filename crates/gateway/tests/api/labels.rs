@@ -1,0 +1,120 @@
+//! Security labels: on what is shown, explained, and hidden with what has them.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Ask, Site, observation};
+
+const HIV_TEST: &str = "55277-8";
+
+async fn written(site: &Site, token: &str, code: &str) -> String {
+    let answer = site
+        .ask(token, "POST", "/Observation", &observation("p", code))
+        .await;
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+fn codes(resource: &Value) -> Vec<String> {
+    let security = resource["meta"]["security"].as_array().cloned();
+    let codes = security.unwrap_or_default().into_iter();
+    codes
+        .map(|one| one["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn named<'a>(parts: &'a Value, name: &str) -> Vec<&'a Value> {
+    let all = parts.as_array().into_iter().flatten();
+    all.filter(|one| one["name"] == name).collect()
+}
+
+#[tokio::test]
+async fn ihe_pcf_7_labels_are_shown_and_a_bundle_has_the_highest() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p").await;
+    let secret = written(&site, &ehr, HIV_TEST).await;
+    let plain = written(&site, &ehr, "718-7").await;
+    let shown = site.get(&ehr, &format!("/Observation/{secret}")).await;
+    assert_eq!(codes(&shown.json()), ["HIV", "R"]);
+    assert_eq!(shown.header("etag"), "W/\"1\"");
+    let open = site.get(&ehr, &format!("/Observation/{plain}")).await;
+    assert!(codes(&open.json()).is_empty());
+    let page = site.get(&ehr, "/Observation?patient=p").await.json();
+    assert_eq!(codes(&page), ["R"]);
+    let page = site.get(&ehr, &format!("/Observation?_id={plain}")).await;
+    assert!(codes(&page.json()).is_empty());
+    let all = site.get(&ehr, "/Patient/p/$everything").await.json();
+    assert_eq!(codes(&all), ["R"]);
+    let history = site
+        .get(&ehr, &format!("/Observation/{secret}/_history"))
+        .await;
+    assert_eq!(codes(&history.json()), ["R"]);
+}
+
+#[tokio::test]
+async fn labels_are_explained_by_rule_path_and_code() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p").await;
+    let secret = written(&site, &ehr, HIV_TEST).await;
+    let path = format!("/Observation/{secret}/$label-explain");
+    let explained = site.get(&ehr, &path).await.json();
+    let parameters = &explained["parameter"];
+    assert_eq!(named(parameters, "rules").len(), 1);
+    assert_eq!(named(parameters, "label").len(), 2);
+    let finding = &named(parameters, "finding")[0]["part"];
+    let text = |name: &str| named(finding, name)[0]["valueString"].clone();
+    assert_eq!(text("rule"), "hiv");
+    assert_eq!(text("path"), "Observation.code.coding[0]");
+    assert_eq!(named(finding, "code")[0]["valueCoding"]["code"], HIV_TEST);
+    assert_eq!(named(finding, "label")[0]["valueCoding"]["code"], "HIV");
+    assert!(text("explanation").as_str().unwrap().contains("rule `hiv`"));
+
+    let before = site.count(&ehr, "Observation").await;
+    let sent = observation("p", HIV_TEST);
+    let posted = site
+        .ask(&ehr, "POST", "/Observation/$label-explain", &sent)
+        .await
+        .json();
+    assert_eq!(named(&posted["parameter"], "finding").len(), 1);
+    assert_eq!(site.count(&ehr, "Observation").await, before, "not stored");
+    // What is sent says nothing about what it refers to.
+    let mut probe = observation("p", "718-7");
+    probe["hasMember"] = json!([{"reference": format!("Observation/{secret}")}]);
+    let probed = site
+        .ask(&ehr, "POST", "/Observation/$label-explain", &probe)
+        .await
+        .json();
+    assert!(named(&probed["parameter"], "finding").is_empty());
+}
+
+#[tokio::test]
+async fn p2_a_sensitive_document_answers_as_one_that_is_not_there() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p").await;
+    let secret = written(&site, &ehr, HIV_TEST).await;
+    let plain = written(&site, &ehr, "718-7").await;
+    let marketing = Ask {
+        purpose: Some("HMARKT"),
+        ..Ask::default()
+    };
+    let marketing = site.token(&marketing).await;
+    let same = |one: &Answer, other: &Answer| {
+        assert_eq!(
+            one.problem(404, "not-found"),
+            other.problem(404, "not-found")
+        );
+    };
+    for below in ["", "/_history", "/_history/1", "/$label-explain", "/$meta"] {
+        let hidden = site
+            .get(&marketing, &format!("/Observation/{secret}{below}"))
+            .await;
+        let absent = site
+            .get(&marketing, &format!("/Observation/absent{below}"))
+            .await;
+        same(&hidden, &absent);
+    }
+    let refused = site.get(&marketing, &format!("/Observation/{plain}")).await;
+    refused.problem(403, "forbidden");
+    assert_eq!(site.count(&marketing, "Observation").await, 0);
+}
