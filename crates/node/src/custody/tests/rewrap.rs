@@ -1,5 +1,7 @@
 //! A wrapping key is rotated while records are read, written and erased; a stop at any point loses nothing.
 
+use crate::custody::{ErasureOrder, ToErase};
+use contracts::erasure::Basis;
 use std::collections::BTreeSet;
 
 use interop::fhir::ResourceType;
@@ -151,7 +153,14 @@ async fn records_are_written_and_erased_while_erase_keys_are_wrapped_anew() {
             .await
             .unwrap();
         let id = format!("o{}", number * 7);
-        custody.erase(&by, observation_type(), &id).await.unwrap();
+        let order = ErasureOrder {
+            what: ToErase::Document(observation_type(), id),
+            basis: Basis::Gdpr17,
+            authority: "the patient".to_owned(),
+            justification: "asked for".to_owned(),
+            is_redaction: false,
+        };
+        custody.erase(&by, &order).await.unwrap();
     }
     until_complete(&custody).await;
     assert_eq!(epochs(&custody), BTreeSet::from([2]));

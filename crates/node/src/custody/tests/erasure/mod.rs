@@ -324,7 +324,7 @@ async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
     let custody = opened(&site, &now, None);
     let due = custody.due_erasures().await.unwrap();
     let descriptor = crate::custody::erasure_in(&due[0].notice.descriptor).unwrap();
-    let said = clinic.acknowledge(&"hospital".parse().unwrap(), &due[0].notice, &descriptor);
+    let said = clinic.acknowledge(&"hospital".parse().unwrap(), &due[0].notice, &descriptor, 0);
     custody
         .holder_said(&due[0], Ok(clinic.signed(&said).unwrap()))
         .await
