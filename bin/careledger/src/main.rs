@@ -1,5 +1,6 @@
 //! The network's one binary.
 
+mod audit;
 mod backup;
 mod bench;
 mod client;
@@ -56,6 +57,7 @@ enum Command {
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
+    Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -84,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

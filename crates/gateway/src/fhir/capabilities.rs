@@ -53,7 +53,7 @@ const COMMON: [Operation<'static>; 5] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 9] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -66,6 +66,15 @@ const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
+    operation("disclosures", "urn:careledger:operation:disclosures"),
+    operation(
+        "record-disclosure",
+        "urn:careledger:operation:record-disclosure",
+    ),
+    operation(
+        "suspend-accounting",
+        "urn:careledger:operation:suspend-accounting",
+    ),
 ];
 
 /// The operations that are routed for a type.
@@ -80,6 +89,10 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "docref",
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
+        "AuditEvent" => &[
+            operation("gaps", "urn:careledger:operation:gaps"),
+            operation("replay", "urn:careledger:operation:replay"),
+        ],
         "Composition" => &[operation(
             "document",
             "http://hl7.org/fhir/OperationDefinition/Composition-document",

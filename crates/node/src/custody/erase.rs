@@ -46,6 +46,7 @@ impl Custody {
             id: id.to_owned(),
             precondition: Precondition::Current(Some(head.version)),
             author: by.principal(),
+            audit: self.change_by(by),
             content: None,
             erases: true,
             erase: EraseKey::new(),

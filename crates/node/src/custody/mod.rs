@@ -6,6 +6,7 @@
 mod access;
 mod anchor;
 mod append;
+pub mod audit;
 mod authorization;
 mod bulk;
 mod changes;
@@ -80,8 +81,8 @@ pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
-    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
-    WithheldDocument, Written,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Trail,
+    Withheld, WithheldDocument, Written,
 };
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
@@ -305,7 +306,9 @@ impl Custody {
         id: &str,
     ) -> Result<Opened, CustodyError> {
         self.current_within(by, (resource_type, id)).await?;
-        let opened = self.read_current(by, resource_type, id).await?;
+        let opened = self.read_current(by, resource_type, id).await;
+        let place = (resource_type, id);
+        let opened = self.noting_absent(by, "read", place, opened).await?;
         self.within(by, opened)
     }
 
@@ -319,7 +322,9 @@ impl Custody {
     ) -> Result<Opened, CustodyError> {
         self.version_within(by, (resource_type, id), version)
             .await?;
-        let opened = self.read_version(by, resource_type, id, version).await?;
+        let opened = self.read_version(by, resource_type, id, version).await;
+        let place = (resource_type, id);
+        let opened = self.noting_absent(by, "vread", place, opened).await?;
         self.within(by, opened)
     }
 
@@ -331,7 +336,9 @@ impl Custody {
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         self.some_version_within(by, (resource_type, id)).await?;
-        let versions = self.read_history(by, resource_type, id).await?;
+        let versions = self.read_history(by, resource_type, id).await;
+        let place = (resource_type, id);
+        let versions = self.noting_absent(by, "history", place, versions).await?;
         self.versions_within(by, (resource_type, id), versions)
     }
 

@@ -8,6 +8,7 @@ use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
+use super::audit::decided_of;
 use super::postings::Asked;
 use super::read::{Loaded, is_recorded};
 use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
@@ -134,6 +135,9 @@ impl Custody {
         // What was neither opened nor withheld was only counted.
         decided.retain(|_, one| !one.opened.is_empty() || one.withheld() > 0);
         decided.retain(|_, one| one.is_recorded);
+        if decided.is_empty() {
+            self.audit_query(by, "search", target).await?;
+        }
         self.record_all(by, "search", target.to_owned(), decided.into_values())
             .await?;
         self.open_all(page).await
@@ -279,6 +283,8 @@ impl Custody {
             let is_recorded = matches
                 .iter()
                 .any(|one| is_recorded(&subject, one.resource_type));
+            let documents = matches.iter().map(|one| (one.document, one.row.version));
+            let documents = documents.collect();
             let mut reasons = Vec::new();
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
@@ -290,6 +296,7 @@ impl Custody {
             let sifted = Sifted {
                 subject,
                 decision,
+                documents,
                 opened: Vec::new(),
                 reasons,
                 is_recorded,
@@ -307,7 +314,10 @@ impl Custody {
         decided: impl Iterator<Item = Sifted>,
     ) -> Result<(), CustodyError> {
         let decided = decided
-            .map(|one| (one.subject, one.decision.decided(one.opened)))
+            .map(|one| {
+                let decided = one.decision.decided(one.opened);
+                (one.subject, decided_of(decided, one.documents))
+            })
             .collect();
         self.record(by, interaction, target, decided).await
     }
@@ -350,6 +360,8 @@ pub(super) type Permitted = (Vec<Match>, BTreeMap<SubjectId, Sifted>);
 pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
+    /// The versions that were decided.
+    documents: Vec<(DocumentKey, u64)>,
     opened: Vec<String>,
     reasons: Vec<String>,
     is_recorded: bool,

@@ -64,6 +64,7 @@ fn words(access: AccessDescriptor) -> Vec<Value> {
         target: access.target,
         at: access.at,
         decision: access.decision,
+        audit: access.audit,
     }));
     let further = access.further.unwrap_or_default().into_iter();
     parts.extend(further.map(|one| json!({ "name": "further", "part": request(one) })));

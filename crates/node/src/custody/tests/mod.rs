@@ -1,6 +1,7 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
 mod accesses;
+mod audit;
 mod authorization;
 mod changes;
 mod crash;
@@ -35,7 +36,7 @@ use tempfile::TempDir;
 use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::reach::Reach;
-use super::request::{Change, Enrolment, Requester, SignedConsent};
+use super::request::{Change, Enrolment, Requester, SignedConsent, Trail};
 use super::store::{Batch, Disk, Failure, Persist, Store};
 use super::{
     Anchor, Custody, CustodyError, CustodyOptions, MoveError, PostgresqlConfig, RecordsConfig,
@@ -228,6 +229,7 @@ pub(super) fn clinician(member: &str) -> Requester {
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: Reach::default(),
+        trail: Trail::default(),
     }
 }
 
