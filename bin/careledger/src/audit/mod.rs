@@ -76,7 +76,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<()> {
 }
 
 /// What a stopped node holds; it does not start while the file is kept.
-fn held(config: &Path) -> anyhow::Result<(std::fs::File, Held)> {
+fn held(config: &Path) -> anyhow::Result<(Option<std::fs::File>, Held)> {
     let file = NodeFile::read(config)?;
     let folder = config.parent().unwrap_or(Path::new("."));
     let data = folder.join(&file.data);

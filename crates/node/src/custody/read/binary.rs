@@ -8,6 +8,7 @@ use vault::blob::BlobReader;
 use zeroize::Zeroizing;
 
 use super::Loaded;
+use crate::custody::read::facts_of;
 use crate::custody::request::Requester;
 use crate::custody::rows::{Head, Payload};
 use crate::custody::{Custody, CustodyError};
