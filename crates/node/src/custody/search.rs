@@ -60,28 +60,34 @@ impl Custody {
             total: None,
             further: None,
         };
+        let mut is_on_record = false;
         for (matches, decided) in page {
-            let opened = self.open_recorded(by, &target, matches, decided).await?;
+            let (opened, recorded) = self.open_recorded(by, &target, matches, decided).await?;
             found.matches.extend(opened);
+            is_on_record |= recorded;
+        }
+        if !is_on_record {
+            self.audit_query(by, "search", &target).await?;
         }
         if !query.includes.is_empty() && !found.matches.is_empty() {
             let (rounds, is_all) = self.included(by, query, &found.matches).await?;
             found.includes_all = is_all;
             for (included, decided) in rounds {
-                let opened = self.open_recorded(by, &target, included, decided).await?;
+                let (opened, _) = self.open_recorded(by, &target, included, decided).await?;
                 found.included.extend(opened);
             }
         }
         Ok(found)
     }
 
+    /// Opens what is on record by then; tells whether anything was put there.
     async fn open_recorded(
         &self,
         by: &Requester,
         target: &str,
         page: Vec<Match>,
         mut decided: BTreeMap<SubjectId, Sifted>,
-    ) -> Result<Vec<Opened>, CustodyError> {
+    ) -> Result<(Vec<Opened>, bool), CustodyError> {
         for one in &page {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -90,12 +96,10 @@ impl Custody {
         // What was neither opened nor withheld was only counted.
         decided.retain(|_, one| !one.opened.is_empty() || one.withheld() > 0);
         decided.retain(|_, one| one.is_recorded);
-        if decided.is_empty() {
-            self.audit_query(by, "search", target).await?;
-        }
+        let is_on_record = !decided.is_empty();
         self.record_all(by, "search", target.to_owned(), decided.into_values())
             .await?;
-        self.open_all(page).await
+        Ok((self.open_all(page).await?, is_on_record))
     }
 
     /// What matches the parts and may be seen, and the decisions.
