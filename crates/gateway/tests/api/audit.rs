@@ -208,3 +208,69 @@ async fn e6_1_an_auditor_sees_that_nothing_is_missing_and_that_decisions_come_ou
     assert_eq!(value(&replay, "same")["valueDecimal"], value(&replay, "decisions")["valueDecimal"]);
     assert!(value(&replay, "same")["valueDecimal"].as_u64().unwrap() >= 3, "{replay}");
 }
+
+/// `Parameters` of strings.
+fn parameters(given: &[(&str, &str)]) -> Value {
+    let given = given.iter();
+    let given = given.map(|(name, value)| json!({ "name": name, "valueString": value }));
+    json!({ "resourceType": "Parameters", "parameter": given.collect::<Vec<Value>>() })
+}
+
+#[tokio::test]
+async fn hipaa_1_disclosures_are_accounted_for_as_data_as_a_table_and_as_a_page() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p1").await;
+    site.get(&ehr, "/Patient/p1").await;
+    let auditor = site.auditor().await;
+    let court = parameters(&[
+        ("recipient", "District Court"),
+        ("address", "1 Court Square"),
+        ("description", "discharge letter, =1+1"),
+        ("purpose", "subpoena 26-117"),
+        ("class", "judicial"),
+        ("at", "2026-05-30"),
+    ]);
+    let path = "/Patient/p1/$record-disclosure";
+    let recorded = site.ask(&auditor, "POST", path, &court).await;
+    assert_eq!(recorded.status, 201, "{}", recorded.text);
+    site.ask(&ehr, "POST", path, &court).await.problem(403, "forbidden");
+    let unknown = parameters(&[("recipient", "x"), ("description", "x"), ("purpose", "x"), ("class", "no")]);
+    site.ask(&auditor, "POST", path, &unknown).await.problem(400, "value");
+    let police = parameters(&[
+        ("recipient", "police"),
+        ("description", "notes"),
+        ("purpose", "investigation"),
+        ("class", "law-enforcement"),
+    ]);
+    site.ask(&auditor, "POST", path, &police).await;
+    let hold = parameters(&[("agency", "police")]);
+    let held = site.ask(&auditor, "POST", "/Patient/p1/$suspend-accounting", &hold).await;
+    assert_eq!(held.status, 201, "{}", held.text);
+
+    let report = site.get(&auditor, "/Patient/p1/$disclosures?requested=2026-06-01").await;
+    assert_eq!(report.status, 200, "{}", report.text);
+    let report = report.json();
+    let list = &report["entry"][0]["resource"];
+    let lines = list["entry"].as_array().unwrap();
+    assert_eq!(lines.len(), 1, "the one to the police is suspended: {list}");
+    assert_eq!(lines[0]["date"], "2026-05-30T00:00:00.000Z");
+    let said = lines[0]["item"]["display"].as_str().unwrap();
+    assert_eq!(said, "District Court, 1 Court Square: discharge letter, =1+1 for subpoena 26-117");
+    let notes = list["note"].to_string();
+    assert!(notes.contains("Owed until 2026-07-31") && notes.contains("free"), "{notes}");
+    // Reading it is no disclosure; neither is care at home.
+    let gdpr = site.get(&auditor, "/Patient/p1/$disclosures?regime=gdpr-15").await.json();
+    let lines = gdpr["entry"][0]["resource"]["entry"].as_array().unwrap();
+    assert_eq!(lines.len(), 2, "no agency suspends this one");
+    let csv = site.get(&auditor, "/Patient/p1/$disclosures?_format=csv").await;
+    assert!(csv.text.contains("\"discharge letter, =1+1\""), "{}", csv.text);
+    let page = site.get(&auditor, "/Patient/p1/$disclosures?_format=html").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text.contains("District Court") && !page.text.contains("police"));
+    if let Ok(folder) = std::env::var("CARELEDGER_TEST_PAGES") {
+        std::fs::write(format!("{folder}/disclosures.html"), &page.text).unwrap();
+    }
+    site.get(&ehr, "/Patient/p1/$disclosures").await.problem(403, "forbidden");
+    site.get(&auditor, "/Patient/p1/$disclosures?regime=none").await.problem(400, "value");
+}
