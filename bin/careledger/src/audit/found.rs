@@ -29,7 +29,9 @@ impl Found {
                 });
                 found.lists.push((name, particulars.collect()));
             } else if let Some(count) = one.get("valueDecimal") {
-                found.counts.push((name, text(Some(count)).parse().unwrap_or(0)));
+                found
+                    .counts
+                    .push((name, text(Some(count)).parse().unwrap_or(0)));
             }
         }
         found
@@ -41,10 +43,15 @@ impl Found {
             writeln!(out, "{}", self.json())?;
             return Ok(());
         }
-        let counts = self.counts.iter().map(|(name, count)| format!("{name} {count}"));
+        let counts = self
+            .counts
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"));
         writeln!(out, "{}", counts.collect::<Vec<String>>().join(", "))?;
         for (name, particulars) in &self.lists {
-            let told = particulars.iter().map(|(name, value)| format!("{name} {value}"));
+            let told = particulars
+                .iter()
+                .map(|(name, value)| format!("{name} {value}"));
             writeln!(out, "{name}: {}", told.collect::<Vec<String>>().join(", "))?;
         }
         Ok(())

@@ -58,7 +58,9 @@ fn of(report: &GapReport) -> Found {
         ("covered", report.covered),
     ];
     Found {
-        counts: counts.map(|(name, count)| (name.to_owned(), count)).to_vec(),
+        counts: counts
+            .map(|(name, count)| (name.to_owned(), count))
+            .to_vec(),
         lists: report
             .gaps
             .iter()
@@ -70,7 +72,10 @@ fn of(report: &GapReport) -> Found {
 fn particulars(gap: &Gap) -> Vec<(String, String)> {
     let mut all = vec![("kind".to_owned(), gap.kind.name().to_owned())];
     let more = [
-        ("patient", gap.patient.as_ref().map(|id| format!("Patient/{id}"))),
+        (
+            "patient",
+            gap.patient.as_ref().map(|id| format!("Patient/{id}")),
+        ),
         ("position", gap.position.map(|one| one.to_string())),
         ("number", gap.number.map(|one| one.to_string())),
         ("version", gap.version.clone()),

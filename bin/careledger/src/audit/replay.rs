@@ -52,7 +52,9 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<()> {
                     path.push_str(&format!("{name}={}&", value.replace('+', "%2B")));
                 }
             }
-            let answer = args.auditor.ask(credential, path.trim_end_matches(['?', '&']));
+            let answer = args
+                .auditor
+                .ask(credential, path.trim_end_matches(['?', '&']));
             Found::of(&answer.await?)
         }
         _ => anyhow::bail!("name a configuration or a credential"),
@@ -105,7 +107,9 @@ fn of(report: &ReplayReport, begun: Instant) -> Found {
             .map(move |one| (name.to_owned(), particulars(one)))
     });
     Found {
-        counts: counts.map(|(name, count)| (name.to_owned(), count)).to_vec(),
+        counts: counts
+            .map(|(name, count)| (name.to_owned(), count))
+            .to_vec(),
         lists: lists.collect(),
     }
 }

@@ -100,7 +100,9 @@ impl Class {
     /// Its code.
     pub fn code(self) -> &'static str {
         let mut codes = CODES.iter();
-        codes.find(|(one, _)| *one == self).map_or("other", |(_, code)| code)
+        codes
+            .find(|(one, _)| *one == self)
+            .map_or("other", |(_, code)| code)
     }
 
     /// Whether 45 CFR 164.528(a)(1) leaves it out.
@@ -177,9 +179,7 @@ impl Regime {
     fn counts(self, one: &Disclosure) -> bool {
         match self {
             Self::Hipaa => !one.class.is_excluded_by_hipaa(),
-            Self::Part2Intermediary => {
-                one.by_consent && one.class == Class::CarePaymentOperations
-            }
+            Self::Part2Intermediary => one.by_consent && one.class == Class::CarePaymentOperations,
             Self::Part2Consented => one.by_consent,
             Self::Gdpr15 => one.class != Class::Individual,
         }

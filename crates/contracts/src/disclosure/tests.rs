@@ -118,7 +118,10 @@ fn hipaa_4_repeated_disclosures_are_one_line_with_the_first_how_many_and_the_las
     let report = account(Regime::Hipaa, &all, &[], NOW);
     assert_eq!(report.lines.len(), 1);
     let line = &report.lines[0];
-    assert_eq!((line.count, line.first.at, line.last), (100, NOW - 99 * DAY, NOW));
+    assert_eq!(
+        (line.count, line.first.at, line.last),
+        (100, NOW - 99 * DAY, NOW)
+    );
 }
 
 #[test]

@@ -110,7 +110,9 @@ impl Custody {
             let named = permitted.iter();
             let named = named.map(|(kind, _, row)| format!("{kind}/{}", row.id));
             let decided = decision.decided(named.collect());
-            let versions = found.iter().map(|(_, document, row)| (*document, row.version));
+            let versions = found
+                .iter()
+                .map(|(_, document, row)| (*document, row.version));
             let decided = decided_of(decided, versions);
             let decided = vec![(Arc::clone(&subject), decided)];
             self.record(by, "export", "$export".to_owned(), decided)

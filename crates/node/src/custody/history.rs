@@ -7,8 +7,8 @@ use std::sync::Arc;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Resource, ResourceType};
 
-use super::changes::Changed;
 use super::audit::decided_of;
+use super::changes::Changed;
 use super::decide::Decision;
 use super::read::{Loaded, is_recorded};
 use super::request::{HistoryEntry, HistoryPage, HistoryQuery, Requester};
@@ -210,7 +210,9 @@ impl Custody {
                 .collect();
             let decision = self.decide(by, &subject, &facts).await?;
             let withheld = !decision.permits_all();
-            let documents = judged.iter().map(|one| (one.change.document, one.change.version));
+            let documents = judged
+                .iter()
+                .map(|one| (one.change.document, one.change.version));
             let documents = documents.collect();
             for (one, ruling) in judged.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {

@@ -106,7 +106,8 @@ impl Custody {
             let decided = vec![(Arc::clone(subject), decided)];
             self.record(by, interaction, target, decided).await?;
         } else {
-            self.audit_shared(by, interaction, &target, &decided).await?;
+            self.audit_shared(by, interaction, &target, &decided)
+                .await?;
         }
         decision.into_result()
     }

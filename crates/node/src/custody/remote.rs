@@ -167,9 +167,7 @@ impl Custody {
         let recorded = self
             .0
             .store
-            .transact(move |transaction| {
-                home.append_audited(transaction, &subject, (draft, event))
-            })
+            .transact(move |transaction| home.append_audited(transaction, &subject, (draft, event)))
             .await?;
         Ok(Asked {
             tag: recorded.tag,
@@ -260,7 +258,10 @@ impl Custody {
         answer: &mut RemoteAnswer,
     ) -> Result<(Vec<Asking>, AccessDraft), CustodyError> {
         let by = &request.requester;
-        let documents: Vec<_> = asked.iter().map(|one| (one.document, one.version)).collect();
+        let documents: Vec<_> = asked
+            .iter()
+            .map(|one| (one.document, one.version))
+            .collect();
         let facts: Vec<_> = asked.iter().map(Asking::disclosure).collect();
         let facts: Vec<_> = facts.iter().collect();
         let decision = self.decide(by, subject, &facts).await?;

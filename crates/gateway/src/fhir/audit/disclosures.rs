@@ -50,8 +50,9 @@ pub(crate) async fn disclosures(
         found.map(|(_, value)| value.as_str())
     };
     let regime = Regime::parse(value("regime").unwrap_or("hipaa"));
-    let regime = regime
-        .ok_or_else(|| Problem::malformed("`regime` is hipaa, part2-2.24, part2-2.25 or gdpr-15"))?;
+    let regime = regime.ok_or_else(|| {
+        Problem::malformed("`regime` is hipaa, part2-2.24, part2-2.25 or gdpr-15")
+    })?;
     let requested = value("requested").and_then(TimeSpan::parse);
     let found = fhir.custody.disclosures(&patient).await?;
     let own = caller.requester().audited("disclosures");
@@ -60,8 +61,15 @@ pub(crate) async fn disclosures(
     own.target = format!("Patient/{patient}/$disclosures");
     fhir.custody.audit(own).await?;
     let now = fhir.custody.now();
-    let made: Vec<_> = found.made.iter().map(|one| one.disclosure.clone()).collect();
-    let earlier = found.reports.iter().filter(|(name, _)| name == regime.name());
+    let made: Vec<_> = found
+        .made
+        .iter()
+        .map(|one| one.disclosure.clone())
+        .collect();
+    let earlier = found
+        .reports
+        .iter()
+        .filter(|(name, _)| name == regime.name());
     let earlier: Vec<u64> = earlier.map(|(_, at)| *at).collect();
     let clock = requested.map(|span| Clock {
         regime,
@@ -76,7 +84,9 @@ pub(crate) async fn disclosures(
         disclosures: found,
         patient,
     };
-    let accepted = headers.get(header::ACCEPT).and_then(|one| one.to_str().ok());
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|one| one.to_str().ok());
     let asked = value("_format").or(accepted).unwrap_or_default();
     Ok(if asked.contains("html") {
         typed("text/html; charset=utf-8", page::page(&report))
@@ -139,15 +149,20 @@ impl Given {
     fn parse(body: &[u8]) -> Result<Self, Problem> {
         let kind = interop::fhir::ResourceType::parse("Parameters");
         let kind = kind.ok_or_else(|| Problem::internal("R4 has no Parameters"))?;
-        let resource =
-            interop::fhir::Resource::parse_as(kind, body, &crate::fhir::limits())?;
+        let resource = interop::fhir::Resource::parse_as(kind, body, &crate::fhir::limits())?;
         Ok(Self(resource.into_value()))
     }
 
     fn value(&self, name: &str) -> Option<&str> {
         let mut parameters = self.0.get("parameter")?.as_array()?.iter();
         let found = parameters.find(|one| one.get("name").is_some_and(|one| one == name))?;
-        let kinds = ["valueString", "valueCode", "valueInstant", "valueDateTime", "valueDate"];
+        let kinds = [
+            "valueString",
+            "valueCode",
+            "valueInstant",
+            "valueDateTime",
+            "valueDate",
+        ];
         kinds.iter().find_map(|kind| found.get(kind)?.as_str())
     }
 
@@ -183,7 +198,11 @@ impl Fhir {
                 };
                 let event = interop::fhir::audit::events(&site, *number, &entry);
                 let url = format!("{}/AuditEvent/{number}", self.base);
-                entries.extend(event.first().map(|one| json!({ "fullUrl": url, "resource": one })));
+                entries.extend(
+                    event
+                        .first()
+                        .map(|one| json!({ "fullUrl": url, "resource": one })),
+                );
             }
         }
         Ok(json!({ "resourceType": "Bundle", "type": "collection",
@@ -230,9 +249,14 @@ fn list(report: &Report) -> Value {
         "Not the first report in twelve months.".to_owned()
     });
     notes.extend(report.due.map(|due| format!("Owed until {}.", moment(due))));
-    let notes: Vec<Value> = notes.into_iter().map(|text| json!({ "text": text })).collect();
+    let notes: Vec<Value> = notes
+        .into_iter()
+        .map(|text| json!({ "text": text }))
+        .collect();
     let lines = accounting.lines.iter().map(|line| {
-        let items: Vec<String> = items(report, line).map(|(at, tag)| format!("{at} {tag}")).collect();
+        let items: Vec<String> = items(report, line)
+            .map(|(at, tag)| format!("{at} {tag}"))
+            .collect();
         json!({
             "date": moment(line.first.at),
             "item": {
@@ -287,9 +311,12 @@ pub(super) fn described(line: &Line) -> String {
 }
 
 fn csv(report: &Report) -> String {
-    let mut text = "first,recipient,address,description,purpose,class,count,last,items\r\n".to_owned();
+    let mut text =
+        "first,recipient,address,description,purpose,class,count,last,items\r\n".to_owned();
     for line in &report.accounting.lines {
-        let items: Vec<String> = items(report, line).map(|(at, tag)| format!("{at}:{tag}")).collect();
+        let items: Vec<String> = items(report, line)
+            .map(|(at, tag)| format!("{at}:{tag}"))
+            .collect();
         let first = &line.first;
         let fields = [
             moment(first.at),

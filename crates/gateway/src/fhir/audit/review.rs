@@ -26,9 +26,8 @@ pub(crate) async fn gaps(
     "AuditEvent/$gaps".clone_into(&mut own.target);
     fhir.custody.audit(own).await?;
     let held = fhir.custody.held().await?;
-    let found = tokio::task::spawn_blocking(move || {
-        node::custody::audit::gaps::gaps(&held, |_| {})
-    });
+    let found =
+        tokio::task::spawn_blocking(move || node::custody::audit::gaps::gaps(&held, |_| {}));
     let report = found.await.map_err(|_| Problem::internal("gaps"))??;
     Ok(fhir_json(StatusCode::OK, &gaps_as_parameters(&report)))
 }
@@ -57,9 +56,11 @@ fn range(query: &str) -> Result<ReplayRange, Problem> {
     };
     let (from, to) = (value("from"), value("to"));
     let malformed = || Problem::malformed("`from` and `to` are heights, or dates");
-    let is_height = |text: Option<&str>| text.is_none_or(|text| text.parse::<u64>().is_ok() && text.len() != 4);
+    let is_height =
+        |text: Option<&str>| text.is_none_or(|text| text.parse::<u64>().is_ok() && text.len() != 4);
     if is_height(from) && is_height(to) && (from.is_some() || to.is_some()) {
-        let height = |text: Option<&str>, open| text.and_then(|one| one.parse().ok()).unwrap_or(open);
+        let height =
+            |text: Option<&str>, open| text.and_then(|one| one.parse().ok()).unwrap_or(open);
         return Ok(ReplayRange::Heights(
             Height(height(from, 0)),
             Height(height(to, u64::MAX)),
@@ -71,7 +72,11 @@ fn range(query: &str) -> Result<ReplayRange, Problem> {
     }
     let at = |ms: i64| u64::try_from(ms).unwrap_or(0);
     Ok(span.map_or(ReplayRange::Times(0, u64::MAX), |span| {
-        let until = if to.is_some() { at(span.end_ms) } else { u64::MAX };
+        let until = if to.is_some() {
+            at(span.end_ms)
+        } else {
+            u64::MAX
+        };
         ReplayRange::Times(at(span.start_ms), until)
     }))
 }
@@ -93,13 +98,22 @@ fn gaps_as_parameters(report: &GapReport) -> Value {
         count("events", report.events),
         count("covered", report.covered),
     ];
-    parameters.extend(report.gaps.iter().map(|gap| json!({ "name": "gap", "part": parts(gap) })));
+    parameters.extend(
+        report
+            .gaps
+            .iter()
+            .map(|gap| json!({ "name": "gap", "part": parts(gap) })),
+    );
     json!({ "resourceType": "Parameters", "parameter": parameters })
 }
 
 fn parts(gap: &Gap) -> Vec<Value> {
     let mut parts = vec![text("kind", gap.kind.name())];
-    parts.extend(gap.patient.iter().map(|id| text("patient", &format!("Patient/{id}"))));
+    parts.extend(
+        gap.patient
+            .iter()
+            .map(|id| text("patient", &format!("Patient/{id}"))),
+    );
     parts.extend(gap.position.map(|position| count("position", position)));
     parts.extend(gap.number.map(|number| count("number", number)));
     parts.extend(gap.version.iter().map(|version| text("version", version)));
@@ -118,7 +132,9 @@ fn replay_as_parameters(report: &ReplayReport) -> Value {
         ("unanswered", &report.unanswered),
     ];
     for (name, list) in lists {
-        let found = list.iter().map(|one| json!({ "name": name, "part": told(one) }));
+        let found = list
+            .iter()
+            .map(|one| json!({ "name": name, "part": told(one) }));
         parameters.extend(found);
     }
     json!({ "resourceType": "Parameters", "parameter": parameters })
@@ -135,6 +151,11 @@ fn told(found: &Finding) -> Vec<Value> {
         json!({ "name": "at", "valueInstant": interop::fhir::timespan::format_instant(at) }),
         text("what", &found.what),
     ];
-    parts.extend(found.patient.iter().map(|id| text("patient", &format!("Patient/{id}"))));
+    parts.extend(
+        found
+            .patient
+            .iter()
+            .map(|id| text("patient", &format!("Patient/{id}"))),
+    );
     parts
 }

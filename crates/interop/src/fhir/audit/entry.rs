@@ -203,7 +203,9 @@ impl AuditEntry {
     /// A detail by its name.
     pub fn detail(&self, name: &str) -> Option<&str> {
         let mut details = self.details.iter().flatten();
-        details.find(|one| one.name == name).map(|one| one.value.as_str())
+        details
+            .find(|one| one.name == name)
+            .map(|one| one.value.as_str())
     }
 }
 

@@ -74,9 +74,12 @@ fn fed_event(id: &str, fed: &[u8], entry: &AuditEntry) -> Option<Value> {
 /// The details of an entry stand with the first of its entities.
 fn detailed(mut event: Value, entry: &AuditEntry) -> Value {
     let details = entry.details.iter().flatten();
-    let details = details.map(|one| serde_json::json!({ "type": one.name, "valueString": one.value }));
+    let details =
+        details.map(|one| serde_json::json!({ "type": one.name, "valueString": one.value }));
     let details: Vec<Value> = details.collect();
-    let entity = event.pointer_mut("/entity/0").and_then(Value::as_object_mut);
+    let entity = event
+        .pointer_mut("/entity/0")
+        .and_then(Value::as_object_mut);
     if let (Some(entity), false) = (entity, details.is_empty()) {
         entity.insert("detail".to_owned(), details.into());
     }

@@ -20,7 +20,10 @@ const CLIENT: (&str, &str) = (DCM, "110153");
 const SERVER: (&str, &str) = (DCM, "110152");
 
 fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
-    let path: Vec<&str> = id.split('.').map(|part| part.split(':').next().unwrap()).collect();
+    let path: Vec<&str> = id
+        .split('.')
+        .map(|part| part.split(':').next().unwrap())
+        .collect();
     let mut element = json!({"id": id, "path": path.join("."), "min": min, "max": max});
     let more = more.as_object().cloned().unwrap_or_default();
     element.as_object_mut().unwrap().extend(more);
@@ -34,9 +37,19 @@ struct Pattern {
     action: &'static str,
     outcome: Option<&'static str>,
     /// Name, type, whether it has a network, whether it asks.
-    agents: Vec<(&'static str, (&'static str, &'static str), bool, Option<bool>)>,
+    agents: Vec<(
+        &'static str,
+        (&'static str, &'static str),
+        bool,
+        Option<bool>,
+    )>,
     /// Name, type, role, elements that it has.
-    entities: Vec<(&'static str, (String, &'static str), Option<&'static str>, &'static [&'static str])>,
+    entities: Vec<(
+        &'static str,
+        (String, &'static str),
+        Option<&'static str>,
+        &'static [&'static str],
+    )>,
     entities_min: u32,
     closes_entities: bool,
 }
@@ -45,16 +58,47 @@ fn profile(pattern: &Pattern) -> Profiles {
     let coding = |(system, code): (&str, &str)| json!({"system": system, "code": code});
     let mut all = vec![
         element("AuditEvent", 0, "*", json!({})),
-        element("AuditEvent.type", 1, "1", json!({"patternCoding": coding(pattern.kind)})),
-        element("AuditEvent.subtype", 1, "*", json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}})),
-        element("AuditEvent.subtype:one", 1, "1", json!({"patternCoding": coding(pattern.subtype)})),
-        element("AuditEvent.action", 1, "1", json!({"patternCode": pattern.action})),
+        element(
+            "AuditEvent.type",
+            1,
+            "1",
+            json!({"patternCoding": coding(pattern.kind)}),
+        ),
+        element(
+            "AuditEvent.subtype",
+            1,
+            "*",
+            json!({"slicing": {
+            "discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}}),
+        ),
+        element(
+            "AuditEvent.subtype:one",
+            1,
+            "1",
+            json!({"patternCoding": coding(pattern.subtype)}),
+        ),
+        element(
+            "AuditEvent.action",
+            1,
+            "1",
+            json!({"patternCode": pattern.action}),
+        ),
         element("AuditEvent.recorded", 1, "1", json!({})),
-        element("AuditEvent.outcome", 1, "1", pattern.outcome.map_or_else(
-            || json!({}), |outcome| json!({"patternCode": outcome}))),
-        element("AuditEvent.agent", 2, "*", json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "type"}], "rules": "open"}})),
+        element(
+            "AuditEvent.outcome",
+            1,
+            "1",
+            pattern
+                .outcome
+                .map_or_else(|| json!({}), |outcome| json!({"patternCode": outcome})),
+        ),
+        element(
+            "AuditEvent.agent",
+            2,
+            "*",
+            json!({"slicing": {
+            "discriminator": [{"type": "value", "path": "type"}], "rules": "open"}}),
+        ),
     ];
     for (name, kind, has_network, asks) in &pattern.agents {
         let agent = format!("AuditEvent.agent:{name}");
@@ -69,36 +113,68 @@ fn profile(pattern: &Pattern) -> Profiles {
         all.push(element(&format!("{agent}.media"), 0, "0", json!({})));
     }
     all.push(element("AuditEvent.source", 1, "1", json!({})));
-    let rules = if pattern.closes_entities { "closed" } else { "open" };
-    all.push(element("AuditEvent.entity", pattern.entities_min, "*", json!({"slicing": {
-        "discriminator": [{"type": "value", "path": "type"}], "rules": rules}})));
+    let rules = if pattern.closes_entities {
+        "closed"
+    } else {
+        "open"
+    };
+    all.push(element(
+        "AuditEvent.entity",
+        pattern.entities_min,
+        "*",
+        json!({"slicing": {
+        "discriminator": [{"type": "value", "path": "type"}], "rules": rules}}),
+    ));
     for (name, (system, code), role, has) in &pattern.entities {
         let entity = format!("AuditEvent.entity:{name}");
-        let max = if matches!(*name, "consent" | "released") { "*" } else { "1" };
+        let max = if matches!(*name, "consent" | "released") {
+            "*"
+        } else {
+            "1"
+        };
         all.push(element(&entity, 1, max, json!({})));
-        all.push(element(&format!("{entity}.what"), u32::from(has.contains(&"what")),
-            if has.contains(&"what") { "1" } else { "0" }, json!({})));
-        all.push(element(&format!("{entity}.type"), 1, "1",
-            json!({"patternCoding": {"system": system, "code": code}})));
+        all.push(element(
+            &format!("{entity}.what"),
+            u32::from(has.contains(&"what")),
+            if has.contains(&"what") { "1" } else { "0" },
+            json!({}),
+        ));
+        all.push(element(
+            &format!("{entity}.type"),
+            1,
+            "1",
+            json!({"patternCoding": {"system": system, "code": code}}),
+        ));
         if let Some(role) = role {
-            all.push(element(&format!("{entity}.role"), 1, "1",
-                json!({"patternCoding": {"system": ROLE, "code": role}})));
+            all.push(element(
+                &format!("{entity}.role"),
+                1,
+                "1",
+                json!({"patternCoding": {"system": ROLE, "code": role}}),
+            ));
         }
         for one in has.iter().filter(|one| **one != "what") {
             all.push(element(&format!("{entity}.{one}"), 1, "1", json!({})));
         }
     }
-    Profiles::of(&[json!({"resourceType": "StructureDefinition", "url": "http://t/balp",
-        "type": "AuditEvent", "snapshot": {"element": all}})])
+    Profiles::of(&[
+        json!({"resourceType": "StructureDefinition", "url": "http://t/balp",
+        "type": "AuditEvent", "snapshot": {"element": all}}),
+    ])
 }
 
 /// What an event lacks of a pattern, and of R4.
 fn lacks(pattern: &Pattern, event: &Value) -> Vec<String> {
     let resource = Resource::from_value(event.clone()).unwrap();
     let bytes = event.to_string();
-    let limits = crate::fhir::ParseLimits { checking: Checking::Strict, ..Default::default() };
+    let limits = crate::fhir::ParseLimits {
+        checking: Checking::Strict,
+        ..Default::default()
+    };
     Resource::parse(bytes.as_bytes(), &limits).unwrap();
-    let issues = profile(pattern).validate("http://t/balp", &resource).unwrap();
+    let issues = profile(pattern)
+        .validate("http://t/balp", &resource)
+        .unwrap();
     issues.into_iter().map(|issue| issue.diagnostics).collect()
 }
 
@@ -135,27 +211,56 @@ fn entry(interaction: &str) -> AuditEntry {
     }
 }
 
-fn person() -> (&'static str, (String, &'static str), Option<&'static str>, &'static [&'static str]) {
+fn person() -> (
+    &'static str,
+    (String, &'static str),
+    Option<&'static str>,
+    &'static [&'static str],
+) {
     ("patient", (TYPE.to_owned(), "1"), Some("1"), &["what"])
 }
 
-fn data() -> (&'static str, (String, &'static str), Option<&'static str>, &'static [&'static str]) {
+fn data() -> (
+    &'static str,
+    (String, &'static str),
+    Option<&'static str>,
+    &'static [&'static str],
+) {
     ("data", (TYPE.to_owned(), "2"), Some("4"), &["what"])
 }
 
-fn transaction() -> (&'static str, (String, &'static str), Option<&'static str>, &'static [&'static str]) {
-    ("transaction", (format!("{BALP}/BasicAuditEntityType"), "XrequestId"), None, &["what"])
+fn transaction() -> (
+    &'static str,
+    (String, &'static str),
+    Option<&'static str>,
+    &'static [&'static str],
+) {
+    (
+        "transaction",
+        (format!("{BALP}/BasicAuditEntityType"), "XrequestId"),
+        None,
+        &["what"],
+    )
 }
 
 fn rest(code: &'static str, action: &'static str) -> Pattern {
     let user = if action == "R" { IRCP } else { AUT };
     let (client, server) = match action {
         "R" => (SERVER, CLIENT),
-        "D" => ((DCM, "110150"), ("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian")),
+        "D" => (
+            (DCM, "110150"),
+            (
+                "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
+                "custodian",
+            ),
+        ),
         _ => (CLIENT, SERVER),
     };
     Pattern {
-        kind: ("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest"),
+        kind: (
+            "http://terminology.hl7.org/CodeSystem/audit-event-type",
+            "rest",
+        ),
         subtype: (REST, code),
         action,
         outcome: Some("0"),
@@ -186,16 +291,30 @@ fn balp_create_read_update_and_delete_with_a_patient_keep_their_profiles() {
     ] {
         let event = first(&entry(interaction));
         let pattern = rest(interaction, action);
-        assert_eq!(lacks(&pattern, &event), Vec::<String>::new(), "{interaction}");
+        assert_eq!(
+            lacks(&pattern, &event),
+            Vec::<String>::new(),
+            "{interaction}"
+        );
     }
 }
 
 #[test]
 fn balp_without_a_patient_there_is_no_patient_entity_and_nothing_else_changes() {
-    let entry = AuditEntry { patient: None, ..entry("read") };
-    let pattern = Pattern { entities: vec![data(), transaction()], entities_min: 1, ..rest("read", "R") };
+    let entry = AuditEntry {
+        patient: None,
+        ..entry("read")
+    };
+    let pattern = Pattern {
+        entities: vec![data(), transaction()],
+        entities_min: 1,
+        ..rest("read", "R")
+    };
     assert_eq!(lacks(&pattern, &first(&entry)), Vec::<String>::new());
-    assert!(!lacks(&rest("read", "R"), &first(&entry)).is_empty(), "the profile tells");
+    assert!(
+        !lacks(&rest("read", "R"), &first(&entry)).is_empty(),
+        "the profile tells"
+    );
 }
 
 #[test]
@@ -206,7 +325,12 @@ fn balp_a_query_keeps_the_raw_request_in_base64_and_names_the_patient() {
         ..entry("search")
     };
     let event = first(&entry);
-    let query = ("query", (TYPE.to_owned(), "2"), Some("24"), &["query"] as &[&str]);
+    let query = (
+        "query",
+        (TYPE.to_owned(), "2"),
+        Some("24"),
+        &["query"] as &[&str],
+    );
     let pattern = Pattern {
         agents: vec![
             ("client", CLIENT, true, None),
@@ -235,7 +359,10 @@ fn balp_a_disclosure_names_source_recipient_patient_and_data_on_both_sides() {
         let event = first(&entry);
         let pattern = Pattern {
             kind: (DCM, kind),
-            subtype: ("http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "disclose"),
+            subtype: (
+                "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
+                "disclose",
+            ),
             action,
             outcome: Some("0"),
             agents: vec![
@@ -250,7 +377,9 @@ fn balp_a_disclosure_names_source_recipient_patient_and_data_on_both_sides() {
         };
         assert_eq!(lacks(&pattern, &event), Vec::<String>::new(), "{kind}");
         let agents = event["agent"].as_array().unwrap();
-        let own = agents.iter().filter(|one| one["who"] == event["source"]["observer"]);
+        let own = agents
+            .iter()
+            .filter(|one| one["who"] == event["source"]["observer"]);
         assert!(own.count() >= 1, "val-audit-source");
     }
 }
@@ -271,19 +400,45 @@ fn ihe_pcf_9_a_decision_by_consent_is_an_authz_consent_event_with_its_outcome() 
         assert_eq!(number_of("12-authz"), Some(12));
         let pattern = Pattern {
             kind: (DCM, "110113"),
-            subtype: (const { "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType" }, "AuthZ-Consent"),
+            subtype: (
+                const { "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType" },
+                "AuthZ-Consent",
+            ),
             action: "E",
             outcome: Some(code),
             agents: vec![
                 ("client", (DCM, "110150"), true, Some(false)),
                 ("user", IRCP, false, Some(true)),
-                ("userorg", ("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV"), false, Some(false)),
-                ("authorizer", ("http://terminology.hl7.org/CodeSystem/extra-security-role-type", "authserver"), false, Some(false)),
+                (
+                    "userorg",
+                    ("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV"),
+                    false,
+                    Some(false),
+                ),
+                (
+                    "authorizer",
+                    (
+                        "http://terminology.hl7.org/CodeSystem/extra-security-role-type",
+                        "authserver",
+                    ),
+                    false,
+                    Some(false),
+                ),
             ],
             entities: vec![
                 person(),
-                ("consent", ("http://hl7.org/fhir/resource-types".to_owned(), "Consent"), None, &["what"]),
-                ("token", (format!("{BALP}/UserAgentTypes"), "UserOauthAgent"), None, &["what"]),
+                (
+                    "consent",
+                    ("http://hl7.org/fhir/resource-types".to_owned(), "Consent"),
+                    None,
+                    &["what"],
+                ),
+                (
+                    "token",
+                    (format!("{BALP}/UserAgentTypes"), "UserOauthAgent"),
+                    None,
+                    &["what"],
+                ),
             ],
             entities_min: 2,
             closes_entities: true,
@@ -300,7 +455,10 @@ fn balp_a_token_is_named_by_its_jti_or_by_its_last_characters() {
     let event = first(&entry("read"));
     let user = &event["agent"][2];
     assert_eq!(user["policy"][0], "urn:ietf:params:oauth:jti:j-1");
-    assert_eq!(user["who"]["identifier"]["system"], "https://clinic.example");
+    assert_eq!(
+        user["who"]["identifier"]["system"],
+        "https://clinic.example"
+    );
     assert_eq!(user["type"]["coding"][1]["code"], "UserOauthAgent");
     assert_eq!(user["purposeOfUse"][0]["coding"][0]["code"], "TREAT");
     let long = "a".repeat(60) + &"b".repeat(32);
@@ -310,11 +468,19 @@ fn balp_a_token_is_named_by_its_jti_or_by_its_last_characters() {
 
 #[test]
 fn balp_a_token_that_is_issued_or_refused_is_an_event_of_iti_71() {
-    let issued = AuditEntry { patient: None, target: "system/*.rs".to_owned(), ..entry("token") };
+    let issued = AuditEntry {
+        patient: None,
+        target: "system/*.rs".to_owned(),
+        ..entry("token")
+    };
     let refused = AuditEntry {
         outcome: AuditOutcome::Denied,
         reason: Some("the client is not known".to_owned()),
-        agent: AuditAgent { user: None, token: None, ..agent() },
+        agent: AuditAgent {
+            user: None,
+            token: None,
+            ..agent()
+        },
         ..issued.clone()
     };
     for (entry, outcome, entities) in [(issued, "0", 2), (refused, "8", 1)] {
@@ -322,7 +488,15 @@ fn balp_a_token_that_is_issued_or_refused_is_an_event_of_iti_71() {
         let user = ("user", IRCP, false, Some(true));
         let mut agents = vec![
             ("client", (DCM, "110150"), true, None),
-            ("server", ("https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes", "AuthzOauthService"), true, None),
+            (
+                "server",
+                (
+                    "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes",
+                    "AuthzOauthService",
+                ),
+                true,
+                None,
+            ),
         ];
         agents.extend(entry.agent.user.is_some().then_some(user));
         let pattern = Pattern {
@@ -343,7 +517,10 @@ fn balp_a_token_that_is_issued_or_refused_is_an_event_of_iti_71() {
 
 #[test]
 fn the_same_entry_makes_the_same_events_and_survives_its_own_encoding() {
-    let entry = AuditEntry { rules: vec!["network/own-care".to_owned()], ..entry("read") };
+    let entry = AuditEntry {
+        rules: vec!["network/own-care".to_owned()],
+        ..entry("read")
+    };
     let bytes = minicbor::to_vec(&entry).unwrap();
     let again: AuditEntry = minicbor::decode(&bytes).unwrap();
     assert!(again == entry);
@@ -355,9 +532,18 @@ fn the_same_entry_makes_the_same_events_and_survives_its_own_encoding() {
 fn an_event_that_was_fed_keeps_its_content_and_says_who_sent_it() {
     let sent = json!({"resourceType": "AuditEvent", "id": "theirs", "action": "R",
         "meta": {"tag": [{"code": "own"}]}});
-    let entry = AuditEntry { fed: Some(sent.to_string().into_bytes()), ..entry("feed") };
+    let entry = AuditEntry {
+        fed: Some(sent.to_string().into_bytes()),
+        ..entry("feed")
+    };
     let event = first(&entry);
-    assert_eq!((&event["id"], &event["action"]), (&json!("12"), &json!("R")));
+    assert_eq!(
+        (&event["id"], &event["action"]),
+        (&json!("12"), &json!("R"))
+    );
     let tags = event["meta"]["tag"].as_array().unwrap();
-    assert_eq!((&tags[0]["code"], &tags[1]["code"]), (&json!("own"), &json!("ehr")));
+    assert_eq!(
+        (&tags[0]["code"], &tags[1]["code"]),
+        (&json!("own"), &json!("ehr"))
+    );
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use contracts::disclosure::{Class, Disclosure, Suspension};
+use interop::fhir::TimeSpan;
 use interop::fhir::audit::{AuditEntry, AuditOutcome, Passing};
 use interop::fhir::timespan::format_instant;
-use interop::fhir::TimeSpan;
 use ledger::codec;
 use ledger::ids::{Digest, Tag};
 
@@ -137,7 +137,9 @@ fn described(documents: &[String]) -> String {
         let count = kinds.entry(kind).or_default();
         *count = count.saturating_add(1);
     }
-    let kinds = kinds.into_iter().map(|(kind, count)| format!("{kind} ({count})"));
+    let kinds = kinds
+        .into_iter()
+        .map(|(kind, count)| format!("{kind} ({count})"));
     kinds.collect::<Vec<String>>().join(", ")
 }
 

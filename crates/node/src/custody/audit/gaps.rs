@@ -246,7 +246,12 @@ impl Walk<'_> {
     fn log(&mut self, mut progress: impl FnMut(u64)) -> Result<Log, CustodyError> {
         let floor = self.head_at(FLOOR)?;
         let last = self.head_at(HEAD)?;
-        let heads: BTreeSet<u64> = self.named.heads.iter().map(|(number, ..)| *number).collect();
+        let heads: BTreeSet<u64> = self
+            .named
+            .heads
+            .iter()
+            .map(|(number, ..)| *number)
+            .collect();
         let mut log = Log {
             floor: floor.number,
             ..Log::default()

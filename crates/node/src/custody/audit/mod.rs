@@ -16,7 +16,6 @@ mod held;
 mod reading;
 pub mod replay;
 
-
 use ledger::codec;
 use ledger::ids::Digest;
 use minicbor::{Decode, Encode};

@@ -146,8 +146,9 @@ impl Custody {
                 for number in first..stop {
                     let key = entry_key(number);
                     let row: Option<AuditRow> = keys.get_in(transaction, Table::Audit, &key)?;
-                    let row = row
-                        .ok_or_else(|| CustodyError::Storage("an audit entry is gone".to_owned()))?;
+                    let row = row.ok_or_else(|| {
+                        CustodyError::Storage("an audit entry is gone".to_owned())
+                    })?;
                     let entry: AuditEntry = decode("audit entry", &row.entry)?;
                     floor = floor.after(&row.entry, entry.recorded);
                     transaction.remove(Table::Audit, &key);

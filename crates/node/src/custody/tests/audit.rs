@@ -91,7 +91,9 @@ async fn p2_every_interaction_has_an_event_that_the_ledger_commits_to() {
     let ledger = Ledger::of(&["hospital"]);
     let custody = Site::at(&ledger, "hospital").open();
     let ids = used(&custody, 3).await;
-    let absent = custody.read(&clinician("hospital"), observations(), "nobody").await;
+    let absent = custody
+        .read(&clinician("hospital"), observations(), "nobody")
+        .await;
     assert!(matches!(absent, Err(CustodyError::NotFound)));
     let entries = custody.audit_log(&AuditWanted::all(), 100).unwrap();
     let told: Vec<(&str, AuditOutcome)> = entries
@@ -114,15 +116,23 @@ async fn p2_every_interaction_has_an_event_that_the_ledger_commits_to() {
             ("read", AuditOutcome::Failed),
         ]
     );
-    let read = &entries.iter().find(|(_, one)| one.interaction == "read" && one.is_entered);
+    let read = &entries
+        .iter()
+        .find(|(_, one)| one.interaction == "read" && one.is_entered);
     let (number, read) = read.unwrap();
     assert_eq!(read.patient.as_deref(), Some("p"));
-    assert!(ids.iter().any(|id| read.target == format!("Observation/{id}")));
+    assert!(
+        ids.iter()
+            .any(|id| read.target == format!("Observation/{id}"))
+    );
     assert!(custody.is_audited_of("p", *number).unwrap());
     custody.anchor_audit().await.unwrap();
     let report = missing(&custody).await;
     assert_eq!(report.gaps, []);
-    assert_eq!((report.events, report.covered, report.before_log), (9, 9, 0));
+    assert_eq!(
+        (report.events, report.covered, report.before_log),
+        (9, 9, 0)
+    );
     assert!(!custody.anchor_audit().await.unwrap(), "nothing is new");
     // By patient and by time.
     let of_patient = AuditWanted {
@@ -143,7 +153,9 @@ async fn hipaa_6_without_a_log_nothing_is_read_and_nothing_is_written() {
     let site = Site::at(&ledger, "hospital");
     let ids = used(&site.open(), 1).await;
     // Its head does not open any more: an entry cannot be appended.
-    site.store().put_first(Table::Audit, b"h", b"rubbish").unwrap();
+    site.store()
+        .put_first(Table::Audit, b"h", b"rubbish")
+        .unwrap();
     let custody = site.open();
     let by = clinician("hospital");
     let read = custody.read(&by, observations(), &ids[0]).await;
@@ -176,7 +188,10 @@ async fn e6_1_an_event_or_an_entry_that_goes_is_named() {
         kinds(&report),
         BTreeSet::from([GapKind::EventMissing, GapKind::NumberMissing])
     );
-    let gap = report.gaps.iter().find(|gap| gap.kind == GapKind::EventMissing);
+    let gap = report
+        .gaps
+        .iter()
+        .find(|gap| gap.kind == GapKind::EventMissing);
     assert_eq!(gap.unwrap().patient.as_deref(), Some("p"));
 
     // It is changed, and sealed again by whoever has the keys.
@@ -200,7 +215,10 @@ async fn e6_1_an_event_or_an_entry_that_goes_is_named() {
     drop(store);
     let report = gaps(&at_rest(&site), |_| {}).unwrap();
     assert!(kinds(&report).contains(&GapKind::EntryMissing));
-    let gap = report.gaps.iter().find(|gap| gap.kind == GapKind::EntryMissing);
+    let gap = report
+        .gaps
+        .iter()
+        .find(|gap| gap.kind == GapKind::EntryMissing);
     assert_eq!(gap.unwrap().position, Some(1));
 }
 
@@ -211,7 +229,9 @@ async fn e6_1_a_log_that_is_cut_short_with_its_head_is_found_out_by_the_ledger()
     let custody = site.open();
     used(&custody, 1).await;
     // The last event is of no access: nothing but the head commits to it.
-    let absent = custody.read(&clinician("hospital"), observations(), "nobody").await;
+    let absent = custody
+        .read(&clinician("hospital"), observations(), "nobody")
+        .await;
     assert!(absent.is_err());
     custody.anchor_audit().await.unwrap();
     assert_eq!(missing(&custody).await.covered, 5);
@@ -263,7 +283,12 @@ async fn hipaa_6_nothing_of_the_log_goes_before_six_years() {
     // The chain goes on from where it was cut.
     used_again(&later).await;
     let report = missing(&later).await;
-    assert_eq!((report.events, report.gaps.len()), (1, 0), "{:?}", report.gaps);
+    assert_eq!(
+        (report.events, report.gaps.len()),
+        (1, 0),
+        "{:?}",
+        report.gaps
+    );
 }
 
 async fn used_again(custody: &Custody) {
@@ -322,7 +347,11 @@ async fn p5_a_node_that_records_what_it_should_not_have_permitted_is_found() {
     assert_eq!(report.diverged.len(), 1);
     let found = &report.diverged[0];
     assert_eq!(found.patient.as_deref(), Some("p"));
-    assert!(found.what.contains("permitted by [network/own-care]"), "{}", found.what);
+    assert!(
+        found.what.contains("permitted by [network/own-care]"),
+        "{}",
+        found.what
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,7 +395,12 @@ async fn lie(custody: &Custody, change: impl FnOnce(&mut DecisionRecord, &mut De
     decided.record = Some(record.encode());
     let subject = custody.0.subjects.of_patient("p").unwrap().unwrap();
     custody
-        .record(&clinician("hospital"), "read", access.target, vec![(subject, decided)])
+        .record(
+            &clinician("hospital"),
+            "read",
+            access.target,
+            vec![(subject, decided)],
+        )
         .await
         .unwrap();
 }
@@ -374,7 +408,10 @@ async fn lie(custody: &Custody, change: impl FnOnce(&mut DecisionRecord, &mut De
 #[test]
 fn an_events_digest_depends_on_all_of_it() {
     assert_ne!(event_digest(b"a"), event_digest(b"b"));
-    assert_ne!(LogHead::EMPTY.after(b"a", 0).link, LogHead::EMPTY.after(b"b", 0).link);
+    assert_ne!(
+        LogHead::EMPTY.after(b"a", 0).link,
+        LogHead::EMPTY.after(b"b", 0).link
+    );
     let twice = LogHead::EMPTY.after(b"a", 0).after(b"a", 0);
     assert_ne!(twice.link, LogHead::EMPTY.after(b"a", 0).link);
 }
