@@ -23,7 +23,7 @@ fn observations() -> ResourceType {
     ResourceType::parse("Observation").unwrap()
 }
 
-fn keys() -> std::sync::Arc<Keys> {
+fn keys() -> Arc<Keys> {
     Keys::new(&RootKey::from_bytes([11; 32]))
 }
 
