@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ask, PLANTED, Site, Wallet, jwt, observation, patient};
+use crate::support::{Ask, Browser, PASSWORD, PLANTED, Site, Wallet, jwt, observation, patient};
 
 const JUNE: &str = "date=ge2026-06-01&date=lt2026-06-02";
 
@@ -280,6 +280,29 @@ async fn e6_1_an_auditor_sees_that_nothing_is_missing_and_that_decisions_come_ou
     assert!(
         value(&replay, "same")["valueDecimal"].as_u64().unwrap() >= 3,
         "{replay}"
+    );
+}
+
+#[tokio::test]
+async fn balp_who_signs_in_and_who_is_not_let_in_is_in_the_log() {
+    let site = Site::new();
+    let mut browser = Browser::default();
+    browser.authorize(&site, &[]).await;
+    browser.login(&site, "alice", "wrong password").await;
+    browser.login(&site, "alice", PASSWORD).await;
+    let auditor = site.auditor().await;
+    let events = site
+        .events(&auditor, &format!("{JUNE}&subtype=110122"))
+        .await;
+    let outcomes: Vec<&str> = events
+        .iter()
+        .map(|one| one["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["0", "8"]);
+    assert_eq!(events[0]["agent"][2]["who"]["reference"], "Practitioner/7");
+    assert!(
+        !events[1].to_string().contains("alice"),
+        "it may be a password"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -12,10 +12,13 @@ use node::custody::Custody;
 use serde_json::Value;
 use std::net::SocketAddr;
 
+use crate::auth::SignedIn;
 use crate::http::RequestId;
 use crate::problem::Problem;
 
 const TOKEN: &str = "/oauth2/token";
+/// Where people sign in: with a password, or on their way back from an identity provider.
+const SIGN_IN: [&str; 2] = ["/oauth2/login", "/oauth2/callback"];
 /// An answer of the token endpoint is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
@@ -32,13 +35,28 @@ pub(crate) async fn keep_sessions(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() != Method::POST || request.uri().path() != TOKEN {
+    let path = request.uri().path().to_owned();
+    let is_token = request.method() == Method::POST && path == TOKEN;
+    if !is_token && !SIGN_IN.contains(&path.as_str()) {
         return next.run(request).await;
     }
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip().to_string());
     let id = request.extensions().get::<RequestId>();
     let id = id.map(|id| id.logged().to_owned());
+    if !is_token {
+        let response = next.run(request).await;
+        let Some(mut entry) = sign_in(&response, &sessions.member) else {
+            return response;
+        };
+        entry.agent.address = address;
+        entry.request_id = id;
+        path.clone_into(&mut entry.target);
+        return match sessions.custody.audit(entry).await {
+            Ok(_) => response,
+            Err(error) => Problem::from(error).into_response(),
+        };
+    }
     let (parts, body) = next.run(request).await.into_parts();
     let Ok(body) = to_bytes(body, ANSWER_BYTES_MAX).await else {
         return Problem::internal("the answer of the token endpoint").into_response();
@@ -51,6 +69,35 @@ pub(crate) async fn keep_sessions(
         Ok(_) => Response::from_parts(parts, Body::from(body)),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+/// Somebody signed in, or was not let in; anything else is no sign-in yet.
+fn sign_in(response: &Response, member: &str) -> Option<AuditEntry> {
+    let person = response.extensions().get::<SignedIn>();
+    if person.is_none() && response.status() != StatusCode::UNAUTHORIZED {
+        return None;
+    }
+    let user = person.cloned().unwrap_or_default();
+    let patient = user.patient.clone();
+    let agent = AuditAgent {
+        client: "browser".to_owned(),
+        address: None,
+        user: user
+            .practitioner
+            .or_else(|| patient.as_ref().map(|id| format!("Patient/{id}"))),
+        role: user.role,
+        purpose: None,
+        organization: member.to_owned(),
+        token: None,
+    };
+    let mut entry = AuditEntry::new("sign-in", agent);
+    entry.patient = patient;
+    if person.is_none() {
+        // What was typed may be a password: it is not repeated.
+        entry.outcome = AuditOutcome::Denied;
+        entry.reason = Some("the sign-in was refused".to_owned());
+    }
+    Some(entry)
 }
 
 fn entry(answer: &Value, member: &str) -> AuditEntry {
