@@ -148,7 +148,8 @@ async fn p2_a_patient_sees_the_events_about_the_own_record_and_no_others() {
     let token = wallet.token(&site, &id).await;
     let events = site.events(&token, "").await;
     assert!(events.iter().any(|event| subtype(event) == "read"));
-    for event in &events {
+    let on_records = events.iter().filter(|event| subtype(event) != "ITI-71");
+    for event in on_records {
         let about = &event["entity"][0]["what"]["reference"];
         assert_eq!(about, &json!(format!("Patient/{id}")), "{event}");
     }
