@@ -296,7 +296,11 @@ impl Custody {
         id: &str,
         version: Option<u64>,
     ) -> Result<OpenedBinary, CustodyError> {
-        self.open_binary(by, id, version).await
+        let opened = self.open_binary(by, id, version).await;
+        match ResourceType::parse("Binary") {
+            Some(binary) => self.noting_absent(by, "read", (binary, id), opened).await,
+            None => opened,
+        }
     }
 
     /// The current version.
@@ -389,7 +393,9 @@ impl Custody {
     ) -> Result<ReceiptState, CustodyError> {
         self.version_within(by, (resource_type, id), version)
             .await?;
-        self.export(by, resource_type, id, version).await
+        let exported = self.export(by, resource_type, id, version).await;
+        let place = (resource_type, id);
+        self.noting_absent(by, "receipt", place, exported).await
     }
 
     /// Who asked this member, or asked through it, about the patient whose token this is.
