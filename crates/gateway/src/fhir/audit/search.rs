@@ -132,7 +132,10 @@ impl Fhir {
 
     fn matching(&self, query: &Query, event: Value, recorded: i64) -> Option<Match> {
         let id = event.get("id")?.as_str()?.to_owned();
-        let resource = Resource::from_value(event).ok()?;
+        let resource = Resource::from_value(event);
+        let resource = resource
+            .inspect_err(|_| tracing::error!(id, "an audit event is not as R4 has them"))
+            .ok()?;
         let terms = IndexTerms::of(&resource);
         query.matches(&terms, recorded, &id).then(|| Match {
             full_url: format!("{}/{PATH}/{id}", self.base),

@@ -184,10 +184,14 @@ pub(super) fn document(target: &str) -> Value {
 }
 
 pub(super) fn query(description: &str, request: &str) -> Value {
-    json!({
-        "type": coding(ENTITY_TYPE, "2"), "role": coding(OBJECT_ROLE, "24"),
-        "description": description, "query": STANDARD.encode(request),
-    })
+    let mut query = json!({ "type": coding(ENTITY_TYPE, "2"), "role": coding(OBJECT_ROLE, "24") });
+    // FHIR has no empty values.
+    if !description.is_empty() {
+        query["description"] = description.into();
+    }
+    let request = if request.is_empty() { "-" } else { request };
+    query["query"] = STANDARD.encode(request).into();
+    query
 }
 
 pub(super) fn security_resource(identifier: &str) -> Value {

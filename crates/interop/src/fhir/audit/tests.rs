@@ -474,6 +474,7 @@ fn balp_a_token_that_is_issued_or_refused_is_an_event_of_iti_71() {
         ..entry("token")
     };
     let refused = AuditEntry {
+        target: String::new(),
         outcome: AuditOutcome::Denied,
         reason: Some("the client is not known".to_owned()),
         agent: AuditAgent {
