@@ -367,12 +367,14 @@ fn access(draw: &mut Draw) -> Descriptor {
         withheld: u32::try_from(draw.below(70_000)).unwrap(),
         reason: draw.option(Draw::word),
         record: draw.option(|draw| draw.bytes(80)),
+        documents: draw.option(|draw| draw.bytes(48)),
     };
     let further = |draw: &mut Draw| FurtherAccess {
         interaction: draw.word(),
         target: draw.word(),
         at: draw.number(),
         decision: draw.option(decided),
+        audit: draw.option(digest),
     };
     Descriptor::Access(AccessDescriptor {
         requester: name(draw),
@@ -389,5 +391,6 @@ fn access(draw: &mut Draw) -> Descriptor {
         decision: draw.option(decided),
         next: tag(draw),
         further: draw.option(|draw| draw.list(3, further)),
+        audit: draw.option(digest),
     })
 }

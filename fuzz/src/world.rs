@@ -335,6 +335,7 @@ pub fn access() -> Descriptor {
         decision: None,
         next: Tag([0x33; 16]),
         further: None,
+        audit: None,
     })
 }
 

@@ -70,9 +70,11 @@ fn access(n: u8) -> AccessDescriptor {
             withheld: 1,
             reason: None,
             record: None,
+            documents: None,
         }),
         next: tag(n + 1),
         further: None,
+        audit: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The network's one binary.
 
 mod aside;
+mod audit;
 mod backup;
 mod bench;
 mod client;
@@ -65,6 +66,7 @@ enum Command {
     Governance(governance::GovernanceArgs),
     Keys(keys::KeysArgs),
     Policies(policies::PoliciesArgs),
+    Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -99,6 +101,7 @@ async fn main() -> ExitCode {
         Command::Governance(args) => governance::run(args).await,
         Command::Keys(args) => keys::run(args).await,
         Command::Policies(args) => policies::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

@@ -113,6 +113,9 @@ pub struct AccessDescriptor {
     /// What else the same user asked for the same purpose, made durable together with this.
     #[n(13)]
     pub further: Option<Vec<FurtherAccess>>,
+    /// Digest of the event in the member's audit log; absent in entries of releases without one.
+    #[n(14)]
+    pub audit: Option<Digest>,
 }
 
 /// A request that shares its entry with another by the same user for the same purpose.
@@ -130,6 +133,9 @@ pub struct FurtherAccess {
     /// The decision.
     #[n(3)]
     pub decision: Option<Decided>,
+    /// Digest of the event in the member's audit log.
+    #[n(4)]
+    pub audit: Option<Digest>,
 }
 
 /// The outcome for the documents of one request.
@@ -148,6 +154,11 @@ pub struct Decided {
     #[n(3)]
     #[cbor(with = "minicbor::bytes")]
     pub record: Option<Vec<u8>>,
+    /// Which documents the record's outcomes are of, in their order: 24 bytes each that name a version at the member that
+    /// decided, and mean nothing elsewhere.
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    pub documents: Option<Vec<u8>>,
 }
 
 impl AccessDescriptor {
@@ -163,6 +174,7 @@ impl AccessDescriptor {
                     target: one.target,
                     at: one.at,
                     decision: one.decision,
+                    audit: one.audit,
                     ..shared
                 });
             }

@@ -5,6 +5,7 @@ pub mod access;
 pub mod anchor;
 pub mod consent;
 pub mod descriptor;
+pub mod disclosure;
 pub mod erasure;
 pub mod export;
 pub mod governance;

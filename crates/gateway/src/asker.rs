@@ -2,7 +2,7 @@
 
 use ledger::ids::MemberName;
 use minicbor::{Decode, Encode};
-use node::custody::{Reach, Requester};
+use node::custody::{Reach, Requester, Trail};
 
 use crate::auth::{ScopeError, Scopes};
 use crate::fhir::{Caller, reach};
@@ -57,6 +57,7 @@ impl Asker {
                 |_| Reach::limited(|_, _| false),
                 |scopes| reach(&scopes, self.patient.as_deref()),
             ),
+            trail: Trail::default(),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
 use crate::bulk::{self, Bulk, ImportConfig};
 use crate::enrolment::MemberKey;
-use crate::fhir::{self, Fhir, NoCursorKey, WriteRules};
+use crate::fhir::{self, Fhir, NoCursorKey, Sessions, WriteRules};
 use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
@@ -130,6 +130,11 @@ impl Gateway {
             parts.clock.clone(),
             parts.subscriptions,
         );
+        let sessions = Sessions {
+            custody: parts.custody.clone(),
+            member: identity.member.to_string(),
+        };
+        let sessions = from_fn_with_state(sessions, fhir::keep_sessions);
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -164,7 +169,7 @@ impl Gateway {
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
-            .merge(auth::routes(server))
+            .merge(auth::routes(server).layer(sessions))
             .merge(ledger)
             .merge(about().with_state(status))
             .merge(open);

@@ -106,9 +106,11 @@ impl Example {
                 withheld: 0,
                 reason: None,
                 record: None,
+                documents: None,
             }),
             next: Tag([9; 16]),
             further: None,
+            audit: None,
         }
     }
 

@@ -76,6 +76,7 @@ pub use token::{AccessToken, SigningFailed, TokenKey, TokenProblem, TokenSigner}
 
 pub(crate) use origin::cors;
 pub(crate) use routes::routes;
+pub(crate) use user::SignedIn;
 
 #[cfg(test)]
 mod tests;

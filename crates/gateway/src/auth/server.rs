@@ -175,6 +175,11 @@ impl AuthorizationServer {
         &self.member
     }
 
+    /// Who issues its tokens.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.base_url
+    }
+
     /// What the bearer of the value of an `Authorization` header may do.
     pub fn verify(&self, authorization: &str) -> Result<Arc<AccessToken>, TokenProblem> {
         let (scheme, text) = authorization

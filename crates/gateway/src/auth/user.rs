@@ -37,3 +37,27 @@ impl std::fmt::Debug for User {
         f.write_str("User(..)")
     }
 }
+
+/// Who has signed in by the request that this answers, for the audit log.
+#[derive(Clone, Default)]
+pub(crate) struct SignedIn {
+    pub(crate) practitioner: Option<String>,
+    pub(crate) role: Option<String>,
+    pub(crate) patient: Option<String>,
+}
+
+impl SignedIn {
+    pub(super) fn of(user: &User) -> Self {
+        Self {
+            practitioner: user.practitioner.clone(),
+            role: user.role.clone(),
+            patient: user.patient.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignedIn(..)")
+    }
+}

@@ -1,18 +1,23 @@
 //! Who asks: the bearer of the request's token.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
-use node::custody::{Aim, Reach, Requester};
+use interop::fhir::audit::AuditToken;
+use node::custody::{Aim, Reach, Requester, Trail};
 
 use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem, Word};
 use crate::http::RequestId;
 use crate::problem::Problem;
+
+/// Characters of a request line that are kept.
+const LINE_MAX: usize = 2_048;
 
 /// The bearer of a valid token.
 #[derive(Debug, Clone)]
@@ -46,6 +51,7 @@ pub(crate) async fn authenticate(
                 purpose: token.purpose.clone(),
                 request_id: id,
                 reach: reach(&token.scopes, token.patient_in_context()),
+                trail: trail(&request, &token, server.issuer()),
             };
             request.extensions_mut().insert(Caller {
                 token,
@@ -54,6 +60,20 @@ pub(crate) async fn authenticate(
             next.run(request).await
         }
         Err(problem) => Problem::unauthorized(problem).into_response(),
+    }
+}
+
+/// What the audit log keeps of a request beside who asks.
+fn trail(request: &Request, token: &AccessToken, issuer: &str) -> Trail {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let line = format!("{} {}", request.method(), request.uri());
+    Trail {
+        token: Some(AuditToken::Minimal {
+            jti: token.jti.clone(),
+            issuer: issuer.to_owned(),
+        }),
+        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        query: Some(line.chars().take(LINE_MAX).collect()),
     }
 }
 

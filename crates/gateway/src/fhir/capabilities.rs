@@ -20,7 +20,7 @@ use super::Fhir;
 use crate::http::fhir_json;
 
 /// What is routed for every type.
-pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
+const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::Read,
     TypeInteraction::Vread,
     TypeInteraction::Update,
@@ -31,6 +31,22 @@ pub(super) const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::Create,
     TypeInteraction::SearchType,
 ];
+
+/// What is routed for audit events: nobody changes one.
+const OF_AUDIT_EVENTS: [TypeInteraction; 3] = [
+    TypeInteraction::Read,
+    TypeInteraction::Create,
+    TypeInteraction::SearchType,
+];
+
+/// What is routed for a type.
+pub(super) fn interactions(resource_type: ResourceType) -> &'static [TypeInteraction] {
+    if resource_type == ResourceType::AUDIT_EVENT {
+        &OF_AUDIT_EVENTS
+    } else {
+        &INTERACTIONS
+    }
+}
 
 /// What every type has.
 const COMMON: [Operation<'static>; 10] = [
@@ -80,6 +96,20 @@ const PATIENT_OPERATIONS: [Operation<'static>; 9] = [
         "urn:careledger:operation:recovery-hand-out",
     ),
     operation("access-history", "urn:careledger:operation:access-history"),
+    operation("disclosures", "urn:careledger:operation:disclosures"),
+    operation(
+        "record-disclosure",
+        "urn:careledger:operation:record-disclosure",
+    ),
+    operation(
+        "suspend-accounting",
+        "urn:careledger:operation:suspend-accounting",
+    ),
+];
+
+const OF_AUDIT: [Operation<'static>; 2] = [
+    operation("gaps", "urn:careledger:operation:gaps"),
+    operation("replay", "urn:careledger:operation:replay"),
 ];
 
 /// The operations that are routed for a type.
@@ -94,6 +124,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "docref",
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
+        "AuditEvent" => return OF_AUDIT.to_vec(),
         "Composition" => &[operation(
             "document",
             "http://hl7.org/fhir/OperationDefinition/Composition-document",
@@ -115,7 +146,7 @@ fn statement(fhir: &Fhir) -> Value {
         .iter()
         .map(|(resource_type, operations)| TypeCapability {
             resource_type: *resource_type,
-            interactions: &INTERACTIONS,
+            interactions: interactions(*resource_type),
             operations,
         })
         .collect();

@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod audit;
 mod binary;
 mod caller;
 mod capabilities;
@@ -49,6 +50,7 @@ use crate::network::Network;
 use crate::status::NodeIdentity;
 use transaction::Bundles;
 
+pub(crate) use audit::{Sessions, keep_sessions};
 pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
@@ -141,6 +143,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/$set-aside", get(operation::set_aside))
         .route("/fhir/_history", get(history::history_of_system))
         .merge(erasing())
+        .merge(audited())
         .route(
             "/fhir/{type}/{id}/{member}",
             get(search::search_compartment),
@@ -252,6 +255,38 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$release-hold", post(operation::release_hold))
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
+}
+
+/// Audit events, which are not documents.
+fn audited() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route(
+            "/fhir/AuditEvent",
+            get(audit::search)
+                .post(audit::feed)
+                .put(audit::refuse)
+                .patch(audit::refuse)
+                .delete(audit::refuse),
+        )
+        .route("/fhir/{type}/{id}/$disclosures", get(audit::disclosures))
+        .route(
+            "/fhir/{type}/{id}/$record-disclosure",
+            post(audit::record_disclosure),
+        )
+        .route(
+            "/fhir/{type}/{id}/$suspend-accounting",
+            post(audit::suspend),
+        )
+        .route("/fhir/AuditEvent/_search", post(audit::search_by_form))
+        .route("/fhir/AuditEvent/$gaps", get(audit::gaps))
+        .route("/fhir/AuditEvent/$replay", get(audit::replay))
+        .route(
+            "/fhir/AuditEvent/{id}",
+            get(audit::read)
+                .put(audit::refuse)
+                .patch(audit::refuse)
+                .delete(audit::refuse),
+        )
 }
 
 fn limits() -> ParseLimits {

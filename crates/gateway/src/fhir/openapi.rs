@@ -10,7 +10,7 @@ use interop::fhir::search::parameters;
 use serde_json::{Map, Value, json};
 
 use super::Fhir;
-use super::capabilities::{INTERACTIONS, operations};
+use super::capabilities::{interactions, operations};
 
 pub(crate) async fn description(State(fhir): State<Arc<Fhir>>) -> Json<Value> {
     Json(describe(&fhir.base, &fhir.token_url))
@@ -47,7 +47,7 @@ fn describe(base: &str, token_url: &str) -> Value {
 
 fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     let name = resource_type.as_str();
-    for interaction in INTERACTIONS {
+    for &interaction in interactions(resource_type) {
         let (path, method, status) = match interaction {
             TypeInteraction::Read => (format!("/{name}/{{id}}"), "get", 200),
             TypeInteraction::Vread => (format!("/{name}/{{id}}/_history/{{version}}"), "get", 200),
@@ -84,9 +84,10 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     }
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
-            "lastn" | "docref" => ("", "get"),
+            "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
             "enroll" => ("", "post"),
-            "branches" | "meta-add" | "meta-delete" | "erase" | "hold" => ("/{id}", "post"),
+            "branches" | "meta-add" | "meta-delete" | "erase" | "hold" | "record-disclosure"
+            | "suspend-accounting" => ("/{id}", "post"),
             _ => ("/{id}", "get"),
         };
         let path = format!("/{name}{below}/${}", operation.name);

@@ -64,6 +64,8 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     };
     match format {
         Some(format) => written(next.run(request).await, format, is_pretty).await,
+        // A report is also a page and a table.
+        None if request.uri().path().ends_with("/$disclosures") => next.run(request).await,
         None => {
             let status = StatusCode::NOT_ACCEPTABLE;
             let diagnostics =

@@ -2,6 +2,7 @@
 //! disk, with a ledger in memory. Each problem is checked to repeat nothing of the records, nor to log it.
 #![cfg(test)]
 
+mod audit;
 mod bad_input;
 mod binary;
 mod bulk;

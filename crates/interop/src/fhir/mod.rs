@@ -1,5 +1,6 @@
 //! FHIR R4.
 
+pub mod audit;
 pub mod bundle;
 pub mod capability;
 pub mod compartment;

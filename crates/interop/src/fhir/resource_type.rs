@@ -18,6 +18,8 @@ impl ResourceType {
     pub const VALUE_SET: Self = Self("ValueSet");
     /// `CodeSystem`
     pub const CODE_SYSTEM: Self = Self("CodeSystem");
+    /// `AuditEvent`
+    pub const AUDIT_EVENT: Self = Self("AuditEvent");
     /// A Bundle of resources.
     pub const BUNDLE: Self = Self("Bundle");
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
+use interop::fhir::audit::AuditEntry;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Opening;
 use minicbor::{Decode, Encode};
@@ -23,6 +24,9 @@ use super::subject::{Subject, Subjects};
 const SHARED_MAX: usize = 128;
 /// Requests that are entered by one transaction at most: others wait for the writer meanwhile.
 const ENTERED_AT_ONCE: usize = 512;
+
+/// How often the audit log's head goes into an entry of its own, if there is something new.
+const HEAD_EVERY: Duration = Duration::from_mins(1);
 
 /// An access to be recorded.
 #[derive(Clone, Encode, Decode)]
@@ -52,6 +56,9 @@ pub(crate) struct AccessDraft {
     pub(crate) expires_at: Option<Height>,
     #[n(11)]
     pub(crate) decision: Option<Decided>,
+    /// Of the event in the audit log.
+    #[n(14)]
+    pub(crate) audit: Option<Digest>,
 }
 
 /// An access entry that was appended.
@@ -135,8 +142,15 @@ impl Registrar {
     pub(crate) async fn run(self, every: Duration) {
         let mut beat = tokio::time::interval(every);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut anchored = tokio::time::Instant::now();
         loop {
             beat.tick().await;
+            if anchored.elapsed() >= HEAD_EVERY {
+                anchored = tokio::time::Instant::now();
+                if let Err(error) = self.anchor_log().await {
+                    tracing::warn!(%error, "the audit log's head waits for its entry");
+                }
+            }
             if let Err(error) = self.enter().await {
                 tracing::warn!(%error, "accesses that are on record wait for their entries");
             }
@@ -235,13 +249,15 @@ impl Pending {
 }
 
 impl Home {
-    /// Puts an access of this member's own users down; the registrar enters it.
+    /// Puts an access of this member's own users down, and its event into the audit log; the registrar enters it.
     pub(crate) fn record(
         &self,
         transaction: &mut Transaction<'_>,
         subject: &Subject,
-        draft: AccessDraft,
-    ) {
+        (mut draft, mut event): (AccessDraft, AuditEntry),
+    ) -> Result<(), CustodyError> {
+        event.is_entered = true;
+        draft.audit = Some(self.audit(transaction, Some(&subject.id), event)?.digest);
         let key = pending_key(&subject.id, draft.at);
         self.keys.put(transaction, Table::Pending, &key, &draft);
         // The writer takes what the registrar asks for after this.
@@ -250,6 +266,19 @@ impl Home {
             subject: subject.id,
             draft,
         });
+        Ok(())
+    }
+
+    /// Appends an entry of its own, and its event to the audit log.
+    pub(crate) fn append_audited(
+        &self,
+        transaction: &mut Transaction<'_>,
+        subject: &Subject,
+        (mut draft, mut event): (AccessDraft, AuditEntry),
+    ) -> Result<Recorded, CustodyError> {
+        event.is_entered = true;
+        draft.audit = Some(self.audit(transaction, Some(&subject.id), event)?.digest);
+        self.append_access(transaction, subject, draft, Vec::new())
     }
 
     /// Appends an access entry to the subject's access stream at this member.
@@ -303,6 +332,7 @@ impl AccessDraft {
             decision: self.decision,
             next,
             further: Some(further).filter(|further| !further.is_empty()),
+            audit: self.audit,
         }
     }
 
@@ -312,6 +342,7 @@ impl AccessDraft {
             target: self.target,
             at: self.at,
             decision: self.decision,
+            audit: self.audit,
         }
     }
 }

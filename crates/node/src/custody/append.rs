@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use contracts::descriptor::{Descriptor, RecordDescriptor};
+use interop::fhir::audit::AuditEntry;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ResourceType};
@@ -58,6 +59,8 @@ pub(crate) struct Draft {
     pub(crate) id: String,
     pub(crate) precondition: Precondition,
     pub(crate) author: String,
+    /// The event of the change, but for what appending finds.
+    pub(crate) audit: AuditEntry,
     /// `None` for a version that deletes the document.
     pub(crate) content: Option<Content>,
     /// Whether nothing of the versions before is to remain.
@@ -103,6 +106,7 @@ impl Home {
             && head.deleted
             && !draft.erases
         {
+            self.audit_change(transaction, &draft, head.version)?;
             return Ok(written(head.version, head.recorded_at, false));
         }
         let disclosure = match (&draft.content, &head) {
@@ -129,6 +133,7 @@ impl Home {
         };
         let created = head.is_none_or(|head| head.deleted);
         let answer = written(next.version, next.recorded_at, created);
+        self.audit_change(transaction, &draft, next.version)?;
         let (document, erases) = (draft.document, draft.erases);
         self.put_version(transaction, draft, &next, disclosure)?;
         changes::note(&self.keys, transaction, document, &next, erases);

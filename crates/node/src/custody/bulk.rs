@@ -7,6 +7,7 @@ use std::sync::Arc;
 use interop::fhir::ResourceType;
 use interop::fhir::search::Query;
 
+use super::audit::decided_of;
 use super::read::is_recorded;
 use super::request::{Opened, Requester};
 use super::{Aim, Custody, CustodyError, Reached, labelling};
@@ -109,6 +110,10 @@ impl Custody {
             let named = permitted.iter();
             let named = named.map(|(kind, _, row)| format!("{kind}/{}", row.id));
             let decided = decision.decided(named.collect());
+            let versions = found
+                .iter()
+                .map(|(_, document, row)| (*document, row.version));
+            let decided = decided_of(decided, versions);
             let decided = vec![(Arc::clone(&subject), decided)];
             self.record(by, "export", "$export".to_owned(), decided)
                 .await?;

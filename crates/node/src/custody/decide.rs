@@ -47,6 +47,7 @@ impl Decision {
             withheld: u32::try_from(count).unwrap_or(u32::MAX),
             reason: withheld.map(|ruling| ruling.reason.clone()).next(),
             record: Some(self.record.clone()),
+            documents: None,
         }
     }
 }
@@ -333,7 +334,7 @@ impl Custody {
     }
 }
 
-fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Document {
+pub(super) fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Document {
     let codes = facts.codes.union(&facts.categories).cloned();
     Document {
         home: home.to_owned(),

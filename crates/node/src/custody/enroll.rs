@@ -34,12 +34,13 @@ impl Custody {
                 self.extend(by, patient_id, enrolment.wallet_key, branches)
                     .await
             }
-            None => self.arrive(enrolment.wallet_key, branches).await,
+            None => self.arrive(by, enrolment.wallet_key, branches).await,
         }
     }
 
     async fn arrive(
         &self,
+        by: &Requester,
         wallet_key: [u8; 32],
         branches: BTreeMap<Branch, BranchKey>,
     ) -> Result<String, CustodyError> {
@@ -52,7 +53,7 @@ impl Custody {
                 "a member needs its four branches: consent, index, index/restricted and access",
             )
         })?;
-        self.put_subject(subject, true).await?;
+        self.put_subject(by, subject, true).await?;
         Ok(patient_id)
     }
 
@@ -80,11 +81,23 @@ impl Custody {
         let extended = Arc::unwrap_or_clone(subject).extended(branches);
         let extended = extended
             .ok_or_else(|| invalid(IssueType::Conflict, "a branch is known here by another key"))?;
-        self.put_subject(extended, false).await?;
+        self.put_subject(by, extended, false).await?;
         Ok(patient_id)
     }
 
-    async fn put_subject(&self, subject: Subject, is_new: bool) -> Result<(), CustodyError> {
+    async fn put_subject(
+        &self,
+        by: &Requester,
+        subject: Subject,
+        is_new: bool,
+    ) -> Result<(), CustodyError> {
+        let mut event = by.audited(if is_new { "enroll" } else { "branches" });
+        event.recorded = self.now();
+        event.patient.clone_from(&subject.patient_id);
+        event.target = format!(
+            "Patient/{}",
+            subject.patient_id.as_deref().unwrap_or_default()
+        );
         let home = self.0.home.clone();
         let expecting = Arc::new(subject.clone());
         self.0
@@ -95,6 +108,7 @@ impl Custody {
                     return Err(invalid(IssueType::Conflict, "the id is taken"));
                 }
                 subject.put(&home.keys, transaction);
+                home.audit(transaction, Some(&subject.id), event)?;
                 Ok(())
             })
             .await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Resource, ResourceType};
 
+use super::audit::decided_of;
 use super::changes::Changed;
 use super::decide::Decision;
 use super::read::{Loaded, is_recorded};
@@ -34,6 +35,8 @@ type Place = (u64, SubjectId);
 struct Account {
     subject: Arc<Subject>,
     decision: Decision,
+    /// The versions that were decided.
+    documents: Vec<(DocumentKey, u64)>,
     opened: Vec<String>,
     withheld: bool,
 }
@@ -48,8 +51,8 @@ impl Custody {
         let head = self.known(by, resource_type, id)?;
         let subject = self.0.subjects.load(&head.subject)?;
         let current = self.current(&head)?;
-        self.admit(by, "history", &subject, &head, &current.row.facts)
-            .await?;
+        let facts = (head.version, &current.row.facts);
+        self.admit(by, "history", &subject, &head, facts).await?;
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let mut versions = Vec::new();
         for version in (1..=head.version).rev() {
@@ -214,6 +217,10 @@ impl Custody {
                 .collect();
             let decision = self.decide(by, &subject, &facts).await?;
             let withheld = !decision.permits_all();
+            let documents = judged
+                .iter()
+                .map(|one| (one.change.document, one.change.version));
+            let documents = documents.collect();
             for (one, ruling) in judged.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
                     permitted.insert(one.change.number, one);
@@ -222,6 +229,7 @@ impl Custody {
             let account = Account {
                 subject,
                 decision,
+                documents,
                 opened: Vec::new(),
                 withheld,
             };
@@ -300,7 +308,10 @@ impl Custody {
         let decided = accounts
             .into_values()
             .filter(Account::counts)
-            .map(|account| (account.subject, account.decision.decided(account.opened)))
+            .map(|account| {
+                let decided = account.decision.decided(account.opened);
+                (account.subject, decided_of(decided, account.documents))
+            })
             .collect();
         self.record(by, "history", target, decided).await
     }

@@ -6,6 +6,7 @@
 mod access;
 mod anchor;
 mod append;
+pub mod audit;
 mod authorization;
 mod bulk;
 mod changes;
@@ -98,8 +99,8 @@ pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,
     HistoryPage, HistoryQuery, MissingConsent, Opened, ReceiptState, RemoteAnswer, RemoteRequest,
-    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Withheld,
-    WithheldDocument, Written,
+    Requester, SealedConsent, SealedDescriptor, SearchPage, SignedConsent, SubjectView, Trail,
+    Withheld, WithheldDocument, Written,
 };
 pub use rewrap::WrappingProgress;
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
@@ -345,7 +346,11 @@ impl Custody {
         id: &str,
         version: Option<u64>,
     ) -> Result<OpenedBinary, CustodyError> {
-        self.open_binary(by, id, version).await
+        let opened = self.open_binary(by, id, version).await;
+        match ResourceType::parse("Binary") {
+            Some(binary) => self.noting_absent(by, "read", (binary, id), opened).await,
+            None => opened,
+        }
     }
 
     /// The current version.
@@ -356,7 +361,9 @@ impl Custody {
         id: &str,
     ) -> Result<Opened, CustodyError> {
         self.current_within(by, (resource_type, id)).await?;
-        let opened = self.read_current(by, resource_type, id).await?;
+        let opened = self.read_current(by, resource_type, id).await;
+        let place = (resource_type, id);
+        let opened = self.noting_absent(by, "read", place, opened).await?;
         self.within(by, opened)
     }
 
@@ -370,7 +377,9 @@ impl Custody {
     ) -> Result<Opened, CustodyError> {
         self.version_within(by, (resource_type, id), version)
             .await?;
-        let opened = self.read_version(by, resource_type, id, version).await?;
+        let opened = self.read_version(by, resource_type, id, version).await;
+        let place = (resource_type, id);
+        let opened = self.noting_absent(by, "vread", place, opened).await?;
         self.within(by, opened)
     }
 
@@ -382,7 +391,9 @@ impl Custody {
         id: &str,
     ) -> Result<Vec<HistoryEntry>, CustodyError> {
         self.some_version_within(by, (resource_type, id)).await?;
-        let versions = self.read_history(by, resource_type, id).await?;
+        let versions = self.read_history(by, resource_type, id).await;
+        let place = (resource_type, id);
+        let versions = self.noting_absent(by, "history", place, versions).await?;
         self.versions_within(by, (resource_type, id), versions)
     }
 
@@ -432,7 +443,9 @@ impl Custody {
     ) -> Result<ReceiptState, CustodyError> {
         self.version_within(by, (resource_type, id), version)
             .await?;
-        self.export(by, resource_type, id, version).await
+        let exported = self.export(by, resource_type, id, version).await;
+        let place = (resource_type, id);
+        self.noting_absent(by, "receipt", place, exported).await
     }
 
     /// Who asked this member, or asked through it, about the patient whose token this is.

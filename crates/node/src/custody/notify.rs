@@ -5,6 +5,7 @@ use interop::fhir::ResourceType;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{IndexTerms, Query};
 
+use super::audit::decided_of;
 use super::changes::Changed;
 use super::read::{Loaded, is_recorded};
 use super::request::{Opened, Requester};
@@ -91,6 +92,7 @@ impl Custody {
         if is_recorded(&subject, resource_type) {
             let target = format!("{resource_type}/{id}");
             let decided = decision.decided(vec![target.clone()]);
+            let decided = decided_of(decided, [(document, version)]);
             self.record(by, "notify", target, vec![(subject, decided)])
                 .await?;
         }

@@ -9,6 +9,7 @@ use interop::fhir::compartment::is_in_compartment;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 
 use super::access::AccessDraft;
+use super::audit::decided_of;
 use super::decide::{Decision, Ruling};
 use super::keys::EraseKey;
 use super::request::{Opened, Requester};
@@ -36,7 +37,7 @@ impl Custody {
         let head = self.known(by, resource_type, id)?;
         let subject = self.0.subjects.load(&head.subject)?;
         let loaded = self.current(&head)?;
-        let facts = &loaded.row.facts;
+        let facts = (head.version, &loaded.row.facts);
         self.admit(by, "read", &subject, &head, facts).await?;
         let opened = self.unseal(&head, head.version, &loaded).await?;
         opened.ok_or_else(|| deleted(head.version, &loaded))
@@ -54,9 +55,10 @@ impl Custody {
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let loaded = self.load(&document, version)?;
         let current = self.current(&head)?;
-        let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
+        let (of, facts) = facts_of(&head, (version, loaded.as_ref()), &current);
         let facts = facts.with_labels_of(&current.row.facts);
-        self.admit(by, "vread", &subject, &head, &facts).await?;
+        self.admit(by, "vread", &subject, &head, (of, &facts))
+            .await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);
         }
@@ -90,8 +92,9 @@ impl Custody {
         interaction: &str,
         subject: &Arc<Subject>,
         head: &Head,
-        facts: &Facts,
+        (version, facts): (u64, &Facts),
     ) -> Result<(), CustodyError> {
+        let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let decision = self.decide(by, subject, &[&facts.disclosure]).await?;
         let target = format!("{}/{}", head.resource_type, head.id);
         let permitted = if decision.permits_all() {
@@ -99,9 +102,14 @@ impl Custody {
         } else {
             Vec::new()
         };
+        let decided = decision.decided(permitted);
         if is_recorded(subject, type_of(&head.resource_type)?) {
-            let decided = vec![(Arc::clone(subject), decision.decided(permitted))];
+            let decided = decided_of(decided, [(document, version)]);
+            let decided = vec![(Arc::clone(subject), decided)];
             self.record(by, interaction, target, decided).await?;
+        } else {
+            self.audit_shared(by, interaction, &target, &decided)
+                .await?;
         }
         match decision.into_result() {
             // That it exists would tell already.
@@ -134,8 +142,10 @@ impl Custody {
                 recipient: None,
                 expires_at: None,
                 decision: Some(decision),
+                audit: None,
             };
-            drafts.push((subject, draft));
+            let event = by.audited_access(&subject, &draft);
+            drafts.push((subject, draft, event));
         }
         if drafts.is_empty() {
             return Ok(());
@@ -144,8 +154,8 @@ impl Custody {
         self.0
             .store
             .transact(move |transaction| {
-                for (subject, draft) in drafts {
-                    home.record(transaction, &subject, draft);
+                for (subject, draft, event) in drafts {
+                    home.record(transaction, &subject, (draft, event))?;
                 }
                 Ok(())
             })
@@ -220,6 +230,18 @@ impl Custody {
 /// Whether even the existence of the version is withheld from whoever may not see it.
 pub(super) fn is_sensitive(facts: &Facts) -> bool {
     !facts.disclosure.labels.is_empty()
+}
+
+/// What is decided about a version: its own facts, or those of the current one where it is gone.
+pub(super) fn facts_of<'a>(
+    head: &Head,
+    (version, loaded): (u64, Option<&'a Loaded>),
+    current: &'a Loaded,
+) -> (u64, &'a Facts) {
+    match loaded {
+        Some(loaded) => (version, &loaded.row.facts),
+        None => (head.version, &current.row.facts),
+    }
 }
 
 /// Whether nobody here knows who wrote the version.

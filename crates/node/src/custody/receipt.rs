@@ -6,7 +6,7 @@ use interop::fhir::ResourceType;
 use ledger::ids::Tag;
 use ledger::receipt::Receipt;
 
-use super::read::Loaded;
+use super::read::{Loaded, facts_of};
 use super::request::{AccessEntry, ReceiptState, Requester};
 use super::rows::{AccessRow, Head, Own};
 use super::store::Table;
@@ -26,7 +26,7 @@ impl Custody {
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let loaded = self.load(&document, version)?;
         let current = self.current(&head)?;
-        let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
+        let facts = facts_of(&head, (version, loaded.as_ref()), &current);
         self.admit(by, "receipt", &subject, &head, facts).await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);

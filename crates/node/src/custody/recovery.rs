@@ -6,6 +6,7 @@
 use contracts::recovery::{
     Approval, Command, Event, Guardianship, Refusal, Signed, decide, evolve,
 };
+use interop::fhir::audit::{AuditAgent, AuditEntry};
 use ledger::ids::Digest;
 use minicbor::{Decode, Encode};
 
@@ -197,8 +198,24 @@ fn record(
         recipient: None,
         expires_at: None,
         decision: None,
+        audit: None,
     };
-    home.append_access(transaction, subject, draft, Vec::new())?;
+    let agent = AuditAgent {
+        client: "wallet".to_owned(),
+        address: None,
+        user: Some(draft.principal.clone()),
+        role: None,
+        purpose: Some(draft.purpose.clone()),
+        organization: home.member.to_string(),
+        token: None,
+    };
+    let event = AuditEntry {
+        recorded: at,
+        patient: subject.patient_id.clone(),
+        target: draft.target.clone(),
+        ..AuditEntry::new(said, agent)
+    };
+    home.append_audited(transaction, subject, (draft, event))?;
     Ok(())
 }
 

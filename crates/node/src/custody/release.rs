@@ -206,14 +206,15 @@ impl Custody {
             let draft = self
                 .rule_release(request, &subject, &documents, &mut rulings)
                 .await?;
-            drafts.push((subject, draft));
+            let event = request.requester.audited_answer(&subject, &draft);
+            drafts.push((subject, draft, event));
         }
         let home = self.0.home.clone();
         self.0
             .store
             .transact(move |transaction| {
-                for (subject, draft) in drafts {
-                    home.append_access(transaction, &subject, draft, Vec::new())?;
+                for (subject, draft, event) in drafts {
+                    home.append_audited(transaction, &subject, (draft, event))?;
                 }
                 Ok(())
             })
@@ -256,6 +257,7 @@ impl Custody {
             recipient: Some(request.recipient.clone()),
             expires_at: None,
             decision: Some(decision.decided(permitted)),
+            audit: None,
         })
     }
 

@@ -12,6 +12,7 @@ use vault::secret::ClearBytes;
 use zeroize::Zeroizing;
 
 use super::access::AccessDraft;
+use super::audit::decided_of;
 use super::keys::descriptor_binding;
 use super::payload::open_with;
 use super::read::Loaded;
@@ -64,6 +65,7 @@ pub fn open_payload(granted: &Granted) -> Result<ClearBytes, CustodyError> {
 /// A version that another member asks for, as it was found.
 struct Asking {
     tag: Tag,
+    document: DocumentKey,
     head: Head,
     version: u64,
     loaded: Loaded,
@@ -166,14 +168,14 @@ impl Custody {
             recipient: Some(ask.recipient),
             expires_at: Some(ask.expires_at),
             decision: None,
+            audit: None,
         };
+        let event = by.audited_ask(&subject, &draft);
         let home = self.0.home.clone();
         let recorded = self
             .0
             .store
-            .transact(move |transaction| {
-                home.append_access(transaction, &subject, draft, Vec::new())
-            })
+            .transact(move |transaction| home.append_audited(transaction, &subject, (draft, event)))
             .await?;
         Ok(Asked {
             tag: recorded.tag,
@@ -209,15 +211,16 @@ impl Custody {
         for (id, asked) in by_subject {
             let subject = self.0.subjects.load(&id)?;
             let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
-            records.push((Arc::clone(&subject), draft));
+            let event = request.requester.audited_answer(&subject, &draft);
+            records.push((Arc::clone(&subject), draft, event));
             granted.extend(permitted);
         }
         let home = self.0.home.clone();
         self.0
             .store
             .transact(move |transaction| {
-                for (subject, draft) in records {
-                    home.append_access(transaction, &subject, draft, Vec::new())?;
+                for (subject, draft, event) in records {
+                    home.append_audited(transaction, &subject, (draft, event))?;
                 }
                 Ok(())
             })
@@ -249,6 +252,7 @@ impl Custody {
         let labels = self.current(&head)?.row.facts.disclosure.labels;
         Ok(Ok(Asking {
             tag,
+            document,
             labels,
             head,
             version,
@@ -266,6 +270,10 @@ impl Custody {
         answer: &mut RemoteAnswer,
     ) -> Result<(Vec<Asking>, AccessDraft), CustodyError> {
         let by = &request.requester;
+        let documents: Vec<_> = asked
+            .iter()
+            .map(|one| (one.document, one.version))
+            .collect();
         let facts: Vec<_> = asked.iter().map(Asking::disclosure).collect();
         let facts: Vec<_> = facts.iter().collect();
         let decision = self.decide(by, subject, &facts).await?;
@@ -293,7 +301,8 @@ impl Custody {
             request: Some(request.request),
             recipient: Some(request.recipient.clone()),
             expires_at: None,
-            decision: Some(decision.decided(opened)),
+            decision: Some(decided_of(decision.decided(opened), documents)),
+            audit: None,
         };
         Ok((permitted, draft))
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use contracts::export::Export;
+use interop::fhir::audit::AuditToken;
 use interop::fhir::labels::with_labels;
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{Height, MemberName, Tag};
@@ -30,6 +31,19 @@ pub struct Requester {
     pub request_id: Option<String>,
     /// Which documents a search may show at all, before consent is asked.
     pub reach: super::Reach,
+    /// What the audit log keeps of the request beside that.
+    pub trail: Trail,
+}
+
+/// What the audit log keeps of a request beside who asks.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// The token.
+    pub token: Option<AuditToken>,
+    /// Where the request came from, as the connection says.
+    pub address: Option<String>,
+    /// The request line.
+    pub query: Option<String>,
 }
 
 impl Requester {
@@ -402,6 +416,7 @@ macro_rules! redacted {
 
 redacted!(
     Requester,
+    Trail,
     Enrolment,
     Change,
     SignedConsent,

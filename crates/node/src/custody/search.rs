@@ -8,6 +8,7 @@ use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
+use super::audit::decided_of;
 use super::postings::Asked;
 use super::read::{Loaded, is_recorded, is_sensitive};
 use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
@@ -59,28 +60,34 @@ impl Custody {
             total: None,
             further: None,
         };
+        let mut is_on_record = false;
         for (matches, decided) in page {
-            let opened = self.open_recorded(by, &target, matches, decided).await?;
+            let (opened, recorded) = self.open_recorded(by, &target, matches, decided).await?;
             found.matches.extend(opened);
+            is_on_record |= recorded;
+        }
+        if !is_on_record {
+            self.audit_query(by, "search", &target).await?;
         }
         if !query.includes.is_empty() && !found.matches.is_empty() {
             let (rounds, is_all) = self.included(by, query, &found.matches).await?;
             found.includes_all = is_all;
             for (included, decided) in rounds {
-                let opened = self.open_recorded(by, &target, included, decided).await?;
+                let (opened, _) = self.open_recorded(by, &target, included, decided).await?;
                 found.included.extend(opened);
             }
         }
         Ok(found)
     }
 
+    /// Opens what is on record by then; tells whether anything was put there.
     async fn open_recorded(
         &self,
         by: &Requester,
         target: &str,
         page: Vec<Match>,
         mut decided: BTreeMap<SubjectId, Sifted>,
-    ) -> Result<Vec<Opened>, CustodyError> {
+    ) -> Result<(Vec<Opened>, bool), CustodyError> {
         for one in &page {
             if let Some(decided) = decided.get_mut(&one.subject) {
                 decided.opened.push(one.target());
@@ -89,9 +96,10 @@ impl Custody {
         // What was neither opened nor withheld was only counted.
         decided.retain(|_, one| !one.opened.is_empty() || one.withheld() > 0);
         decided.retain(|_, one| one.is_recorded);
+        let is_on_record = !decided.is_empty();
         self.record_all(by, "search", target.to_owned(), decided.into_values())
             .await?;
-        self.open_all(page).await
+        Ok((self.open_all(page).await?, is_on_record))
     }
 
     /// What matches the parts and may be seen, and the decisions.
@@ -234,6 +242,8 @@ impl Custody {
             let is_recorded = matches
                 .iter()
                 .any(|one| is_recorded(&subject, one.resource_type));
+            let documents = matches.iter().map(|one| (one.document, one.row.version));
+            let documents = documents.collect();
             let mut reasons = Vec::new();
             let mut hidden = 0_usize;
             for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
@@ -248,6 +258,7 @@ impl Custody {
             let sifted = Sifted {
                 subject,
                 decision,
+                documents,
                 opened: Vec::new(),
                 reasons,
                 hidden,
@@ -266,7 +277,10 @@ impl Custody {
         decided: impl Iterator<Item = Sifted>,
     ) -> Result<(), CustodyError> {
         let decided = decided
-            .map(|one| (one.subject, one.decision.decided(one.opened)))
+            .map(|one| {
+                let decided = one.decision.decided(one.opened);
+                (one.subject, decided_of(decided, one.documents))
+            })
             .collect();
         self.record(by, interaction, target, decided).await
     }
@@ -310,6 +324,8 @@ pub(super) type Permitted = (Vec<Match>, BTreeMap<SubjectId, Sifted>);
 pub(super) struct Sifted {
     subject: Arc<Subject>,
     decision: super::decide::Decision,
+    /// The versions that were decided.
+    documents: Vec<(DocumentKey, u64)>,
     opened: Vec<String>,
     /// Why the others were withheld.
     reasons: Vec<String>,

@@ -156,6 +156,12 @@ impl Custody {
                 "a subscription is made by itself, not in a Bundle",
             ));
         }
+        if change.resource_type == ResourceType::AUDIT_EVENT {
+            return Err(invalid(
+                IssueType::NotSupported,
+                "audit events are fed by themselves, and are not changed",
+            ));
+        }
         let is_consent = change.resource_type.as_str() == CONSENT;
         if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
             return Err(denied("a patient writes consents about themselves"));
@@ -201,6 +207,7 @@ impl Custody {
             id: change.id,
             precondition: change.precondition,
             author: by.principal(),
+            audit: self.change_by(by),
             content,
             erases: false,
             erase,

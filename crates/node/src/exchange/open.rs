@@ -15,7 +15,7 @@ use super::message::{
 use super::serve::Refusal;
 use super::shown::{self, NotShown};
 use super::{Parts, unavailable};
-use crate::custody::{AccessAsk, CustodyError, Granted, Reach, RemoteRequest, Requester};
+use crate::custody::{AccessAsk, CustodyError, Granted, Reach, RemoteRequest, Requester, Trail};
 
 /// How long an access may take to become final here after the requester saw it final.
 pub(super) const FINAL: Duration = Duration::from_secs(5);
@@ -115,8 +115,30 @@ pub(super) async fn ask(
         descriptor: asked.descriptor,
         opening: asked.opening,
     };
-    let answer: Answer = parts.client.call(&custodian, "open", &message).await?;
-    obtained(parts, &custodian, &keys, digest, answer).await
+    let answer: Result<Answer, CallError> = parts.client.call(&custodian, "open", &message).await;
+    let answer = match answer {
+        Ok(answer) => obtained(parts, &custodian, &keys, digest, answer).await,
+        Err(error) => Err(AskError::from(error)),
+    };
+    let noted = match &answer {
+        Ok(obtained) => Ok(named(&custodian, obtained)),
+        Err(AskError::Here(error)) => Err(error.to_string()),
+        Err(AskError::There(error)) => Err(error.to_string()),
+    };
+    let place = (wish.patient_id, &custodian);
+    parts.custody.note_answer(by, place, digest, noted).await?;
+    answer
+}
+
+/// What was obtained, as the audit log names it.
+fn named(custodian: &MemberName, obtained: &Obtained) -> Vec<String> {
+    let granted = obtained.granted.iter();
+    let descriptors = granted.filter_map(|one| Descriptor::decode(&one.descriptor).ok());
+    let names = descriptors.filter_map(|descriptor| match descriptor {
+        Descriptor::Record(one) => Some(format!("{custodian}: {}/{}", one.resource_type, one.id)),
+        _ => None,
+    });
+    names.collect()
 }
 
 /// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
@@ -270,6 +292,7 @@ pub(super) fn requester(
         purpose: request.purpose.clone(),
         request_id: None,
         reach: Reach::default(),
+        trail: Trail::default(),
     }
 }
 

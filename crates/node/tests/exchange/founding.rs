@@ -209,6 +209,7 @@ pub(crate) fn clinician(member: &str) -> Requester {
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: node::custody::Reach::default(),
+        trail: node::custody::Trail::default(),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use contracts::erasure::Basis;
 use contracts::governance::{Action, Command};
 use contracts::release::Committee;
 use interop::fhir::ResourceType;
 use ledger::codec;
 use ledger::ids::Digest;
 use node::Node;
-use node::custody::{Change, CustodyError, Opened, Requester};
+use node::custody::{Change, CustodyError, ErasureOrder, Opened, Requester, ToErase};
 use node::exchange::{ReleaseFault, WrongShare};
 use vault::release::PartialRelease;
 
@@ -229,8 +230,15 @@ async fn p6_what_is_erased_is_not_released_any_more() {
     assert_eq!(opened.unwrap().member, name("hospital"));
 
     let observation = ResourceType::parse("Observation").unwrap();
-    let erased = nodes[1].custody.erase(&sister, observation, &result);
-    assert_eq!(erased.await.unwrap().version, 2);
+    let order = ErasureOrder {
+        what: ToErase::Document(observation, result.clone()),
+        basis: Basis::Gdpr17,
+        authority: "the patient".to_owned(),
+        justification: "asked for".to_owned(),
+        is_redaction: false,
+    };
+    let erased = nodes[1].custody.erase(&sister, &order).await.unwrap();
+    assert_eq!(erased.len(), 1);
     until_placed(&nodes[1]).await;
     let gone = release(&nodes[0], &doctor, &patients[0], &result).await;
     assert!(matches!(gone, Err(CustodyError::NotFound)), "{gone:?}");

@@ -13,7 +13,7 @@ use crate::auth::pages::{self, Failed, Ways};
 use crate::auth::provider::{Provider, Question};
 use crate::auth::secret;
 use crate::auth::server::AuthorizationServer;
-use crate::auth::user::User;
+use crate::auth::user::{SignedIn, User};
 use crate::http::pairs_of;
 
 const REFUSED: &str =
@@ -173,6 +173,7 @@ impl AuthorizationServer {
     /// A new session for whoever has signed in: the old name may be known to somebody.
     fn signed_in(&self, visit: &Visit, user: User) -> Response {
         let now = self.clock.now();
+        let person = SignedIn::of(&user);
         let Ok(csrf) = secret::fresh() else {
             return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
@@ -189,6 +190,7 @@ impl AuthorizationServer {
         });
         let mut response = self.go_on(&visit.request);
         response.headers_mut().insert(header::SET_COOKIE, cookie);
+        response.extensions_mut().insert(person);
         response
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Form, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use node::custody::{Reach, Requester};
+use node::custody::{Reach, Requester, Trail};
 use reqwest::Url;
 
 use super::session::{Visit, field, see_other};
@@ -271,6 +271,7 @@ impl AuthorizationServer {
             purpose: grant::purpose(&request.client, user),
             request_id: None,
             reach: Reach::default(),
+            trail: Trail::default(),
         }
     }
 

@@ -3,12 +3,14 @@
 //! Each entry has what the wallet needs to check it (position, tag, descriptor, opening, receipt),
 //! and the descriptor's words in the clear.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use contracts::descriptor::{AccessDescriptor, Descriptor, FurtherAccess};
+use contracts::access::DecisionRecord;
+use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
 use interop::fhir::ResourceType;
 use interop::fhir::timespan::format_instant;
 use node::custody::AccessEntry;
@@ -64,10 +66,19 @@ fn words(access: AccessDescriptor) -> Vec<Value> {
         target: access.target,
         at: access.at,
         decision: access.decision,
+        audit: access.audit,
     }));
     let further = access.further.unwrap_or_default().into_iter();
     parts.extend(further.map(|one| json!({ "name": "further", "part": request(one) })));
     parts
+}
+
+/// The policies that determined a decision, each once.
+fn rules(decided: &Decided) -> BTreeSet<String> {
+    let record = decided.record.as_deref();
+    let record = record.and_then(|bytes| DecisionRecord::decode(bytes).ok());
+    let rulings = record.into_iter().flat_map(|record| record.rulings);
+    rulings.flat_map(|ruling| ruling.determining).collect()
 }
 
 fn request(access: FurtherAccess) -> Vec<Value> {
@@ -77,7 +88,9 @@ fn request(access: FurtherAccess) -> Vec<Value> {
         text("interaction", access.interaction),
         text("target", access.target),
     ];
+    parts.extend(access.audit.map(|digest| text("event", digest.to_string())));
     if let Some(decided) = access.decision {
+        parts.extend(rules(&decided).into_iter().map(|rule| text("rule", rule)));
         let permitted = decided.permitted.into_iter();
         parts.extend(permitted.map(|document| text("permitted", document)));
         parts.push(json!({ "name": "withheld", "valueUnsignedInt": decided.withheld }));

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Answer, BASE, Site};
 
 const EHR_SEED: u8 = 1;
+const AUDIT_SEED: u8 = 9;
 
 /// A request for a token.
 pub(crate) struct Ask {
@@ -96,7 +97,18 @@ pub(super) fn clients() -> Vec<ClientConfig> {
             .to_owned(),
         ..ClientConfig::default()
     };
-    let mut clients = vec![ehr];
+    let key = Ed25519KeyPair::from_seed_unchecked(&[AUDIT_SEED; 32]).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+    let auditor = ClientConfig {
+        client_id: "audit-desk".to_owned(),
+        keys: vec![serde_json::from_value(jwk).unwrap()],
+        roles: vec!["privacy-officer".to_owned()],
+        purposes: vec!["HOPERAT".to_owned()],
+        scopes: "system/AuditEvent.rs system/Patient.rs".to_owned(),
+        ..ClientConfig::default()
+    };
+    let mut clients = vec![ehr, auditor];
     clients.extend(super::people::apps());
     clients
 }

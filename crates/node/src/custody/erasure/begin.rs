@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use contracts::descriptor::Descriptor;
 use contracts::erasure::{ErasureDescriptor, Grounds};
+use interop::fhir::audit::AuditEntry;
 use interop::fhir::{Issue, IssueType, ResourceType};
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, Tag};
@@ -209,14 +210,15 @@ impl Custody {
             }),
             author: by.principal(),
         };
-        let home = self.0.home.clone();
+        let (home, audit) = (self.0.home.clone(), self.change_by(by));
         let now = (self.0.options.clock)();
         let (subject, document) = (doomed.head.subject, doomed.document);
         let number = self
             .0
             .store
             .transact(move |transaction| {
-                let gone = home.append_tombstone(transaction, &doomed, &written.author, now)?;
+                let by = (written.author.as_str(), audit);
+                let gone = home.append_tombstone(transaction, &doomed, by, now)?;
                 if let (Some(there), Some(version)) = (&there, gone) {
                     there.know(&home.keys, transaction, version);
                 }
@@ -295,7 +297,7 @@ impl Home {
         &self,
         transaction: &mut Transaction<'_>,
         doomed: &Doomed,
-        author: &str,
+        (author, audit): (&str, AuditEntry),
         now: u64,
     ) -> Result<Option<u64>, CustodyError> {
         if !doomed.is_whole {
@@ -308,6 +310,7 @@ impl Home {
             id: doomed.head.id.clone(),
             precondition: Precondition::Current(Some(doomed.head.version)),
             author: author.to_owned(),
+            audit,
             content: None,
             erases: true,
             erase: EraseKey::new(),

@@ -189,10 +189,11 @@ impl Custody {
         let blobs = doomed.versions.iter().filter_map(|one| one.blob.clone());
         let blobs: Vec<String> = blobs.collect();
         let (home, now) = (self.0.home.clone(), (self.0.options.clock)());
+        let audit = self.change_found("system");
         self.0
             .store
             .transact(move |transaction| {
-                home.append_tombstone(transaction, &doomed, "system", now)?;
+                home.append_tombstone(transaction, &doomed, ("system", audit), now)?;
                 doomed.remove(transaction);
                 Ok(())
             })

@@ -8,6 +8,7 @@ use vault::blob::BlobReader;
 use zeroize::Zeroizing;
 
 use super::Loaded;
+use crate::custody::read::facts_of;
 use crate::custody::request::Requester;
 use crate::custody::rows::{Head, Payload};
 use crate::custody::{Custody, CustodyError};
@@ -64,7 +65,7 @@ impl Custody {
         let current = self.current(&head)?;
         let wanted = version.unwrap_or(head.version);
         let loaded = self.load(&document, wanted)?;
-        let facts = &loaded.as_ref().unwrap_or(&current).row.facts;
+        let facts = facts_of(&head, (wanted, loaded.as_ref()), &current);
         let interaction = version.map_or("read", |_| "vread");
         self.admit(by, interaction, &subject, &head, facts).await?;
         if wanted == 0 || wanted > head.version {

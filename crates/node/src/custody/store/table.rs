@@ -27,6 +27,7 @@ pub(crate) enum Table {
     Holds,
     Release,
     Labelling,
+    Audit,
 }
 
 impl Table {
@@ -55,6 +56,7 @@ impl Table {
         Self::Holds,
         Self::Release,
         Self::Labelling,
+        Self::Audit,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -84,6 +86,7 @@ impl Table {
             Self::Holds => "holds",
             Self::Release => "release",
             Self::Labelling => "labelling",
+            Self::Audit => "audit",
         }
     }
 }

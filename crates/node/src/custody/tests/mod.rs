@@ -1,6 +1,7 @@
 //! What custody promises, against a ledger with the real rules and stores on a real disk.
 
 mod accesses;
+mod audit;
 mod authorization;
 mod changes;
 mod crash;
@@ -40,7 +41,7 @@ use tempfile::TempDir;
 use vault::blob::{BlobConfig, BlobId, BlobStore, S3Config, S3Credentials};
 
 use super::reach::Reach;
-use super::request::{Change, Enrolment, Requester, SignedConsent};
+use super::request::{Change, Enrolment, Requester, SignedConsent, Trail};
 use super::store::{Batch, Disk, Failure, Persist, Store};
 use super::{
     Anchor, Custody, CustodyError, CustodyOptions, Erasure, ErasureOrder, MoveError,
@@ -237,6 +238,7 @@ pub(super) fn clinician(member: &str) -> Requester {
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: Reach::default(),
+        trail: Trail::default(),
     }
 }
 
@@ -356,4 +358,15 @@ pub(super) async fn eventually(what: &str, holds: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never: {what}");
+}
+
+/// An erasure that the patient asked for.
+pub(super) fn erasure_of(resource_type: interop::fhir::ResourceType, id: &str) -> ErasureOrder {
+    ErasureOrder {
+        what: ToErase::Document(resource_type, id.to_owned()),
+        basis: Basis::Gdpr17,
+        authority: "the patient".to_owned(),
+        justification: "asked for".to_owned(),
+        is_redaction: false,
+    }
 }

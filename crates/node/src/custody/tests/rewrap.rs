@@ -1,7 +1,5 @@
 //! A wrapping key is rotated while records are read, written and erased; a stop at any point loses nothing.
 
-use crate::custody::{ErasureOrder, ToErase};
-use contracts::erasure::Basis;
 use std::collections::BTreeSet;
 
 use interop::fhir::ResourceType;
@@ -153,13 +151,7 @@ async fn records_are_written_and_erased_while_erase_keys_are_wrapped_anew() {
             .await
             .unwrap();
         let id = format!("o{}", number * 7);
-        let order = ErasureOrder {
-            what: ToErase::Document(observation_type(), id),
-            basis: Basis::Gdpr17,
-            authority: "the patient".to_owned(),
-            justification: "asked for".to_owned(),
-            is_redaction: false,
-        };
+        let order = erasure_of(observation_type(), &id);
         custody.erase(&by, &order).await.unwrap();
     }
     until_complete(&custody).await;

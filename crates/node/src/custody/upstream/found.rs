@@ -188,6 +188,7 @@ impl Custody {
             resource_type: found.resource_type,
             id: found.id.clone(),
             precondition: Precondition::Current(None),
+            audit: self.change_found(author.as_deref().unwrap_or(UNATTRIBUTED)),
             author: author.unwrap_or_else(|| UNATTRIBUTED.to_owned()),
             content,
             erases: false,

@@ -342,6 +342,7 @@ impl Custody {
             id: change.id,
             precondition: change.precondition,
             author: by.principal(),
+            audit: self.change_by(by),
             content,
             erases: false,
             erase,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use interop::fhir::audit::AuditEntry;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{IssueType, Resource, ResourceType};
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ pub struct BinaryUpload {
     resource: Resource,
     subject: Arc<Subject>,
     author: String,
+    audit: AuditEntry,
     erase: EraseKey,
     writer: PayloadWriter,
     under_way: UnderWay,
@@ -115,6 +117,7 @@ impl Custody {
             resource,
             subject,
             author: by.principal(),
+            audit: self.change_by(by),
             erase,
             writer,
             under_way,
@@ -213,6 +216,7 @@ impl BinaryUpload {
             id: self.change.id,
             precondition: self.change.precondition,
             author: self.author,
+            audit: self.audit,
             content: Some(content),
             erases: false,
             erase: self.erase,

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Holds,
     Table::Release,
     Table::Labelling,
+    Table::Audit,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
