@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -77,9 +77,19 @@ impl Net {
             .stderr(log)
             .spawn();
         self.node = Some(node.unwrap());
-        let before = self.height().await.unwrap_or(0);
         let deadline = Instant::now() + PATIENCE;
-        while self.height().await <= Some(before + 1) {
+        let began = loop {
+            if let Some(height) = self.height().await {
+                break height;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it does not answer: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        while self.height().await <= Some(began + 1) {
             assert!(Instant::now() < deadline, "no blocks: {}", self.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -126,6 +136,47 @@ impl Net {
 
     fn names(&self) -> Vec<String> {
         self.shown().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Makes a token with the node's keys; gives the transcript.
+    fn ceremony(&self, module: &Path, label: &str) -> Value {
+        let pin = self.folder.path().join("pin");
+        let so_pin = self.folder.path().join("so-pin");
+        for (path, text) in [(&pin, "1234-planted\n"), (&so_pin, "so-planted\n")] {
+            fs::write(path, text).unwrap();
+            #[cfg(unix)]
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        let transcript = self.folder.path().join("ceremony.json");
+        let made = careledger(&["keys", "ceremony", "--config"])
+            .arg(self.config())
+            .arg("--module")
+            .arg(module)
+            .args(["--token", label, "--participant", "A", "--participant", "B"])
+            .arg("--so-pin-file")
+            .arg(&so_pin)
+            .arg("--pin-file")
+            .arg(&pin)
+            .arg("--transcript")
+            .arg(&transcript)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        serde_json::from_slice(&fs::read(transcript).unwrap()).unwrap()
+    }
+
+    /// Has the node's configuration name the token.
+    fn switch_to(&self, module: &Path, label: &str) {
+        let pin = self.folder.path().join("pin");
+        let old = fs::read_to_string(self.config()).unwrap();
+        let lines = old
+            .lines()
+            .filter(|line| !line.starts_with("keys = ") && !line.starts_with("passphrase_file = "));
+        let new = format!(
+            "{}\n[keys]\nstore = \"pkcs11\"\nmodule = {module:?}\ntoken = {label:?}\npin_file = {pin:?}\n",
+            lines.collect::<Vec<_>>().join("\n")
+        );
+        fs::write(self.config(), new).unwrap();
     }
 }
 
@@ -253,51 +304,16 @@ async fn a_node_runs_with_its_keys_in_a_token() {
     };
     let module = PathBuf::from(module);
     let mut net = Net::found(11_801);
-    let pin = net.folder.path().join("pin");
-    let so_pin = net.folder.path().join("so-pin");
-    for (path, text) in [(&pin, "1234-planted\n"), (&so_pin, "so-planted\n")] {
-        fs::write(path, text).unwrap();
-        #[cfg(unix)]
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    }
     let label = format!("clinic {}", std::process::id());
-    let transcript = net.folder.path().join("ceremony.json");
     net.start().await;
-    let made = careledger(&["keys", "ceremony", "--config"])
-        .arg(net.config())
-        .arg("--module")
-        .arg(&module)
-        .args([
-            "--token",
-            &label,
-            "--participant",
-            "A",
-            "--participant",
-            "B",
-        ])
-        .arg("--so-pin-file")
-        .arg(&so_pin)
-        .arg("--pin-file")
-        .arg(&pin)
-        .arg("--transcript")
-        .arg(&transcript)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", said(&made));
-    let transcript: Value = serde_json::from_slice(&fs::read(transcript).unwrap()).unwrap();
+    let transcript = net.ceremony(&module, &label);
     assert_eq!(transcript["participants"], serde_json::json!(["A", "B"]));
     assert_eq!(transcript["keys"][0]["where"], "token");
 
-    let old = fs::read_to_string(net.config()).unwrap();
-    let lines = old
-        .lines()
-        .filter(|line| !line.starts_with("keys = ") && !line.starts_with("passphrase_file = "));
-    let new = format!(
-        "{}\n[keys]\nstore = \"pkcs11\"\nmodule = {module:?}\ntoken = {label:?}\npin_file = {pin:?}\n",
-        lines.collect::<Vec<_>>().join("\n")
-    );
-    fs::write(net.config(), new).unwrap();
-    net.sound(&["rotate", "node", "--revoke-others"]);
+    net.switch_to(&module, &label);
+    net.sound(&["rotate", "node"]);
+    let members = net.get("/network/members").await.unwrap();
+    let before = members["members"][0]["certificates"][0]["thumbprint"].clone();
     net.stop();
     for old in ["keys.bin", "passphrase"] {
         fs::remove_file(net.member().join(old)).unwrap();
@@ -311,6 +327,12 @@ async fn a_node_runs_with_its_keys_in_a_token() {
             "{shown:?}"
         );
     }
+    let revoked = careledger(&["governance", "revoke", "--config"])
+        .arg(net.config())
+        .arg(before.as_str().unwrap())
+        .output()
+        .unwrap();
+    assert!(revoked.status.success(), "{}", said(&revoked));
     net.sound(&["rotate", "tokens"]);
     net.sound(&["rotate", "wrapping"]);
     net.stop();

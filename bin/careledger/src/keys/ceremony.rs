@@ -172,8 +172,11 @@ fn say(args: &CeremonyArgs, digest: &str) -> anyhow::Result<()> {
          SHA-256 {digest}\n\
          Then take `keys = ...` out of {config}, and put this at its end:\n\n\
          [keys]\nstore = \"pkcs11\"\nmodule = {:?}\ntoken = {:?}\npin_file = {:?}\nfile = {:?}\n\n\
-         register the certificate, and start the node again:\n  \
-         careledger keys rotate node --config {config} --through URL-OF-A-NODE-THAT-RUNS --revoke-others",
+         Register the certificate, start the node again, and then revoke the old certificate, which the running node uses \
+         until it is stopped:\n  \
+         careledger keys rotate node --config {config}\n  \
+         careledger node --config {config}\n  \
+         careledger governance revoke --config {config} THUMBPRINT",
         args.token,
         args.module.display().to_string(),
         args.token,

@@ -47,18 +47,9 @@ pub(crate) async fn serve(
     let mut refused = None;
     loop {
         if let Some(request) = asked(&data) {
-            refused = match act(&request, &custody, &keys, &signer).await {
-                Ok(()) => None,
-                Err(reason) => {
-                    tracing::error!(%reason, "a key is not rotated");
-                    Some(reason)
-                }
-            };
+            refused = act(&request, &custody, &keys, &signer).await.err();
             before = None;
-            tell(&data, &state(&custody, &*keys, refused.clone()));
-            if let Err(error) = fs::remove_file(request_in(&data)) {
-                tracing::error!(%error, "the request to rotate a key stays");
-            }
+            answered(&data, &state(&custody, &*keys, refused.clone()));
         }
         if let Err(error) = retire(&custody, &keys, &signer, token_seconds) {
             tracing::error!(%error, "an old key is not destroyed");
@@ -69,6 +60,17 @@ pub(crate) async fn serve(
             before = Some(now);
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Tells how the request ended before it goes away, for which its asker waits.
+fn answered(data: &Path, now: &Told) {
+    if let Some(reason) = &now.refused {
+        tracing::error!(%reason, "a key is not rotated");
+    }
+    tell(data, now);
+    if let Err(error) = fs::remove_file(request_in(data)) {
+        tracing::error!(%error, "the request to rotate a key stays");
     }
 }
 

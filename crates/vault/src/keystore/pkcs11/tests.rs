@@ -111,8 +111,8 @@ fn what_a_token_cannot_hold_is_in_a_file_that_only_the_token_opens() {
 
     let Some(other) = make("other") else { return };
     Pkcs11KeyStore::create(&other.config).unwrap();
-    let mut swapped = other.config.clone();
-    swapped.file = site.config.file.clone();
+    let mut swapped = other.config;
+    swapped.file = site.config.file;
     let refused = Pkcs11KeyStore::open(&swapped);
     assert!(
         matches!(refused, Err(KeyStoreError::SealBroken)),
