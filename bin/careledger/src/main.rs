@@ -13,6 +13,7 @@ mod import;
 mod logging;
 mod network;
 mod node;
+mod policies;
 mod progress;
 mod receipt;
 mod records;
@@ -58,6 +59,7 @@ enum Command {
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
     Audit(audit::AuditArgs),
+    Policies(policies::PoliciesArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -87,6 +89,7 @@ async fn main() -> ExitCode {
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Policies(args) => policies::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

@@ -11,6 +11,7 @@
 //! - **X4** The answer names the policies that determine it.
 
 mod asked;
+pub mod published;
 mod record;
 mod voted;
 
