@@ -62,6 +62,9 @@ pub(super) fn page(report: &Report) -> String {
                                         @for (position, tag) in items(report, line).take(3) {
                                             (position) " " (tag) br;
                                         }
+                                        @if items(report, line).next().is_none() {
+                                            "entry " (line.first.number) " of the audit log"
+                                        }
                                         @if line.count > 3 { "and more: see the list as data" }
                                     }
                                 }
@@ -71,8 +74,8 @@ pub(super) fn page(report: &Report) -> String {
                 }
                 footer {
                     p {
-                        (accounting.counted) " disclosures count in this report; " (accounting.left_out)
-                        " of the same time do not."
+                        "Disclosures that count in this report: " (accounting.counted)
+                        "; of the same time that do not: " (accounting.left_out) "."
                     }
                     @if let Some((first, last)) = ends {
                         p {
