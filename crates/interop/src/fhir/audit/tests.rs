@@ -19,7 +19,7 @@ const AUT: (&str, &str) = (IRCP.0, "AUT");
 const CLIENT: (&str, &str) = (DCM, "110153");
 const SERVER: (&str, &str) = (DCM, "110152");
 
-fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
+fn element(id: &str, min: u32, max: &str, more: &Value) -> Value {
     let path: Vec<&str> = id
         .split('.')
         .map(|part| part.split(':').next().unwrap())
@@ -30,89 +30,73 @@ fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
     element
 }
 
+type Code = (&'static str, &'static str);
+/// Name, type, whether it has a network, whether it asks.
+type AgentSlice = (&'static str, Code, bool, Option<bool>);
+/// Name, type, role, elements that it has.
+type EntitySlice = (
+    &'static str,
+    (String, &'static str),
+    Option<&'static str>,
+    &'static [&'static str],
+);
+
 /// A profile that an event of this pattern has to keep.
 struct Pattern {
     kind: (&'static str, &'static str),
     subtype: (&'static str, &'static str),
     action: &'static str,
     outcome: Option<&'static str>,
-    /// Name, type, whether it has a network, whether it asks.
-    agents: Vec<(
-        &'static str,
-        (&'static str, &'static str),
-        bool,
-        Option<bool>,
-    )>,
-    /// Name, type, role, elements that it has.
-    entities: Vec<(
-        &'static str,
-        (String, &'static str),
-        Option<&'static str>,
-        &'static [&'static str],
-    )>,
+    agents: Vec<AgentSlice>,
+    entities: Vec<EntitySlice>,
     entities_min: u32,
     closes_entities: bool,
 }
 
+fn coding((system, code): (&str, &str)) -> Value {
+    json!({"system": system, "code": code})
+}
+
+fn sliced_by(path: &str, rules: &str) -> Value {
+    json!({"slicing": {"discriminator": [{"type": "value", "path": path}], "rules": rules}})
+}
+
 fn profile(pattern: &Pattern) -> Profiles {
-    let coding = |(system, code): (&str, &str)| json!({"system": system, "code": code});
+    let any = json!({});
     let mut all = vec![
-        element("AuditEvent", 0, "*", json!({})),
+        element("AuditEvent", 0, "*", &any),
         element(
             "AuditEvent.type",
             1,
             "1",
-            json!({"patternCoding": coding(pattern.kind)}),
+            &json!({"patternCoding": coding(pattern.kind)}),
         ),
-        element(
-            "AuditEvent.subtype",
-            1,
-            "*",
-            json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}}),
-        ),
+        element("AuditEvent.subtype", 1, "*", &sliced_by("$this", "open")),
         element(
             "AuditEvent.subtype:one",
             1,
             "1",
-            json!({"patternCoding": coding(pattern.subtype)}),
+            &json!({"patternCoding": coding(pattern.subtype)}),
         ),
         element(
             "AuditEvent.action",
             1,
             "1",
-            json!({"patternCode": pattern.action}),
+            &json!({"patternCode": pattern.action}),
         ),
-        element("AuditEvent.recorded", 1, "1", json!({})),
-        element(
-            "AuditEvent.outcome",
-            1,
-            "1",
-            pattern
-                .outcome
-                .map_or_else(|| json!({}), |outcome| json!({"patternCode": outcome})),
-        ),
-        element(
-            "AuditEvent.agent",
-            2,
-            "*",
-            json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "type"}], "rules": "open"}}),
-        ),
+        element("AuditEvent.recorded", 1, "1", &any),
     ];
-    for (name, kind, has_network, asks) in &pattern.agents {
-        let agent = format!("AuditEvent.agent:{name}");
-        all.push(element(&agent, 1, "1", json!({})));
-        let concept = json!({"patternCodeableConcept": {"coding": [coding(*kind)]}});
-        all.push(element(&format!("{agent}.type"), 1, "1", concept));
-        all.push(element(&format!("{agent}.who"), 1, "1", json!({})));
-        let asks = asks.map_or_else(|| json!({}), |asks| json!({"patternBoolean": asks}));
-        all.push(element(&format!("{agent}.requestor"), 1, "1", asks));
-        let (min, max) = if *has_network { (1, "1") } else { (0, "0") };
-        all.push(element(&format!("{agent}.network"), min, max, json!({})));
-        all.push(element(&format!("{agent}.media"), 0, "0", json!({})));
-    }
-    all.push(element("AuditEvent.source", 1, "1", json!({})));
+    let outcome = pattern.outcome;
+    let outcome = outcome.map_or_else(|| any.clone(), |outcome| json!({"patternCode": outcome}));
+    all.push(element("AuditEvent.outcome", 1, "1", &outcome));
+    all.push(element(
+        "AuditEvent.agent",
+        2,
+        "*",
+        &sliced_by("type", "open"),
+    ));
+    all.extend(pattern.agents.iter().flat_map(agent_slice));
+    all.push(element("AuditEvent.source", 1, "1", &any));
     let rules = if pattern.closes_entities {
         "closed"
     } else {
@@ -122,45 +106,52 @@ fn profile(pattern: &Pattern) -> Profiles {
         "AuditEvent.entity",
         pattern.entities_min,
         "*",
-        json!({"slicing": {
-        "discriminator": [{"type": "value", "path": "type"}], "rules": rules}}),
+        &sliced_by("type", rules),
     ));
-    for (name, (system, code), role, has) in &pattern.entities {
-        let entity = format!("AuditEvent.entity:{name}");
-        let max = if matches!(*name, "consent" | "released") {
-            "*"
-        } else {
-            "1"
-        };
-        all.push(element(&entity, 1, max, json!({})));
-        all.push(element(
-            &format!("{entity}.what"),
-            u32::from(has.contains(&"what")),
-            if has.contains(&"what") { "1" } else { "0" },
-            json!({}),
-        ));
-        all.push(element(
-            &format!("{entity}.type"),
-            1,
-            "1",
-            json!({"patternCoding": {"system": system, "code": code}}),
-        ));
-        if let Some(role) = role {
-            all.push(element(
-                &format!("{entity}.role"),
-                1,
-                "1",
-                json!({"patternCoding": {"system": ROLE, "code": role}}),
-            ));
-        }
-        for one in has.iter().filter(|one| **one != "what") {
-            all.push(element(&format!("{entity}.{one}"), 1, "1", json!({})));
-        }
-    }
+    all.extend(pattern.entities.iter().flat_map(entity_slice));
     Profiles::of(&[
         json!({"resourceType": "StructureDefinition", "url": "http://t/balp",
         "type": "AuditEvent", "snapshot": {"element": all}}),
     ])
+}
+
+fn agent_slice((name, kind, has_network, asks): &AgentSlice) -> Vec<Value> {
+    let (agent, any) = (format!("AuditEvent.agent:{name}"), json!({}));
+    let concept = json!({"patternCodeableConcept": {"coding": [coding(*kind)]}});
+    let asks = asks.map_or_else(|| any.clone(), |asks| json!({"patternBoolean": asks}));
+    let (min, max) = if *has_network { (1, "1") } else { (0, "0") };
+    vec![
+        element(&agent, 1, "1", &any),
+        element(&format!("{agent}.type"), 1, "1", &concept),
+        element(&format!("{agent}.who"), 1, "1", &any),
+        element(&format!("{agent}.requestor"), 1, "1", &asks),
+        element(&format!("{agent}.network"), min, max, &any),
+        element(&format!("{agent}.media"), 0, "0", &any),
+    ]
+}
+
+fn entity_slice((name, (system, code), role, has): &EntitySlice) -> Vec<Value> {
+    let (entity, any) = (format!("AuditEvent.entity:{name}"), json!({}));
+    let max = if *name == "consent" { "*" } else { "1" };
+    let (min, most) = if has.contains(&"what") {
+        (1, "1")
+    } else {
+        (0, "0")
+    };
+    let kind = json!({"patternCoding": {"system": system, "code": code}});
+    let mut all = vec![
+        element(&entity, 1, max, &any),
+        element(&format!("{entity}.what"), min, most, &any),
+        element(&format!("{entity}.type"), 1, "1", &kind),
+    ];
+    if let Some(role) = role {
+        let role = json!({"patternCoding": {"system": ROLE, "code": role}});
+        all.push(element(&format!("{entity}.role"), 1, "1", &role));
+    }
+    for one in has.iter().filter(|one| **one != "what") {
+        all.push(element(&format!("{entity}.{one}"), 1, "1", &any));
+    }
+    all
 }
 
 /// What an event lacks of a pattern, and of R4.
@@ -211,30 +202,15 @@ fn entry(interaction: &str) -> AuditEntry {
     }
 }
 
-fn person() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn person() -> EntitySlice {
     ("patient", (TYPE.to_owned(), "1"), Some("1"), &["what"])
 }
 
-fn data() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn data() -> EntitySlice {
     ("data", (TYPE.to_owned(), "2"), Some("4"), &["what"])
 }
 
-fn transaction() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn transaction() -> EntitySlice {
     (
         "transaction",
         (format!("{BALP}/BasicAuditEntityType"), "XrequestId"),
@@ -401,7 +377,7 @@ fn ihe_pcf_9_a_decision_by_consent_is_an_authz_consent_event_with_its_outcome() 
         let pattern = Pattern {
             kind: (DCM, "110113"),
             subtype: (
-                const { "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType" },
+                "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType",
                 "AuthZ-Consent",
             ),
             action: "E",
