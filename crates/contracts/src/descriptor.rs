@@ -11,6 +11,10 @@ use crate::erasure::ErasureDescriptor;
 
 /// What an item stands for.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "descriptors are read and written one at a time"
+)]
 pub enum Descriptor {
     /// A version of a document.
     #[n(0)]

@@ -130,10 +130,7 @@ impl Gateway {
             parts.clock.clone(),
             parts.subscriptions,
         );
-        let sessions = Sessions {
-            custody: parts.custody.clone(),
-            member: identity.member.to_string(),
-        };
+        let sessions = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(sessions, fhir::keep_sessions);
         let fhir = Arc::new(Fhir {
             custody: parts.custody,

@@ -110,9 +110,7 @@ impl Custody {
             let named = permitted.iter();
             let named = named.map(|(kind, _, row)| format!("{kind}/{}", row.id));
             let decided = decision.decided(named.collect());
-            let versions = found
-                .iter()
-                .map(|(_, document, row)| (*document, row.version));
+            let versions = found.iter().map(|one| (one.1, one.2.version));
             let decided = decided_of(decided, versions);
             let decided = vec![(Arc::clone(&subject), decided)];
             self.record(by, "export", "$export".to_owned(), decided)

@@ -1,6 +1,7 @@
 //! The accounting of disclosures as a page to read and to print.
 
-use maud::{DOCTYPE, html};
+use contracts::disclosure::Line;
+use maud::{DOCTYPE, Markup, html};
 use node::custody::audit::disclosed::moment;
 
 use super::disclosures::{Report, items, range};
@@ -17,7 +18,6 @@ footer{margin-top:1.8rem;font-size:.85rem;color:#444}\
 pub(super) fn page(report: &Report) -> String {
     let accounting = &report.accounting;
     let (ends, count) = range(report);
-    let day = |at: u64| moment(at).chars().take(10).collect::<String>();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,34 +45,15 @@ pub(super) fn page(report: &Report) -> String {
                         } }
                         tbody {
                             @for line in &accounting.lines {
-                                tr {
-                                    td.when {
-                                        (day(line.first.at))
-                                        @if line.count > 1 {
-                                            br; (line.count) " times" br; "last " (day(line.last))
-                                        }
-                                    }
-                                    td {
-                                        (line.first.recipient)
-                                        @if let Some(address) = &line.first.address { br; (address) }
-                                    }
-                                    td { (line.first.description) }
-                                    td { (line.first.purpose) br; (line.first.class.code()) }
-                                    td.item {
-                                        @for (position, tag) in items(report, line).take(3) {
-                                            (position) " " (tag) br;
-                                        }
-                                        @if line.count > 3 { "and more: see the list as data" }
-                                    }
-                                }
+                                (row(report, line))
                             }
                         }
                     }
                 }
                 footer {
                     p {
-                        (accounting.counted) " disclosures count in this report; " (accounting.left_out)
-                        " of the same time do not."
+                        "Disclosures that count in this report: " (accounting.counted)
+                        "; of the same time that do not: " (accounting.left_out) "."
                     }
                     @if let Some((first, last)) = ends {
                         p {
@@ -85,4 +66,36 @@ pub(super) fn page(report: &Report) -> String {
         }
     };
     page.into_string()
+}
+
+fn row(report: &Report, line: &Line) -> Markup {
+    html! {
+        tr {
+            td.when {
+                (day(line.first.at))
+                @if line.count > 1 {
+                    br; (line.count) " times" br; "last " (day(line.last))
+                }
+            }
+            td {
+                (line.first.recipient)
+                @if let Some(address) = &line.first.address { br; (address) }
+            }
+            td { (line.first.description) }
+            td { (line.first.purpose) br; (line.first.class.code()) }
+            td.item {
+                @for (position, tag) in items(report, line).take(3) {
+                    (position) " " (tag) br;
+                }
+                @if items(report, line).next().is_none() {
+                    "entry " (line.first.number) " of the audit log"
+                }
+                @if line.count > 3 { "and more: see the list as data" }
+            }
+        }
+    }
+}
+
+fn day(at: u64) -> String {
+    moment(at).chars().take(10).collect()
 }

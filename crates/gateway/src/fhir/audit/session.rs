@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use interop::fhir::audit::{AuditAgent, AuditEntry, AuditOutcome, AuditToken};
+use ledger::ids::MemberName;
 use node::custody::Custody;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -25,8 +26,17 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// The log, and the member whose log it is.
 #[derive(Clone)]
 pub(crate) struct Sessions {
-    pub(crate) custody: Custody,
-    pub(crate) member: String,
+    custody: Custody,
+    member: String,
+}
+
+impl Sessions {
+    pub(crate) fn of(custody: &Custody, member: &MemberName) -> Self {
+        Self {
+            custody: custody.clone(),
+            member: member.to_string(),
+        }
+    }
 }
 
 /// Puts what the token endpoint answers into the log; without that, nobody gets a token.

@@ -1,15 +1,15 @@
 //! Events held against what the profiles of Basic Audit Log Patterns require, which stand here as snapshots: cardinality,
 //! patterns and slices of the elements that they constrain.
 
+mod profile;
+
 use serde_json::{Value, json};
 
+use self::profile::{EntitySlice, Pattern, lacks};
 use super::parts::{DCM, REST, SCT};
 use super::*;
-use crate::fhir::profile::Profiles;
-use crate::fhir::{Checking, Resource};
 
 const TYPE: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
-const ROLE: &str = "http://terminology.hl7.org/CodeSystem/object-role";
 const BALP: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem";
 const IRCP: (&str, &str) = (
     "http://terminology.hl7.org/CodeSystem/v3-ParticipationType",
@@ -18,165 +18,6 @@ const IRCP: (&str, &str) = (
 const AUT: (&str, &str) = (IRCP.0, "AUT");
 const CLIENT: (&str, &str) = (DCM, "110153");
 const SERVER: (&str, &str) = (DCM, "110152");
-
-fn element(id: &str, min: u32, max: &str, more: Value) -> Value {
-    let path: Vec<&str> = id
-        .split('.')
-        .map(|part| part.split(':').next().unwrap())
-        .collect();
-    let mut element = json!({"id": id, "path": path.join("."), "min": min, "max": max});
-    let more = more.as_object().cloned().unwrap_or_default();
-    element.as_object_mut().unwrap().extend(more);
-    element
-}
-
-/// A profile that an event of this pattern has to keep.
-struct Pattern {
-    kind: (&'static str, &'static str),
-    subtype: (&'static str, &'static str),
-    action: &'static str,
-    outcome: Option<&'static str>,
-    /// Name, type, whether it has a network, whether it asks.
-    agents: Vec<(
-        &'static str,
-        (&'static str, &'static str),
-        bool,
-        Option<bool>,
-    )>,
-    /// Name, type, role, elements that it has.
-    entities: Vec<(
-        &'static str,
-        (String, &'static str),
-        Option<&'static str>,
-        &'static [&'static str],
-    )>,
-    entities_min: u32,
-    closes_entities: bool,
-}
-
-fn profile(pattern: &Pattern) -> Profiles {
-    let coding = |(system, code): (&str, &str)| json!({"system": system, "code": code});
-    let mut all = vec![
-        element("AuditEvent", 0, "*", json!({})),
-        element(
-            "AuditEvent.type",
-            1,
-            "1",
-            json!({"patternCoding": coding(pattern.kind)}),
-        ),
-        element(
-            "AuditEvent.subtype",
-            1,
-            "*",
-            json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}}),
-        ),
-        element(
-            "AuditEvent.subtype:one",
-            1,
-            "1",
-            json!({"patternCoding": coding(pattern.subtype)}),
-        ),
-        element(
-            "AuditEvent.action",
-            1,
-            "1",
-            json!({"patternCode": pattern.action}),
-        ),
-        element("AuditEvent.recorded", 1, "1", json!({})),
-        element(
-            "AuditEvent.outcome",
-            1,
-            "1",
-            pattern
-                .outcome
-                .map_or_else(|| json!({}), |outcome| json!({"patternCode": outcome})),
-        ),
-        element(
-            "AuditEvent.agent",
-            2,
-            "*",
-            json!({"slicing": {
-            "discriminator": [{"type": "value", "path": "type"}], "rules": "open"}}),
-        ),
-    ];
-    for (name, kind, has_network, asks) in &pattern.agents {
-        let agent = format!("AuditEvent.agent:{name}");
-        all.push(element(&agent, 1, "1", json!({})));
-        let concept = json!({"patternCodeableConcept": {"coding": [coding(*kind)]}});
-        all.push(element(&format!("{agent}.type"), 1, "1", concept));
-        all.push(element(&format!("{agent}.who"), 1, "1", json!({})));
-        let asks = asks.map_or_else(|| json!({}), |asks| json!({"patternBoolean": asks}));
-        all.push(element(&format!("{agent}.requestor"), 1, "1", asks));
-        let (min, max) = if *has_network { (1, "1") } else { (0, "0") };
-        all.push(element(&format!("{agent}.network"), min, max, json!({})));
-        all.push(element(&format!("{agent}.media"), 0, "0", json!({})));
-    }
-    all.push(element("AuditEvent.source", 1, "1", json!({})));
-    let rules = if pattern.closes_entities {
-        "closed"
-    } else {
-        "open"
-    };
-    all.push(element(
-        "AuditEvent.entity",
-        pattern.entities_min,
-        "*",
-        json!({"slicing": {
-        "discriminator": [{"type": "value", "path": "type"}], "rules": rules}}),
-    ));
-    for (name, (system, code), role, has) in &pattern.entities {
-        let entity = format!("AuditEvent.entity:{name}");
-        let max = if matches!(*name, "consent" | "released") {
-            "*"
-        } else {
-            "1"
-        };
-        all.push(element(&entity, 1, max, json!({})));
-        all.push(element(
-            &format!("{entity}.what"),
-            u32::from(has.contains(&"what")),
-            if has.contains(&"what") { "1" } else { "0" },
-            json!({}),
-        ));
-        all.push(element(
-            &format!("{entity}.type"),
-            1,
-            "1",
-            json!({"patternCoding": {"system": system, "code": code}}),
-        ));
-        if let Some(role) = role {
-            all.push(element(
-                &format!("{entity}.role"),
-                1,
-                "1",
-                json!({"patternCoding": {"system": ROLE, "code": role}}),
-            ));
-        }
-        for one in has.iter().filter(|one| **one != "what") {
-            all.push(element(&format!("{entity}.{one}"), 1, "1", json!({})));
-        }
-    }
-    Profiles::of(&[
-        json!({"resourceType": "StructureDefinition", "url": "http://t/balp",
-        "type": "AuditEvent", "snapshot": {"element": all}}),
-    ])
-}
-
-/// What an event lacks of a pattern, and of R4.
-fn lacks(pattern: &Pattern, event: &Value) -> Vec<String> {
-    let resource = Resource::from_value(event.clone()).unwrap();
-    let bytes = event.to_string();
-    let limits = crate::fhir::ParseLimits {
-        checking: Checking::Strict,
-        ..Default::default()
-    };
-    Resource::parse(bytes.as_bytes(), &limits).unwrap();
-    let issues = profile(pattern)
-        .validate("http://t/balp", &resource)
-        .unwrap();
-    issues.into_iter().map(|issue| issue.diagnostics).collect()
-}
 
 fn agent() -> AuditAgent {
     AuditAgent {
@@ -211,30 +52,15 @@ fn entry(interaction: &str) -> AuditEntry {
     }
 }
 
-fn person() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn person() -> EntitySlice {
     ("patient", (TYPE.to_owned(), "1"), Some("1"), &["what"])
 }
 
-fn data() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn data() -> EntitySlice {
     ("data", (TYPE.to_owned(), "2"), Some("4"), &["what"])
 }
 
-fn transaction() -> (
-    &'static str,
-    (String, &'static str),
-    Option<&'static str>,
-    &'static [&'static str],
-) {
+fn transaction() -> EntitySlice {
     (
         "transaction",
         (format!("{BALP}/BasicAuditEntityType"), "XrequestId"),
@@ -401,7 +227,7 @@ fn ihe_pcf_9_a_decision_by_consent_is_an_authz_consent_event_with_its_outcome() 
         let pattern = Pattern {
             kind: (DCM, "110113"),
             subtype: (
-                const { "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType" },
+                "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType",
                 "AuthZ-Consent",
             ),
             action: "E",

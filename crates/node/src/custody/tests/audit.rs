@@ -89,7 +89,8 @@ async fn replayed(custody: &Custody) -> ReplayReport {
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_every_interaction_has_an_event_that_the_ledger_commits_to() {
     let ledger = Ledger::of(&["hospital"]);
-    let custody = Site::at(&ledger, "hospital").open();
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
     let ids = used(&custody, 3).await;
     let absent = custody
         .read(&clinician("hospital"), observations(), "nobody")
@@ -310,7 +311,8 @@ fn deny_all() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn p5_every_recorded_decision_comes_out_the_same_and_what_is_erased_says_so() {
     let ledger = Ledger::of(&["hospital"]);
-    let custody = Site::at(&ledger, "hospital").open();
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
     let ids = used(&custody, 2).await;
     let by = clinician("hospital");
     custody.write(&by, vec![create(deny_all())]).await.unwrap();
@@ -330,7 +332,8 @@ async fn p5_every_recorded_decision_comes_out_the_same_and_what_is_erased_says_s
 #[tokio::test(flavor = "multi_thread")]
 async fn p5_a_node_that_records_what_it_should_not_have_permitted_is_found() {
     let ledger = Ledger::of(&["hospital"]);
-    let custody = Site::at(&ledger, "hospital").open();
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
     let ids = used(&custody, 1).await;
     let by = clinician("hospital");
     custody.write(&by, vec![create(deny_all())]).await.unwrap();
@@ -358,7 +361,8 @@ async fn p5_a_node_that_records_what_it_should_not_have_permitted_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p5_a_decision_that_leaves_out_a_consent_is_found() {
     let ledger = Ledger::of(&["hospital"]);
-    let custody = Site::at(&ledger, "hospital").open();
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
     let ids = used(&custody, 1).await;
     let by = clinician("hospital");
     custody.write(&by, vec![create(deny_all())]).await.unwrap();

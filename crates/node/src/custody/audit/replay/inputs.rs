@@ -1,6 +1,6 @@
 //! What decisions were made of: consents at the versions that they name, documents as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::access::{DecisionRecord, Document};
 use contracts::consent::Consent;
@@ -155,20 +155,31 @@ impl Replaying<'_> {
                 continue;
             };
             let mut facts = loaded.row.facts.disclosure;
-            let mut later = version;
-            // What had become sensitive by then was so in older versions too.
-            while with_later {
-                later = later.saturating_add(1);
-                match self.load(document_key, later)? {
-                    Some(one) if one.row.facts.recorded_at <= now => {
-                        facts.labels.extend(one.row.facts.disclosure.labels);
-                    }
-                    _ => break,
-                }
+            if with_later {
+                let later = self.labels_after((document_key, version), now)?;
+                facts.labels.extend(later);
             }
             let (home, patient) = (self.held.member.as_str(), subject.patient_id.as_deref());
             documents.push(Some(document(home, patient, &facts)));
         }
         Ok(Some(documents))
+    }
+
+    /// Labels of later versions that were there at a time: what had become sensitive by then was so in older ones too.
+    fn labels_after(
+        &self,
+        (document, version): (&DocumentKey, u64),
+        now: u64,
+    ) -> Result<BTreeSet<String>, CustodyError> {
+        let mut labels = BTreeSet::new();
+        let mut later = version.saturating_add(1);
+        while let Some(one) = self.load(document, later)? {
+            if one.row.facts.recorded_at > now {
+                break;
+            }
+            labels.extend(one.row.facts.disclosure.labels);
+            later = later.saturating_add(1);
+        }
+        Ok(labels)
     }
 }
