@@ -11,6 +11,8 @@
 //! - **X4** The answer names the policies that determine it.
 
 mod asked;
+mod delegation;
+mod emergency;
 mod record;
 mod voted;
 
@@ -24,6 +26,8 @@ use ledger::ids::Digest;
 use crate::consent::{Consent, policies};
 
 pub use asked::Asked;
+pub use delegation::{Action, Delegation, LINKS_MAX, Limits, Link};
+pub use emergency::Emergency;
 pub use voted::{Voted, check_policies, digest_of};
 
 pub use record::{DecisionRecord, HeadRef, RecordedRequest, RecordedRuling, Replay, replay};
@@ -32,7 +36,7 @@ const SCHEMA: &str = include_str!("open.cedarschema");
 const NETWORK: &str = include_str!("network.cedar");
 
 /// Who asks, why and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The member whose user asks.
     pub member: String,
@@ -40,6 +44,14 @@ pub struct Request {
     pub practitioner: Option<String>,
     /// The role claimed.
     pub role: Option<String>,
+    /// Further roles, as `system|code` or a code.
+    pub roles: BTreeSet<String>,
+    /// The device, as `Device/id`.
+    pub device: Option<String>,
+    /// The person who is related to the patient, as `RelatedPerson/id`.
+    pub related: Option<String>,
+    /// Groups and teams that the one who asks belongs to, as `Group/id` or `CareTeam/id`.
+    pub groups: BTreeSet<String>,
     /// The patient who asks for the own record.
     pub patient: Option<String>,
     /// Purpose of use (v3-ActReason code).
@@ -48,10 +60,16 @@ pub struct Request {
     pub now: i64,
     /// Whether every consent of the patient that is on the ledger is known here.
     pub consents_known: bool,
+    /// What is to be done with the document.
+    pub action: Action,
+    /// An emergency that was declared for this request.
+    pub emergency: Option<Emergency>,
+    /// In whose place it is asked.
+    pub on_behalf_of: Option<Delegation>,
 }
 
 /// What a decision looks at in a document.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Document {
     /// The member that holds it.
     pub home: String,
@@ -65,6 +83,14 @@ pub struct Document {
     pub labels: BTreeSet<String>,
     /// When it happened, first and last millisecond.
     pub period: Option<(i64, i64)>,
+    /// What names it at its home, as `Type/id`.
+    pub id: Option<String>,
+    /// Who is responsible for the content: references, or `system|value` of identifiers.
+    pub authors: BTreeSet<String>,
+    /// What it refers to: its encounter, its episode of care, what it is based on.
+    pub related: BTreeSet<String>,
+    /// When it was written, first and last millisecond; for documents that say not when they happened.
+    pub date: Option<(i64, i64)>,
 }
 
 impl std::fmt::Debug for Document {

@@ -1,10 +1,15 @@
 //! Decision records: what a decision rested on, so that anybody who is given the inputs can decide again (P5).
 
+use std::collections::BTreeSet;
+
 use ledger::codec::{self, DecodeError};
 use ledger::ids::{Digest, Height};
 use minicbor::{Decode, Encode};
 
-use super::{AccessError, Decision, Document, Evaluator, Request, Voted, rules_digest};
+use super::{
+    AccessError, Action, Decision, Delegation, Document, Emergency, Evaluator, Request, Voted,
+    rules_digest,
+};
 use crate::consent::Consent;
 
 /// A consent that a decision rested on.
@@ -51,6 +56,68 @@ pub struct RecordedRequest {
     /// Whether the consents were known.
     #[n(6)]
     pub consents_known: bool,
+    /// Further roles, if there were some.
+    #[n(7)]
+    pub roles: Option<BTreeSet<String>>,
+    /// The device.
+    #[n(8)]
+    pub device: Option<String>,
+    /// The related person.
+    #[n(9)]
+    pub related: Option<String>,
+    /// Groups and teams, if there were some.
+    #[n(10)]
+    pub groups: Option<BTreeSet<String>>,
+    /// What was to be done, unless it was to open.
+    #[n(11)]
+    pub action: Option<Action>,
+    /// The declared emergency.
+    #[n(12)]
+    pub emergency: Option<Emergency>,
+    /// In whose place it was asked.
+    #[n(13)]
+    pub on_behalf_of: Option<Delegation>,
+}
+
+impl RecordedRequest {
+    fn of(request: &Request) -> Self {
+        let some = |set: &BTreeSet<String>| Some(set.clone()).filter(|set| !set.is_empty());
+        Self {
+            member: request.member.clone(),
+            practitioner: request.practitioner.clone(),
+            role: request.role.clone(),
+            patient: request.patient.clone(),
+            purpose: request.purpose.clone(),
+            now: request.now,
+            consents_known: request.consents_known,
+            roles: some(&request.roles),
+            device: request.device.clone(),
+            related: request.related.clone(),
+            groups: some(&request.groups),
+            action: Some(request.action).filter(|action| *action != Action::Open),
+            emergency: request.emergency.clone(),
+            on_behalf_of: request.on_behalf_of.clone(),
+        }
+    }
+
+    fn asked(&self) -> Request {
+        Request {
+            member: self.member.clone(),
+            practitioner: self.practitioner.clone(),
+            role: self.role.clone(),
+            roles: self.roles.clone().unwrap_or_default(),
+            device: self.device.clone(),
+            related: self.related.clone(),
+            groups: self.groups.clone().unwrap_or_default(),
+            patient: self.patient.clone(),
+            purpose: self.purpose.clone(),
+            now: self.now,
+            consents_known: self.consents_known,
+            action: self.action.unwrap_or_default(),
+            emergency: self.emergency.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+        }
+    }
 }
 
 /// One document's outcome.
@@ -103,15 +170,7 @@ impl DecisionRecord {
             rules: rules_digest(),
             heads: evaluator.heads().to_vec(),
             height,
-            request: RecordedRequest {
-                member: request.member.clone(),
-                practitioner: request.practitioner.clone(),
-                role: request.role.clone(),
-                patient: request.patient.clone(),
-                purpose: request.purpose.clone(),
-                now: request.now,
-                consents_known: request.consents_known,
-            },
+            request: RecordedRequest::of(request),
             rulings: decisions.iter().map(ruling).collect(),
             voted: evaluator.voted(),
         }
@@ -167,16 +226,7 @@ pub fn replay(
     if !same_inputs {
         return Ok(Replay::OtherInputs);
     }
-    let recorded = &record.request;
-    let request = Request {
-        member: recorded.member.clone(),
-        practitioner: recorded.practitioner.clone(),
-        role: recorded.role.clone(),
-        patient: recorded.patient.clone(),
-        purpose: recorded.purpose.clone(),
-        now: recorded.now,
-        consents_known: recorded.consents_known,
-    };
+    let request = record.request.asked();
     let diverges = |(at, (ruling, document)): (usize, (&RecordedRuling, &Option<Document>))| {
         let decision = evaluator.decide(&request, document.as_ref()?);
         let same =

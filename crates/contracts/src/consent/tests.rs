@@ -80,11 +80,11 @@ pub(crate) fn question(text: &str) -> (Request, Document) {
         practitioner: named("by=")
             .pop_first()
             .map(|id| format!("Practitioner/{id}")),
-        role: None,
         patient: named("own=").pop_first(),
         purpose: words[1].to_owned(),
         now: moment(&time).0,
         consents_known: true,
+        ..Request::default()
     };
     let document = Document {
         home: "hospital".to_owned(),
@@ -96,6 +96,7 @@ pub(crate) fn question(text: &str) -> (Request, Document) {
             let (first, after) = moment(&day);
             (first, after - 1)
         }),
+        ..Document::default()
     };
     (request, document)
 }

@@ -223,6 +223,7 @@ impl Custody {
             purpose: by.purpose.clone(),
             now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
             consents_known: rules.complete && has_all,
+            ..Request::default()
         };
         let home = self.0.home.member.as_str();
         let patient = subject.patient_id.as_deref();
@@ -329,6 +330,10 @@ fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Docum
         codes: codes.collect(),
         labels: facts.labels.clone(),
         period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+        id: facts.id.clone(),
+        authors: facts.authors.iter().flatten().cloned().collect(),
+        related: facts.references.iter().flatten().cloned().collect(),
+        date: None,
     }
 }
 

@@ -198,11 +198,11 @@ prop_compose! {
         let request = Request {
             member: member.to_owned(),
             practitioner: practitioner.map(|id| format!("Practitioner/{id}")),
-            role: None,
             patient: patient.map(str::to_owned),
             purpose: purpose.to_owned(),
             now,
             consents_known,
+            ..Request::default()
         };
         let document = Document {
             home: "hospital".to_owned(),
@@ -211,6 +211,7 @@ prop_compose! {
             codes: texts(codes),
             labels: texts(labels),
             period: period.map(|(start, length)| (start, start + length)),
+            ..Document::default()
         };
         (request, document)
     }
