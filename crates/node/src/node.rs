@@ -62,6 +62,8 @@ pub struct NodeConfig {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -198,6 +200,7 @@ impl Node {
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
+                implicit: config.implicit,
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

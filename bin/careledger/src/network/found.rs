@@ -22,7 +22,9 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
+use crate::node::{
+    ConsentEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -270,6 +272,7 @@ pub(super) fn node_file(
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
         search: SearchEntry::default(),
+        consent: ConsentEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         records: RecordsEntry::default(),

@@ -15,7 +15,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
+    ConsentEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+    is_default,
 };
 
 /// The folder of a network.
@@ -98,6 +99,9 @@ pub(crate) struct NodeFile {
     /// What searches find.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) search: SearchEntry,
+    /// What counts where patients have said nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) consent: ConsentEntry,
     /// How what is written is checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validation: ValidationEntry,

@@ -28,6 +28,8 @@ pub struct CustodyOptions {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

@@ -130,6 +130,7 @@ impl Founding {
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             full_text: false,
+            implicit: contracts::access::Implicit::default(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self

@@ -365,6 +365,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
             ..OutboxConfig::default()
         },
         full_text: true,
+        implicit: contracts::access::Implicit::default(),
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

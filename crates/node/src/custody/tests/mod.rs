@@ -63,6 +63,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             full_text: true,
+            implicit: contracts::access::Implicit::default(),
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
