@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use contracts::access::{Bare, DecisionRecord, Document, Evaluator, Replay, Request, replay, replay_prepared};
+use contracts::access::{
+    Bare, DecisionRecord, Document, Evaluator, Replay, Request, replay, replay_prepared,
+};
 use contracts::consent::Consent;
 use contracts::consent::template::{self, DataClass, Grant};
 use ledger::ids::Height;

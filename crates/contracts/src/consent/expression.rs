@@ -104,7 +104,7 @@ fn joined(op: BinaryOp, mut conditions: Vec<Condition>) -> Option<Condition> {
     while conditions.len() > 1 {
         let pairs = conditions.chunks(2).map(|pair| match pair {
             [left, right] => both(op, Arc::clone(left), Arc::clone(right)),
-            rest => rest.iter().cloned().next().unwrap_or_else(|| truth(true)),
+            rest => rest.first().cloned().unwrap_or_else(|| truth(true)),
         });
         conditions = pairs.collect();
     }

@@ -96,9 +96,10 @@ impl Labels {
                 .filter(is_broader)
                 .map(|(code, _)| *code)
                 .collect();
-            added = broader
-                .into_iter()
-                .fold(false, |added, code| all.insert(code.to_owned()) || added);
+            added = false;
+            for code in broader {
+                added |= all.insert(code.to_owned());
+            }
         }
         all
     }

@@ -30,6 +30,10 @@ pub(crate) struct Rule<'a> {
 
 /// What a rule takes over from the rules around it.
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of one element whether it was named"
+)]
 pub(super) struct Around<'a> {
     names_members: bool,
     names_purposes: bool,

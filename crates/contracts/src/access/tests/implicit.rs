@@ -2,62 +2,64 @@
 
 use super::*;
 
+/// What comes out under break-glass-only, basic-normal, all-normal and deny.
+const TABLE: [(&str, [bool; 4]); 14] = [
+    ("clinic TREAT Observation by=7", [false, true, true, false]),
+    ("clinic TREAT Observation", [false, false, true, false]),
+    (
+        "clinic HPAYMT Observation by=7",
+        [false, false, true, false],
+    ),
+    (
+        "clinic HRESCH Observation by=7",
+        [false, false, false, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 label=HIV",
+        [false, false, false, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 label=R",
+        [false, false, false, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 label=N",
+        [false, true, true, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 unknown",
+        [false, false, false, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 emergency",
+        [true, true, true, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 emergency unknown",
+        [true, true, true, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 related=RelatedPerson/1",
+        [false, false, false, false],
+    ),
+    (
+        "clinic TREAT Observation by=7 do=correct",
+        [false, false, false, false],
+    ),
+    ("hospital TREAT Observation by=7", [true, true, true, true]),
+    (
+        "clinic TREAT Practitioner directory",
+        [true, true, true, true],
+    ),
+];
+
 #[test]
 fn ihe_pcf_4_one_implicit_policy_counts_where_no_consent_was_found() {
-    let table = [
-        ("clinic TREAT Observation by=7", [false, true, true, false]),
-        ("clinic TREAT Observation", [false, false, true, false]),
-        (
-            "clinic HPAYMT Observation by=7",
-            [false, false, true, false],
-        ),
-        (
-            "clinic HRESCH Observation by=7",
-            [false, false, false, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 label=HIV",
-            [false, false, false, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 label=R",
-            [false, false, false, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 label=N",
-            [false, true, true, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 unknown",
-            [false, false, false, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 emergency",
-            [true, true, true, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 emergency unknown",
-            [true, true, true, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 related=RelatedPerson/1",
-            [false, false, false, false],
-        ),
-        (
-            "clinic TREAT Observation by=7 do=correct",
-            [false, false, false, false],
-        ),
-        ("hospital TREAT Observation by=7", [true, true, true, true]),
-        (
-            "clinic TREAT Practitioner directory",
-            [true, true, true, true],
-        ),
-    ];
     let withdrawn = Consent {
         status: crate::consent::Status::Inactive,
         ..one("hospital/1")
     };
-    for (line, outcomes) in table {
+    for (line, outcomes) in TABLE {
         for (implicit, permitted) in Implicit::ALL.into_iter().zip(outcomes) {
             let (request, document) = ask(line);
             for consents in [&[][..], std::slice::from_ref(&withdrawn)] {
@@ -85,6 +87,10 @@ fn ihe_pcf_4_one_implicit_policy_counts_where_no_consent_was_found() {
             );
         }
     }
+}
+
+#[test]
+fn implicit_policies_are_named_as_ihe_pcf_names_them() {
     for implicit in Implicit::ALL {
         let url = format!(
             "https://profiles.ihe.net/ITI/PCF/Policy-{}",

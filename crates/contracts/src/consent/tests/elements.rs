@@ -177,6 +177,10 @@ fn ihe_pcf_6_data_are_named_by_id_relation_author_and_time() {
         clinic TREAT Observation => deny
     ",
     );
+}
+
+#[test]
+fn undated_documents_are_of_the_time_when_they_were_written() {
     let since = json!({ "dataPeriod": { "start": "2026" } });
     check(
         &[permit(since)],
@@ -186,6 +190,11 @@ fn ihe_pcf_6_data_are_named_by_id_relation_author_and_time() {
         clinic TREAT Observation on=2020-02-01 written=2026-02-01 => deny
     ",
     );
+}
+
+#[test]
+fn c2_data_that_cannot_be_told_are_refused() {
+    let data = |meaning: &str, reference: &str| json!({ "data": [{ "meaning": meaning, "reference": { "reference": reference } }] });
     for refused in [
         data("related", "Observation/1"),
         data("instance", "https://h/fhir/Observation/1"),
@@ -237,6 +246,10 @@ fn ihe_pcf_7_labels_cover_their_kinds_and_levels_those_below() {
         clinic TREAT Observation label=HIV label=V => permit
     ",
     );
+}
+
+#[test]
+fn ihe_pcf_7_a_deny_keeps_back_what_may_be_of_its_label() {
     let but = |labels: &[&str]| {
         vec![
             permit(json!({ "securityLabel": codes(&["V", "BH", "ETH", "HIV", "X"]) })),
@@ -279,6 +292,10 @@ fn ihe_pcf_7_labels_cover_their_kinds_and_levels_those_below() {
         clinic TREAT Observation => permit
     ",
     );
+}
+
+#[test]
+fn ihe_pcf_7_labels_of_a_nested_rule_stand_in_the_place_of_those_around() {
     let focused = permit(json!({ "securityLabel": codes(&["N"]), "provision": [
         { "type": "permit", "securityLabel": codes(&["PSY"]), "actor": [practitioner("7")] },
     ] }));

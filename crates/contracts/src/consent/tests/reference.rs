@@ -7,6 +7,10 @@ use crate::access::{Action, Implicit, Limits, Link};
 
 /// What the rules around one have named.
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of one element whether it was named"
+)]
 struct Named {
     members: bool,
     purposes: bool,
