@@ -66,6 +66,8 @@ pub struct NodeConfig {
     pub full_text: bool,
     /// The member's own rules for security labels.
     pub label_rules: Vec<RuleSet>,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -209,6 +211,7 @@ impl Node {
                 restored: Some(restored_in(&config.directory)),
                 copies_at: config.copies_at.clone(),
                 label_rules: config.label_rules.clone(),
+                implicit: config.implicit,
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

@@ -24,8 +24,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
-    ValidationEntry,
+    ConsentEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry,
+    SearchEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -282,6 +282,7 @@ pub(super) fn node_file(
         search: SearchEntry::default(),
         release: ReleaseEntry::default(),
         labels: LabelsEntry::default(),
+        consent: ConsentEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),

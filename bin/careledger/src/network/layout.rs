@@ -16,8 +16,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
-    ValidationEntry, is_default,
+    ConsentEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry,
+    SearchEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -104,6 +104,9 @@ pub(crate) struct NodeFile {
     /// What makes a resource sensitive, beside the rules of the release and of the network.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) labels: LabelsEntry,
+    /// What counts where patients have said nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) consent: ConsentEntry,
     /// How what is written is checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validation: ValidationEntry,

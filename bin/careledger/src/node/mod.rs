@@ -38,7 +38,7 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
+    ConsentEntry, LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
 };
 use crate::hardening::keep_memory_private;
 use crate::keys::token_keys;
@@ -205,6 +205,7 @@ pub(crate) fn node_config(
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
         label_rules: file.labels.read(folder)?,
+        implicit: file.consent.implicit(),
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         copies_at: copies_at(file)?,

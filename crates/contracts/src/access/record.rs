@@ -1,10 +1,15 @@
 //! Decision records: what a decision rested on, so that anybody who is given the inputs can decide again (P5).
 
+use std::collections::BTreeSet;
+
 use ledger::codec::{self, DecodeError};
 use ledger::ids::{Digest, Height};
 use minicbor::{Decode, Encode};
 
-use super::{AccessError, Decision, Document, Evaluator, Request, Voted, rules_digest};
+use super::{
+    AccessError, Action, Decision, Delegation, Document, Emergency, Evaluator, Implicit, Request,
+    Voted, rules_digest,
+};
 use crate::consent::Consent;
 
 /// A consent that a decision rested on.
@@ -51,6 +56,68 @@ pub struct RecordedRequest {
     /// Whether the consents were known.
     #[n(6)]
     pub consents_known: bool,
+    /// Further roles, if there were some.
+    #[n(7)]
+    pub roles: Option<BTreeSet<String>>,
+    /// The device.
+    #[n(8)]
+    pub device: Option<String>,
+    /// The related person.
+    #[n(9)]
+    pub related: Option<String>,
+    /// Groups and teams, if there were some.
+    #[n(10)]
+    pub groups: Option<BTreeSet<String>>,
+    /// What was to be done, unless it was to open.
+    #[n(11)]
+    pub action: Option<Action>,
+    /// The declared emergency.
+    #[n(12)]
+    pub emergency: Option<Emergency>,
+    /// In whose place it was asked.
+    #[n(13)]
+    pub on_behalf_of: Option<Delegation>,
+}
+
+impl RecordedRequest {
+    fn of(request: &Request) -> Self {
+        let some = |set: &BTreeSet<String>| Some(set.clone()).filter(|set| !set.is_empty());
+        Self {
+            member: request.member.clone(),
+            practitioner: request.practitioner.clone(),
+            role: request.role.clone(),
+            patient: request.patient.clone(),
+            purpose: request.purpose.clone(),
+            now: request.now,
+            consents_known: request.consents_known,
+            roles: some(&request.roles),
+            device: request.device.clone(),
+            related: request.related.clone(),
+            groups: some(&request.groups),
+            action: Some(request.action).filter(|action| *action != Action::Open),
+            emergency: request.emergency.clone(),
+            on_behalf_of: request.on_behalf_of.clone(),
+        }
+    }
+
+    fn asked(&self) -> Request {
+        Request {
+            member: self.member.clone(),
+            practitioner: self.practitioner.clone(),
+            role: self.role.clone(),
+            roles: self.roles.clone().unwrap_or_default(),
+            device: self.device.clone(),
+            related: self.related.clone(),
+            groups: self.groups.clone().unwrap_or_default(),
+            patient: self.patient.clone(),
+            purpose: self.purpose.clone(),
+            now: self.now,
+            consents_known: self.consents_known,
+            action: self.action.unwrap_or_default(),
+            emergency: self.emergency.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+        }
+    }
 }
 
 /// One document's outcome.
@@ -85,6 +152,9 @@ pub struct DecisionRecord {
     /// SHA-256 of the policies that members had voted, if there were some: the registry keeps their text.
     #[n(5)]
     pub voted: Option<Digest>,
+    /// The member's implicit policy, unless it is the usual one.
+    #[n(6)]
+    pub implicit: Option<Implicit>,
 }
 
 impl DecisionRecord {
@@ -103,17 +173,10 @@ impl DecisionRecord {
             rules: rules_digest(),
             heads: evaluator.heads().to_vec(),
             height,
-            request: RecordedRequest {
-                member: request.member.clone(),
-                practitioner: request.practitioner.clone(),
-                role: request.role.clone(),
-                patient: request.patient.clone(),
-                purpose: request.purpose.clone(),
-                now: request.now,
-                consents_known: request.consents_known,
-            },
+            request: RecordedRequest::of(request),
             rulings: decisions.iter().map(ruling).collect(),
             voted: evaluator.voted(),
+            implicit: Some(evaluator.implicit()).filter(|policy| *policy != Implicit::default()),
         }
     }
 
@@ -156,29 +219,33 @@ pub fn replay(
     if let (Some(named), None) = (record.voted, &voted) {
         return Ok(Replay::PoliciesMissing(named));
     }
+    let implicit = record.implicit.unwrap_or_default();
     let evaluator = match &voted {
-        Some(voted) => Evaluator::governed(Some(voted), consents)
-            .unwrap_or_else(|_| Evaluator::denying(voted, consents)),
-        None => Evaluator::new(consents)?,
+        Some(voted) => Evaluator::governed(Some(voted), implicit, consents)
+            .unwrap_or_else(|_| Evaluator::denying(voted, implicit, consents)),
+        None => Evaluator::governed(None, implicit, consents)?,
     };
+    Ok(replay_prepared(record, &evaluator, documents))
+}
+
+/// The same with consents and policies that are ready already, for many records that rest on the same.
+pub fn replay_prepared(
+    record: &DecisionRecord,
+    evaluator: &Evaluator,
+    documents: &[Option<Document>],
+) -> Replay {
     let same_inputs = record.rules == rules_digest()
         && record.heads == evaluator.heads()
+        && record.voted == evaluator.voted()
+        && record.implicit.unwrap_or_default() == evaluator.implicit()
         && record.rulings.len() == documents.len();
     if !same_inputs {
-        return Ok(Replay::OtherInputs);
+        return Replay::OtherInputs;
     }
-    let recorded = &record.request;
-    let request = Request {
-        member: recorded.member.clone(),
-        practitioner: recorded.practitioner.clone(),
-        role: recorded.role.clone(),
-        patient: recorded.patient.clone(),
-        purpose: recorded.purpose.clone(),
-        now: recorded.now,
-        consents_known: recorded.consents_known,
-    };
+    let request = record.request.asked();
+    let asked = evaluator.asked(&request);
     let diverges = |(at, (ruling, document)): (usize, (&RecordedRuling, &Option<Document>))| {
-        let decision = evaluator.decide(&request, document.as_ref()?);
+        let decision = asked.decide(document.as_ref()?);
         let same =
             decision.permitted == ruling.permitted && decision.determining == ruling.determining;
         (!same).then_some(at)
@@ -192,9 +259,9 @@ pub fn replay(
         .collect();
     let is_erased = |(at, document): (usize, &Option<Document>)| document.is_none().then_some(at);
     let erased: Vec<usize> = documents.iter().enumerate().filter_map(is_erased).collect();
-    Ok(match (diverged.is_empty(), erased.is_empty()) {
+    match (diverged.is_empty(), erased.is_empty()) {
         (false, _) => Replay::Diverged(diverged),
         (true, false) => Replay::Erased(erased),
         (true, true) => Replay::Same,
-    })
+    }
 }

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use serde_json::{Map, Value};
 
 use super::labels::labels_of;
-use super::{Resource, TimeSpan};
+use super::{Resource, TimeSpan, reference};
 
 /// What `access` decides on. They are patient data: keep them in the sealed descriptor.
 ///
@@ -32,6 +32,15 @@ pub struct DisclosureFacts {
     /// When it happened; for a Condition from onset to abatement, without abatement the onset.
     #[n(5)]
     pub period: Option<TimeSpan>,
+    /// `Type/id`, where the resource has an id.
+    #[n(6)]
+    pub id: Option<String>,
+    /// Everybody who is responsible for the content, in the form of `author`; `None` in rows of older releases.
+    #[n(7)]
+    pub authors: Option<BTreeSet<String>>,
+    /// The references in the resource; `None` in rows of older releases.
+    #[n(8)]
+    pub references: Option<BTreeSet<String>>,
 }
 
 impl fmt::Debug for DisclosureFacts {
@@ -59,6 +68,11 @@ impl DisclosureFacts {
             period: PERIODS
                 .iter()
                 .find_map(|elements| period_of(object, elements)),
+            id: resource
+                .id()
+                .map(|id| format!("{}/{id}", resource.resource_type().as_str())),
+            authors: Some(authors(object)),
+            references: Some(references(resource)),
         }
     }
 }
@@ -109,6 +123,41 @@ const PERIODS: [&[&str]; 14] = [
     &["issued"],
 ];
 
+fn authors(object: &Map<String, Value>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in AUTHORS {
+        add_authors(object, path, &mut found);
+    }
+    found
+}
+
+fn add_authors(object: &Map<String, Value>, path: &[&str], found: &mut BTreeSet<String>) {
+    let Some((first, rest)) = path.split_first() else {
+        return;
+    };
+    let values = match object.get(*first) {
+        Some(Value::Array(items)) => items.as_slice(),
+        Some(value) => std::slice::from_ref(value),
+        None => &[],
+    };
+    for value in values {
+        match value.as_object() {
+            Some(object) if !rest.is_empty() => add_authors(object, rest, found),
+            _ => found.extend(named(value)),
+        }
+    }
+}
+
+fn references(resource: &Resource) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    reference::walk(resource, |one| {
+        found.extend(one.text().map(str::to_owned));
+        let identifier = one.identifier();
+        found.extend(identifier.map(|(system, value)| format!("{system}|{value}")));
+    });
+    found
+}
+
 fn codings(object: &Map<String, Value>, elements: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for value in elements.iter().filter_map(|element| object.get(*element)) {
@@ -148,6 +197,11 @@ fn author_at(object: &Map<String, Value>, path: &[&str]) -> Option<String> {
     if !rest.is_empty() {
         return author_at(value.as_object()?, rest);
     }
+    named(value)
+}
+
+/// Whom a reference names.
+fn named(value: &Value) -> Option<String> {
     if let Some(reference) = value.get("reference").and_then(Value::as_str) {
         return Some(reference.to_owned());
     }

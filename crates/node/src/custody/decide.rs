@@ -1,9 +1,13 @@
 //! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
+mod current;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted};
+use contracts::access::{
+    Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted, check_consent,
+};
 use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
 use contracts::membership::Registry;
@@ -11,6 +15,8 @@ use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::ids::{Height, MemberName};
 use serde_json::Value;
+
+use self::current::Current;
 
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
@@ -196,8 +202,7 @@ impl Custody {
             element: rejection.element().to_owned(),
             reason: rejection.to_string(),
         })?;
-        let compiled = Evaluator::new(std::slice::from_ref(&consent));
-        compiled.map_err(|_| CustodyError::RefusedConsent {
+        check_consent(&consent).map_err(|_| CustodyError::RefusedConsent {
             element: "Consent.provision".to_owned(),
             reason: "it does not compile to valid policies".to_owned(),
         })?;
@@ -237,13 +242,14 @@ impl Custody {
             purpose: by.purpose.clone(),
             now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
             consents_known: rules.complete && has_all,
+            ..Request::default()
         };
         let home = home.as_str();
         let patient = subject.patient_id.as_deref();
         let asked = evaluator.asked(&request);
         let decide = |facts: &&DisclosureFacts| asked.decide(&document(home, patient, facts));
         let outcomes: Vec<Outcome> = match documents {
-            [first, ..] if evaluator.is_uniform() => vec![decide(first); documents.len()],
+            [first, ..] if evaluator.is_uniform(&request) => vec![decide(first); documents.len()],
             documents => documents.iter().map(decide).collect(),
         };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
@@ -272,16 +278,16 @@ impl Custody {
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
-        if current.consents.is_empty() {
+        if current.is_empty() {
             let plain = match found.plain {
                 Some(plain) => plain,
-                None => Arc::new(current.rules(found.voted.as_deref())?),
+                None => Arc::new(current.rules(found.voted.as_deref(), self.0.options.implicit)?),
             };
             let rulings = &self.0.rulings;
             rulings.keep_without(subject.id, &plain, found.read_at);
             return Ok(plain);
         }
-        let rules = Arc::new(current.rules(found.voted.as_deref())?);
+        let rules = Arc::new(current.rules(found.voted.as_deref(), self.0.options.implicit)?);
         self.0.rulings.keep(subject.id, &rules, found.read_at);
         Ok(rules)
     }
@@ -343,71 +349,13 @@ pub(super) fn document(home: &str, patient: Option<&str>, facts: &DisclosureFact
         codes: codes.collect(),
         labels: facts.labels.clone(),
         period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+        // Where it is not known what a document refers to, no id says that it were.
+        id: facts.id.clone().filter(|_| facts.references.is_some()),
+        authors: match &facts.authors {
+            Some(authors) => authors.clone(),
+            None => facts.author.iter().cloned().collect(),
+        },
+        related: facts.references.iter().flatten().cloned().collect(),
+        date: None,
     }
-}
-
-/// The current version of every consent that is known here, by name.
-#[derive(Default)]
-struct Current {
-    consents: BTreeMap<String, Option<Consent>>,
-}
-
-impl Current {
-    /// What cannot be read, such as a form that this release refuses, is kept as a gap.
-    fn put(&mut self, member: &MemberName, id: &str, version: u64, resource: Option<Resource>) {
-        let name = named(member, id);
-        let consent = resource
-            .and_then(|resource| Consent::read(&name, version, &resource.into_value()).ok());
-        self.consents.insert(name, consent);
-    }
-
-    fn is_readable(&self) -> bool {
-        self.consents.values().all(Option::is_some)
-    }
-
-    fn remove(&mut self, member: &MemberName, id: &str) {
-        self.consents.remove(&named(member, id));
-    }
-
-    /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
-    /// evaluated deny everything.
-    fn rules(mut self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
-        let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
-        if let (true, Ok(evaluator)) = (self.is_readable(), Evaluator::governed(voted, &all)) {
-            return Ok(Rules {
-                evaluator,
-                complete: true,
-            });
-        }
-        // Some of them, or what was voted, does not compile: which?
-        for consent in self.consents.values_mut() {
-            consent.take_if(|one| Evaluator::new(std::slice::from_ref(one)).is_err());
-        }
-        let complete = self.is_readable();
-        if !complete {
-            tracing::error!(
-                "a stored consent cannot be read: the patient's records are not disclosed"
-            );
-        }
-        let readable: Vec<Consent> = self.consents.into_values().flatten().collect();
-        let evaluator = match (Evaluator::governed(voted, &readable), voted) {
-            (Ok(evaluator), _) => evaluator,
-            (Err(error), Some(voted)) => {
-                tracing::error!(%error, "the voted policies cannot be evaluated: everything is denied");
-                Evaluator::denying(voted, &readable)
-            }
-            (Err(error), None) => {
-                let why = format!("the policies do not compile: {error}");
-                return Err(CustodyError::Storage(why));
-            }
-        };
-        Ok(Rules {
-            evaluator,
-            complete,
-        })
-    }
-}
-
-fn named(member: &MemberName, id: &str) -> String {
-    format!("{}/{id}", member.as_str())
 }

@@ -40,6 +40,8 @@ pub struct CustodyOptions {
     pub copies_at: Vec<MemberName>,
     /// The member's own rules for security labels, which stand beside those of the release and of the network.
     pub label_rules: Vec<RuleSet>,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

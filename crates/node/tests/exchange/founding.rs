@@ -150,6 +150,7 @@ impl Founding {
         let config = NodeConfig {
             full_text: false,
             label_rules: Vec::new(),
+            implicit: contracts::access::Implicit::default(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self

@@ -324,6 +324,7 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
         codes: facts.codes.union(&facts.categories).cloned().collect(),
         labels: facts.labels,
         period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+        ..Document::default()
     };
     let documents = [Some(document)];
     let named = record.voted.unwrap();

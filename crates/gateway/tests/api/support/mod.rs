@@ -373,6 +373,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         restored: None,
         copies_at: Vec::new(),
         label_rules: Vec::new(),
+        implicit: contracts::access::Implicit::default(),
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

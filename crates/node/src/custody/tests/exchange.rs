@@ -181,6 +181,7 @@ async fn p5_the_recorded_decision_replays_from_what_custody_had() {
             codes: facts.codes.union(&facts.categories).cloned().collect(),
             labels: facts.labels,
             period: facts.period.map(|span| (span.start_ms, span.end_ms)),
+            ..contracts::access::Document::default()
         })
     };
     let documents = [document("Observation"), document("Condition")];

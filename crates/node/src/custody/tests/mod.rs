@@ -72,6 +72,7 @@ impl Site {
             restored: None,
             copies_at: Vec::new(),
             label_rules: Vec::new(),
+            implicit: contracts::access::Implicit::default(),
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
