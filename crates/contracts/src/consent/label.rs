@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 /// Sensitivities with those that are kinds of them.
-const KINDS: [(&str, &[&str]); 9] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("BH", &["PSY", "SUD"]),
     ("PSY", &["COGN", "DVD", "EMOTDIS", "MH", "PSYTHPN"]),
     ("ETH", &["42CFRPart2", "SUD"]),
-    ("SUD", &["ETHUD"]),
-    ("ETHUD", &["OPIOIDUD"]),
+    ("SUD", &["ETHUD", "OPIOIDUD"]),
     ("SEX", &["GENDER"]),
     ("VIO", &["SDV"]),
     ("SDV", &["MST"]),

@@ -324,6 +324,9 @@ fn bare(resource_type: &str) -> DisclosureFacts {
         codes: BTreeSet::new(),
         labels: BTreeSet::new(),
         author: None,
+        authors: None,
+        references: None,
+        id: None,
         period: None,
     }
 }

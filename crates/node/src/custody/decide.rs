@@ -12,6 +12,7 @@ use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
 use contracts::membership::Registry;
 use interop::fhir::disclosure::DisclosureFacts;
+use interop::fhir::labels::narrowest;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::ids::{Height, MemberName};
 use serde_json::Value;
@@ -347,7 +348,7 @@ pub(super) fn document(home: &str, patient: Option<&str>, facts: &DisclosureFact
         patient: patient.map(str::to_owned),
         resource_type: facts.resource_type.clone(),
         codes: codes.collect(),
-        labels: facts.labels.clone(),
+        labels: narrowest(&facts.labels),
         period: facts.period.map(|span| (span.start_ms, span.end_ms)),
         // Where it is not known what a document refers to, no id says that it were.
         id: facts.id.clone().filter(|_| facts.references.is_some()),

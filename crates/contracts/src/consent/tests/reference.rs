@@ -44,8 +44,7 @@ fn is_kind_of(purpose: &str, of: &str) -> bool {
 /// The kinds of a sensitivity, as far as the tests go.
 fn is_label_of(label: &str, of: &str) -> bool {
     let broader = |one: &str| match one {
-        "OPIOIDUD" => Some("ETHUD"),
-        "ETHUD" => Some("SUD"),
+        "OPIOIDUD" | "ETHUD" => Some("SUD"),
         "SUD" => Some("ETH"),
         _ => None,
     };
