@@ -335,6 +335,8 @@ pub fn access() -> Descriptor {
         decision: None,
         next: Tag([0x33; 16]),
         further: None,
+        emergency: None,
+        on_behalf_of: None,
     })
 }
 

@@ -7,6 +7,9 @@ use ledger::codec::{self, DecodeError};
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use minicbor::{Decode, Encode};
 
+use crate::access::Delegation;
+use crate::emergency::Declaration;
+
 /// What an item stands for.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Descriptor {
@@ -105,6 +108,12 @@ pub struct AccessDescriptor {
     /// What else the same user asked for the same purpose, made durable together with this.
     #[n(13)]
     pub further: Option<Vec<FurtherAccess>>,
+    /// The emergency that was declared for it.
+    #[n(15)]
+    pub emergency: Option<Declaration>,
+    /// In whose place it was asked.
+    #[n(16)]
+    pub on_behalf_of: Option<Delegation>,
 }
 
 /// A request that shares its entry with another by the same user for the same purpose.

@@ -5,6 +5,7 @@ pub mod access;
 pub mod anchor;
 pub mod consent;
 pub mod descriptor;
+pub mod emergency;
 pub mod export;
 pub mod governance;
 pub mod machine;

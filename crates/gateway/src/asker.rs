@@ -51,6 +51,8 @@ impl Asker {
             practitioner: self.practitioner.clone(),
             role: self.role.clone(),
             patient: self.patient.clone(),
+            related: None,
+            emergency: None,
             purpose: self.purpose.clone(),
             request_id: None,
             reach: self.scopes().map_or_else(

@@ -62,6 +62,8 @@ pub struct NodeConfig {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// How many milliseconds after its declaration an emergency has to be reviewed.
+    pub review_ms: u64,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -198,6 +200,7 @@ impl Node {
                 signer: identity.signer(),
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
+                review_ms: config.review_ms,
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

@@ -109,6 +109,8 @@ impl Example {
             }),
             next: Tag([9; 16]),
             further: None,
+            emergency: None,
+            on_behalf_of: None,
         }
     }
 

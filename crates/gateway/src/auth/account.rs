@@ -129,6 +129,7 @@ impl Account {
             practitioner: self.practitioner.clone(),
             role: self.role.clone(),
             patient: self.patient.clone(),
+            related: None,
         }
     }
 }

@@ -251,6 +251,9 @@ impl AuthorizationServer {
             context: grant.patient.clone(),
             grant: Some(grant_id.to_owned()),
             jti: uuid::Uuid::new_v4().to_string(),
+            signed_in_at: Some(grant.signed_in_at),
+            related: grant.user.related.clone(),
+            emergency: None,
         })?;
         answer["token_type"] = json!("Bearer");
         if let Some(patient) = &grant.patient {

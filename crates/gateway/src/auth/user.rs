@@ -16,6 +16,9 @@ pub(super) struct User {
     pub(super) role: Option<String>,
     /// The local id, when the person is a patient.
     pub(super) patient: Option<String>,
+    /// `RelatedPerson/ID`, when the person acts in the place of patients.
+    #[serde(default)]
+    pub(super) related: Option<String>,
 }
 
 impl User {
@@ -28,7 +31,9 @@ impl User {
     pub(super) fn fhir_user(&self) -> Option<String> {
         let patient = self.patient.as_ref();
         let patient = patient.map(|id| format!("Patient/{id}"));
-        patient.or_else(|| self.practitioner.clone())
+        patient
+            .or_else(|| self.practitioner.clone())
+            .or_else(|| self.related.clone())
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) async fn authenticate(
                 practitioner: token.practitioner.clone(),
                 role: token.role.clone(),
                 patient: token.patient.clone(),
+                related: token.related.clone(),
+                emergency: token.emergency,
                 purpose: token.purpose.clone(),
                 request_id: id,
                 reach: reach(&token.scopes, token.patient_in_context()),
@@ -60,6 +62,10 @@ pub(crate) async fn authenticate(
 impl Caller {
     pub(crate) fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    pub(crate) fn token(&self) -> &AccessToken {
+        &self.token
     }
 
     /// What the token may be used for, as in the token.

@@ -53,7 +53,7 @@ const COMMON: [Operation<'static>; 5] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 7] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -66,6 +66,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 6] = [
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
     operation("access-history", "urn:careledger:operation:access-history"),
+    operation("break-glass", "urn:careledger:operation:break-glass"),
 ];
 
 /// The operations that are routed for a type.
@@ -80,6 +81,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "docref",
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
+        "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",
             "http://hl7.org/fhir/OperationDefinition/Composition-document",

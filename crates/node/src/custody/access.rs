@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contracts::access::Delegation;
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
+use contracts::emergency::Declaration;
+use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Opening;
 use minicbor::{Decode, Encode};
@@ -52,6 +55,10 @@ pub(crate) struct AccessDraft {
     pub(crate) expires_at: Option<Height>,
     #[n(11)]
     pub(crate) decision: Option<Decided>,
+    #[n(15)]
+    pub(crate) emergency: Option<Declaration>,
+    #[n(16)]
+    pub(crate) on_behalf_of: Option<Delegation>,
 }
 
 /// An access entry that was appended.
@@ -81,6 +88,8 @@ struct Sharers {
     principal: String,
     role: Option<String>,
     purpose: String,
+    /// In whose place, by the bytes of the chain.
+    on_behalf_of: Option<Vec<u8>>,
 }
 
 /// Requests that are put down, until they are entered.
@@ -230,6 +239,7 @@ impl Pending {
             principal: draft.principal.clone(),
             role: draft.role.clone(),
             purpose: draft.purpose.clone(),
+            on_behalf_of: draft.on_behalf_of.as_ref().map(codec::encode),
         }
     }
 }
@@ -303,6 +313,8 @@ impl AccessDraft {
             decision: self.decision,
             next,
             further: Some(further).filter(|further| !further.is_empty()),
+            emergency: self.emergency,
+            on_behalf_of: self.on_behalf_of,
         }
     }
 

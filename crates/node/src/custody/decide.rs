@@ -215,14 +215,21 @@ impl Custody {
         let has_all = self.missing(subject)?.is_empty();
         let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
+        let declared = self.declared(by, subject)?;
+        let now = match &declared {
+            Some(_) => self.latest_time(),
+            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+        };
         let request = Request {
             member: by.member.as_str().to_owned(),
             practitioner: by.practitioner.clone(),
             role: by.role.clone(),
             patient: by.patient.clone(),
             purpose: by.purpose.clone(),
-            now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+            now,
             consents_known: rules.complete && has_all,
+            related: by.related.clone(),
+            emergency: declared.map(|declared| declared.emergency),
             ..Request::default()
         };
         let home = self.0.home.member.as_str();

@@ -12,6 +12,7 @@ mod changes;
 mod cipher;
 mod consent;
 mod decide;
+mod emergency;
 mod enroll;
 mod erase;
 mod error;
@@ -55,6 +56,7 @@ use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
+use emergency::OpenReviews;
 use keys::Keys;
 use payload::Payloads;
 use pins::Pins;
@@ -68,6 +70,10 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub use emergency::{
+    BREAK_GLASS, EmergencyAsk, EmergencyCount, EmergencyReview, JUSTIFIED, NOT_JUSTIFIED,
+    REVIEW_CODE, TASK_SYSTEM, is_review,
+};
 pub use error::CustodyError;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
@@ -101,6 +107,7 @@ struct Inner {
     payloads: Payloads,
     indexing: Indexing,
     rulings: Rulings,
+    open_reviews: OpenReviews,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
@@ -187,6 +194,7 @@ impl Custody {
             payloads,
             indexing: Indexing::read(&store, index_format(options.full_text))?,
             rulings: Rulings::default(),
+            open_reviews: OpenReviews::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -204,6 +212,7 @@ impl Custody {
         for subject in custody.0.subjects.all() {
             custody.expect_consents_of(&*subject?)?;
         }
+        custody.read_open_reviews()?;
         custody.go_on_indexing();
         custody.follow_upstream();
         Ok(custody)

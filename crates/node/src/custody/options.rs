@@ -28,6 +28,8 @@ pub struct CustodyOptions {
     pub outbox: OutboxConfig,
     /// Whether searches find the words of everything (`_content`), not of narratives alone.
     pub full_text: bool,
+    /// How many milliseconds after its declaration an emergency has to be reviewed.
+    pub review_ms: u64,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

@@ -116,6 +116,7 @@ impl Custody {
         let at = (self.0.options.clock)();
         let mut drafts = Vec::new();
         for (subject, decision) in decided {
+            let emergency = self.declared(by, &subject)?;
             let draft = AccessDraft {
                 requester: by.member.clone(),
                 principal: by.principal(),
@@ -129,6 +130,8 @@ impl Custody {
                 recipient: None,
                 expires_at: None,
                 decision: Some(decision),
+                emergency: emergency.map(|declared| declared.without_justification()),
+                on_behalf_of: None,
             };
             drafts.push((subject, draft));
         }
@@ -140,7 +143,12 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 for (subject, draft) in drafts {
-                    home.record(transaction, &subject, draft);
+                    if draft.emergency.is_some() {
+                        // What an emergency opens shares no entry.
+                        home.append_access(transaction, &subject, draft, Vec::new())?;
+                    } else {
+                        home.record(transaction, &subject, draft);
+                    }
                 }
                 Ok(())
             })

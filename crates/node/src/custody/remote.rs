@@ -26,6 +26,9 @@ use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError, cipher};
 
+/// Why an emergency does not open a document.
+const NOT_DECLARED: &str = "the emergency was not declared for this kind of record";
+
 /// A descriptor with what opens its item's commitment.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct OpenDescriptor {
@@ -145,6 +148,7 @@ impl Custody {
     ) -> Result<Asked, CustodyError> {
         let subject = self.0.subjects.of_patient(&ask.patient_id)?;
         let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let emergency = self.declared(by, &subject)?;
         let draft = AccessDraft {
             requester: self.0.home.member.clone(),
             principal: by.principal(),
@@ -158,6 +162,8 @@ impl Custody {
             recipient: Some(ask.recipient),
             expires_at: Some(ask.expires_at),
             decision: None,
+            emergency: emergency.map(|declared| declared.without_justification()),
+            on_behalf_of: None,
         };
         let home = self.0.home.clone();
         let recorded = self
@@ -186,6 +192,12 @@ impl Custody {
         let mut by_subject: BTreeMap<SubjectId, Vec<Asking>> = BTreeMap::new();
         for tag in &request.documents {
             match self.asking(*tag)? {
+                Ok(asking) if !asking.is_needed(request) => {
+                    answer.withheld.push(WithheldDocument {
+                        tag: *tag,
+                        reason: NOT_DECLARED.to_owned(),
+                    });
+                }
                 Ok(asking) => {
                     let of_subject = by_subject.entry(asking.head.subject).or_default();
                     of_subject.push(asking);
@@ -200,6 +212,10 @@ impl Custody {
         let mut records = Vec::new();
         for (id, asked) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            if let Some(declaration) = &request.emergency {
+                self.note_emergency(&request.requester, &subject, declaration)
+                    .await?;
+            }
             let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
             records.push((Arc::clone(&subject), draft));
             granted.extend(permitted.into_iter().map(|one| (Arc::clone(&subject), one)));
@@ -269,6 +285,7 @@ impl Custody {
             }
         }
         let opened = permitted.iter().map(Asking::target).collect();
+        let emergency = self.declared(by, subject)?;
         let draft = AccessDraft {
             requester: by.member.clone(),
             principal: by.principal(),
@@ -282,6 +299,8 @@ impl Custody {
             recipient: Some(request.recipient.clone()),
             expires_at: None,
             decision: Some(decision.decided(opened)),
+            emergency: emergency.map(|declared| declared.without_justification()),
+            on_behalf_of: None,
         };
         Ok((permitted, draft))
     }
@@ -310,6 +329,12 @@ impl Custody {
 }
 
 impl Asking {
+    /// Whether it is among what an emergency needs, if one was declared.
+    fn is_needed(&self, request: &RemoteRequest) -> bool {
+        let declared = request.emergency.as_ref();
+        declared.is_none_or(|declared| declared.types.contains(&self.head.resource_type))
+    }
+
     fn disclosure(&self) -> interop::fhir::disclosure::DisclosureFacts {
         let mut facts = self.loaded.row.facts.disclosure.clone();
         facts.labels.extend(self.labels.iter().cloned());

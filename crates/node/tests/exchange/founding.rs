@@ -130,6 +130,7 @@ impl Founding {
     async fn start(&self, member: &MemberName) -> Node {
         let config = NodeConfig {
             full_text: false,
+            review_ms: 72 * 3_600_000,
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self
@@ -182,6 +183,8 @@ pub(crate) fn clinician(member: &str) -> Requester {
         practitioner: Some("Practitioner/p1".to_owned()),
         role: Some("physician".to_owned()),
         patient: None,
+        related: None,
+        emergency: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: node::custody::Reach::default(),

@@ -268,6 +268,8 @@ impl AuthorizationServer {
             practitioner: user.practitioner.clone(),
             role: user.role.clone(),
             patient: user.patient.clone(),
+            related: None,
+            emergency: None,
             purpose: grant::purpose(&request.client, user),
             request_id: None,
             reach: Reach::default(),

@@ -26,6 +26,7 @@ pub(crate) use everything::everything;
 pub(crate) use lastn::lastn;
 pub(crate) use meta::{meta, meta_add, meta_delete};
 pub(crate) use open::open;
+pub(crate) use parameters::{Given, parameters, text};
 pub(crate) use pinned::Lists;
 pub(crate) use receipt::{receipt, receipt_of_current};
 pub(crate) use set_aside::set_aside;

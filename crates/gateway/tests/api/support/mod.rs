@@ -193,6 +193,7 @@ impl Site {
             serves_metrics: true,
             subscriptions,
             import: import.clone(),
+            emergency: gateway::EmergencyConfig::default(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -365,6 +366,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
             ..OutboxConfig::default()
         },
         full_text: true,
+        review_ms: 72 * 3_600_000,
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

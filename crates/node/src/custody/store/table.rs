@@ -23,6 +23,7 @@ pub(crate) enum Table {
     Postings,
     Indexing,
     Upstream,
+    Emergencies,
 }
 
 impl Table {
@@ -47,6 +48,7 @@ impl Table {
         Self::Postings,
         Self::Indexing,
         Self::Upstream,
+        Self::Emergencies,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -72,6 +74,7 @@ impl Table {
             Self::Postings => "postings",
             Self::Indexing => "indexing",
             Self::Upstream => "upstream",
+            Self::Emergencies => "emergencies",
         }
     }
 }

@@ -79,6 +79,7 @@ impl Record {
             documents: self.tags.clone(),
             request: ::ledger::ids::Digest([3; 32]),
             recipient: vec![4; 32],
+            emergency: None,
         };
         self.custody.answer(&request).await.unwrap()
     }

@@ -63,6 +63,7 @@ impl Site {
     pub(super) fn options(&self) -> CustodyOptions {
         CustodyOptions {
             full_text: true,
+            review_ms: 72 * 3_600_000,
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
@@ -225,6 +226,8 @@ pub(super) fn clinician(member: &str) -> Requester {
         practitioner: Some("Practitioner/p1".to_owned()),
         role: None,
         patient: None,
+        related: None,
+        emergency: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: Reach::default(),

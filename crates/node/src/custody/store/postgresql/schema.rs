@@ -26,6 +26,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Postings,
     Table::Indexing,
     Table::Upstream,
+    Table::Emergencies,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
