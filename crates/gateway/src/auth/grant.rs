@@ -31,7 +31,7 @@ pub(super) struct Grant {
     pub(super) scopes: String,
     pub(super) purpose: String,
     pub(super) nonce: Option<String>,
-    /// When the user signed in.
+    /// When the user signed in; 0 if that is not known.
     pub(super) signed_in_at: u64,
 }
 
@@ -251,7 +251,7 @@ impl AuthorizationServer {
             context: grant.patient.clone(),
             grant: Some(grant_id.to_owned()),
             jti: uuid::Uuid::new_v4().to_string(),
-            signed_in_at: Some(grant.signed_in_at),
+            signed_in_at: Some(grant.signed_in_at).filter(|at| *at > 0),
             related: grant.user.related.clone(),
             emergency: None,
         })?;
@@ -281,8 +281,10 @@ impl AuthorizationServer {
             "aud": grant.client,
             "iat": now,
             "exp": now.saturating_add(self.token_seconds),
-            "auth_time": grant.signed_in_at,
         });
+        if grant.signed_in_at > 0 {
+            claims["auth_time"] = json!(grant.signed_in_at);
+        }
         if let Some(nonce) = &grant.nonce {
             claims["nonce"] = json!(nonce);
         }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use interop::fhir::ResourceType;
 use node::custody::EmergencyReview;
 
 use super::Desk;
@@ -22,8 +21,7 @@ pub(super) async fn review(
     Path(id): Path<String>,
     Payload(body): Payload,
 ) -> Result<Response, Problem> {
-    let task = ResourceType::parse("Task").ok_or_else(|| Problem::internal("R4 has no Task"))?;
-    caller.may(task, Permission::Update)?;
+    caller.may_type("Task", Permission::Update)?;
     let by = caller.requester();
     let role = by.role.as_ref();
     if !role.is_some_and(|role| desk.config.reviewers.contains(role)) {
@@ -46,7 +44,7 @@ pub(super) async fn review(
         reason: reason.ok_or_else(|| Problem::malformed("the parameter `reason` is missing"))?,
         comment: given.string("comment")?,
     };
-    desk.custody.review_emergency(by, &id, review).await?;
-    let closed = desk.custody.read(by, task, &id).await?;
+    let written = desk.custody.review_emergency(by, &id, review).await?;
+    let closed = desk.custody.read(by, written.resource_type, &id).await?;
     Ok(fhir_json(StatusCode::OK, &closed.presented()))
 }

@@ -77,6 +77,13 @@ impl Caller {
         &self.token.client
     }
 
+    /// The types that an emergency was declared for, with a token of one.
+    pub(crate) fn declared_types(&self) -> Option<Vec<ResourceType>> {
+        self.token.emergency?;
+        let may_read = |one: &ResourceType| self.token.scopes.permit(*one, Permission::Read);
+        Some(ResourceType::all().filter(may_read).collect())
+    }
+
     /// The one patient whom the token is bound to, if it is a patient's.
     pub(crate) fn patient(&self) -> Option<&str> {
         self.token.patient.as_deref()
@@ -93,6 +100,11 @@ impl Caller {
             let name = resource_type.as_str();
             Err(Problem::insufficient_scope(name, permission))
         }
+    }
+
+    pub(crate) fn may_type(&self, name: &str, permission: Permission) -> Result<(), Problem> {
+        let resource_type = ResourceType::parse(name);
+        self.may(resource_type.ok_or_else(Problem::not_found)?, permission)
     }
 
     /// Whether the token has a scope that is a word.

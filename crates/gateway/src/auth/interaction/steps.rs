@@ -84,7 +84,13 @@ impl AuthorizationServer {
             return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
         };
         let (name, cookie) = match self.session(headers) {
-            Some((name, _)) => (name, None),
+            Some((name, session)) => {
+                if !is_recent(&session, request.max_age, self.clock.now()) {
+                    let signed_out = |session: &mut Session| session.user = None;
+                    self.desk.sessions.change(&name, signed_out);
+                }
+                (name, None)
+            }
             None => match self.begin(Session { user: None, csrf }) {
                 Some((name, cookie)) => (name, Some(cookie)),
                 None => return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
@@ -308,6 +314,14 @@ impl AuthorizationServer {
             .extend_pairs(state.map(|state| ("state", state)))
             .append_pair("iss", &self.base_url);
         url.into()
+    }
+}
+
+/// Whether the request takes the sign-in that there is: with a `max_age` of nothing it takes one of its own.
+fn is_recent(session: &Session, max_age: Option<u64>, now: u64) -> bool {
+    match (&session.user, max_age) {
+        (Some((_, at)), Some(seconds)) => seconds > 0 && now.saturating_sub(*at) <= seconds,
+        _ => true,
     }
 }
 

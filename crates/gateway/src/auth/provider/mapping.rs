@@ -18,6 +18,7 @@ pub(super) struct Claims {
     pub(super) exp: u64,
     pub(super) iat: Option<u64>,
     pub(super) nonce: Option<String>,
+    pub(super) auth_time: Option<u64>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
