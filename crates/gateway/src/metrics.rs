@@ -45,7 +45,7 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 14] = [
+const GAUGES: [(&str, &str, Reading); 16] = [
     ("height", "The last block applied here", |health| {
         health.height.0
     }),
@@ -109,6 +109,16 @@ const GAUGES: [(&str, &str, Reading); 14] = [
         "open_proposals",
         "Proposals that can be voted on",
         |health| count(health.open_proposals),
+    ),
+    (
+        "emergency_reviews_open",
+        "Declared emergencies whose review waits",
+        |health| count(health.emergencies.open),
+    ),
+    (
+        "emergency_reviews_overdue",
+        "Those whose deadline has passed",
+        |health| count(health.emergencies.overdue),
     ),
 ];
 
@@ -276,6 +286,8 @@ fn interaction(method: &Method, route: &str) -> &'static str {
         (_, "/fhir/{type}/{id}/$everything") => "$everything",
         (_, "/fhir/{type}/{id}/$branches") => "$branches",
         (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
+        (_, "/fhir/Patient/{id}/$break-glass") => "$break-glass",
+        (_, "/fhir/Task/{id}/$review") => "$review",
         (_, "/fhir/{type}/$enroll") => "$enroll",
         (_, "/oauth2/token") => "token",
         (_, route) if route.starts_with("/fhir") => "other-fhir",

@@ -105,6 +105,8 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "contradictions": health.contradictions,
         "openProposals": health.open_proposals,
         "existingServer": upstream,
+        "openReviews": health.emergencies.open,
+        "overdueReviews": health.emergencies.overdue,
     })
 }
 
@@ -151,6 +153,7 @@ pub(crate) mod tests {
             damaged_rows: 3,
             open_proposals: 0,
             upstream: None,
+            emergencies: node::custody::EmergencyCount::default(),
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

@@ -4,8 +4,8 @@ use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
-use crate::custody::Custody;
 use crate::custody::upstream::UpstreamStatus;
+use crate::custody::{Custody, EmergencyCount};
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;
@@ -49,6 +49,8 @@ pub struct Health {
     pub open_proposals: usize,
     /// What is going on with the existing FHIR server, where there is one.
     pub upstream: Option<UpstreamStatus>,
+    /// Declared emergencies whose review waits.
+    pub emergencies: EmergencyCount,
 }
 
 /// Where a node's health is read from.
@@ -115,6 +117,7 @@ impl Vitals {
             damaged_rows: self.chain.damaged_rows(),
             open_proposals: open.filter(|one| one.closes_at >= tip.height).count(),
             upstream: self.custody.upstream(),
+            emergencies: self.custody.emergencies(),
         }
     }
 }

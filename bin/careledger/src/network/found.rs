@@ -22,7 +22,9 @@ use super::layout::{
     AddressEntry, Credential, ImportEntry, Layout, MemberEntry, MemberLayout, NetworkFile,
     NodeFile, write_secret,
 };
-use crate::node::{LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry};
+use crate::node::{
+    EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+};
 
 /// What a network is founded with.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ const CLIENTS: [ClientKind; 5] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
-        roles: &["physician", "nurse"],
+        roles: &["physician", "nurse", "privacy-officer"],
         scopes: "system/*.cruds careledger/launches",
     },
     ClientKind {
@@ -272,6 +274,7 @@ pub(super) fn node_file(
         search: SearchEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
+        emergency: EmergencyEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),

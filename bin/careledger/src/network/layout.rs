@@ -15,7 +15,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry, is_default,
+    EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+    is_default,
 };
 
 /// The folder of a network.
@@ -104,6 +105,9 @@ pub(crate) struct NodeFile {
     /// How much a client may ask for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) limits: LimitsEntry,
+    /// How emergencies are declared and reviewed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) emergency: EmergencyEntry,
     /// Where the records are kept.
     #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
     pub(crate) records: RecordsEntry,

@@ -33,7 +33,9 @@ pub(crate) use self::joining::{How, Peers, prepare};
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
-pub(crate) use self::settings::{LimitsEntry, SearchEntry, ValidationEntry, is_default};
+pub(crate) use self::settings::{
+    EmergencyEntry, LimitsEntry, SearchEntry, ValidationEntry, is_default,
+};
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -191,6 +193,7 @@ pub(crate) fn node_config(
         keys: Arc::clone(keys),
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
+        review_ms: file.emergency.review_ms(),
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         clock: milliseconds(),
@@ -257,6 +260,7 @@ pub(crate) fn gateway(
         import: ImportConfig {
             allowed_origins: file.import.allowed_origins.clone(),
         },
+        emergency: file.emergency.config(),
     })?)
 }
 

@@ -107,6 +107,10 @@ impl Terms {
                 "consents_known".to_owned(),
                 RestrictedExpression::new_bool(request.consents_known),
             ),
+            (
+                "break_glass".to_owned(),
+                RestrictedExpression::new_bool(breaks_glass(request)),
+            ),
         ]);
         let uids = (principal.uid(), open.clone(), document.clone());
         let asked = CedarRequest::new(uids.0, uids.1, uids.2, context.ok()?, None);
@@ -115,6 +119,14 @@ impl Terms {
             principal,
         })
     }
+}
+
+/// Whether a practitioner asks within a declared emergency.
+fn breaks_glass(request: &Request) -> bool {
+    let is_declared = request.emergency.as_ref();
+    request.purpose == "BTG"
+        && request.practitioner.is_some()
+        && is_declared.is_some_and(|emergency| emergency.covers(request.now))
 }
 
 fn requester(request: &Request) -> Option<Entity> {

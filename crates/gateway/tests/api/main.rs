@@ -9,6 +9,7 @@ mod bundles;
 mod conditional;
 mod conformance;
 mod documents;
+mod emergency;
 mod history;
 mod imports;
 mod interactions;

@@ -101,7 +101,10 @@ fn on_behalf_of(delegation: &Delegation) -> Value {
         "reference": format!("Patient/{}", delegation.patient) } })];
     for link in &delegation.links {
         parts.push(text("delegate", link.delegate.as_str()));
-        parts.push(text("consent", format!("{}/{}", link.consent.id, link.consent.version)));
+        parts.push(text(
+            "consent",
+            format!("{}/{}", link.consent.id, link.consent.version),
+        ));
     }
     json!({ "name": "on-behalf-of", "part": parts })
 }

@@ -176,6 +176,7 @@ impl Site {
                 damaged_rows: 0,
                 open_proposals: 0,
                 upstream: None,
+                emergencies: node::custody::EmergencyCount::default(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
