@@ -64,6 +64,8 @@ pub struct NodeConfig {
     pub full_text: bool,
     /// How many milliseconds after its declaration an emergency has to be reviewed.
     pub review_ms: u64,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// How long an idle proposer waits before it proposes an empty block.
     pub block_interval: Duration,
     /// How long another member may take to answer.
@@ -201,6 +203,7 @@ impl Node {
                 outbox: config.outbox.clone(),
                 full_text: config.full_text,
                 review_ms: config.review_ms,
+                implicit: config.implicit,
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

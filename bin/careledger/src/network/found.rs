@@ -23,7 +23,7 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -272,6 +272,7 @@ pub(super) fn node_file(
         witnesses: Vec::new(),
         payloads: PayloadsEntry::default(),
         search: SearchEntry::default(),
+        consent: ConsentEntry::default(),
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         emergency: EmergencyEntry::default(),

@@ -15,7 +15,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
     is_default,
 };
 
@@ -99,6 +99,9 @@ pub(crate) struct NodeFile {
     /// What searches find.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) search: SearchEntry,
+    /// What counts where patients have said nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) consent: ConsentEntry,
     /// How what is written is checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validation: ValidationEntry,

@@ -34,7 +34,7 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    EmergencyEntry, LimitsEntry, SearchEntry, ValidationEntry, is_default,
+    ConsentEntry, EmergencyEntry, LimitsEntry, SearchEntry, ValidationEntry, is_default,
 };
 use crate::network::{MemberLayout, NodeFile, Passphrase, WitnessEntry, read_genesis};
 
@@ -194,6 +194,7 @@ pub(crate) fn node_config(
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
         review_ms: file.emergency.review_ms(),
+        implicit: file.consent.implicit(),
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         clock: milliseconds(),

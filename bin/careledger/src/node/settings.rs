@@ -1,8 +1,9 @@
-//! `[search]`, `[validation]`, `[limits]` and `[emergency]` in `node.toml`: how the FHIR API behaves.
+//! `[search]`, `[consent]`, `[validation]`, `[limits]` and `[emergency]` in `node.toml`: how the FHIR API behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use contracts::access::Implicit;
 use gateway::{EmergencyConfig, RequestLimits};
 use interop::fhir::Checking;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,35 @@ pub(crate) struct SearchEntry {
     /// Whether the words of everything are kept for `_content`, not those of narratives alone. The index is made anew when
     /// it changes.
     pub(crate) full_text: bool,
+}
+
+/// What counts where patients have said nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ConsentEntry {
+    /// Which of IHE PCF's implicit policies is in force.
+    implicit: ImplicitPolicy,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ImplicitPolicy {
+    #[default]
+    BreakGlassOnly,
+    BasicNormal,
+    AllNormal,
+    Deny,
+}
+
+impl ConsentEntry {
+    pub(crate) fn implicit(self) -> Implicit {
+        match self.implicit {
+            ImplicitPolicy::BreakGlassOnly => Implicit::BreakGlassOnly,
+            ImplicitPolicy::BasicNormal => Implicit::BasicNormal,
+            ImplicitPolicy::AllNormal => Implicit::AllNormal,
+            ImplicitPolicy::Deny => Implicit::Deny,
+        }
+    }
 }
 
 /// How what is written is held against R4 and the profiles that it claims.
@@ -150,6 +180,8 @@ mod tests {
         #[serde(default)]
         search: SearchEntry,
         #[serde(default)]
+        consent: ConsentEntry,
+        #[serde(default)]
         validation: ValidationEntry,
         #[serde(default)]
         limits: LimitsEntry,
@@ -165,6 +197,11 @@ mod tests {
     fn what_is_said_counts_and_what_is_not_has_its_default() {
         let default = file("").unwrap();
         assert!(!default.search.full_text);
+        assert_eq!(default.consent.implicit(), Implicit::default());
+        for policy in Implicit::ALL {
+            let said = file(&format!("[consent]\nimplicit = \"{}\"", policy.name())).unwrap();
+            assert_eq!(said.consent.implicit(), policy);
+        }
         assert_eq!(default.validation.checking(), Checking::Strict);
         assert_eq!(default.limits.limits().unwrap(), RequestLimits::default());
         assert_eq!(default.emergency.config(), EmergencyConfig::default());
@@ -186,6 +223,7 @@ mod tests {
         for text in [
             "[search]\nfulltext = true",
             "[search]\nfull_text = 1",
+            "[consent]\nimplicit = \"permit\"",
             "[validation]\nmode = \"loose\"",
             "[validation]\nmodus = \"strict\"",
             "[limits]\nrequest_per_second = 5",

@@ -6,34 +6,45 @@
 //! # Invariants
 //! - **X1** Without a permit that matches, the answer is deny; a forbid that matches wins over every permit.
 //! - **X2** An error in evaluating any policy denies.
-//! - **X3** Another member is permitted a patient's document only by a consent in force, and only while the consents
-//!   are known; no vote replaces a consent.
+//! - **X3** Another member is permitted a patient's document only by a consent in force, or, where there is none, by
+//!   the member's implicit policy, and only while the consents are known; no vote replaces a consent.
+//! - **X5** A declared emergency opens to a practitioner, for care and for its time, what consents do not deny to
+//!   emergencies by name, whether they are known or not.
+//! - **X6** A delegate sees at most what the patient would, as far as every link of the chain goes.
 //! - **X4** The answer names the policies that determine it.
 
 mod asked;
 mod delegation;
 mod emergency;
+mod implicit;
 mod record;
+mod slice;
 mod voted;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use ledger::ids::Digest;
 
-use crate::consent::{Consent, policies};
+use crate::consent::{Consent, purpose, rules};
+use delegation::Grants;
+use slice::Slices;
 
 pub use asked::Asked;
-pub use delegation::{Action, Delegation, LINKS_MAX, Limits, Link};
+pub use delegation::{Action, Delegation, LINKS_MAX, Limits, Link, NotDelegated};
 pub use emergency::Emergency;
+pub use implicit::Implicit;
 pub use voted::{Voted, check_policies, digest_of};
 
 pub use record::{DecisionRecord, HeadRef, RecordedRequest, RecordedRuling, Replay, replay};
 
 const SCHEMA: &str = include_str!("open.cedarschema");
 const NETWORK: &str = include_str!("network.cedar");
+const IMPLICIT: &str = include_str!("implicit.cedar");
+/// How consents become policies: changes with every change of an outcome.
+const COMPILATION: &str = "2";
 
 /// Who asks, why and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +104,38 @@ pub struct Document {
     pub date: Option<(i64, i64)>,
 }
 
+impl Request {
+    /// Whether it breaks the glass: a practitioner's, for care, in an emergency that was declared for this time.
+    pub fn breaks_glass(&self) -> bool {
+        let declared = self.emergency.as_ref();
+        declared.is_some_and(|emergency| emergency.covers(self.now))
+            && self.practitioner.is_some()
+            && self.is_of_staff()
+            && purpose::with_broader(&self.purpose).contains(&purpose::TREATMENT)
+    }
+
+    /// Whether a member's staff or system asks, for the member.
+    fn is_of_staff(&self) -> bool {
+        !self.is_in_patients_place() && self.related.is_none()
+    }
+
+    /// Whether the patient asks, or somebody who acts for the patient.
+    fn is_in_patients_place(&self) -> bool {
+        self.patient.is_some() || self.on_behalf_of.is_some()
+    }
+
+    /// The purposes that it has: the one that is claimed and what that is a kind of.
+    fn purposes(&self) -> BTreeSet<String> {
+        let claimed = purpose::with_broader(&self.purpose);
+        let breaks = self.breaks_glass().then_some(purpose::BREAK_GLASS);
+        claimed
+            .into_iter()
+            .chain(breaks)
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Document({} at {})", self.resource_type, self.home)
@@ -124,9 +167,13 @@ pub enum AccessError {
 /// Built-in and voted policies and one patient's consents, ready to decide.
 pub struct Evaluator {
     /// `None` if they cannot be read.
-    policies: Option<PolicySet>,
+    policies: Option<Slices>,
+    grants: Grants,
     authorizer: Authorizer,
     heads: Vec<HeadRef>,
+    /// Whether some consent is in force.
+    found: bool,
+    implicit: Implicit,
     voted: Option<Digest>,
 }
 
@@ -139,6 +186,7 @@ impl std::fmt::Debug for Evaluator {
 }
 
 static BASE: LazyLock<Result<Base, AccessError>> = LazyLock::new(|| Base::of(NETWORK));
+static IMPLICITS: LazyLock<Result<Base, AccessError>> = LazyLock::new(|| Base::of(IMPLICIT));
 
 /// The schema and the built-in policies, read and validated once.
 struct Base {
@@ -188,27 +236,52 @@ fn digest_of_rules() -> Digest {
     let engine = cedar_policy::get_lang_version().to_string();
     Digest::with_domain(
         "careledger/access-rules/v1",
-        &[SCHEMA.as_bytes(), NETWORK.as_bytes(), engine.as_bytes()],
+        &[
+            SCHEMA.as_bytes(),
+            NETWORK.as_bytes(),
+            engine.as_bytes(),
+            IMPLICIT.as_bytes(),
+            COMPILATION.as_bytes(),
+        ],
     )
 }
 
+/// Whether the policies that a consent compiles to fit the schema.
+pub fn check_consent(consent: &Consent) -> Result<(), AccessError> {
+    let base = BASE.as_ref().map_err(Clone::clone)?;
+    let mut policies = PolicySet::new();
+    for rule in rules(consent) {
+        let invalid = || AccessError::PolicyInvalid(rule.id());
+        let policy = rule.policy().ok_or_else(invalid)?;
+        policies.add(policy).map_err(|_| invalid())?;
+    }
+    base.validate(&policies)
+}
+
 impl Evaluator {
-    /// Prepares the built-in policies and those of `consents`, validating all of them strictly.
+    /// Prepares the built-in policies and those of `consents`.
     pub fn new(consents: &[Consent]) -> Result<Self, AccessError> {
-        Self::governed(None, consents)
+        Self::governed(None, Implicit::default(), consents)
     }
 
-    /// The same beside what members have voted.
-    pub fn governed(voted: Option<&Voted>, consents: &[Consent]) -> Result<Self, AccessError> {
-        Self::prepare(&BASE, voted, consents)
+    /// The same beside what members have voted, and under the member's implicit policy.
+    pub fn governed(
+        voted: Option<&Voted>,
+        implicit: Implicit,
+        consents: &[Consent],
+    ) -> Result<Self, AccessError> {
+        Self::prepare(&BASE, voted, implicit, consents)
     }
 
     /// Denies everything, for voted policies that this release cannot evaluate.
-    pub fn denying(voted: &Voted, consents: &[Consent]) -> Self {
+    pub fn denying(voted: &Voted, implicit: Implicit, consents: &[Consent]) -> Self {
         Self {
             policies: None,
+            grants: Grants::default(),
             authorizer: Authorizer::new(),
             heads: heads_of(consents),
+            found: consents.iter().any(Consent::is_active),
+            implicit,
             voted: Some(voted.digest()),
         }
     }
@@ -216,36 +289,63 @@ impl Evaluator {
     fn prepare(
         base: &Result<Base, AccessError>,
         voted: Option<&Voted>,
+        implicit: Implicit,
         consents: &[Consent],
     ) -> Result<Self, AccessError> {
         let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
         let base = base.as_ref().map_err(Clone::clone)?;
         let mut policies = base.policies.clone();
+        let implicits = IMPLICITS.as_ref().map_err(Clone::clone)?;
+        let chosen = implicits.policies.policy(&PolicyId::new(implicit.id()));
+        let chosen = chosen.ok_or_else(|| invalid("implicit.cedar"))?;
+        policies
+            .add(chosen.clone())
+            .map_err(|_| invalid("implicit.cedar"))?;
         let mut more = PolicySet::new();
-        let mut add = |id: &str, policy: Policy| {
-            policies.add(policy.clone()).map_err(|_| invalid(id))?;
-            more.add(policy).map_err(|_| invalid(id))
-        };
         for policy in voted.map_or(Ok(&[][..]), Voted::policies)? {
-            add(policy.id().as_ref(), policy.clone())?;
-        }
-        for (id, text) in consents.iter().flat_map(self::policies) {
-            let policy = Policy::parse(Some(PolicyId::new(&id)), text).map_err(|_| invalid(&id))?;
-            add(&id, policy)?;
+            let invalid = || invalid(policy.id().as_ref());
+            policies.add(policy.clone()).map_err(|_| invalid())?;
+            more.add(policy.clone()).map_err(|_| invalid())?;
         }
         base.validate(&more)?;
+        let heads = heads_of(consents);
+        let twice = heads
+            .windows(2)
+            .find(|two| matches!(two, [one, other] if one == other));
+        if let Some([head, ..]) = twice {
+            let HeadRef { id, version } = head;
+            return Err(invalid(&format!("consent/{id}/{version}")));
+        }
         Ok(Self {
-            policies: Some(policies),
+            policies: Some(Slices::of(policies, consents)),
+            grants: Grants::of(consents),
             authorizer: Authorizer::new(),
-            heads: heads_of(consents),
+            heads,
+            found: consents.iter().any(Consent::is_active),
+            implicit,
             voted: voted.map(Voted::digest),
         })
     }
 
+    /// How far who asks stands in a patient's place, or why not; `None` for who asks in the own name.
+    pub fn delegated(&self, request: &Request) -> Option<Result<Limits, NotDelegated>> {
+        let delegation = request.on_behalf_of.as_ref()?;
+        Some(self.grants.limits(delegation, request))
+    }
+
     /// Whether the outcome is the same for all documents of one patient at one member: the built-in policies look at
-    /// nothing else, and there are no others.
-    pub fn is_uniform(&self) -> bool {
-        self.heads.is_empty() && self.voted.is_none()
+    /// nothing else, but for delegates and by some of the implicit ones, and there are no others.
+    pub fn is_uniform(&self, request: &Request) -> bool {
+        let looks_closer = matches!(self.implicit, Implicit::BasicNormal | Implicit::AllNormal);
+        self.heads.is_empty()
+            && self.voted.is_none()
+            && request.on_behalf_of.is_none()
+            && !looks_closer
+    }
+
+    /// The implicit policy that decisions rest on.
+    pub fn implicit(&self) -> Implicit {
+        self.implicit
     }
 
     /// The consents that decisions rest on, in the order of their ids.
@@ -263,6 +363,11 @@ impl Evaluator {
         self.asked(request).decide(document)
     }
 
+    #[cfg(test)]
+    pub(crate) fn decide_unsliced(&self, request: &Request, document: &Document) -> Decision {
+        self.asked(request).unsliced().decide(document)
+    }
+
     /// The request, ready to be decided for one document after the other.
     pub fn asked<'a>(&'a self, request: &'a Request) -> Asked<'a> {
         Asked::of(self, request)
@@ -275,15 +380,21 @@ fn reason(
     request: &Request,
     document: &Document,
 ) -> &'static str {
-    let unknown = determining
-        .iter()
-        .any(|id| id == "network/consents-unknown");
+    let names = |policy: &str| determining.iter().any(|id| id == policy);
+    let unknown = names("network/consents-unknown");
     let by_vote = determining.iter().any(|id| voted::is_voted(id));
     match (permitted, determining.is_empty(), unknown) {
         (true, ..) => "permitted",
         (false, _, true) => "the patient's current consents are not known here",
         (false, false, false) if by_vote => "the network's members have forbidden it",
+        (false, false, false) if names("network/undeclared-emergency") => {
+            "no emergency was declared for it"
+        }
+        (false, false, false) if names("implicit/deny") => "no consent in force permits it",
         (false, false, false) => "the patient denies it",
+        (false, true, false) if request.on_behalf_of.is_some() => {
+            "no delegation in force covers it"
+        }
         (false, true, false) if request.member == document.home => {
             "no policy permits this purpose or role"
         }
@@ -298,4 +409,4 @@ fn heads_of(consents: &[Consent]) -> Vec<HeadRef> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,8 +7,8 @@ use ledger::ids::{Digest, Height};
 use minicbor::{Decode, Encode};
 
 use super::{
-    AccessError, Action, Decision, Delegation, Document, Emergency, Evaluator, Request, Voted,
-    rules_digest,
+    AccessError, Action, Decision, Delegation, Document, Emergency, Evaluator, Implicit, Request,
+    Voted, rules_digest,
 };
 use crate::consent::Consent;
 
@@ -152,6 +152,9 @@ pub struct DecisionRecord {
     /// SHA-256 of the policies that members had voted, if there were some: the registry keeps their text.
     #[n(5)]
     pub voted: Option<Digest>,
+    /// The member's implicit policy, unless it is the usual one.
+    #[n(6)]
+    pub implicit: Option<Implicit>,
 }
 
 impl DecisionRecord {
@@ -173,6 +176,7 @@ impl DecisionRecord {
             request: RecordedRequest::of(request),
             rulings: decisions.iter().map(ruling).collect(),
             voted: evaluator.voted(),
+            implicit: Some(evaluator.implicit()).filter(|policy| *policy != Implicit::default()),
         }
     }
 
@@ -215,10 +219,11 @@ pub fn replay(
     if let (Some(named), None) = (record.voted, &voted) {
         return Ok(Replay::PoliciesMissing(named));
     }
+    let implicit = record.implicit.unwrap_or_default();
     let evaluator = match &voted {
-        Some(voted) => Evaluator::governed(Some(voted), consents)
-            .unwrap_or_else(|_| Evaluator::denying(voted, consents)),
-        None => Evaluator::new(consents)?,
+        Some(voted) => Evaluator::governed(Some(voted), implicit, consents)
+            .unwrap_or_else(|_| Evaluator::denying(voted, implicit, consents)),
+        None => Evaluator::governed(None, implicit, consents)?,
     };
     let same_inputs = record.rules == rules_digest()
         && record.heads == evaluator.heads()

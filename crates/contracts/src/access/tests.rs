@@ -4,6 +4,8 @@ use ledger::ids::Height;
 use serde_json::json;
 
 use super::*;
+
+mod acting;
 use crate::consent::tests::{consent, question, read};
 
 /// Every line asks and says what comes out; `unknown` stands for consents that are not known, `directory` for a
@@ -30,6 +32,50 @@ const TABLE: &str = "
     clinic   HMARKT  Practitioner directory => network/directory
     clinic   TREAT   Practitioner directory unknown => network/directory
     clinic   PATRQT  Practitioner directory own=q => network/directory
+    hospital TREAT   Observation related=RelatedPerson/1 =>
+    hospital TREAT   Observation do=correct => network/own-care
+    hospital TREAT   Observation do=collect => network/own-care
+    clinic   TREAT   Observation do=correct =>
+    clinic   TREAT   Observation do=correct unknown => network/consents-unknown
+    hospital TREAT   Practitioner do=correct directory => network/own-care
+    clinic   TREAT   Practitioner do=correct directory =>
+    hospital PATRQT  Observation own=p do=correct =>
+    clinic   TREAT   Observation by=7 emergency => network/break-glass
+    clinic   ETREAT  Observation by=7 emergency => network/break-glass
+    clinic   BTG     Observation by=7 emergency => network/break-glass
+    clinic   BTG     Observation by=7 emergency unknown => network/break-glass
+    clinic   BTG     Observation by=7 emergency do=correct =>
+    hospital BTG     Observation by=7 emergency => network/break-glass
+    clinic   BTG     Practitioner by=7 emergency directory => network/directory
+    clinic   BTG     Practitioner by=7 directory => network/directory
+    clinic   BTG     Observation by=7 => network/undeclared-emergency
+    hospital BTG     Observation by=7 do=correct => network/undeclared-emergency
+    clinic   BTG     Observation emergency => network/undeclared-emergency
+    clinic   TREAT   Observation emergency =>
+    clinic   HRESCH  Observation by=7 emergency =>
+    clinic   HMARKT  Observation by=7 emergency =>
+    clinic   HPAYMT  Observation by=7 emergency =>
+    clinic   TREAT   Observation by=7 emergency own=p =>
+    clinic   TREAT   Observation by=7 emergency related=RelatedPerson/1 =>
+    hospital PATRQT  Observation for=p => network/delegated
+    hospital FAMRQT  Observation for=p => network/delegated
+    hospital TREAT   Observation for=p =>
+    hospital PATRQT  Observation for=p do=correct =>
+    hospital PATRQT  Observation for=q =>
+    hospital PATRQT  Observation for=p home=clinic =>
+    hospital PATRQT  Observation for=p own=p label=R => network/delegated
+    hospital PATRQT  Observation own=p for=q =>
+    hospital PATRQT  Practitioner for=p directory => network/directory
+    hospital PATRQT  Observation for=p only=Observation => network/delegated
+    hospital PATRQT  Observation for=p only=Condition =>
+    hospital PATRQT  Observation for=p sees=HIV => network/delegated
+    hospital PATRQT  Observation for=p sees=HIV label=HIV => network/delegated
+    hospital PATRQT  Observation for=p sees=HIV label=PSY =>
+    hospital PATRQT  Observation for=p label=PSY => network/delegated
+    hospital PATRQT  Observation for=p label=ADOL => network/delegated
+    hospital PATRQT  Observation for=p label=ADOL parent =>
+    hospital PATRQT  Observation for=p label=ADOL parent sees=ADOL => network/delegated
+    hospital PATRQT  Observation for=p label=PSY parent => network/delegated
 ";
 
 fn ask(line: &str) -> (Request, Document) {
@@ -39,18 +85,77 @@ fn ask(line: &str) -> (Request, Document) {
     if has("directory") {
         document.patient = None;
     }
+    let named = |name: &str| {
+        let value = |word: &str| word.strip_prefix(name).map(str::to_owned);
+        let values: BTreeSet<String> = line.split_whitespace().filter_map(value).collect();
+        (!values.is_empty()).then_some(values)
+    };
+    if let Some(patient) = named("for=").and_then(|mut all| all.pop_first()) {
+        let limits = Limits {
+            types: named("only="),
+            labels: named("sees="),
+            majority: has("parent").then_some(i64::MAX),
+            ..Limits::default()
+        };
+        request.related = Some("RelatedPerson/1".to_owned());
+        request.on_behalf_of = Some(Delegation {
+            patient,
+            links: vec![link("hospital/delegates", "RelatedPerson/1", limits)],
+        });
+    }
     (request, document)
+}
+
+pub(crate) fn link(consent: &str, delegate: &str, limits: Limits) -> Link {
+    Link {
+        consent: HeadRef {
+            id: consent.to_owned(),
+            version: 1,
+        },
+        delegate: delegate.to_owned(),
+        limits,
+    }
+}
+
+/// A consent by which somebody acts in the patient's place.
+pub(crate) fn delegating(id: &str, delegate: &str, more: &serde_json::Value) -> Consent {
+    let code = if more.get("parent").is_some() {
+        "MTH"
+    } else {
+        "POWATT"
+    };
+    let mut provision = json!({ "type": "permit", "actor": [{
+        "role": { "coding": [{ "code": code }] },
+        "reference": { "reference": delegate },
+    }] });
+    for (name, value) in more.as_object().unwrap() {
+        if name != "parent" && name != "by" {
+            provision[name] = value.clone();
+        }
+    }
+    let mut resource = consent(&provision);
+    if let Some(by) = more.get("by") {
+        resource["performer"] = json!([{ "reference": by }]);
+    }
+    read(id, &resource).unwrap()
 }
 
 /// Lines of the table that come out differently under `network`.
 fn differing(network: &str) -> Vec<&'static str> {
-    let evaluator = Evaluator::prepare(&Base::of(network), None, &[]).unwrap();
+    let consents = [delegating(
+        "hospital/delegates",
+        "RelatedPerson/1",
+        &json!({}),
+    )];
+    let base = Base::of(network);
+    let evaluator = Evaluator::prepare(&base, None, Implicit::default(), &consents).unwrap();
     let differs = |line: &&str| {
         let (asked, determining) = line.split_once("=>").unwrap();
         let (request, document) = ask(asked);
         let decision = evaluator.decide(&request, &document);
         let determining: Vec<&str> = determining.split_whitespace().collect();
-        let permitted = !determining.is_empty() && determining != ["network/consents-unknown"];
+        let forbids = ["network/consents-unknown", "network/undeclared-emergency"];
+        let permitted = determining.iter().any(|one| !forbids.contains(one));
         decision.permitted != permitted || decision.determining != determining
     };
     TABLE
@@ -84,7 +189,7 @@ fn every_condition_of_the_network_policies_is_needed() {
             let policy_without = format!("{head}when {{ {rest} }};");
             let network = NETWORK.replace(policy, &policy_without);
             // Where the rest does not fit the schema alone, validation refuses it before any decision.
-            if Evaluator::prepare(&Base::of(&network), None, &[]).is_ok() {
+            if Evaluator::prepare(&Base::of(&network), None, Implicit::default(), &[]).is_ok() {
                 assert_ne!(differing(&network), [""; 0], "without {}", conditions[gone]);
                 weakened += 1;
             }
@@ -104,7 +209,8 @@ fn x2_an_error_in_any_policy_denies() {
         when { context.now + 9223372036854775807 > 0 };";
     for effect in ["permit", "forbid"] {
         let network = format!("{NETWORK}\n{}", overflow.replace("EFFECT", effect));
-        let evaluator = Evaluator::prepare(&Base::of(&network), None, &[]).unwrap();
+        let evaluator =
+            Evaluator::prepare(&Base::of(&network), None, Implicit::default(), &[]).unwrap();
         let (mut request, document) = ask("hospital TREAT Observation");
         let decision = evaluator.decide(&request, &document);
         assert!(!decision.permitted, "an erroring {effect} must deny");
@@ -120,7 +226,9 @@ fn x2_an_error_in_any_policy_denies() {
 
 #[test]
 fn policies_that_do_not_fit_the_schema_are_refused_by_id() {
-    let refused = |policy: &str| Evaluator::prepare(&Base::of(policy), None, &[]).unwrap_err();
+    let refused = |policy: &str| {
+        Evaluator::prepare(&Base::of(policy), None, Implicit::default(), &[]).unwrap_err()
+    };
     let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
     assert_eq!(
         refused("permit (principal, action, resource"),
@@ -373,7 +481,8 @@ const VOTED: &str = "
 #[test]
 fn what_members_vote_forbids_and_names_itself() {
     let voted = Voted::of(VOTED);
-    let evaluator = Evaluator::governed(Some(&voted), &[one("hospital/1")]).unwrap();
+    let evaluator =
+        Evaluator::governed(Some(&voted), Implicit::default(), &[one("hospital/1")]).unwrap();
     let decide = |line: &str| {
         let (request, document) = ask(line);
         evaluator.decide(&request, &document)
@@ -391,7 +500,7 @@ fn what_members_vote_forbids_and_names_itself() {
 #[test]
 fn x3_a_vote_permits_at_home_and_replaces_no_consent() {
     let voted = Voted::of(VOTED);
-    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    let evaluator = Evaluator::governed(Some(&voted), Implicit::default(), &[]).unwrap();
     let decide = |line: &str| {
         let (request, document) = ask(line);
         evaluator.decide(&request, &document)
@@ -418,11 +527,11 @@ fn x2_an_error_in_a_voted_policy_denies() {
     assert_eq!(check_policies(overflow), Ok(()), "it fits the schema");
     let voted = Voted::of(overflow);
     let (request, document) = ask("hospital TREAT Observation");
-    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    let evaluator = Evaluator::governed(Some(&voted), Implicit::default(), &[]).unwrap();
     assert!(!evaluator.decide(&request, &document).permitted);
     let unreadable = Voted::of("permit (");
-    assert!(Evaluator::governed(Some(&unreadable), &[]).is_err());
-    let denying = Evaluator::denying(&unreadable, &[]);
+    assert!(Evaluator::governed(Some(&unreadable), Implicit::default(), &[]).is_err());
+    let denying = Evaluator::denying(&unreadable, Implicit::default(), &[]);
     assert!(!denying.decide(&request, &document).permitted);
     assert_eq!(denying.voted(), Some(unreadable.digest()));
 }
@@ -434,7 +543,8 @@ fn voted_policies_have_ids_of_their_own_and_no_templates() {
     for id in ["network/own-care", "consent/hospital/1/1"] {
         assert_eq!(check_policies(&permit(id)), Ok(()));
         let voted = Voted::of(&permit(id));
-        let evaluator = Evaluator::governed(Some(&voted), &[one("hospital/1")]).unwrap();
+        let evaluator =
+            Evaluator::governed(Some(&voted), Implicit::default(), &[one("hospital/1")]).unwrap();
         let (request, document) = ask("payer HMARKT Observation");
         assert!(!evaluator.decide(&request, &document).permitted, "{id}");
     }
@@ -454,7 +564,7 @@ fn voted_policies_have_ids_of_their_own_and_no_templates() {
 fn p5_a_decision_by_voted_policies_replays_with_their_text_alone() {
     let (request, document) = ask("hospital HPAYMT Observation");
     let voted = Voted::of(VOTED);
-    let evaluator = Evaluator::governed(Some(&voted), &[]).unwrap();
+    let evaluator = Evaluator::governed(Some(&voted), Implicit::default(), &[]).unwrap();
     let decision = evaluator.decide(&request, &document);
     let record = DecisionRecord::of(&evaluator, Height(7), &request, &[decision]);
     let record = DecisionRecord::decode(&record.encode()).unwrap();
@@ -471,19 +581,28 @@ fn p5_a_decision_by_voted_policies_replays_with_their_text_alone() {
 }
 
 #[test]
-fn built_in_policies_look_at_a_documents_home_and_patient_alone() {
-    let seen = NETWORK.match_indices("resource");
-    for (at, word) in seen {
-        let rest = &NETWORK[at + word.len()..];
-        let rest = rest.trim_start_matches([' ', '.']);
-        let is_known = ["home", "patient", "has patient", ")"]
-            .iter()
-            .any(|known| rest.starts_with(known));
-        assert!(
-            is_known,
-            "resource {}",
-            rest.lines().next().unwrap_or_default()
-        );
+fn a_uniform_outcome_is_one_that_looks_at_a_documents_home_and_patient_alone() {
+    let closer = NETWORK.find("@id(\"network/delegated\")").unwrap();
+    let until = NETWORK.find("@id(\"network/directory\")").unwrap();
+    for part in [&NETWORK[..closer], &NETWORK[until..]] {
+        for (at, word) in part.match_indices("resource") {
+            let rest = part[at + word.len()..].trim_start_matches([' ', '.']);
+            let known = ["home", "patient", "has patient", ")"];
+            let is_known = known.iter().any(|known| rest.starts_with(known));
+            assert!(is_known, "resource {}", rest.lines().next().unwrap());
+        }
     }
-    assert!(Evaluator::new(&[]).unwrap().is_uniform());
+    let (request, _) = ask("hospital PATRQT Observation own=p");
+    let (acting, _) = ask("hospital PATRQT Observation for=p");
+    for implicit in Implicit::ALL {
+        let evaluator = Evaluator::governed(None, implicit, &[]).unwrap();
+        let looks_closer = [Implicit::AllNormal, Implicit::BasicNormal].contains(&implicit);
+        assert_eq!(evaluator.is_uniform(&request), !looks_closer);
+        assert!(!evaluator.is_uniform(&acting));
+    }
+    let voted = Voted::of(VOTED);
+    let governed = Evaluator::governed(Some(&voted), Implicit::Deny, &[]).unwrap();
+    assert!(!governed.is_uniform(&request));
+    let heads = Evaluator::new(&[one("hospital/1")]).unwrap();
+    assert!(!heads.is_uniform(&request));
 }

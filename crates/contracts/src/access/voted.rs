@@ -5,7 +5,7 @@ use std::str::FromStr;
 use cedar_policy::{Policy, PolicyId, PolicySet};
 use ledger::ids::Digest;
 
-use super::{AccessError, Evaluator};
+use super::{AccessError, Evaluator, Implicit};
 
 /// What the ids of voted policies begin with, so that none passes for a built-in one or a patient's.
 const PREFIX: &str = "voted/";
@@ -44,7 +44,7 @@ pub fn digest_of(text: &str) -> Digest {
 
 /// Whether `text` has policies that could stand beside the built-in ones and those of consents.
 pub fn check_policies(text: &str) -> Result<(), AccessError> {
-    Evaluator::governed(Some(&Voted::of(text)), &[]).map(|_| ())
+    Evaluator::governed(Some(&Voted::of(text)), Implicit::default(), &[]).map(|_| ())
 }
 
 pub(super) fn is_voted(id: &str) -> bool {

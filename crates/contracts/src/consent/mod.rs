@@ -16,16 +16,29 @@
 //! provision is an exception to the one around it: it applies only where that one does, and the deepest one that
 //! matches counts. Several consents: any deny wins, else the union of permits (ADR 0004).
 
+mod actor;
+mod data;
+mod expression;
+mod grant;
+pub(crate) mod label;
 mod policy;
 mod provision;
+pub(crate) mod purpose;
+mod span;
 pub mod template;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
 
+pub use actor::{Actor, Delegate};
+pub use data::{Data, Meaning};
+pub use grant::{Grant, grants};
 pub use policy::policies;
-pub use provision::{Actor, Kind, Provision, Span};
+pub(crate) use policy::{Gate, Rule, rules};
+pub use provision::{Kind, Provision};
+pub use span::Span;
 
 /// The identifier system for names of members.
 pub const MEMBER_SYSTEM: &str = "urn:careledger:member";
@@ -41,6 +54,8 @@ pub struct Consent {
     pub status: Status,
     /// The patient's reference, at the member through which it was filed.
     pub patient: String,
+    /// Who agreed to it, by reference; the patient if it says nothing.
+    pub performers: BTreeSet<String>,
     /// The rules; none for a consent that only withdraws.
     pub provision: Option<Provision>,
 }
@@ -142,13 +157,38 @@ impl Consent {
             return Err(Rejection::CannotEnforce("Consent.scope".to_owned()));
         }
         let provision = consent.get("provision");
+        let provision = provision.map(Provision::read).transpose()?;
+        let performers = consent.get("performer").map(references);
+        let performers = match performers {
+            Some(Some(performers)) => performers,
+            None => BTreeSet::new(),
+            // Whose power a delegate gets has to be known.
+            Some(None) if provision.as_ref().is_some_and(Provision::delegates) => {
+                return Err(Rejection::CannotEnforce("Consent.performer".to_owned()));
+            }
+            Some(None) => BTreeSet::new(),
+        };
         Ok(Self {
             id: id.to_owned(),
             version,
             status: status.ok_or_else(|| malformed("status"))?,
             patient: patient.ok_or_else(|| malformed("patient"))?.to_owned(),
-            provision: provision.map(Provision::read).transpose()?,
+            performers,
+            provision,
         })
+    }
+
+    /// The member through which it was filed.
+    pub(crate) fn home(&self) -> &str {
+        self.id.split_once('/').map_or(&self.id, |(home, _)| home)
+    }
+
+    /// Who gave it if not the patient.
+    pub(crate) fn given_by(&self) -> BTreeSet<String> {
+        if self.performers.contains(&self.patient) {
+            return BTreeSet::new();
+        }
+        self.performers.clone()
     }
 
     /// Whether it counts at all (C1).
@@ -169,6 +209,11 @@ impl Status {
             _ => return None,
         })
     }
+}
+
+fn references(all: &Value) -> Option<BTreeSet<String>> {
+    let reference = |one: &Value| Some(one.get("reference")?.as_str()?.to_owned());
+    all.as_array()?.iter().map(reference).collect()
 }
 
 fn is_patient_privacy(scope: Option<&Value>) -> bool {

@@ -1,166 +1,424 @@
 //! Compiles a consent to Cedar policies: one for each provision that permits or denies.
 
-use super::Consent;
-use super::provision::{Actor, Kind, Provision, Span};
+use std::collections::BTreeSet;
 
-/// Purposes that a permit covers only if it names them.
-const NAMED_ONLY: [&str; 2] = ["HMARKT", "HRESCH"];
+use cedar_policy::pst::{
+    self, ActionConstraint, Clause, Effect, PrincipalConstraint, ResourceConstraint, StaticPolicy,
+    Template,
+};
+use cedar_policy::{Policy, PolicyId};
+
+use super::actor::Actor;
+use super::data::{Data, Meaning};
+use super::expression::{
+    Condition, all, any, at_least, at_most, before, contains, contains_all, contains_any, context,
+    equal, is_action, is_empty, not, principal, resource, text, texts, truth, when,
+};
+use super::label::{Labels, NORMAL, RESTRICTED};
+use super::provision::{Kind, Provision};
+use super::span::Span;
+use super::{Consent, purpose};
+use crate::access::Action;
+
+/// A provision that decides, with those around it, the outermost first.
+pub(crate) struct Rule<'a> {
+    consent: &'a Consent,
+    kind: Kind,
+    /// Where it stands: `/index` for each step from the root.
+    place: String,
+    around: Vec<&'a Provision>,
+    own: &'a Provision,
+}
 
 /// What a rule takes over from the rules around it.
 #[derive(Clone, Default)]
 struct Around<'a> {
-    conditions: Vec<String>,
+    names_members: bool,
     names_purposes: bool,
+    names_emergencies: bool,
+    names_actions: bool,
     labels: &'a [String],
+    actors: &'a [Actor],
+}
+
+/// The rules of an active consent that permit or deny.
+pub(crate) fn rules(consent: &Consent) -> Vec<Rule<'_>> {
+    let mut found = Vec::new();
+    if let (true, Some(root)) = (consent.is_active(), &consent.provision) {
+        collect(consent, root, "", &[], &mut found);
+    }
+    found
 }
 
 /// The policies of an active consent: an id that decisions name, and Cedar text.
 pub fn policies(consent: &Consent) -> Vec<(String, String)> {
-    let mut compiled = Vec::new();
-    if let (true, Some(root)) = (consent.is_active(), &consent.provision) {
-        compile(
-            &format!("consent/{}/{}", consent.id, consent.version),
-            root,
-            &Around::default(),
-            &mut compiled,
-        );
-    }
-    compiled
+    let policies = rules(consent).into_iter().filter_map(|rule| {
+        let policy = rule.policy()?;
+        Some((rule.id(), policy.to_string()))
+    });
+    policies.collect()
 }
 
-fn compile(id: &str, rule: &Provision, around: &Around<'_>, compiled: &mut Vec<(String, String)>) {
-    let inside = around.and(rule);
-    if let Some(kind) = rule.kind {
-        let mut when = [inside.conditions.clone(), own(kind, &inside)].concat();
-        // The deepest rule that matches counts, whichever kind the ones between are of.
-        let nested = rule.nested.iter();
-        when.extend(nested.map(|nested| format!("!({})", decides(nested, &inside))));
-        let effect = match kind {
-            Kind::Permit => "permit",
-            Kind::Deny => "forbid",
-        };
-        let policy = format!(
-            "{effect} (principal, action == Action::\"open\", resource) when {{ {} }};",
-            conjunction(&when)
-        );
-        compiled.push((id.to_owned(), policy));
+fn collect<'a>(
+    consent: &'a Consent,
+    rule: &'a Provision,
+    place: &str,
+    around: &[&'a Provision],
+    found: &mut Vec<Rule<'a>>,
+) {
+    // Whom a rule lets act in the patient's place is in no policy: see `grant`.
+    if let (Some(kind), true) = (rule.kind, rule.delegates.is_empty()) {
+        found.push(Rule {
+            consent,
+            kind,
+            place: place.to_owned(),
+            around: around.to_vec(),
+            own: rule,
+        });
     }
+    let around = [around, &[rule]].concat();
     for (at, nested) in rule.nested.iter().enumerate() {
-        compile(&format!("{id}/{at}"), nested, &inside, compiled);
+        collect(consent, nested, &format!("{place}/{at}"), &around, found);
+    }
+}
+
+impl<'a> Rule<'a> {
+    /// What decisions call it.
+    pub(crate) fn id(&self) -> String {
+        let Consent { id, version, .. } = self.consent;
+        format!("consent/{id}/{version}{}", self.place)
+    }
+
+    /// The policy; `None` if the engine does not take it.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        let home = self.consent.home();
+        let mut around = Around::default();
+        let mut conditions = Vec::new();
+        for rule in self.around.iter().chain([&self.own]) {
+            conditions.extend(self::conditions(rule, home, &around));
+            around = around.and(rule);
+        }
+        conditions.extend(own(self.kind, &around));
+        // The deepest rule that matches counts, whichever kind the ones between are of.
+        let nested = self.own.nested.iter();
+        conditions.extend(nested.map(|nested| not(decides(nested, home, &around))));
+        let effect = match self.kind {
+            Kind::Permit => Effect::Permit,
+            Kind::Deny => Effect::Forbid,
+        };
+        let template = Template::new(
+            pst::PolicyID(self.id().into()),
+            effect,
+            PrincipalConstraint::Any,
+            ActionConstraint::Any,
+            ResourceConstraint::Any,
+        );
+        let template = template
+            .try_with_clauses([Clause::When(all(conditions))])
+            .ok()?;
+        let policy = StaticPolicy::try_from(template).ok()?;
+        let policy = Policy::from_pst(pst::Policy::Static(policy)).ok()?;
+        Some(policy.new_id(PolicyId::new(self.id())))
+    }
+
+    /// What has to be true of a request for the rule to decide on any document.
+    pub(crate) fn gate(&self) -> Gate {
+        let home = self.consent.home();
+        let mut gate = Gate::default();
+        let mut around = Around::default();
+        for rule in self.around.iter().chain([&self.own]) {
+            gate.narrow(rule, home, &around);
+            around = around.and(rule);
+        }
+        if !around.names_actions {
+            gate.actions = Some(BTreeSet::from([Action::Open]));
+        }
+        gate
+    }
+}
+
+/// What a request has to be like for a rule to matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Gate {
+    period: Span,
+    /// Members of whom one has to ask; any if there are none to choose from.
+    members: Option<BTreeSet<String>>,
+    actions: Option<BTreeSet<Action>>,
+    /// Of each of these, one purpose.
+    purposes: Vec<Vec<String>>,
+}
+
+impl Gate {
+    /// The members that could pass; `None` for all.
+    pub(crate) fn members(&self) -> Option<&BTreeSet<String>> {
+        self.members.as_ref()
+    }
+
+    /// Whether a request passes, its member apart.
+    pub(crate) fn admits(&self, now: i64, action: Action, purposes: &BTreeSet<String>) -> bool {
+        self.period.contains(now)
+            && self
+                .actions
+                .as_ref()
+                .is_none_or(|some| some.contains(&action))
+            && self
+                .purposes
+                .iter()
+                .all(|some| some.iter().any(|one| purposes.contains(one)))
+    }
+
+    fn narrow(&mut self, rule: &Provision, home: &str, around: &Around<'_>) {
+        self.period = self.period.and(rule.period.unwrap_or_default());
+        if !rule.purposes.is_empty() {
+            self.purposes.push(rule.purposes.clone());
+        }
+        if let Some(actions) = &rule.actions {
+            let narrowed = self
+                .actions
+                .as_ref()
+                .map_or(actions.clone(), |some| some & actions);
+            self.actions = Some(narrowed);
+        }
+        let is_bound = is_bound(rule, around);
+        let member = |actor: &Actor| match actor {
+            Actor::Member(name) => Some(name.clone()),
+            Actor::Named(_) if is_bound => Some(home.to_owned()),
+            Actor::Named(_) | Actor::Role(_) => None,
+        };
+        let members: Option<BTreeSet<String>> = rule.actors.iter().map(member).collect();
+        if let (Some(members), false) = (members, rule.actors.is_empty()) {
+            let narrowed = self
+                .members
+                .as_ref()
+                .map_or(members.clone(), |some| some & &members);
+            self.members = Some(narrowed);
+        }
     }
 }
 
 /// When `rule`, or one within it, decides in the place of the rule around it.
-fn decides(rule: &Provision, around: &Around<'_>) -> String {
+fn decides(rule: &Provision, home: &str, around: &Around<'_>) -> Condition {
+    let mut conditions = conditions(rule, home, around);
     let inside = around.and(rule);
-    let own = rule.kind.map(|kind| conjunction(&own(kind, &inside)));
-    let nested = rule.nested.iter().map(|nested| decides(nested, &inside));
-    let any: Vec<String> = own.into_iter().chain(nested).collect();
-    let mut all = conditions(rule);
-    all.push(if any.is_empty() {
-        "false".to_owned()
-    } else {
-        format!("({})", any.join(" || "))
-    });
-    conjunction(&all)
+    let own = rule.kind.map(|kind| all(own(kind, &inside)));
+    let nested = rule
+        .nested
+        .iter()
+        .map(|nested| decides(nested, home, &inside));
+    conditions.push(any(own.into_iter().chain(nested).collect()));
+    all(conditions)
 }
 
 impl<'a> Around<'a> {
     fn and(&self, rule: &'a Provision) -> Self {
+        let is_member = |actor: &Actor| matches!(actor, Actor::Member(_));
+        let nearest =
+            |own: &'a [String], around: &'a [String]| if own.is_empty() { around } else { own };
+        let names = |code: &str| rule.purposes.iter().any(|purpose| purpose == code);
         Self {
-            conditions: [self.conditions.clone(), conditions(rule)].concat(),
+            names_members: self.names_members
+                || (!rule.actors.is_empty() && rule.actors.iter().all(is_member)),
             names_purposes: self.names_purposes || !rule.purposes.is_empty(),
-            labels: if rule.labels.is_empty() {
-                self.labels
+            names_emergencies: self.names_emergencies || names(purpose::BREAK_GLASS),
+            names_actions: self.names_actions || rule.actions.is_some(),
+            labels: nearest(&rule.labels, self.labels),
+            actors: if rule.actors.is_empty() {
+                self.actors
             } else {
-                &rule.labels
+                &rule.actors
             },
         }
     }
 }
 
 /// Conditions that hold for a rule and for everything in it.
-fn conditions(rule: &Provision) -> Vec<String> {
+fn conditions(rule: &Provision, home: &str, around: &Around<'_>) -> Vec<Condition> {
     let mut all = Vec::new();
-    if !rule.covers_opening {
-        all.push("false".to_owned());
+    if let Some(actions) = &rule.actions {
+        all.push(is_action(actions.iter().copied()));
     }
     if let Some(period) = rule.period {
-        all.extend(within("context.now", "context.now", period));
+        all.extend(within(&context("now"), &context("now"), period));
     }
     if !rule.actors.is_empty() {
-        let actors: Vec<String> = rule.actors.iter().map(actor).collect();
-        all.push(format!("({})", actors.join(" || ")));
+        let is_bound = is_bound(rule, around);
+        let actors = rule
+            .actors
+            .iter()
+            .map(|actor| self::actor(actor, is_bound.then_some(home)));
+        all.push(any(actors.collect()));
     }
     if !rule.purposes.is_empty() {
-        all.push(format!("{}.contains(context.purpose)", set(&rule.purposes)));
+        all.push(contains_any(context("purposes"), texts(&rule.purposes)));
     }
-    if !rule.types.is_empty() {
-        all.push(format!("{}.contains(resource.type)", set(&rule.types)));
-    }
+    all.extend(class(rule));
     if !rule.codes.is_empty() {
-        all.push(format!("resource.codes.containsAny({})", set(&rule.codes)));
+        all.push(contains_any(resource("codes"), texts(&rule.codes)));
     }
-    if !rule.labels.is_empty() {
-        all.push(format!(
-            "resource.labels.containsAny({})",
-            set(&rule.labels)
-        ));
-    }
+    // A document that does not say may be of the period, or the one: nobody is let in by it, and somebody is kept out.
+    let unsaid = rule.kind == Some(Kind::Deny);
     if let Some(period) = rule.data_period {
-        let within = conjunction(&within("resource.end", "resource.start", period));
-        // A document without a date may be of the period: nobody is let in by it, and somebody is kept out.
-        let undated = rule.kind == Some(Kind::Deny);
-        all.push(format!(
-            "(if resource has start && resource has end then {within} else {undated})"
-        ));
+        let within = self::all(within(&resource("last"), &resource("first"), period));
+        all.push(when(resource("dated"), within, truth(unsaid)));
+    }
+    if !rule.data.is_empty() {
+        let data = rule
+            .data
+            .iter()
+            .map(|data| self::data(data, unsaid))
+            .collect();
+        all.push(equal(resource("home"), text(home)));
+        all.push(any(data));
     }
     all
 }
 
+fn class(rule: &Provision) -> Option<Condition> {
+    let mut classes = Vec::new();
+    if !rule.types.is_empty() {
+        classes.push(contains(texts(&rule.types), resource("type")));
+    }
+    if !rule.documents.is_empty() {
+        classes.push(contains_any(resource("codes"), texts(&rule.documents)));
+    }
+    (!classes.is_empty()).then(|| any(classes))
+}
+
+/// Whether persons that the rule names are those of the member through which the consent was filed.
+fn is_bound(rule: &Provision, around: &Around<'_>) -> bool {
+    rule.kind != Some(Kind::Deny) && !around.names_members
+}
+
+fn actor(actor: &Actor, bound_to: Option<&str>) -> Condition {
+    match actor {
+        Actor::Member(name) => equal(principal("member"), text(name)),
+        Actor::Named(reference) => {
+            let named = contains(principal("names"), text(reference));
+            let at = bound_to.map(|home| equal(principal("member"), text(home)));
+            all(at.into_iter().chain([named]).collect())
+        }
+        Actor::Role(role) => match role.rsplit_once('|') {
+            // Who states a code without its system may have any.
+            Some((_, code)) => any(vec![
+                contains(principal("roles"), text(role)),
+                contains(principal("roles"), text(code)),
+            ]),
+            None => contains(principal("role_codes"), text(role)),
+        },
+    }
+}
+
+fn data(data: &Data, unsaid: bool) -> Condition {
+    let reference = || text(&data.reference);
+    let itself = || contains(resource("ids"), reference());
+    let matching = match data.meaning {
+        Meaning::Instance => itself(),
+        Meaning::Dependents => any(vec![itself(), contains(resource("related"), reference())]),
+        Meaning::AuthoredBy => contains(resource("authors"), reference()),
+    };
+    let unknown = match (data.meaning, data.reference.split_once('/')) {
+        (Meaning::Instance, Some((kind, _))) => equal(resource("type"), text(kind)),
+        _ => truth(true),
+    };
+    if unsaid {
+        when(is_empty(resource("ids")), unknown, matching)
+    } else {
+        matching
+    }
+}
+
 /// Conditions of the rule itself, which its exceptions need not meet.
-fn own(kind: Kind, inside: &Around<'_>) -> Vec<String> {
-    // A member's patients are not let in with its staff, and a patient is not locked out of the own record.
-    let mut own = vec!["!(principal has patient)".to_owned()];
-    if kind == Kind::Permit {
-        own.push(if inside.labels.is_empty() {
-            "resource.labels.isEmpty()".to_owned()
-        } else {
-            format!("{}.containsAll(resource.labels)", set(inside.labels))
-        });
-        if !inside.names_purposes {
-            let named_only = set(&NAMED_ONLY.map(str::to_owned));
-            own.push(format!("!{named_only}.contains(context.purpose)"));
+fn own(kind: Kind, inside: &Around<'_>) -> Vec<Condition> {
+    let mut own = Vec::new();
+    if !inside.names_actions {
+        own.push(is_action([Action::Open]));
+    }
+    let persons = inside.actors.iter().filter_map(|actor| match actor {
+        Actor::Named(reference) if reference.starts_with("RelatedPerson/") => Some(reference),
+        _ => None,
+    });
+    let persons: Vec<&String> = persons.collect();
+    let is_person = || contains_any(principal("names"), texts(persons.iter().copied()));
+    let labels = Labels::of(inside.labels);
+    match kind {
+        Kind::Permit => {
+            // A member's patients and their families are not let in with its staff.
+            let mut who = vec![principal("staff")];
+            if !persons.is_empty() {
+                who.push(all(vec![not(principal("own")), is_person()]));
+            }
+            own.push(any(who));
+            own.extend(opened(&labels));
+            if !inside.names_purposes {
+                let named_only = purpose::NAMED_ONLY.map(str::to_owned);
+                own.push(not(contains_any(context("purposes"), texts(&named_only))));
+            }
+        }
+        Kind::Deny => {
+            // Patients are not locked out of their own record, and who acts for them only by name.
+            let mut who = vec![not(principal("own"))];
+            if !persons.is_empty() {
+                who.push(is_person());
+            }
+            own.push(any(who));
+            own.extend(kept_back(&labels));
+            if !inside.names_emergencies {
+                own.push(not(context("break_glass")));
+            }
         }
     }
     own
 }
 
-fn actor(actor: &Actor) -> String {
-    match actor {
-        Actor::Member(name) => format!("principal.member == {name:?}"),
-        Actor::Practitioner(reference) => {
-            format!("(principal has practitioner && principal.practitioner == {reference:?})")
-        }
+/// What a permit opens that names these labels.
+fn opened(labels: &Labels) -> Vec<Condition> {
+    let covered = labels.covered();
+    let is_restricted_alone = || is_empty(resource("sensitive"));
+    let is_covered = if covered.is_empty() {
+        is_restricted_alone()
+    } else {
+        contains_all(texts(&covered), resource("sensitive"))
+    };
+    let names_levels = !labels.levels.is_empty();
+    let highest = labels.levels.last().copied().unwrap_or(NORMAL).max(NORMAL);
+    let implied = all(vec![
+        at_most(resource("level"), RESTRICTED),
+        not(is_restricted_alone()),
+    ]);
+    // What is sensitive is restricted by that: who names the sensitivity has named what it implies.
+    let level = if names_levels || labels.sensitive.is_empty() {
+        any(vec![at_most(resource("level"), highest), implied])
+    } else {
+        implied
+    };
+    vec![is_covered, level]
+}
+
+/// What a deny keeps back that names these labels.
+fn kept_back(labels: &Labels) -> Option<Condition> {
+    let mut any_of = Vec::new();
+    if !labels.sensitive.is_empty() {
+        any_of.push(contains_any(
+            resource("sensitive"),
+            texts(&labels.touched()),
+        ));
     }
+    if !labels.are_told_apart() {
+        let unsaid = vec![
+            at_least(resource("level"), RESTRICTED),
+            is_empty(resource("sensitive")),
+        ];
+        any_of.push(all(unsaid));
+    }
+    if let Some(lowest) = labels.levels.first() {
+        any_of.push(at_least(resource("level"), *lowest));
+    }
+    (!any_of.is_empty()).then(|| any(any_of))
 }
 
 /// `last` is not before the span, and `first` not after it.
-fn within(last: &str, first: &str, span: Span) -> Vec<String> {
-    let start = span.start.map(|start| format!("{last} >= {start}"));
-    let end = span.end.map(|end| format!("{first} < {end}"));
+fn within(last: &Condition, first: &Condition, span: Span) -> Vec<Condition> {
+    let start = span.start.map(|start| at_least(last.clone(), start));
+    let end = span.end.map(|end| before(first.clone(), end));
     start.into_iter().chain(end).collect()
-}
-
-fn set(values: &[String]) -> String {
-    let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-    format!("[{}]", values.join(", "))
-}
-
-fn conjunction(conditions: &[String]) -> String {
-    if conditions.is_empty() {
-        "true".to_owned()
-    } else {
-        conditions.join(" && ")
-    }
 }

@@ -3,10 +3,14 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::access::{Document, Evaluator, Request};
+use crate::access::{Action, Document, Emergency, Evaluator, Request, check_consent};
 
+mod elements;
+mod lattice;
+mod matrix;
 mod model;
 mod reading;
+mod reference;
 mod templates;
 
 const NOON: &str = "2026-06-01T12:00:00Z";
@@ -66,15 +70,25 @@ fn rule(kind: &str, members: &[&str], more: Value) -> Value {
     rule
 }
 
-/// Reads `clinic TREAT Observation @2026-06-01T12:00:00Z label=HIV code=s|c on=2026-05-01 by=p1 own=p`.
+/// Reads `clinic TREAT Observation @2026-06-01T12:00:00Z label=HIV code=s|c on=2026-05-01 by=p1 own=p`, and further
+/// `role=`, `device=`, `related=`, `group=`, `id=`, `ref=`, `author=`, `home=`, `written=`, `do=` and `emergency`.
 pub(crate) fn question(text: &str) -> (Request, Document) {
     let words: Vec<&str> = text.split_whitespace().collect();
     let named = |name: &str| {
         let value = |word: &&str| word.strip_prefix(name).map(str::to_owned);
         words.iter().filter_map(value).collect::<BTreeSet<_>>()
     };
-    let moment = |text: &str| provision::moment(text).unwrap();
+    let moment = |text: &str| span::moment(text).unwrap();
     let time = named("@").pop_first().unwrap_or_else(|| NOON.to_owned());
+    let now = moment(&time).0;
+    let action = named("do=")
+        .pop_first()
+        .unwrap_or_else(|| "open".to_owned());
+    let action = Action::ALL.into_iter().find(|one| one.name() == action);
+    let day = |day: String| {
+        let (first, after) = moment(&day);
+        (first, after - 1)
+    };
     let request = Request {
         member: words[0].to_owned(),
         practitioner: named("by=")
@@ -82,21 +96,33 @@ pub(crate) fn question(text: &str) -> (Request, Document) {
             .map(|id| format!("Practitioner/{id}")),
         patient: named("own=").pop_first(),
         purpose: words[1].to_owned(),
-        now: moment(&time).0,
+        now,
         consents_known: true,
+        roles: named("role="),
+        device: named("device=").pop_first(),
+        related: named("related=").pop_first(),
+        groups: named("group="),
+        action: action.unwrap(),
+        emergency: words.contains(&"emergency").then(|| Emergency {
+            reason: "ERTREAT".to_owned(),
+            from: now,
+            until: now + 1,
+        }),
         ..Request::default()
     };
     let document = Document {
-        home: "hospital".to_owned(),
+        home: named("home=")
+            .pop_first()
+            .unwrap_or_else(|| "hospital".to_owned()),
         patient: Some("p".to_owned()),
         resource_type: words[2].to_owned(),
         codes: named("code="),
         labels: named("label="),
-        period: named("on=").pop_first().map(|day| {
-            let (first, after) = moment(&day);
-            (first, after - 1)
-        }),
-        ..Document::default()
+        period: named("on=").pop_first().map(day),
+        date: named("written=").pop_first().map(day),
+        id: named("id=").pop_first(),
+        authors: named("author="),
+        related: named("ref="),
     };
     (request, document)
 }
@@ -105,12 +131,15 @@ pub(crate) fn question(text: &str) -> (Request, Document) {
 fn check(provisions: &[Value], table: &str) {
     let consents: Vec<Consent> = ('a'..)
         .zip(provisions)
-        .map(|(id, provision)| read(&id.to_string(), &consent(provision)).unwrap())
+        .map(|(id, provision)| read(&format!("hospital/{id}"), &consent(provision)).unwrap())
         .collect();
     check_consents(&consents, table);
 }
 
 fn check_consents(consents: &[Consent], table: &str) {
+    for consent in consents {
+        assert_eq!(check_consent(consent), Ok(()));
+    }
     let evaluator = Evaluator::new(consents).unwrap();
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (asked, outcome) = line.split_once("=>").unwrap();

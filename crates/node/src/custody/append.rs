@@ -152,6 +152,8 @@ impl Home {
             facts.categories.clear();
             facts.codes.clear();
             facts.author = None;
+            facts.authors = None;
+            facts.references = None;
             facts.period = None;
         }
         Ok(facts)
@@ -162,8 +164,9 @@ impl Home {
         transaction: &mut Transaction<'_>,
         draft: Draft,
         head: &Head,
-        disclosure: DisclosureFacts,
+        mut disclosure: DisclosureFacts,
     ) -> Result<(), CustodyError> {
+        disclosure.id = Some(format!("{}/{}", head.resource_type, head.id));
         let Draft {
             subject,
             document,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contracts::access::{Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted};
+use contracts::access::{
+    Decision as Outcome, DecisionRecord, Document, Evaluator, Implicit, Request, Voted,
+    check_consent,
+};
 use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
 use contracts::membership::Registry;
@@ -195,8 +198,7 @@ impl Custody {
             element: rejection.element().to_owned(),
             reason: rejection.to_string(),
         })?;
-        let compiled = Evaluator::new(std::slice::from_ref(&consent));
-        compiled.map_err(|_| CustodyError::RefusedConsent {
+        check_consent(&consent).map_err(|_| CustodyError::RefusedConsent {
             element: "Consent.provision".to_owned(),
             reason: "it does not compile to valid policies".to_owned(),
         })?;
@@ -237,7 +239,7 @@ impl Custody {
         let asked = evaluator.asked(&request);
         let decide = |facts: &&DisclosureFacts| asked.decide(&document(home, patient, facts));
         let outcomes: Vec<Outcome> = match documents {
-            [first, ..] if evaluator.is_uniform() => vec![decide(first); documents.len()],
+            [first, ..] if evaluator.is_uniform(&request) => vec![decide(first); documents.len()],
             documents => documents.iter().map(decide).collect(),
         };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
@@ -269,13 +271,13 @@ impl Custody {
         if current.consents.is_empty() {
             let plain = match found.plain {
                 Some(plain) => plain,
-                None => Arc::new(current.rules(found.voted.as_deref())?),
+                None => Arc::new(current.rules(found.voted.as_deref(), self.0.options.implicit)?),
             };
             let rulings = &self.0.rulings;
             rulings.keep_without(subject.id, &plain, found.read_at);
             return Ok(plain);
         }
-        let rules = Arc::new(current.rules(found.voted.as_deref())?);
+        let rules = Arc::new(current.rules(found.voted.as_deref(), self.0.options.implicit)?);
         self.0.rulings.keep(subject.id, &rules, found.read_at);
         Ok(rules)
     }
@@ -337,8 +339,12 @@ fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Docum
         codes: codes.collect(),
         labels: facts.labels.clone(),
         period: facts.period.map(|span| (span.start_ms, span.end_ms)),
-        id: facts.id.clone(),
-        authors: facts.authors.iter().flatten().cloned().collect(),
+        // Where it is not known what a document refers to, no id says that it were.
+        id: facts.id.clone().filter(|_| facts.references.is_some()),
+        authors: match &facts.authors {
+            Some(authors) => authors.clone(),
+            None => facts.author.iter().cloned().collect(),
+        },
         related: facts.references.iter().flatten().cloned().collect(),
         date: None,
     }
@@ -369,9 +375,12 @@ impl Current {
 
     /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
     /// evaluated deny everything.
-    fn rules(mut self, voted: Option<&Voted>) -> Result<Rules, CustodyError> {
+    fn rules(mut self, voted: Option<&Voted>, implicit: Implicit) -> Result<Rules, CustodyError> {
         let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
-        if let (true, Ok(evaluator)) = (self.is_readable(), Evaluator::governed(voted, &all)) {
+        if let (true, Ok(evaluator)) = (
+            self.is_readable(),
+            Evaluator::governed(voted, implicit, &all),
+        ) {
             return Ok(Rules {
                 evaluator,
                 complete: true,
@@ -379,7 +388,7 @@ impl Current {
         }
         // Some of them, or what was voted, does not compile: which?
         for consent in self.consents.values_mut() {
-            consent.take_if(|one| Evaluator::new(std::slice::from_ref(one)).is_err());
+            consent.take_if(|one| check_consent(one).is_err());
         }
         let complete = self.is_readable();
         if !complete {
@@ -388,11 +397,11 @@ impl Current {
             );
         }
         let readable: Vec<Consent> = self.consents.into_values().flatten().collect();
-        let evaluator = match (Evaluator::governed(voted, &readable), voted) {
+        let evaluator = match (Evaluator::governed(voted, implicit, &readable), voted) {
             (Ok(evaluator), _) => evaluator,
             (Err(error), Some(voted)) => {
                 tracing::error!(%error, "the voted policies cannot be evaluated: everything is denied");
-                Evaluator::denying(voted, &readable)
+                Evaluator::denying(voted, implicit, &readable)
             }
             (Err(error), None) => {
                 let why = format!("the policies do not compile: {error}");

@@ -30,6 +30,8 @@ pub struct CustodyOptions {
     pub full_text: bool,
     /// How many milliseconds after its declaration an emergency has to be reviewed.
     pub review_ms: u64,
+    /// What is disclosed of patients who have said nothing.
+    pub implicit: contracts::access::Implicit,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

@@ -131,6 +131,7 @@ impl Founding {
         let config = NodeConfig {
             full_text: false,
             review_ms: 72 * 3_600_000,
+            implicit: contracts::access::Implicit::default(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self

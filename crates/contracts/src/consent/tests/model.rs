@@ -2,97 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Actor, Kind, Provision, Span};
+use super::super::{Actor, Data, Kind, Meaning, Provision, Span};
+use super::reference::Case;
 use super::*;
-
-/// What the nearest rules around one have named.
-#[derive(Clone, Default)]
-struct Named {
-    purposes: bool,
-    labels: Vec<String>,
-}
-
-fn verdict(rule: &Provision, named: &Named, asked: &(Request, Document)) -> Option<Kind> {
-    let (request, document) = asked;
-    let within = |span: Span, first: i64, last: i64| {
-        span.start.is_none_or(|start| last >= start) && span.end.is_none_or(|end| first < end)
-    };
-    let any = |wanted: &[String], has: &dyn Fn(&String) -> bool| {
-        wanted.is_empty() || wanted.iter().any(has)
-    };
-    let is_actor = |actor: &Actor| match actor {
-        Actor::Member(member) => request.member == *member,
-        Actor::Practitioner(one) => request.practitioner.as_ref() == Some(one),
-    };
-    let dated = rule.data_period.is_none_or(|span| match document.period {
-        Some((first, last)) => within(span, first, last),
-        None => rule.kind == Some(Kind::Deny),
-    });
-    let now = rule
-        .period
-        .is_none_or(|span| within(span, request.now, request.now));
-    if !(rule.covers_opening
-        && dated
-        && now
-        && (rule.actors.is_empty() || rule.actors.iter().any(is_actor))
-        && any(&rule.purposes, &|purpose| request.purpose == *purpose)
-        && any(&rule.types, &|one| document.resource_type == *one)
-        && any(&rule.codes, &|code| document.codes.contains(code))
-        && any(&rule.labels, &|label| document.labels.contains(label)))
-    {
-        return None;
-    }
-    let named = Named {
-        purposes: named.purposes || !rule.purposes.is_empty(),
-        labels: if rule.labels.is_empty() {
-            named.labels.clone()
-        } else {
-            rule.labels.clone()
-        },
-    };
-    let nested: Vec<Kind> = rule
-        .nested
-        .iter()
-        .filter_map(|nested| verdict(nested, &named, asked))
-        .collect();
-    let named_only = ["HMARKT", "HRESCH"].contains(&request.purpose.as_str());
-    let all_named = document
-        .labels
-        .iter()
-        .all(|label| named.labels.contains(label));
-    if nested.contains(&Kind::Deny) {
-        Some(Kind::Deny)
-    } else if nested.contains(&Kind::Permit) {
-        Some(Kind::Permit)
-    } else {
-        rule.kind.filter(|kind| {
-            let named = all_named && (named.purposes || !named_only);
-            request.patient.is_none() && (*kind == Kind::Deny || named)
-        })
-    }
-}
-
-fn permitted(consents: &[Consent], asked: &(Request, Document)) -> bool {
-    let (request, document) = asked;
-    let verdicts: Vec<Kind> = consents
-        .iter()
-        .filter(|consent| consent.status == Status::Active)
-        .filter_map(|consent| verdict(consent.provision.as_ref()?, &Named::default(), asked))
-        .collect();
-    let home = request.member == document.home;
-    let own_care = ["TREAT", "ETREAT", "CAREMGT", "HPAYMT", "HOPERAT"];
-    let network = match &request.patient {
-        Some(patient) => {
-            home && document.patient.as_ref() == Some(patient) && request.purpose == "PATRQT"
-        }
-        None => home && own_care.contains(&request.purpose.as_str()),
-    };
-    let directory = document.patient.is_none();
-    let unknown = !home && !directory && !request.consents_known;
-    !unknown
-        && !verdicts.contains(&Kind::Deny)
-        && (network || directory || verdicts.contains(&Kind::Permit))
-}
+use crate::access::Implicit;
 
 fn some_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -109,49 +22,65 @@ fn span() -> impl Strategy<Value = Option<Span>> {
 fn actors() -> impl Strategy<Value = Vec<Actor>> {
     let member = prop::sample::select(vec!["clinic", "payer", "hospital"])
         .prop_map(|name| Actor::Member(name.to_owned()));
-    let practitioner = (0..2).prop_map(|id| Actor::Practitioner(format!("Practitioner/{id}")));
-    prop::collection::vec(prop_oneof![3 => member, 1 => practitioner], 0..2)
+    let named = [
+        "Practitioner/0",
+        "Practitioner/1",
+        "RelatedPerson/1",
+        "Device/1",
+        "Group/1",
+    ];
+    let named = prop::sample::select(named.to_vec()).prop_map(|one| Actor::Named(one.to_owned()));
+    let role = prop::sample::select(vec!["s|nurse", "nurse", "t|nurse"])
+        .prop_map(|one| Actor::Role(one.to_owned()));
+    prop::collection::vec(prop_oneof![4 => member, 2 => named, 1 => role], 0..3)
+}
+
+fn data() -> impl Strategy<Value = Vec<Data>> {
+    let meaning = prop::sample::select(vec![
+        Meaning::Instance,
+        Meaning::Dependents,
+        Meaning::AuthoredBy,
+    ]);
+    let reference = prop::sample::select(vec!["Observation/1", "Encounter/1", "Practitioner/1"]);
+    let one = (meaning, reference).prop_map(|(meaning, reference)| Data {
+        meaning,
+        reference: reference.to_owned(),
+    });
+    prop_oneof![5 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
+}
+
+fn actions() -> impl Strategy<Value = Option<BTreeSet<Action>>> {
+    let some = prop::sample::subsequence(Action::ALL.to_vec(), 1..=2);
+    prop::option::weighted(0.15, some.prop_map(|all| all.into_iter().collect()))
+}
+
+prop_compose! {
+    fn conditions()(
+        (period, data_period) in (span(), span()),
+        actors in actors(),
+        actions in actions(),
+        purposes in some_of(&["TREAT", "ETREAT", "BTG", "HRESCH", "HMARKT", "HPAYMT"]),
+        types in some_of(&["Observation", "Condition"]),
+        documents in prop_oneof![4 => Just(Vec::new()), 1 => Just(vec!["s|1".to_owned()])],
+        codes in some_of(&["s|1", "s|2"]),
+        labels in some_of(&["HIV", "ETH", "OPIOIDUD", "N", "R", "V"]),
+        data in data(),
+    ) -> Provision {
+        Provision {
+            period, actors, actions, purposes, types, documents, codes, labels, data_period, data,
+            ..Provision::default()
+        }
+    }
 }
 
 fn provision() -> impl Strategy<Value = Provision> {
-    let elements = || {
-        (
-            prop_oneof![Just(Kind::Permit), Just(Kind::Deny)],
-            (span(), span()),
-            actors(),
-            prop::bool::weighted(0.95),
-            some_of(&["TREAT", "HRESCH", "HMARKT", "HPAYMT"]),
-            some_of(&["Observation", "Condition"]),
-            some_of(&["s|1", "s|2"]),
-            some_of(&["HIV", "PSY"]),
-        )
-    };
     let rule = move |nested: Vec<Provision>| {
-        elements().prop_map(
-            move |(
-                kind,
-                (period, data_period),
-                actors,
-                covers_opening,
-                purposes,
-                types,
-                codes,
-                labels,
-            )| {
-                Provision {
-                    kind: Some(kind),
-                    period,
-                    actors,
-                    covers_opening,
-                    purposes,
-                    types,
-                    codes,
-                    labels,
-                    data_period,
-                    nested: nested.clone(),
-                }
-            },
-        )
+        let kind = prop_oneof![Just(Kind::Permit), Just(Kind::Deny)];
+        (kind, conditions()).prop_map(move |(kind, conditions)| Provision {
+            kind: Some(kind),
+            nested: nested.clone(),
+            ..conditions
+        })
     };
     let leaf = rule(Vec::new());
     let tree = leaf.prop_recursive(3, 12, 3, move |inner| {
@@ -174,6 +103,7 @@ fn consents() -> impl Strategy<Value = Vec<Consent>> {
             version: 1,
             status,
             patient: "Patient/p".to_owned(),
+            performers: BTreeSet::new(),
             provision,
         };
         (0..).zip(all).map(named).collect()
@@ -181,40 +111,83 @@ fn consents() -> impl Strategy<Value = Vec<Consent>> {
 }
 
 prop_compose! {
-    fn asked()(
+    fn requester()(
         member in prop::sample::select(vec!["clinic", "payer", "hospital"]),
         practitioner in prop::option::of(0..2_u8),
         patient in prop::option::weighted(0.1, prop::sample::select(vec!["p", "q"])),
-        purpose in prop::sample::select(vec!["TREAT", "TREAT", "HRESCH", "HMARKT", "HPAYMT", "PATRQT"]),
-        now in 0_i64..6,
-        consents_known in prop::bool::weighted(0.9),
-        owned in prop::bool::weighted(0.9),
-        resource_type in prop::sample::select(vec!["Observation", "Condition"]),
-        codes in prop::sample::subsequence(vec!["s|1", "s|2"], 0..=2),
-        labels in prop::sample::subsequence(vec!["HIV", "PSY"], 0..=2),
-        period in prop::option::of((0_i64..6, 0_i64..3)),
-    ) -> (Request, Document) {
-        let texts = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
-        let request = Request {
+        related in prop::bool::weighted(0.15),
+        device in prop::bool::weighted(0.2),
+        group in prop::bool::weighted(0.2),
+        roles in prop::sample::subsequence(vec!["s|nurse", "nurse", "t|cook"], 0..=1),
+    ) -> Request {
+        Request {
             member: member.to_owned(),
             practitioner: practitioner.map(|id| format!("Practitioner/{id}")),
             patient: patient.map(str::to_owned),
+            related: related.then(|| "RelatedPerson/1".to_owned()),
+            device: device.then(|| "Device/1".to_owned()),
+            groups: group.then(|| "Group/1".to_owned()).into_iter().collect(),
+            roles: roles.into_iter().map(str::to_owned).collect(),
+            ..Request::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn request()(
+        requester in requester(),
+        purpose in prop::sample::select(vec![
+            "TREAT", "TREAT", "ETREAT", "BTG", "HRESCH", "CLINTRCH", "HMARKT", "HPAYMT", "PATRQT",
+        ]),
+        now in 0_i64..6,
+        consents_known in prop::bool::weighted(0.9),
+        action in prop_oneof![6 => Just(Action::Open), 1 => Just(Action::Collect), 1 => Just(Action::Correct)],
+        emergency in prop::option::weighted(0.3, (0_i64..6, 0_i64..6)),
+    ) -> Request {
+        Request {
             purpose: purpose.to_owned(),
             now,
             consents_known,
-            ..Request::default()
-        };
-        let document = Document {
-            home: "hospital".to_owned(),
+            action,
+            emergency: emergency.map(|(from, until)| Emergency { reason: "x".to_owned(), from, until }),
+            ..requester
+        }
+    }
+}
+
+prop_compose! {
+    fn document()(
+        owned in prop::bool::weighted(0.9),
+        home in prop::sample::select(vec!["hospital", "hospital", "hospital", "payer"]),
+        resource_type in prop::sample::select(vec!["Observation", "Condition"]),
+        codes in prop::sample::subsequence(vec!["s|1", "s|2"], 0..=2),
+        labels in prop_oneof![
+            Just(vec![]),
+            prop::sample::subsequence(vec!["HIV", "ETH", "ETHUD", "R", "V", "N"], 0..=2),
+        ],
+        (period, date) in (prop::option::of((0_i64..6, 0_i64..3)), prop::option::of(0_i64..6)),
+        id in prop::option::of(prop::sample::select(vec!["Observation/1", "Observation/2"])),
+        related in prop::sample::subsequence(vec!["Encounter/1", "Observation/1"], 0..=1),
+        author in prop::bool::ANY,
+    ) -> Document {
+        let texts = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
+        Document {
+            home: home.to_owned(),
             patient: owned.then(|| "p".to_owned()),
             resource_type: resource_type.to_owned(),
             codes: texts(codes),
             labels: texts(labels),
             period: period.map(|(start, length)| (start, start + length)),
-            ..Document::default()
-        };
-        (request, document)
+            date: date.map(|at| (at, at)),
+            id: id.map(str::to_owned),
+            related: texts(related),
+            authors: author.then(|| "Practitioner/1".to_owned()).into_iter().collect(),
+        }
     }
+}
+
+fn asked() -> impl Strategy<Value = (Request, Document)> {
+    (request(), document())
 }
 
 proptest! {
@@ -223,12 +196,21 @@ proptest! {
     #[test]
     fn cedar_decides_as_the_model_does(
         consents in consents(),
+        implicit in prop::sample::select(Implicit::ALL.to_vec()),
         asked in prop::collection::vec(asked(), 12),
     ) {
-        let evaluator = Evaluator::new(&consents).unwrap();
-        for asked in &asked {
-            let decision = evaluator.decide(&asked.0, &asked.1);
-            prop_assert_eq!(decision.permitted, permitted(&consents, asked), "{:?} {:?}", asked, decision);
+        for consent in &consents {
+            prop_assert_eq!(check_consent(consent), Ok(()));
+        }
+        let evaluator = Evaluator::governed(None, implicit, &consents).unwrap();
+        for (request, document) in &asked {
+            let decision = evaluator.decide(request, document);
+            let case = Case { consents: &consents, implicit, request, document };
+            prop_assert_eq!(
+                decision.permitted, case.is_permitted(),
+                "{:?} {:?} {:?} {:?}", request, document.labels, consents.iter().map(|c| &c.provision).collect::<Vec<_>>(), decision
+            );
+            prop_assert_eq!(decision, evaluator.decide_unsliced(request, document));
         }
     }
 

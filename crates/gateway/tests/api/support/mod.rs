@@ -368,6 +368,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         },
         full_text: true,
         review_ms: 72 * 3_600_000,
+        implicit: contracts::access::Implicit::default(),
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

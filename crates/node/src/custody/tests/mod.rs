@@ -64,6 +64,7 @@ impl Site {
         CustodyOptions {
             full_text: true,
             review_ms: 72 * 3_600_000,
+            implicit: contracts::access::Implicit::default(),
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,

@@ -1,0 +1,148 @@
+//! Slices: of all policies of a patient's consents those that can matter to a request.
+//!
+//! Cedar looks at every policy that it is shown. A consent of another member, of another time or for another purpose
+//! decides nothing, and need not be shown: what is left out is not satisfied, so neither the outcome nor the policies
+//! that determine it change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use cedar_policy::{Policy, PolicySet};
+
+use super::{AccessError, Action};
+use crate::consent::{Consent, Gate, rules};
+
+/// Prepared sets of one patient at most.
+const KEPT_MAX: usize = 64;
+
+/// The policies of consents, found by what a request has to be like.
+pub(super) struct Slices {
+    /// What counts for every request.
+    base: Arc<PolicySet>,
+    consents: Vec<Compiled>,
+    /// Every rule, as an index into `consents` and a place in it.
+    rules: Vec<Place>,
+    /// Rules for one member alone, and those for any.
+    of_member: BTreeMap<String, Vec<usize>>,
+    of_any: Vec<usize>,
+    prepared: Mutex<BTreeMap<Vec<usize>, Arc<PolicySet>>>,
+}
+
+struct Place {
+    consent: usize,
+    rule: usize,
+    gate: Gate,
+}
+
+struct Compiled {
+    consent: Consent,
+    /// Made when they are first needed: most consents of a patient never matter again.
+    policies: OnceLock<Option<Vec<Policy>>>,
+}
+
+/// What of a request tells which policies matter.
+pub(super) struct Key<'a> {
+    pub(super) member: &'a str,
+    pub(super) now: i64,
+    pub(super) action: Action,
+    pub(super) purposes: &'a BTreeSet<String>,
+}
+
+impl Slices {
+    pub(super) fn of(base: PolicySet, consents: &[Consent]) -> Self {
+        let mut slices = Self {
+            base: Arc::new(base),
+            consents: Vec::with_capacity(consents.len()),
+            rules: Vec::new(),
+            of_member: BTreeMap::new(),
+            of_any: Vec::new(),
+            prepared: Mutex::default(),
+        };
+        for consent in consents {
+            slices.add(consent);
+        }
+        slices
+    }
+
+    fn add(&mut self, consent: &Consent) {
+        let at = self.consents.len();
+        for (rule, found) in rules(consent).iter().enumerate() {
+            let gate = found.gate();
+            let number = self.rules.len();
+            match gate.members() {
+                None => self.of_any.push(number),
+                Some(members) => {
+                    for member in members {
+                        self.of_member
+                            .entry(member.clone())
+                            .or_default()
+                            .push(number);
+                    }
+                }
+            }
+            self.rules.push(Place {
+                consent: at,
+                rule,
+                gate,
+            });
+        }
+        self.consents.push(Compiled {
+            consent: consent.clone(),
+            policies: OnceLock::new(),
+        });
+    }
+
+    /// The policies that can matter to a request.
+    pub(super) fn for_request(&self, key: &Key<'_>) -> Result<Arc<PolicySet>, AccessError> {
+        let of_member = self.of_member.get(key.member).into_iter().flatten();
+        let admitted = |number: &&usize| {
+            let place = self.rules.get(**number);
+            place.is_some_and(|place| place.gate.admits(key.now, key.action, key.purposes))
+        };
+        let numbers: Vec<usize> = of_member
+            .chain(&self.of_any)
+            .filter(admitted)
+            .copied()
+            .collect();
+        if numbers.is_empty() {
+            return Ok(Arc::clone(&self.base));
+        }
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = prepared.get(&numbers) {
+            return Ok(Arc::clone(set));
+        }
+        let set = Arc::new(self.set_of(&numbers)?);
+        if prepared.len() >= KEPT_MAX {
+            prepared.clear();
+        }
+        prepared.insert(numbers, Arc::clone(&set));
+        Ok(set)
+    }
+
+    /// All policies, for what has to look at each.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> Result<PolicySet, AccessError> {
+        let numbers: Vec<usize> = (0..self.rules.len()).collect();
+        self.set_of(&numbers)
+    }
+
+    fn set_of(&self, numbers: &[usize]) -> Result<PolicySet, AccessError> {
+        let mut set = PolicySet::clone(&self.base);
+        for number in numbers {
+            let policy = self.policy(*number).ok_or(AccessError::RequestInvalid)?;
+            set.add(policy.clone())
+                .map_err(|_| AccessError::RequestInvalid)?;
+        }
+        Ok(set)
+    }
+
+    fn policy(&self, number: usize) -> Option<&Policy> {
+        let place = self.rules.get(number)?;
+        let compiled = self.consents.get(place.consent)?;
+        let policies = compiled.policies.get_or_init(|| {
+            let rules = rules(&compiled.consent);
+            rules.iter().map(crate::consent::Rule::policy).collect()
+        });
+        policies.as_ref()?.get(place.rule)
+    }
+}
