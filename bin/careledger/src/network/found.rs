@@ -23,7 +23,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
+    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry,
+    ValidationEntry,
 };
 
 /// What a network is founded with.

@@ -15,8 +15,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry, ValidationEntry,
-    is_default,
+    ConsentEntry, EmergencyEntry, LimitsEntry, PayloadsEntry, RecordsEntry, SearchEntry,
+    ValidationEntry, is_default,
 };
 
 /// The folder of a network.

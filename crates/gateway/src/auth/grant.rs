@@ -27,6 +27,9 @@ pub(super) struct Grant {
     pub(super) user: User,
     /// The patient (local id) in context.
     pub(super) patient: Option<String>,
+    /// As whom the user acts in the place of that patient.
+    #[serde(default)]
+    pub(super) related: Option<String>,
     pub(super) encounter: Option<String>,
     pub(super) scopes: String,
     pub(super) purpose: String,
@@ -252,7 +255,7 @@ impl AuthorizationServer {
             grant: Some(grant_id.to_owned()),
             jti: uuid::Uuid::new_v4().to_string(),
             signed_in_at: Some(grant.signed_in_at).filter(|at| *at > 0),
-            related: grant.user.related.clone(),
+            related: grant.related.clone(),
             emergency: None,
         })?;
         answer["token_type"] = json!("Bearer");
@@ -306,6 +309,9 @@ impl std::fmt::Debug for Grant {
 pub(super) fn purpose(client: &Client, user: &User) -> String {
     if user.patient.is_some() {
         return "PATRQT".to_owned();
+    }
+    if !user.related.is_empty() {
+        return "FAMRQT".to_owned();
     }
     let treats = client.purposes.iter().any(|purpose| purpose == "TREAT");
     let first = client.purposes.first().filter(|_| !treats);

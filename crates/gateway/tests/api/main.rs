@@ -8,6 +8,7 @@ mod bulk;
 mod bundles;
 mod conditional;
 mod conformance;
+mod delegation;
 mod documents;
 mod emergency;
 mod history;

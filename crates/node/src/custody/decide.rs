@@ -15,6 +15,7 @@ use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::ids::{Height, MemberName};
 use serde_json::Value;
 
+use super::delegate::{Granted, granted};
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -59,6 +60,8 @@ struct Rules {
     evaluator: Evaluator,
     /// Whether every consent that is stored here could be read.
     complete: bool,
+    /// Who may act in the patient's place.
+    granted: Granted,
 }
 
 /// Policies that were prepared for subjects, until a consent or a vote changes them.
@@ -231,6 +234,7 @@ impl Custody {
             now,
             consents_known: rules.complete && has_all,
             related: by.related.clone(),
+            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
             emergency: declared.map(|declared| declared.emergency),
             ..Request::default()
         };
@@ -384,6 +388,7 @@ impl Current {
             return Ok(Rules {
                 evaluator,
                 complete: true,
+                granted: granted(all.iter()),
             });
         }
         // Some of them, or what was voted, does not compile: which?
@@ -411,6 +416,7 @@ impl Current {
         Ok(Rules {
             evaluator,
             complete,
+            granted: granted(readable.iter()),
         })
     }
 }

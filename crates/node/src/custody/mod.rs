@@ -12,6 +12,7 @@ mod changes;
 mod cipher;
 mod consent;
 mod decide;
+mod delegate;
 mod emergency;
 mod enroll;
 mod erase;

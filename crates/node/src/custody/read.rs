@@ -4,6 +4,7 @@ mod binary;
 
 use std::sync::Arc;
 
+use contracts::access::{DecisionRecord, Delegation};
 use contracts::descriptor::{Decided, Descriptor};
 use interop::fhir::compartment::is_in_compartment;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
@@ -117,6 +118,7 @@ impl Custody {
         let mut drafts = Vec::new();
         for (subject, decision) in decided {
             let emergency = self.declared(by, &subject)?;
+            let on_behalf_of = by.related.as_ref().and_then(|_| delegation(&decision));
             let draft = AccessDraft {
                 requester: by.member.clone(),
                 principal: by.principal(),
@@ -131,7 +133,7 @@ impl Custody {
                 expires_at: None,
                 decision: Some(decision),
                 emergency: emergency.map(|declared| declared.without_justification()),
-                on_behalf_of: None,
+                on_behalf_of,
             };
             drafts.push((subject, draft));
         }
@@ -217,6 +219,12 @@ impl Custody {
         }
         Ok(Some(resource))
     }
+}
+
+/// In whose place it was decided.
+fn delegation(decided: &Decided) -> Option<Delegation> {
+    let record = DecisionRecord::decode(decided.record.as_deref()?);
+    record.ok()?.request.on_behalf_of
 }
 
 /// Whether nobody here knows who wrote the version.

@@ -72,6 +72,7 @@ pub(crate) async fn logout(
             server.desk.sessions.change(&visit.name, signed_out);
             server.desk.pending.change(&visit.request, |pending| {
                 pending.patient = None;
+                pending.related = None;
             });
             server.go_on(&visit.request)
         }

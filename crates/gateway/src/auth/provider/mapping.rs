@@ -95,7 +95,7 @@ impl Mapping {
             .find_map(|claim| claims.others.get(*claim)?.as_str())
             .unwrap_or(&practitioner);
         Some(User {
-            related: None,
+            related: Vec::new(),
             subject: format!("provider:{}", claims.sub),
             name: name.chars().take(80).collect(),
             role: person
