@@ -3,6 +3,7 @@
 mod arrival;
 mod attempt;
 mod consent;
+mod emergency;
 mod faults;
 mod history;
 mod limits;
@@ -108,7 +109,9 @@ impl Story {
         let start = Instant::now();
         line(7, "failures", start, self.faults().await)?;
         let start = Instant::now();
-        line(8, "what the ledger gives away", start, self.privacy().await)
+        line(8, "what the ledger gives away", start, self.privacy().await)?;
+        let start = Instant::now();
+        line(9, "break-glass", start, self.emergency().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {
