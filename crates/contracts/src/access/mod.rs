@@ -17,6 +17,7 @@ mod asked;
 mod delegation;
 mod emergency;
 mod implicit;
+pub mod published;
 mod record;
 mod slice;
 mod voted;
