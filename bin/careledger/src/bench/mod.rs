@@ -1,5 +1,6 @@
 //! `careledger bench`: what this machine does, each figure beside the limit that it is measured against.
 
+mod access;
 mod fhir;
 mod figures;
 mod ledger;
@@ -24,6 +25,8 @@ enum BenchCommand {
     Flood(ledger::FloodArgs),
     /// The FHIR API of one member as it fills: transactions, create, read, search, $everything.
     Fhir(fhir::FhirArgs),
+    /// Access decisions as consents and patients become more, and their replay.
+    Access(access::AccessArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
     Validator(ledger::ValidatorArgs),
@@ -34,6 +37,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Ledger(args) => ledger::run(args).await,
         BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
+        BenchCommand::Access(args) => access::run(&args),
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }

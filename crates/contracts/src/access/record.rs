@@ -225,15 +225,27 @@ pub fn replay(
             .unwrap_or_else(|_| Evaluator::denying(voted, implicit, consents)),
         None => Evaluator::governed(None, implicit, consents)?,
     };
+    Ok(replay_prepared(record, &evaluator, documents))
+}
+
+/// The same with consents and policies that are ready already, for many records that rest on the same.
+pub fn replay_prepared(
+    record: &DecisionRecord,
+    evaluator: &Evaluator,
+    documents: &[Option<Document>],
+) -> Replay {
     let same_inputs = record.rules == rules_digest()
         && record.heads == evaluator.heads()
+        && record.voted == evaluator.voted()
+        && record.implicit.unwrap_or_default() == evaluator.implicit()
         && record.rulings.len() == documents.len();
     if !same_inputs {
-        return Ok(Replay::OtherInputs);
+        return Replay::OtherInputs;
     }
     let request = record.request.asked();
+    let asked = evaluator.asked(&request);
     let diverges = |(at, (ruling, document)): (usize, (&RecordedRuling, &Option<Document>))| {
-        let decision = evaluator.decide(&request, document.as_ref()?);
+        let decision = asked.decide(document.as_ref()?);
         let same =
             decision.permitted == ruling.permitted && decision.determining == ruling.determining;
         (!same).then_some(at)
@@ -247,9 +259,9 @@ pub fn replay(
         .collect();
     let is_erased = |(at, document): (usize, &Option<Document>)| document.is_none().then_some(at);
     let erased: Vec<usize> = documents.iter().enumerate().filter_map(is_erased).collect();
-    Ok(match (diverged.is_empty(), erased.is_empty()) {
+    match (diverged.is_empty(), erased.is_empty()) {
         (false, _) => Replay::Diverged(diverged),
         (true, false) => Replay::Erased(erased),
         (true, true) => Replay::Same,
-    })
+    }
 }

@@ -1,11 +1,14 @@
 //! The network's own policies, errors, determining policies and replay. Consents: `consent::tests`.
 
+use std::collections::BTreeSet;
+
 use ledger::ids::Height;
 use serde_json::json;
 
 use super::*;
 
 mod acting;
+mod implicit;
 use crate::consent::tests::{consent, question, read};
 
 /// Every line asks and says what comes out; `unknown` stands for consents that are not known, `directory` for a

@@ -19,6 +19,7 @@
 mod actor;
 mod data;
 mod expression;
+mod gate;
 mod grant;
 pub(crate) mod label;
 mod policy;
@@ -34,9 +35,10 @@ use serde_json::Value;
 
 pub use actor::{Actor, Delegate};
 pub use data::{Data, Meaning};
+pub(crate) use gate::Gate;
 pub use grant::{Grant, grants};
 pub use policy::policies;
-pub(crate) use policy::{Gate, Rule, rules};
+pub(crate) use policy::{Rule, rules};
 pub use provision::{Kind, Provision};
 pub use span::Span;
 

@@ -1,7 +1,5 @@
 //! Compiles a consent to Cedar policies: one for each provision that permits or denies.
 
-use std::collections::BTreeSet;
-
 use cedar_policy::pst::{
     self, ActionConstraint, Clause, Effect, PrincipalConstraint, ResourceConstraint, StaticPolicy,
     Template,
@@ -22,21 +20,21 @@ use crate::access::Action;
 
 /// A provision that decides, with those around it, the outermost first.
 pub(crate) struct Rule<'a> {
-    consent: &'a Consent,
+    pub(super) consent: &'a Consent,
     kind: Kind,
     /// Where it stands: `/index` for each step from the root.
     place: String,
-    around: Vec<&'a Provision>,
-    own: &'a Provision,
+    pub(super) around: Vec<&'a Provision>,
+    pub(super) own: &'a Provision,
 }
 
 /// What a rule takes over from the rules around it.
 #[derive(Clone, Default)]
-struct Around<'a> {
+pub(super) struct Around<'a> {
     names_members: bool,
     names_purposes: bool,
     names_emergencies: bool,
-    names_actions: bool,
+    pub(super) names_actions: bool,
     labels: &'a [String],
     actors: &'a [Actor],
 }
@@ -120,80 +118,6 @@ impl<'a> Rule<'a> {
         let policy = Policy::from_pst(pst::Policy::Static(policy)).ok()?;
         Some(policy.new_id(PolicyId::new(self.id())))
     }
-
-    /// What has to be true of a request for the rule to decide on any document.
-    pub(crate) fn gate(&self) -> Gate {
-        let home = self.consent.home();
-        let mut gate = Gate::default();
-        let mut around = Around::default();
-        for rule in self.around.iter().chain([&self.own]) {
-            gate.narrow(rule, home, &around);
-            around = around.and(rule);
-        }
-        if !around.names_actions {
-            gate.actions = Some(BTreeSet::from([Action::Open]));
-        }
-        gate
-    }
-}
-
-/// What a request has to be like for a rule to matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Gate {
-    period: Span,
-    /// Members of whom one has to ask; any if there are none to choose from.
-    members: Option<BTreeSet<String>>,
-    actions: Option<BTreeSet<Action>>,
-    /// Of each of these, one purpose.
-    purposes: Vec<Vec<String>>,
-}
-
-impl Gate {
-    /// The members that could pass; `None` for all.
-    pub(crate) fn members(&self) -> Option<&BTreeSet<String>> {
-        self.members.as_ref()
-    }
-
-    /// Whether a request passes, its member apart.
-    pub(crate) fn admits(&self, now: i64, action: Action, purposes: &BTreeSet<String>) -> bool {
-        self.period.contains(now)
-            && self
-                .actions
-                .as_ref()
-                .is_none_or(|some| some.contains(&action))
-            && self
-                .purposes
-                .iter()
-                .all(|some| some.iter().any(|one| purposes.contains(one)))
-    }
-
-    fn narrow(&mut self, rule: &Provision, home: &str, around: &Around<'_>) {
-        self.period = self.period.and(rule.period.unwrap_or_default());
-        if !rule.purposes.is_empty() {
-            self.purposes.push(rule.purposes.clone());
-        }
-        if let Some(actions) = &rule.actions {
-            let narrowed = self
-                .actions
-                .as_ref()
-                .map_or(actions.clone(), |some| some & actions);
-            self.actions = Some(narrowed);
-        }
-        let is_bound = is_bound(rule, around);
-        let member = |actor: &Actor| match actor {
-            Actor::Member(name) => Some(name.clone()),
-            Actor::Named(_) if is_bound => Some(home.to_owned()),
-            Actor::Named(_) | Actor::Role(_) => None,
-        };
-        let members: Option<BTreeSet<String>> = rule.actors.iter().map(member).collect();
-        if let (Some(members), false) = (members, rule.actors.is_empty()) {
-            let narrowed = self
-                .members
-                .as_ref()
-                .map_or(members.clone(), |some| some & &members);
-            self.members = Some(narrowed);
-        }
-    }
 }
 
 /// When `rule`, or one within it, decides in the place of the rule around it.
@@ -210,7 +134,7 @@ fn decides(rule: &Provision, home: &str, around: &Around<'_>) -> Condition {
 }
 
 impl<'a> Around<'a> {
-    fn and(&self, rule: &'a Provision) -> Self {
+    pub(super) fn and(&self, rule: &'a Provision) -> Self {
         let is_member = |actor: &Actor| matches!(actor, Actor::Member(_));
         let nearest =
             |own: &'a [String], around: &'a [String]| if own.is_empty() { around } else { own };
@@ -285,7 +209,7 @@ fn class(rule: &Provision) -> Option<Condition> {
 }
 
 /// Whether persons that the rule names are those of the member through which the consent was filed.
-fn is_bound(rule: &Provision, around: &Around<'_>) -> bool {
+pub(super) fn is_bound(rule: &Provision, around: &Around<'_>) -> bool {
     rule.kind != Some(Kind::Deny) && !around.names_members
 }
 

@@ -1,11 +1,12 @@
 //! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
+mod current;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::access::{
-    Decision as Outcome, DecisionRecord, Document, Evaluator, Implicit, Request, Voted,
-    check_consent,
+    Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted, check_consent,
 };
 use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
@@ -15,7 +16,8 @@ use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::ids::{Height, MemberName};
 use serde_json::Value;
 
-use super::delegate::{Granted, granted};
+use self::current::Current;
+use super::delegate::Granted;
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -272,7 +274,7 @@ impl Custody {
         for (from, _) in subject.foreign_consents(&self.0.home.member) {
             self.filed_at(subject, from, &mut current)?;
         }
-        if current.consents.is_empty() {
+        if current.is_empty() {
             let plain = match found.plain {
                 Some(plain) => plain,
                 None => Arc::new(current.rules(found.voted.as_deref(), self.0.options.implicit)?),
@@ -352,75 +354,4 @@ fn document(home: &str, patient: Option<&str>, facts: &DisclosureFacts) -> Docum
         related: facts.references.iter().flatten().cloned().collect(),
         date: None,
     }
-}
-
-/// The current version of every consent that is known here, by name.
-#[derive(Default)]
-struct Current {
-    consents: BTreeMap<String, Option<Consent>>,
-}
-
-impl Current {
-    /// What cannot be read, such as a form that this release refuses, is kept as a gap.
-    fn put(&mut self, member: &MemberName, id: &str, version: u64, resource: Option<Resource>) {
-        let name = named(member, id);
-        let consent = resource
-            .and_then(|resource| Consent::read(&name, version, &resource.into_value()).ok());
-        self.consents.insert(name, consent);
-    }
-
-    fn is_readable(&self) -> bool {
-        self.consents.values().all(Option::is_some)
-    }
-
-    fn remove(&mut self, member: &MemberName, id: &str) {
-        self.consents.remove(&named(member, id));
-    }
-
-    /// A gap denies disclosure to others, and leaves the member's own care alone. Voted policies that cannot be
-    /// evaluated deny everything.
-    fn rules(mut self, voted: Option<&Voted>, implicit: Implicit) -> Result<Rules, CustodyError> {
-        let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
-        if let (true, Ok(evaluator)) = (
-            self.is_readable(),
-            Evaluator::governed(voted, implicit, &all),
-        ) {
-            return Ok(Rules {
-                evaluator,
-                complete: true,
-                granted: granted(all.iter()),
-            });
-        }
-        // Some of them, or what was voted, does not compile: which?
-        for consent in self.consents.values_mut() {
-            consent.take_if(|one| check_consent(one).is_err());
-        }
-        let complete = self.is_readable();
-        if !complete {
-            tracing::error!(
-                "a stored consent cannot be read: the patient's records are not disclosed"
-            );
-        }
-        let readable: Vec<Consent> = self.consents.into_values().flatten().collect();
-        let evaluator = match (Evaluator::governed(voted, implicit, &readable), voted) {
-            (Ok(evaluator), _) => evaluator,
-            (Err(error), Some(voted)) => {
-                tracing::error!(%error, "the voted policies cannot be evaluated: everything is denied");
-                Evaluator::denying(voted, implicit, &readable)
-            }
-            (Err(error), None) => {
-                let why = format!("the policies do not compile: {error}");
-                return Err(CustodyError::Storage(why));
-            }
-        };
-        Ok(Rules {
-            evaluator,
-            complete,
-            granted: granted(readable.iter()),
-        })
-    }
-}
-
-fn named(member: &MemberName, id: &str) -> String {
-    format!("{}/{id}", member.as_str())
 }

@@ -6,7 +6,9 @@ use ledger::ids::Height;
 use super::reference::Case;
 use super::*;
 use crate::access::tests::{delegating, link};
-use crate::access::{Decision, DecisionRecord, Delegation, Implicit, Limits, Replay, replay};
+use crate::access::{
+    Decision, DecisionRecord, Delegation, Implicit, Limits, Replay, replay_prepared,
+};
 
 const PURPOSES: [&str; 9] = [
     "TREAT", "ETREAT", "BTG", "HPAYMT", "HOPERAT", "HRESCH", "HMARKT", "PATRQT", "FAMRQT",
@@ -93,25 +95,18 @@ fn requests() -> Vec<Request> {
 }
 
 fn documents() -> Vec<Document> {
-    let labels: [&[&str]; 6] = [
-        &[],
-        &["R"],
-        &["HIV", "R"],
-        &["ETHUD", "R"],
-        &["V"],
-        &["ADOL", "R"],
-    ];
+    let labels: [&[&str]; 5] = [&[], &["R"], &["HIV", "R"], &["ETHUD", "R"], &["ADOL", "R"]];
     let day = |text: &str| span::moment(text).unwrap();
     let mut all = Vec::new();
     for resource_type in ["Observation", "Condition"] {
         for labels in labels {
-            for on in [None, Some("2020-01-01"), Some("2026-01-01")] {
+            for on in ["2020-01-01", "2026-01-01"] {
                 all.push(Document {
                     home: "hospital".to_owned(),
                     patient: Some("p".to_owned()),
                     resource_type: resource_type.to_owned(),
                     labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-                    period: on.map(|on| (day(on).0, day(on).1 - 1)),
+                    period: Some((day(on).0, day(on).1 - 1)),
                     id: Some(format!("{resource_type}/1")),
                     ..Document::default()
                 });
@@ -218,19 +213,17 @@ fn system_model_and_replay_agree_on_every_combination() {
                 }
                 let record = DecisionRecord::of(&evaluator, Height(1), request, &decisions);
                 let record = DecisionRecord::decode(&record.encode()).unwrap();
-                if decided % 7 == 0 {
-                    let documents: Vec<_> = documents.iter().cloned().map(Some).collect();
-                    assert_eq!(
-                        replay(&record, None, consents, &documents),
-                        Ok(Replay::Same)
-                    );
-                }
+                let documents: Vec<_> = documents.iter().cloned().map(Some).collect();
+                assert_eq!(
+                    replay_prepared(&record, &evaluator, &documents),
+                    Replay::Same
+                );
             }
         }
     }
     assert!(decided >= 100_000, "{decided}");
     assert!(
-        permitted * 20 > decided && permitted < decided / 2 * 2,
+        permitted * 20 > decided && permitted * 2 < decided,
         "{permitted} of {decided}"
     );
 }
