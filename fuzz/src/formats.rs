@@ -21,9 +21,11 @@ use ledger::state::StateRoot;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use minicbor::bytes::ByteVec;
 
+use contracts::access::{self, Delegation, Emergency, HeadRef, Limits, Link};
 use contracts::descriptor::{
     AccessDescriptor, Decided, Descriptor, FurtherAccess, RecordDescriptor,
 };
+use contracts::emergency::{Declaration, EmergencyId};
 use contracts::governance::{Action, Command};
 use contracts::membership::{Endpoints, ValidatorKeys};
 
@@ -392,5 +394,49 @@ fn access(draw: &mut Draw) -> Descriptor {
         next: tag(draw),
         further: draw.option(|draw| draw.list(3, further)),
         audit: draw.option(digest),
+        emergency: draw.option(declaration),
+        on_behalf_of: draw.option(delegation),
     })
+}
+
+fn declaration(draw: &mut Draw) -> Declaration {
+    Declaration {
+        id: EmergencyId(draw.array()),
+        emergency: Emergency {
+            reason: draw.word(),
+            from: i64::try_from(draw.below(70_000)).unwrap(),
+            until: i64::try_from(draw.below(70_000)).unwrap(),
+        },
+        personnel: draw.word(),
+        affiliation: draw.word(),
+        discloser: draw.word(),
+        nature: draw.word(),
+        types: draw.list(3, Draw::word).into_iter().collect(),
+        justification: draw.option(Draw::word),
+    }
+}
+
+fn delegation(draw: &mut Draw) -> Delegation {
+    let words = |draw: &mut Draw| draw.list(3, Draw::word).into_iter().collect();
+    let time = |draw: &mut Draw| i64::try_from(draw.below(70_000)).unwrap();
+    let link = |draw: &mut Draw| Link {
+        consent: HeadRef {
+            id: draw.word(),
+            version: draw.number(),
+        },
+        delegate: draw.word(),
+        limits: Limits {
+            types: draw.option(words),
+            labels: draw.option(words),
+            purposes: draw.option(words),
+            actions: draw.option(|_| [access::Action::Open].into()),
+            from: draw.option(time),
+            until: draw.option(time),
+            majority: draw.option(time),
+        },
+    };
+    Delegation {
+        patient: draw.word(),
+        links: draw.list(3, link),
+    }
 }

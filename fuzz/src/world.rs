@@ -336,6 +336,8 @@ pub fn access() -> Descriptor {
         next: Tag([0x33; 16]),
         further: None,
         audit: None,
+        emergency: None,
+        on_behalf_of: None,
     })
 }
 

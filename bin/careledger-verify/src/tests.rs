@@ -75,6 +75,8 @@ fn access(n: u8) -> AccessDescriptor {
         next: tag(n + 1),
         further: None,
         audit: None,
+        emergency: None,
+        on_behalf_of: None,
     }
 }
 

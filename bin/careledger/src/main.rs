@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod demo;
 mod dump;
+mod emergencies;
 mod erase;
 mod faults;
 mod governance;
@@ -59,6 +60,7 @@ enum Command {
     Receipt(receipt::ReceiptArgs),
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
+    Emergencies(emergencies::EmergenciesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
@@ -94,6 +96,7 @@ async fn main() -> ExitCode {
         Command::Receipt(args) => receipt::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
+        Command::Emergencies(args) => emergencies::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),

@@ -49,6 +49,10 @@ pub(crate) struct ReadyAnswer {
     pub(crate) contradictions: u64,
     pub(crate) open_proposals: u64,
     #[serde(default)]
+    pub(crate) open_reviews: u64,
+    #[serde(default)]
+    pub(crate) overdue_reviews: u64,
+    #[serde(default)]
     pub(crate) existing_server: Option<ExistingServer>,
 }
 
@@ -162,6 +166,20 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
         format!(
             "{} proposals are open: see `careledger governance show`",
             node.open_proposals
+        ),
+    );
+    warn(
+        node.overdue_reviews > 0,
+        format!(
+            "{} declared emergencies were not reviewed in time: see `careledger emergencies list`",
+            node.overdue_reviews
+        ),
+    );
+    warn(
+        node.open_reviews > 0,
+        format!(
+            "{} declared emergencies wait for their review",
+            node.open_reviews
         ),
     );
     warnings

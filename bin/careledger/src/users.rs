@@ -47,14 +47,17 @@ struct AddArgs {
     #[arg(long)]
     name: String,
     /// The practitioner who it is, as Practitioner/ID.
-    #[arg(long, required_unless_present = "patient", conflicts_with = "patient")]
+    #[arg(long, required_unless_present_any = ["patient", "related"], conflicts_with_all = ["patient", "related"])]
     practitioner: Option<String>,
     /// The practitioner's role.
     #[arg(long, requires = "practitioner")]
     role: Option<String>,
     /// The patient who it is, by the local id.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "related")]
     patient: Option<String>,
+    /// As whom somebody acts in the place of patients, as RelatedPerson/ID; may be there several times.
+    #[arg(long)]
+    related: Vec<String>,
 }
 
 pub(crate) fn run(args: &UsersArgs) -> anyhow::Result<()> {
@@ -101,6 +104,7 @@ fn account(add: &AddArgs, password: &str) -> anyhow::Result<Account> {
         practitioner: add.practitioner.clone(),
         role: add.role.clone(),
         patient: add.patient.clone(),
+        related: add.related.clone(),
     })
 }
 

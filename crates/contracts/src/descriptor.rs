@@ -9,6 +9,9 @@ use minicbor::{Decode, Encode};
 
 use crate::erasure::ErasureDescriptor;
 
+use crate::access::Delegation;
+use crate::emergency::Declaration;
+
 /// What an item stands for.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[expect(
@@ -120,6 +123,12 @@ pub struct AccessDescriptor {
     /// Digest of the event in the member's audit log; absent in entries of releases without one.
     #[n(14)]
     pub audit: Option<Digest>,
+    /// The emergency that was declared for it.
+    #[n(15)]
+    pub emergency: Option<Declaration>,
+    /// In whose place it was asked.
+    #[n(16)]
+    pub on_behalf_of: Option<Delegation>,
 }
 
 /// A request that shares its entry with another by the same user for the same purpose.

@@ -6,6 +6,7 @@ pub mod anchor;
 pub mod consent;
 pub mod descriptor;
 pub mod disclosure;
+pub mod emergency;
 pub mod erasure;
 pub mod export;
 pub mod governance;

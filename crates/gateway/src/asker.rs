@@ -23,6 +23,12 @@ pub(crate) struct Asker {
     pub(crate) purpose: String,
     #[n(5)]
     pub(crate) scopes: String,
+    /// Who acted in a patient's place.
+    #[n(6)]
+    pub(crate) related: Option<String>,
+    /// The patient in context then.
+    #[n(7)]
+    pub(crate) context: Option<String>,
 }
 
 impl Asker {
@@ -35,6 +41,12 @@ impl Asker {
             patient: by.patient.clone(),
             purpose: by.purpose.clone(),
             scopes: caller.scopes(),
+            related: by.related.clone(),
+            context: caller
+                .token()
+                .context
+                .clone()
+                .filter(|_| by.related.is_some()),
         }
     }
 
@@ -51,11 +63,16 @@ impl Asker {
             practitioner: self.practitioner.clone(),
             role: self.role.clone(),
             patient: self.patient.clone(),
+            related: self.related.clone(),
+            emergency: None,
             purpose: self.purpose.clone(),
             request_id: None,
             reach: self.scopes().map_or_else(
                 |_| Reach::limited(|_, _| false),
-                |scopes| reach(&scopes, self.patient.as_deref()),
+                |scopes| {
+                    let context = self.patient.as_deref().or(self.context.as_deref());
+                    reach(&scopes, context)
+                },
             ),
             trail: Trail::default(),
         }

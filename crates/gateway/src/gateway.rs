@@ -23,6 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
 use crate::bulk::{self, Bulk, ImportConfig};
+use crate::emergency::{self, EmergencyConfig, EmergencyConfigError};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey, Sessions, WriteRules};
 use crate::http::{Bounds, RequestLimits, observe};
@@ -78,6 +79,8 @@ pub struct GatewayParts {
     pub subscriptions: SubscriptionConfig,
     /// Where imports come from.
     pub import: ImportConfig,
+    /// How emergencies are declared and reviewed.
+    pub emergency: EmergencyConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -92,6 +95,9 @@ pub enum GatewayError {
     /// There is no randomness.
     #[error(transparent)]
     Cursor(#[from] NoCursorKey),
+    /// Emergencies cannot be declared like this.
+    #[error(transparent)]
+    Emergency(#[from] EmergencyConfigError),
 }
 
 /// The routes of one node.
@@ -121,6 +127,7 @@ impl Gateway {
         let clock = parts.clock.clone();
         let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
         let server = Arc::new(server);
+        let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let subscriptions = Subscriptions::start(
             parts.custody.clone(),
@@ -163,6 +170,7 @@ impl Gateway {
         let public = fhir::routes(fhir, Arc::clone(&server), bounds)
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
+            .merge(emergencies)
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
@@ -216,6 +224,19 @@ fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {
         parts.clock.clone(),
         (&parts.import, rules.clone()),
     )
+}
+
+/// Declaring emergencies, and reviewing them.
+fn emergencies(
+    config: EmergencyConfig,
+    custody: &Custody,
+    server: &Arc<AuthorizationServer>,
+    base_url: &str,
+) -> Result<Router, EmergencyConfigError> {
+    config.check()?;
+    let base = format!("{base_url}/fhir");
+    let (custody, server) = (custody.clone(), Arc::clone(server));
+    Ok(emergency::routes(custody, server, base, config))
 }
 
 /// What the authorization server works with.

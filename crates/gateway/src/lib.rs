@@ -3,6 +3,7 @@
 mod asker;
 pub mod auth;
 mod bulk;
+mod emergency;
 pub mod enrolment;
 mod fhir;
 mod gateway;
@@ -20,6 +21,7 @@ pub mod witness;
 
 pub use crate::http::RequestLimits;
 pub use bulk::ImportConfig;
+pub use emergency::{EmergencyConfig, EmergencyConfigError};
 pub use fhir::NoCursorKey;
 pub use gateway::{Gateway, GatewayError, GatewayParts, serve};
 pub use network::{Alone, Network};

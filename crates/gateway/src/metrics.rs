@@ -46,7 +46,7 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 16] = [
+const GAUGES: [(&str, &str, Reading); 18] = [
     (
         "labelling_documents_left",
         "Documents that are still to be labelled by the rules in force, about",
@@ -124,6 +124,16 @@ const GAUGES: [(&str, &str, Reading); 16] = [
         "open_proposals",
         "Proposals that can be voted on",
         |health| count(health.open_proposals),
+    ),
+    (
+        "emergency_reviews_open",
+        "Declared emergencies whose review waits",
+        |health| count(health.emergencies.open),
+    ),
+    (
+        "emergency_reviews_overdue",
+        "Those whose deadline has passed",
+        |health| count(health.emergencies.overdue),
     ),
 ];
 
@@ -308,6 +318,8 @@ fn interaction(method: &Method, route: &str) -> &'static str {
         (_, "/fhir/{type}/{id}/$branches") => "$branches",
         (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
         (_, "/fhir/{type}/{id}/$erase") => "$erase",
+        (_, "/fhir/Patient/{id}/$break-glass") => "$break-glass",
+        (_, "/fhir/Task/{id}/$review") => "$review",
         (_, "/fhir/{type}/$enroll") => "$enroll",
         (_, "/oauth2/token") => "token",
         (_, route) if route.starts_with("/fhir") => "other-fhir",

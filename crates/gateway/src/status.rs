@@ -108,6 +108,8 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "erasuresUnacknowledged": unacknowledged(health),
         "existingServer": upstream,
         "labelling": health.labelling.is_running,
+        "openReviews": health.emergencies.open,
+        "overdueReviews": health.emergencies.overdue,
     })
 }
 
@@ -170,6 +172,7 @@ pub(crate) mod tests {
             },
             upstream: None,
             labelling: LabelProgress::default(),
+            emergencies: node::custody::EmergencyCount::default(),
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

@@ -5,6 +5,7 @@ use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
 use crate::custody::upstream::UpstreamStatus;
+use crate::custody::{Custody, EmergencyCount};
 use crate::custody::{Custody, ErasureStanding, LabelProgress};
 use crate::engine::Status;
 use crate::identity::Identity;
@@ -53,6 +54,8 @@ pub struct Health {
     pub upstream: Option<UpstreamStatus>,
     /// How far labelling all documents anew is.
     pub labelling: LabelProgress,
+    /// Declared emergencies whose review waits.
+    pub emergencies: EmergencyCount,
 }
 
 /// Where a node's health is read from.
@@ -121,6 +124,7 @@ impl Vitals {
             erasures: self.custody.erasure_standing(),
             upstream: self.custody.upstream(),
             labelling: self.custody.labelling(),
+            emergencies: self.custody.emergencies(),
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct NodeConfig {
     pub full_text: bool,
     /// The member's own rules for security labels.
     pub label_rules: Vec<RuleSet>,
+    /// How many milliseconds after its declaration an emergency has to be reviewed.
+    pub review_ms: u64,
     /// What is disclosed of patients who have said nothing.
     pub implicit: contracts::access::Implicit,
     /// How long an idle proposer waits before it proposes an empty block.
@@ -211,6 +213,7 @@ impl Node {
                 restored: Some(restored_in(&config.directory)),
                 copies_at: config.copies_at.clone(),
                 label_rules: config.label_rules.clone(),
+                review_ms: config.review_ms,
                 implicit: config.implicit,
                 clock: Arc::clone(&config.clock),
             },

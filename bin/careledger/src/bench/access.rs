@@ -84,7 +84,7 @@ pub(super) fn run(args: &AccessArgs) -> anyhow::Result<()> {
 /// One patient's consents: for many members, most of a time that is over.
 fn of_consents(count: usize, decisions: usize, bare: f64) -> anyhow::Result<Vec<Row>> {
     let consents: Vec<Consent> = (0..count).map(consent).collect::<Result<_, _>>()?;
-    let cold = |_| Ok(Evaluator::new(&consents)?);
+    let cold = |_| anyhow::Ok(Evaluator::new(&consents)?);
     let mut prepared = None;
     let colds = times(10, |at| {
         prepared = Some(cold(at)?);

@@ -172,6 +172,19 @@ impl Client {
         Ok(text)
     }
 
+    /// An assertion that is made for one request alone, at this path of the FHIR API.
+    pub(crate) fn assertion_for(&self, path: &str) -> anyhow::Result<String> {
+        let url = format!("{}/fhir/{path}", self.base_url);
+        self.key.assertion(&url, &self.user)
+    }
+
+    /// Reads with a token that was given, such as one for an emergency.
+    pub(crate) async fn get_with(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
+        let url = format!("{}/fhir/{path}", self.base_url);
+        let answer = self.http.get(url).bearer_auth(token).send().await;
+        Answer::of(answer.with_context(|| unreachable(&self.base_url))?).await
+    }
+
     /// Sends; what cannot be reached is tried again if doing it twice does no harm.
     async fn send(&self, method: Method, path: &str, request: &Request) -> anyhow::Result<Answer> {
         let url = format!("{}/fhir/{path}", self.base_url);

@@ -51,6 +51,7 @@ pub(super) async fn welcome(
             practitioner: Some(format!("Practitioner/{CLINICIAN}")),
             role: Some("physician".to_owned()),
             patient: None,
+            related: Vec::new(),
         };
         users::put(&path, CLINICIAN, account)?;
     }
@@ -61,6 +62,7 @@ pub(super) async fn welcome(
             practitioner: None,
             role: None,
             patient: Some(patient),
+            related: Vec::new(),
         };
         users::put(&path, PATIENT, account)?;
     }

@@ -24,8 +24,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    ConsentEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry,
-    SearchEntry, ValidationEntry,
+    ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry,
+    ReleaseEntry, SearchEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -50,7 +50,7 @@ const CLIENTS: [ClientKind; 6] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
-        roles: &["physician", "nurse"],
+        roles: &["physician", "nurse", "privacy-officer"],
         scopes: "system/*.cruds careledger/launches",
     },
     ClientKind {
@@ -286,6 +286,7 @@ pub(super) fn node_file(
         validation: ValidationEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
+        emergency: EmergencyEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),

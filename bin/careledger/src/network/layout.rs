@@ -16,8 +16,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    ConsentEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry,
-    SearchEntry, ValidationEntry, is_default,
+    ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry,
+    ReleaseEntry, SearchEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -119,6 +119,9 @@ pub(crate) struct NodeFile {
     /// What a committee can release while this member does not answer.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) release: ReleaseEntry,
+    /// How emergencies are declared and reviewed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) emergency: EmergencyEntry,
     /// Where the records are kept.
     #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
     pub(crate) records: RecordsEntry,

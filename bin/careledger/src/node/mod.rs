@@ -38,7 +38,8 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    ConsentEntry, LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
+    ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+    is_default,
 };
 use crate::hardening::keep_memory_private;
 use crate::keys::token_keys;
@@ -205,6 +206,7 @@ pub(crate) fn node_config(
         outbox: OutboxConfig::default(),
         full_text: file.search.full_text,
         label_rules: file.labels.read(folder)?,
+        review_ms: file.emergency.review_ms(),
         implicit: file.consent.implicit(),
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
@@ -285,6 +287,7 @@ pub(crate) fn gateway(
         import: ImportConfig {
             allowed_origins: file.import.allowed_origins.clone(),
         },
+        emergency: file.emergency.config(),
     })?)
 }
 

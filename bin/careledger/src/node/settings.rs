@@ -1,10 +1,11 @@
-//! `[search]`, `[consent]`, `[validation]`, `[release]` and `[limits]` in `node.toml`: how the FHIR API behaves.
+//! `[search]`, `[consent]`, `[validation]`, `[release]`, `[limits]` and `[emergency]` in `node.toml`: how the FHIR API
+//! behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use contracts::access::Implicit;
-use gateway::RequestLimits;
+use gateway::{EmergencyConfig, RequestLimits};
 use interop::fhir::Checking;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,54 @@ impl LimitsEntry {
 /// Bodies of several requests are in memory at once.
 const BODY_MEBIBYTES_MAX: usize = 256;
 
+/// How emergencies are declared and reviewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EmergencyEntry {
+    /// For how many minutes, unless the declaration says.
+    minutes: u64,
+    /// The most that a declaration may say; 240 in the network.
+    minutes_max: u64,
+    /// The types that are opened, unless the declaration says.
+    types: Vec<String>,
+    /// The roles that review.
+    reviewers: Vec<String>,
+    /// Hours until a declaration has to be reviewed.
+    review_hours: NonZeroU32,
+}
+
+impl Default for EmergencyEntry {
+    /// As [`EmergencyConfig`] has it.
+    fn default() -> Self {
+        let config = EmergencyConfig::default();
+        Self {
+            minutes: config.minutes,
+            minutes_max: config.minutes_max,
+            types: config.types,
+            reviewers: config.reviewers,
+            review_hours: REVIEW_HOURS,
+        }
+    }
+}
+
+impl EmergencyEntry {
+    pub(crate) fn config(&self) -> EmergencyConfig {
+        EmergencyConfig {
+            minutes: self.minutes,
+            minutes_max: self.minutes_max,
+            types: self.types.clone(),
+            reviewers: self.reviewers.clone(),
+        }
+    }
+
+    pub(crate) fn review_ms(&self) -> u64 {
+        u64::from(self.review_hours.get()).saturating_mul(3_600_000)
+    }
+}
+
+/// Three days.
+const REVIEW_HOURS: NonZeroU32 = NonZeroU32::MIN.saturating_add(71);
+
 /// Whether an entry says nothing, and is left out where it is written.
 pub(crate) fn is_default<T: Default + PartialEq>(entry: &T) -> bool {
     *entry == T::default()
@@ -145,6 +194,8 @@ mod tests {
         validation: ValidationEntry,
         #[serde(default)]
         limits: LimitsEntry,
+        #[serde(default)]
+        emergency: EmergencyEntry,
     }
 
     fn file(text: &str) -> Result<File, toml::de::Error> {
@@ -162,6 +213,8 @@ mod tests {
         }
         assert_eq!(default.validation.checking(), Checking::Strict);
         assert_eq!(default.limits.limits().unwrap(), RequestLimits::default());
+        assert_eq!(default.emergency.config(), EmergencyConfig::default());
+        assert_eq!(default.emergency.review_ms(), 72 * 3_600_000);
         let said = file(
             "[search]\nfull_text = true\n[validation]\nmode = \"lenient\"\n\
              [limits]\nrequests_per_second = 5\nbody_mebibytes = 1",
@@ -186,6 +239,8 @@ mod tests {
             "[limits]\nrequests_per_second = 0",
             "[limits]\nrequest_seconds = 0",
             "[limits]\nbody_mebibytes = -1",
+            "[emergency]\nreview_hours = 0",
+            "[emergency]\nhours = 1",
         ] {
             assert!(file(text).is_err(), "{text}");
         }

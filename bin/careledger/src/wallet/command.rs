@@ -11,7 +11,7 @@ use interop::fhir::timespan::format_instant;
 use serde_json::json;
 
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
-use super::{Attempt, View, WalletFolder, Wish};
+use super::{Attempt, Power, View, WalletFolder, Wish};
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
 
@@ -54,7 +54,11 @@ enum WalletCommand {
     Enroll(EnrollArgs),
     /// Files a consent.
     Grant(GrantArgs),
-    /// Withdraws a consent.
+    /// Lets somebody act in the patient's place at a member.
+    Delegate(DelegateArgs),
+    /// Lists who may.
+    Delegates { name: String },
+    /// Withdraws a consent, or a delegation.
     Revoke { name: String, consent: String },
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
@@ -95,6 +99,49 @@ struct GrantArgs {
     days: u64,
 }
 
+#[derive(Debug, Args)]
+struct DelegateArgs {
+    name: String,
+    /// The member through which it is filed, and at which it counts.
+    #[arg(long)]
+    through: String,
+    /// RelatedPerson/ID at that member.
+    #[arg(long)]
+    to: String,
+    #[arg(long, value_enum)]
+    role: Role,
+    /// Resource types; all without any. Patient is needed to sign in.
+    #[arg(long, value_delimiter = ',')]
+    types: Vec<String>,
+    /// The day it ends.
+    #[arg(long, required_unless_present = "majority")]
+    until: Option<String>,
+    /// For a parent: the day on which the patient comes of age; it ends no later.
+    #[arg(long, required_if_eq("role", "parent"))]
+    majority: Option<String>,
+    /// Who gives it in the patient's place: a delegate, as RelatedPerson/ID.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    Caregiver,
+    Parent,
+    Poa,
+}
+
+impl Role {
+    /// The code of v3-RoleCode.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Caregiver => "DELEGATEE",
+            Self::Parent => "PRN",
+            Self::Poa => "POWATT",
+        }
+    }
+}
+
 pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
     let view = View::read(&Layout::at(&args.network), client::http()?)?;
     let passphrase = Passphrase::find(args.passphrase_file.as_deref())?;
@@ -111,6 +158,11 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
         }
         WalletCommand::Enroll(args) => enroll(&view, &folder, args).await,
         WalletCommand::Grant(args) => grant(&view, &folder, args).await,
+        WalletCommand::Delegate(args) => delegate(&view, &folder, args).await,
+        WalletCommand::Delegates { name } => {
+            let wallet = folder.wallet(&name)?;
+            wallet.delegates().iter().try_for_each(|line| say(line))
+        }
         WalletCommand::Revoke { name, consent } => {
             let mut wallet = folder.wallet(&name)?;
             wallet.revoke(&view, &consent).await?;
@@ -166,6 +218,26 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
     folder.save(&wallet)?;
     say(&format!(
         "consent {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
+        filed.id, filed.member, args.name, filed.id
+    ))
+}
+
+async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> anyhow::Result<()> {
+    // Days in one form are in the order of their texts.
+    let end = args.until.iter().chain(&args.majority).min();
+    let power = Power {
+        through: &args.through,
+        to: &args.to,
+        role: args.role.code(),
+        types: &args.types,
+        until: end.context("a delegation ends: see --help")?,
+        by: args.by.as_deref(),
+    };
+    let mut wallet = folder.wallet(&args.name)?;
+    let filed = wallet.delegate(view, &power).await?;
+    folder.save(&wallet)?;
+    say(&format!(
+        "delegation {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
         filed.id, filed.member, args.name, filed.id
     ))
 }

@@ -27,6 +27,54 @@ pub(crate) struct Wish<'a> {
     pub(crate) lasts: Duration,
 }
 
+/// Who may act in the patient's place, and how far.
+#[derive(Debug, Clone)]
+pub(crate) struct Power<'a> {
+    /// The member through which it is filed, and at which it counts.
+    pub(crate) through: &'a str,
+    /// `RelatedPerson/ID` at that member.
+    pub(crate) to: &'a str,
+    /// The part of v3-RoleCode that they play.
+    pub(crate) role: &'a str,
+    /// Resource types; all without any.
+    pub(crate) types: &'a [String],
+    /// The day it ends.
+    pub(crate) until: &'a str,
+    /// Which delegate gives it, unless the patient does.
+    pub(crate) by: Option<&'a str>,
+}
+
+fn delegation(patient: &str, power: &Power<'_>, start: &str) -> Value {
+    let class =
+        |name: &String| json!({ "system": "http://hl7.org/fhir/resource-types", "code": name });
+    let mut consent = json!({
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy" }] },
+        "category": [{ "coding": [{ "system": "http://loinc.org", "code": "59284-0" }] }],
+        "patient": { "reference": patient },
+        "dateTime": start,
+        "policyRule": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN" }] },
+        "provision": {
+            "type": "permit",
+            "period": { "start": start, "end": power.until },
+            "actor": [{
+                "role": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": power.role }] },
+                "reference": { "reference": power.to },
+            }],
+            "purpose": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "PATRQT" }],
+        },
+    });
+    if !power.types.is_empty() {
+        let types: Vec<Value> = power.types.iter().map(class).collect();
+        consent["provision"]["class"] = types.into();
+    }
+    if let Some(by) = power.by {
+        consent["performer"] = json!([{ "reference": by }]);
+    }
+    consent
+}
+
 impl Wallet {
     /// Files a consent, and returns when it is final on the ledger.
     pub(crate) async fn grant(&mut self, view: &View, wish: &Wish<'_>) -> anyhow::Result<Filed> {
@@ -40,7 +88,47 @@ impl Wallet {
             start: &now.format(&Rfc3339)?,
             end: &(now + wish.lasts).format(&Rfc3339)?,
         });
-        let client = self.client(view, wish.through)?;
+        self.file(view, (wish.through, wish.grantee), consent).await
+    }
+
+    /// Files a delegation, and returns when it is final on the ledger.
+    pub(crate) async fn delegate(
+        &mut self,
+        view: &View,
+        power: &Power<'_>,
+    ) -> anyhow::Result<Filed> {
+        let patient = format!("Patient/{}", self.patient_at(power.through)?);
+        let start = OffsetDateTime::now_utc().format(&Rfc3339)?;
+        let consent = delegation(&patient, power, &start);
+        self.file(view, (power.through, power.to), consent).await
+    }
+
+    /// A line for each delegation that was not withdrawn.
+    pub(crate) fn delegates(&self) -> Vec<String> {
+        let role = "/provision/actor/0/role/coding/0/code";
+        let filed = self.state.consents.iter();
+        let lines = filed.filter(|one| one.grantee.contains('/')).map(|one| {
+            let at = |pointer: &str| one.consent.pointer(pointer).and_then(Value::as_str);
+            let (role, until) = (at(role), at("/provision/period/end"));
+            format!(
+                "{}  {} at {} as {} until {}",
+                one.id,
+                one.grantee,
+                one.member,
+                role.unwrap_or_default(),
+                until.unwrap_or_default()
+            )
+        });
+        lines.collect()
+    }
+
+    async fn file(
+        &mut self,
+        view: &View,
+        (through, grantee): (&str, &str),
+        consent: Value,
+    ) -> anyhow::Result<Filed> {
+        let client = self.client(view, through)?;
         let answer = client
             .post("Consent", &self.signed(&consent)?)
             .await?
@@ -49,10 +137,10 @@ impl Wallet {
             .created_id()
             .context("the member did not say the consent's id")?;
         let filed = Filed {
-            member: wish.through.to_owned(),
+            member: through.to_owned(),
             version: answer.version().unwrap_or(1),
             id,
-            grantee: wish.grantee.to_owned(),
+            grantee: grantee.to_owned(),
             consent,
         };
         until_final(&client, &filed).await?;

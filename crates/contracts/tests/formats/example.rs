@@ -111,6 +111,8 @@ impl Example {
             next: Tag([9; 16]),
             further: None,
             audit: None,
+            emergency: None,
+            on_behalf_of: None,
         }
     }
 

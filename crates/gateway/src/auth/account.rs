@@ -32,6 +32,9 @@ pub struct Account {
     /// The local id, for a patient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
+    /// `RelatedPerson/ID`, for somebody who acts in the place of patients: one for each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<String>,
 }
 
 /// The accounts of a file, by the name with which one signs in. The file is read again when it changes.
@@ -57,9 +60,13 @@ pub enum AccountError {
     Malformed(String),
     #[error("account `{0}`: the name has 1 to 64 letters, digits, `.`, `-`, `_` or `@`")]
     NameNotUsable(String),
-    #[error("account `{0}` is a practitioner or a patient, and not both")]
+    #[error(
+        "account `{0}` is a practitioner, a patient, or related to patients, and not two of these"
+    )]
     NeitherOrBoth(String),
-    #[error("account `{0}`: `practitioner` is not Practitioner/ID, or `patient` no id")]
+    #[error(
+        "account `{0}`: `practitioner` is not Practitioner/ID, `patient` no id, or `related` not RelatedPerson/ID"
+    )]
     ReferenceMalformed(String),
     #[error("account `{0}`: the password hash is not that of Argon2id")]
     HashMalformed(String),
@@ -129,6 +136,7 @@ impl Account {
             practitioner: self.practitioner.clone(),
             role: self.role.clone(),
             patient: self.patient.clone(),
+            related: self.related.clone(),
         }
     }
 }
@@ -172,9 +180,10 @@ pub fn check(name: &str, account: &Account) -> Result<(), AccountError> {
     if !is_usable {
         return Err(AccountError::NameNotUsable(name.to_owned()));
     }
-    let is_well_formed = match (&account.practitioner, &account.patient) {
-        (Some(reference), None) => super::server::is_practitioner(reference),
-        (None, Some(id)) => interop::fhir::resource::is_id(id),
+    let is_well_formed = match (&account.practitioner, &account.patient, &*account.related) {
+        (Some(reference), None, []) => super::server::is_practitioner(reference),
+        (None, Some(id), []) => interop::fhir::resource::is_id(id),
+        (None, None, related @ [_, ..]) => related.iter().all(|one| is_related(one)),
         _ => return Err(AccountError::NeitherOrBoth(name.to_owned())),
     };
     if !is_well_formed {
@@ -185,6 +194,12 @@ pub fn check(name: &str, account: &Account) -> Result<(), AccountError> {
     } else {
         Err(AccountError::HashMalformed(name.to_owned()))
     }
+}
+
+fn is_related(reference: &str) -> bool {
+    reference
+        .strip_prefix("RelatedPerson/")
+        .is_some_and(interop::fhir::resource::is_id)
 }
 
 #[cfg(test)]

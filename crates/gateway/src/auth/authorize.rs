@@ -21,6 +21,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) scopes: Scopes,
     pub(super) challenge: String,
     pub(super) nonce: Option<String>,
+    /// How many seconds ago the user may have signed in at most (`max_age`; with `prompt=login` none).
+    pub(super) max_age: Option<u64>,
     /// The launch, by the name under which it is kept until it is used.
     pub(super) launch: Option<(String, Launch)>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Launch {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum AuthorizeError {
-    #[error("a parameter is there twice, or too long")]
+    #[error("a parameter is there twice, too long, or not of its form")]
     Malformed,
     #[error("the app is not registered here")]
     ClientUnknown,
@@ -158,6 +160,7 @@ impl AuthorizationServer {
             scopes,
             challenge: challenge.to_owned(),
             nonce: parameters.get("nonce").map(str::to_owned),
+            max_age: parameters.max_age()?,
         })
     }
 
@@ -189,6 +192,16 @@ impl Parameters<'_> {
         (is_single && is_short)
             .then_some(())
             .ok_or(AuthorizeError::Malformed)
+    }
+
+    /// OpenID Connect Core §3.1.2.1.
+    fn max_age(&self) -> Result<Option<u64>, AuthorizeError> {
+        let prompts = self.get("prompt").unwrap_or_default();
+        if prompts.split(' ').any(|prompt| prompt == "login") {
+            return Ok(Some(0));
+        }
+        let stated = self.get("max_age").map(str::parse).transpose();
+        stated.map_err(|_| AuthorizeError::Malformed)
     }
 
     fn get(&self, name: &str) -> Option<&str> {

@@ -67,6 +67,9 @@ mod tests {
             context: None,
             grant: None,
             jti: "1".to_owned(),
+            signed_in_at: None,
+            related: None,
+            emergency: None,
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Pending {
     pub(super) request: AuthorizationRequest,
     /// The patient (local id) in context, and what pages show.
     pub(super) patient: Option<(String, String)>,
+    /// As whom the user acts in that patient's place.
+    pub(super) related: Option<String>,
     pub(super) encounter: Option<String>,
 }
 

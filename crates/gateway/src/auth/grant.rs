@@ -27,11 +27,14 @@ pub(super) struct Grant {
     pub(super) user: User,
     /// The patient (local id) in context.
     pub(super) patient: Option<String>,
+    /// As whom the user acts in the place of that patient.
+    #[serde(default)]
+    pub(super) related: Option<String>,
     pub(super) encounter: Option<String>,
     pub(super) scopes: String,
     pub(super) purpose: String,
     pub(super) nonce: Option<String>,
-    /// When the user signed in.
+    /// When the user signed in; 0 if that is not known.
     pub(super) signed_in_at: u64,
 }
 
@@ -251,6 +254,9 @@ impl AuthorizationServer {
             context: grant.patient.clone(),
             grant: Some(grant_id.to_owned()),
             jti: uuid::Uuid::new_v4().to_string(),
+            signed_in_at: Some(grant.signed_in_at).filter(|at| *at > 0),
+            related: grant.related.clone(),
+            emergency: None,
         })?;
         answer["token_type"] = json!("Bearer");
         if let Some(patient) = &grant.patient {
@@ -278,8 +284,10 @@ impl AuthorizationServer {
             "aud": grant.client,
             "iat": now,
             "exp": now.saturating_add(self.token_seconds),
-            "auth_time": grant.signed_in_at,
         });
+        if grant.signed_in_at > 0 {
+            claims["auth_time"] = json!(grant.signed_in_at);
+        }
         if let Some(nonce) = &grant.nonce {
             claims["nonce"] = json!(nonce);
         }
@@ -301,6 +309,9 @@ impl std::fmt::Debug for Grant {
 pub(super) fn purpose(client: &Client, user: &User) -> String {
     if user.patient.is_some() {
         return "PATRQT".to_owned();
+    }
+    if !user.related.is_empty() {
+        return "FAMRQT".to_owned();
     }
     let treats = client.purposes.iter().any(|purpose| purpose == "TREAT");
     let first = client.purposes.first().filter(|_| !treats);

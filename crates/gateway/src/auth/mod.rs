@@ -25,6 +25,8 @@
 //! - **T10** A scope reaches no document beyond its constraint and its patient: not in a read, a search, a total or a write.
 //! - **T11** Guessing slows down, for each account, client and address.
 //! - **T12** No secret is kept but as a digest, none is logged, and all are compared in constant time.
+//! - **T13** An emergency is declared by who signed in within the last two minutes, or with an assertion that was made for
+//!   this very declaration.
 
 mod account;
 mod assertion;
@@ -54,6 +56,7 @@ mod scope;
 mod secret;
 mod server;
 mod sign_in;
+mod step_up;
 mod throttle;
 mod token;
 mod user;
@@ -76,6 +79,7 @@ pub use token::{AccessToken, SigningFailed, TokenKey, TokenProblem, TokenSigner}
 
 pub(crate) use origin::cors;
 pub(crate) use routes::routes;
+pub(crate) use step_up::{FRESH_SECONDS, NotFresh};
 pub(crate) use user::SignedIn;
 
 #[cfg(test)]

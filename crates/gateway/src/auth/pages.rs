@@ -109,20 +109,36 @@ pub(super) fn choose_patient(form: &Form, app: &str, found: Option<&[Choice]>) -
             Some(found) => {
                 h2 #found { "Patients" }
                 ul aria-labelledby="found" {
-                    @for one in found {
-                        li {
-                            form method="post" action="/oauth2/patient" {
-                                (hidden(form))
-                                input type="hidden" name="patient" value=(one.id);
-                                button type="submit" { (one.label) }
-                            }
-                        }
-                    }
+                    (choices(form, found))
                 }
             }
         }
     };
     page("Choose a patient".into(), Some(&form.member), &body)
+}
+
+/// The page on which somebody who acts for several patients says in whose place.
+pub(super) fn choose_principal(form: &Form, app: &str, found: &[Choice]) -> Markup {
+    let body = html! {
+        p { strong { (app) } " asks to see the record of one patient. In whose place do you act?" }
+        h2 #found { "You act for" }
+        ul aria-labelledby="found" { (choices(form, found)) }
+    };
+    page("Choose for whom you act".into(), Some(&form.member), &body)
+}
+
+fn choices(form: &Form, found: &[Choice]) -> Markup {
+    html! {
+        @for one in found {
+            li {
+                form method="post" action="/oauth2/patient" {
+                    (hidden(form))
+                    input type="hidden" name="patient" value=(one.id);
+                    button type="submit" { (one.label) }
+                }
+            }
+        }
+    }
 }
 
 /// The page on which somebody grants what the app asks for, or does not.

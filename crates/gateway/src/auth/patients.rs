@@ -31,6 +31,8 @@ type Found<'a> = BoxFuture<'a, Result<Vec<Choice>, PatientsUnavailable>>;
 pub trait Patients: Send + Sync {
     /// Patients with this name, identifier or birth date.
     fn find<'a>(&'a self, by: &'a Requester, words: &'a str) -> Found<'a>;
+    /// The patient to whom a RelatedPerson is related.
+    fn principal_of(&self, related: &str) -> Result<Option<String>, PatientsUnavailable>;
     /// The patient with this local id.
     fn one<'a>(&'a self, by: &'a Requester, id: &'a str) -> Found<'a>;
 }
@@ -44,6 +46,10 @@ impl Patients for Custody {
             }
             look(self, by, parameter(words), words).await
         })
+    }
+
+    fn principal_of(&self, related: &str) -> Result<Option<String>, PatientsUnavailable> {
+        Custody::principal_of(self, related).map_err(|_| PatientsUnavailable)
     }
 
     fn one<'a>(&'a self, by: &'a Requester, id: &'a str) -> Found<'a> {

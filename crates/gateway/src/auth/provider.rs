@@ -127,6 +127,7 @@ impl Provider {
         &self,
         question: &Question,
         callback: &str,
+        max_age: Option<u64>,
     ) -> Result<String, ProviderError> {
         let metadata = self.metadata().await?;
         let mut url =
@@ -145,17 +146,21 @@ impl Provider {
             .append_pair("nonce", &question.nonce)
             .append_pair("code_challenge", &secret::challenge(&question.verifier))
             .append_pair("code_challenge_method", "S256");
+        if let Some(seconds) = max_age {
+            url.query_pairs_mut()
+                .append_pair("max_age", &seconds.to_string());
+        }
         Ok(url.into())
     }
 
-    /// Who came back with this code.
+    /// Who came back with this code, and when they signed in there: 0 if the provider does not say.
     pub(super) async fn person(
         &self,
         code: &str,
         question: &Question,
         callback: &str,
         now: u64,
-    ) -> Result<User, ProviderError> {
+    ) -> Result<(User, u64), ProviderError> {
         let metadata = self.metadata().await?;
         let form = [
             ("grant_type", "authorization_code"),
@@ -182,9 +187,9 @@ impl Provider {
         if claims.nonce.as_deref() != Some(&*question.nonce) {
             return Err(ProviderError::NonceWrong);
         }
-        self.config
-            .mapping
-            .user(&claims)
+        let at = claims.auth_time.unwrap_or(0).min(now);
+        let user = self.config.mapping.user(&claims);
+        user.map(|user| (user, at))
             .ok_or(ProviderError::PersonUnknown)
     }
 

@@ -268,12 +268,17 @@ impl AuthorizationServer {
     }
 
     pub(super) fn token_answer(&self, token: &AccessToken) -> Result<Value, TokenError> {
+        self.token_for(token, self.token_seconds)
+    }
+
+    /// A token that lives this long.
+    pub(super) fn token_for(&self, token: &AccessToken, seconds: u64) -> Result<Value, TokenError> {
         let now = self.clock.now();
         let validity = Validity {
             issuer: &self.base_url,
             member: self.member.as_str(),
             issued_at: now,
-            expires_at: now.saturating_add(self.token_seconds),
+            expires_at: now.saturating_add(seconds),
         };
         let signed = self
             .signer
@@ -282,7 +287,7 @@ impl AuthorizationServer {
         Ok(json!({
             "access_token": signed,
             "token_type": "bearer",
-            "expires_in": self.token_seconds,
+            "expires_in": seconds,
             "scope": token.scopes.to_string(),
         }))
     }
@@ -346,6 +351,9 @@ impl AuthorizationServer {
             context: None,
             grant: None,
             jti: uuid::Uuid::new_v4().to_string(),
+            signed_in_at: None,
+            related: None,
+            emergency: None,
         })
     }
 }

@@ -5,10 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::emergency::EmergencyId;
 use ledger::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::client::ed25519_key;
 use super::jws::{JwsError, Unverified, VerifyingKey};
@@ -56,6 +58,12 @@ pub struct AccessToken {
     pub grant: Option<String>,
     /// Its own name, by which it is revoked.
     pub jti: String,
+    /// When the person signed in, seconds since 1970.
+    pub signed_in_at: Option<u64>,
+    /// Who acts in the place of the patient in context, as `RelatedPerson/ID`.
+    pub related: Option<String>,
+    /// The emergency that it was issued for.
+    pub emergency: Option<EmergencyId>,
 }
 
 impl AccessToken {
@@ -96,6 +104,8 @@ struct Claims {
     exp: u64,
     jti: String,
     scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
     careledger: Bearer,
 }
 
@@ -113,6 +123,10 @@ struct Bearer {
     context: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emergency: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +188,7 @@ impl TokenSigner {
             exp: validity.expires_at,
             jti: token.jti.clone(),
             scope: token.scopes.to_string(),
+            auth_time: token.signed_in_at,
             careledger: Bearer {
                 member: validity.member.to_owned(),
                 practitioner: token.practitioner.clone(),
@@ -182,6 +197,8 @@ impl TokenSigner {
                 purpose: token.purpose.clone(),
                 context: token.context.clone(),
                 grant: token.grant.clone(),
+                related: token.related.clone(),
+                emergency: token.emergency.map(named),
             },
         };
         self.signed("at+jwt", &claims)
@@ -239,6 +256,7 @@ impl TokenSigner {
         if claims.exp <= now {
             return Err(TokenProblem::Expired);
         }
+        let emergency = claims.careledger.emergency.as_deref().map(emergency_named);
         let token = AccessToken {
             client: claims.sub,
             practitioner: claims.careledger.practitioner,
@@ -249,6 +267,9 @@ impl TokenSigner {
             context: claims.careledger.context,
             grant: claims.careledger.grant,
             jti: claims.jti,
+            signed_in_at: claims.auth_time,
+            related: claims.careledger.related,
+            emergency: emergency.transpose()?,
         };
         Ok((token, claims.exp))
     }
@@ -301,6 +322,15 @@ impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(..)")
     }
+}
+
+fn named(id: EmergencyId) -> String {
+    Uuid::from_bytes(id.0).to_string()
+}
+
+fn emergency_named(text: &str) -> Result<EmergencyId, TokenProblem> {
+    let id = Uuid::parse_str(text).map_err(|_| TokenProblem::Malformed)?;
+    Ok(EmergencyId(id.into_bytes()))
 }
 
 /// RFC 7638, with the members of RFC 8037.

@@ -16,9 +16,17 @@ pub(super) struct User {
     pub(super) role: Option<String>,
     /// The local id, when the person is a patient.
     pub(super) patient: Option<String>,
+    /// `RelatedPerson/ID`, one for each patient in whose place the person acts.
+    #[serde(default)]
+    pub(super) related: Vec<String>,
 }
 
 impl User {
+    /// Whether nothing but records of patients in context is granted by this person.
+    pub(super) fn is_confined(&self) -> bool {
+        self.patient.is_some() || !self.related.is_empty()
+    }
+
     /// `sub` of ID tokens: the same for the same person, and no name.
     pub(super) fn opaque_subject(&self) -> String {
         secret::digest(&self.subject).split_off(32)
@@ -28,7 +36,9 @@ impl User {
     pub(super) fn fhir_user(&self) -> Option<String> {
         let patient = self.patient.as_ref();
         let patient = patient.map(|id| format!("Patient/{id}"));
-        patient.or_else(|| self.practitioner.clone())
+        patient
+            .or_else(|| self.practitioner.clone())
+            .or_else(|| self.related.first().cloned())
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) async fn authenticate(
                 practitioner: token.practitioner.clone(),
                 role: token.role.clone(),
                 patient: token.patient.clone(),
+                related: token.related.clone(),
+                emergency: token.emergency,
                 purpose: token.purpose.clone(),
                 request_id: id,
                 reach: reach(&token.scopes, token.patient_in_context()),
@@ -82,6 +84,10 @@ impl Caller {
         &self.requester
     }
 
+    pub(crate) fn token(&self) -> &AccessToken {
+        &self.token
+    }
+
     /// What the token may be used for, as in the token.
     pub(crate) fn scopes(&self) -> String {
         self.token.scopes.to_string()
@@ -89,6 +95,13 @@ impl Caller {
 
     pub(crate) fn client(&self) -> &str {
         &self.token.client
+    }
+
+    /// The types that an emergency was declared for, with a token of one.
+    pub(crate) fn declared_types(&self) -> Option<Vec<ResourceType>> {
+        self.token.emergency?;
+        let may_read = |one: &ResourceType| self.token.scopes.permit(*one, Permission::Read);
+        Some(ResourceType::all().filter(may_read).collect())
     }
 
     /// The one patient whom the token is bound to, if it is a patient's.
@@ -107,6 +120,11 @@ impl Caller {
             let name = resource_type.as_str();
             Err(Problem::insufficient_scope(name, permission))
         }
+    }
+
+    pub(crate) fn may_type(&self, name: &str, permission: Permission) -> Result<(), Problem> {
+        let resource_type = ResourceType::parse(name);
+        self.may(resource_type.ok_or_else(Problem::not_found)?, permission)
     }
 
     /// Whether the token has a scope that is a word.

@@ -30,6 +30,7 @@ const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::HistoryType,
     TypeInteraction::Create,
     TypeInteraction::SearchType,
+    operation("break-glass", "urn:careledger:operation:break-glass"),
 ];
 
 /// What is routed for audit events: nobody changes one.
@@ -77,7 +78,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 12] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 13] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -125,6 +126,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
         "AuditEvent" => return OF_AUDIT.to_vec(),
+        "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",
             "http://hl7.org/fhir/OperationDefinition/Composition-document",

@@ -14,8 +14,18 @@ impl Caller {
     pub(super) fn may_touch_patient(&self, id: &str) -> Result<(), Problem> {
         match self.patient() {
             Some(own) if own != id => Err(other_patient()),
+            _ if self.is_confined_to_another(id) => Err(Problem::forbidden(
+                "the token is for the records of another patient",
+            )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it is for an emergency, or a delegation, of another patient.
+    fn is_confined_to_another(&self, id: &str) -> bool {
+        let token = self.token();
+        let is_confined = token.emergency.is_some() || token.related.is_some();
+        is_confined && token.context.as_deref() != Some(id)
     }
 
     /// What is addressed by type and id: for other types than Patient only the content tells.

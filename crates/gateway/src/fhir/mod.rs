@@ -55,7 +55,7 @@ pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
-pub(crate) use operation::Lists;
+pub(crate) use operation::{Given, Lists, parameters, text};
 pub(crate) use profiles::WriteRules;
 pub(crate) use update::written_as_sent;
 

@@ -124,6 +124,17 @@ impl Problem {
         answer
     }
 
+    /// RFC 9470: who asks has to sign in again.
+    pub(crate) fn insufficient_authentication(why: &str) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, IssueType::Login, why);
+        problem.challenge = Some(format!(
+            r#"Bearer realm="careledger", error="insufficient_user_authentication", error_description="{}", max_age="{}""#,
+            why.replace('`', ""),
+            crate::auth::FRESH_SECONDS
+        ));
+        problem
+    }
+
     /// RFC 6750 §3.1.
     pub(crate) fn insufficient_scope(resource_type: &str, permission: Permission) -> Self {
         let scope = format!("system/{resource_type}.{}", permission.letter());

@@ -7,7 +7,7 @@ use interop::fhir::subscription::{Channel, Subscription, Topic};
 use interop::fhir::{ParseLimits, Resource, ResourceType};
 use ledger::codec;
 use ledger::ids::MemberName;
-use node::custody::{Changed, Custody, CustodyError, Requester, Shelf, ShelfChange};
+use node::custody::{Changed, Custody, CustodyError, Requester, Shelf, ShelfChange, is_review};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -122,7 +122,8 @@ impl Entry {
         let is_topic = match self.asked.topic {
             Topic::Record => true,
             Topic::Consent => kind == ResourceType::CONSENT,
-            Topic::RecordElsewhere | Topic::Access | Topic::BreakGlass => false,
+            Topic::BreakGlass => self.by.patient.is_none() && is_review(kind, &change.id),
+            Topic::RecordElsewhere | Topic::Access => false,
         };
         if !is_topic
             || change.number <= self.row.since

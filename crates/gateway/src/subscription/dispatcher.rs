@@ -135,7 +135,7 @@ async fn of_streams(
     let before = entry.row.streams.clone();
     for patient in entry.patients() {
         let topic = entry.asked.topic;
-        if topic.is_the_patients() {
+        if topic.is_the_patients() && entry.by.patient.is_some() {
             of_accesses(desk, id, entry, &patient, writes)?;
         }
         of_foreign(desk, id, entry, (&patient, now), writes).await?;

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contracts::access::Delegation;
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
+use contracts::emergency::Declaration;
 use interop::fhir::audit::AuditEntry;
+use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, Tag};
 use ledger::item::Opening;
 use minicbor::{Decode, Encode};
@@ -59,6 +62,10 @@ pub(crate) struct AccessDraft {
     /// Of the event in the audit log.
     #[n(14)]
     pub(crate) audit: Option<Digest>,
+    #[n(15)]
+    pub(crate) emergency: Option<Declaration>,
+    #[n(16)]
+    pub(crate) on_behalf_of: Option<Delegation>,
 }
 
 /// An access entry that was appended.
@@ -88,6 +95,8 @@ struct Sharers {
     principal: String,
     role: Option<String>,
     purpose: String,
+    /// In whose place, by the bytes of the chain.
+    on_behalf_of: Option<Vec<u8>>,
 }
 
 /// Requests that are put down, until they are entered.
@@ -244,6 +253,7 @@ impl Pending {
             principal: draft.principal.clone(),
             role: draft.role.clone(),
             purpose: draft.purpose.clone(),
+            on_behalf_of: draft.on_behalf_of.as_ref().map(codec::encode),
         }
     }
 }
@@ -333,6 +343,8 @@ impl AccessDraft {
             next,
             further: Some(further).filter(|further| !further.is_empty()),
             audit: self.audit,
+            emergency: self.emergency,
+            on_behalf_of: self.on_behalf_of,
         }
     }
 

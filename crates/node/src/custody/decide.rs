@@ -18,7 +18,7 @@ use ledger::ids::{Height, MemberName};
 use serde_json::Value;
 
 use self::current::Current;
-
+use super::delegate::Granted;
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -64,6 +64,8 @@ struct Rules {
     evaluator: Evaluator,
     /// Whether every consent that is stored here could be read.
     complete: bool,
+    /// Who may act in the patient's place.
+    granted: Granted,
 }
 
 /// Policies that were prepared for subjects, until a consent or a vote changes them.
@@ -235,14 +237,22 @@ impl Custody {
         let has_all = self.missing(subject)?.is_empty();
         let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
+        let declared = self.declared(by, subject)?;
+        let now = match &declared {
+            Some(_) => self.latest_time(),
+            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+        };
         let request = Request {
             member: by.member.as_str().to_owned(),
             practitioner: by.practitioner.clone(),
             role: by.role.clone(),
             patient: by.patient.clone(),
             purpose: by.purpose.clone(),
-            now: i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+            now,
             consents_known: rules.complete && has_all,
+            related: by.related.clone(),
+            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
+            emergency: declared.map(|declared| declared.emergency),
             ..Request::default()
         };
         let home = home.as_str();

@@ -13,6 +13,8 @@ mod changes;
 mod cipher;
 mod consent;
 mod decide;
+mod delegate;
+mod emergency;
 mod enroll;
 mod erasure;
 mod error;
@@ -62,6 +64,7 @@ use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
+use emergency::OpenReviews;
 use keys::Keys;
 use labelling::Labeller;
 use payload::Payloads;
@@ -78,6 +81,10 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub use emergency::{
+    BREAK_GLASS, EmergencyAsk, EmergencyCount, EmergencyReview, JUSTIFIED, NOT_JUSTIFIED,
+    REVIEW_CODE, TASK_SYSTEM, is_review,
+};
 pub(crate) use erasure::{DueErasure, ErasureNotice, erasure_in};
 pub use erasure::{
     Erasure, ErasureOrder, ErasureStanding, Hold, HoldOrder, HoldScope, Holder, ReplayState,
@@ -125,6 +132,7 @@ struct Inner {
     relabelling: Arc<Relabelling>,
     labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
+    open_reviews: OpenReviews,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
@@ -221,6 +229,7 @@ impl Custody {
             labeller: Labeller::new(options.label_rules.clone()),
             relabelling: Arc::default(),
             labelling_anew: Mutex::default(),
+            open_reviews: OpenReviews::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -240,6 +249,7 @@ impl Custody {
             custody.expect_consents_of(&*subject?)?;
         }
         custody.watch_for_replay();
+        custody.read_open_reviews()?;
         custody.go_on_indexing();
         custody.go_on_rewrapping();
         custody.follow_upstream();

@@ -40,6 +40,8 @@ pub struct CustodyOptions {
     pub copies_at: Vec<MemberName>,
     /// The member's own rules for security labels, which stand beside those of the release and of the network.
     pub label_rules: Vec<RuleSet>,
+    /// How many milliseconds after its declaration an emergency has to be reviewed.
+    pub review_ms: u64,
     /// What is disclosed of patients who have said nothing.
     pub implicit: contracts::access::Implicit,
     /// Milliseconds since 1970.

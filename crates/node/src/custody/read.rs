@@ -4,6 +4,7 @@ mod binary;
 
 use std::sync::Arc;
 
+use contracts::access::{DecisionRecord, Delegation};
 use contracts::descriptor::{Decided, Descriptor};
 use interop::fhir::compartment::is_in_compartment;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
@@ -129,6 +130,8 @@ impl Custody {
         let at = (self.0.options.clock)();
         let mut drafts = Vec::new();
         for (subject, decision) in decided {
+            let emergency = self.declared(by, &subject)?;
+            let on_behalf_of = by.related.as_ref().and_then(|_| delegation(&decision));
             let draft = AccessDraft {
                 requester: by.member.clone(),
                 principal: by.principal(),
@@ -143,6 +146,8 @@ impl Custody {
                 expires_at: None,
                 decision: Some(decision),
                 audit: None,
+                emergency: emergency.map(|declared| declared.without_justification()),
+                on_behalf_of,
             };
             let event = by.audited_access(&subject, &draft);
             drafts.push((subject, draft, event));
@@ -155,7 +160,12 @@ impl Custody {
             .store
             .transact(move |transaction| {
                 for (subject, draft, event) in drafts {
-                    home.record(transaction, &subject, (draft, event))?;
+                    if draft.emergency.is_some() {
+                        // What an emergency opens shares no entry.
+                        home.append_audited(transaction, &subject, (draft, event))?;
+                    } else {
+                        home.record(transaction, &subject, (draft, event))?;
+                    }
                 }
                 Ok(())
             })
@@ -242,6 +252,12 @@ pub(super) fn facts_of<'a>(
         Some(loaded) => (version, &loaded.row.facts),
         None => (head.version, &current.row.facts),
     }
+}
+
+/// In whose place it was decided.
+fn delegation(decided: &Decided) -> Option<Delegation> {
+    let record = DecisionRecord::decode(decided.record.as_deref()?);
+    record.ok()?.request.on_behalf_of
 }
 
 /// Whether nobody here knows who wrote the version.

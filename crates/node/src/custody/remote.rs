@@ -27,6 +27,9 @@ use super::store::Table;
 use super::subject::Subject;
 use super::{Custody, CustodyError, cipher};
 
+/// Why an emergency does not open a document.
+const NOT_DECLARED: &str = "the emergency was not declared for this kind of record";
+
 /// A descriptor with what opens its item's commitment.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct OpenDescriptor {
@@ -155,6 +158,7 @@ impl Custody {
     ) -> Result<Asked, CustodyError> {
         let subject = self.0.subjects.of_patient(&ask.patient_id)?;
         let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let emergency = self.declared(by, &subject)?;
         let draft = AccessDraft {
             requester: self.0.home.member.clone(),
             principal: by.principal(),
@@ -169,6 +173,8 @@ impl Custody {
             expires_at: Some(ask.expires_at),
             decision: None,
             audit: None,
+            emergency: emergency.map(|declared| declared.without_justification()),
+            on_behalf_of: None,
         };
         let event = by.audited_ask(&subject, &draft);
         let home = self.0.home.clone();
@@ -196,6 +202,12 @@ impl Custody {
         let mut by_subject: BTreeMap<SubjectId, Vec<Asking>> = BTreeMap::new();
         for tag in &request.documents {
             match self.asking(*tag)? {
+                Ok(asking) if !asking.is_needed(request) => {
+                    answer.withheld.push(WithheldDocument {
+                        tag: *tag,
+                        reason: NOT_DECLARED.to_owned(),
+                    });
+                }
                 Ok(asking) => {
                     let of_subject = by_subject.entry(asking.head.subject).or_default();
                     of_subject.push(asking);
@@ -210,6 +222,10 @@ impl Custody {
         let mut records = Vec::new();
         for (id, asked) in by_subject {
             let subject = self.0.subjects.load(&id)?;
+            if let Some(declaration) = &request.emergency {
+                self.note_emergency(&request.requester, &subject, declaration)
+                    .await?;
+            }
             let (permitted, draft) = self.rule(request, &subject, asked, &mut answer).await?;
             let event = request.requester.audited_answer(&subject, &draft);
             records.push((Arc::clone(&subject), draft, event));
@@ -289,6 +305,7 @@ impl Custody {
             }
         }
         let opened = permitted.iter().map(Asking::target).collect();
+        let emergency = self.declared(by, subject)?;
         let draft = AccessDraft {
             requester: by.member.clone(),
             principal: by.principal(),
@@ -303,6 +320,8 @@ impl Custody {
             expires_at: None,
             decision: Some(decided_of(decision.decided(opened), documents)),
             audit: None,
+            emergency: emergency.map(|declared| declared.without_justification()),
+            on_behalf_of: None,
         };
         Ok((permitted, draft))
     }
@@ -368,6 +387,12 @@ fn is_hidden(head: &Head, branch: Own) -> bool {
 }
 
 impl Asking {
+    /// Whether it is among what an emergency needs, if one was declared.
+    fn is_needed(&self, request: &RemoteRequest) -> bool {
+        let declared = request.emergency.as_ref();
+        declared.is_none_or(|declared| declared.types.contains(&self.head.resource_type))
+    }
+
     fn disclosure(&self) -> interop::fhir::disclosure::DisclosureFacts {
         let mut facts = self.loaded.row.facts.disclosure.clone();
         facts.labels.extend(self.labels.iter().cloned());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use contracts::emergency::{Declaration, EmergencyId};
 use contracts::export::Export;
 use interop::fhir::audit::AuditToken;
 use interop::fhir::labels::with_labels;
@@ -25,6 +26,10 @@ pub struct Requester {
     pub role: Option<String>,
     /// The patient's id at this member, when the token is the patient's own.
     pub patient: Option<String>,
+    /// Who acts in a patient's place, as `RelatedPerson/id`.
+    pub related: Option<String>,
+    /// The emergency that was declared for this.
+    pub emergency: Option<EmergencyId>,
     /// Purpose of use (v3-ActReason code).
     pub purpose: String,
     /// What ties the request to other logs.
@@ -47,11 +52,12 @@ pub struct Trail {
 }
 
 impl Requester {
-    /// Who asks, as it is recorded: the practitioner, else the patient, else the client.
+    /// Who asks, as it is recorded: the practitioner, else who acts for the patient, else the patient, else the client.
     pub fn principal(&self) -> String {
         let patient = || self.patient.as_ref().map(|id| format!("Patient/{id}"));
         self.practitioner
             .clone()
+            .or_else(|| self.related.clone())
             .or_else(patient)
             .unwrap_or_else(|| self.client.clone())
     }
@@ -345,6 +351,8 @@ pub struct RemoteRequest {
     pub request: ledger::ids::Digest,
     /// The HPKE key to which the exchange will wrap the payload keys.
     pub recipient: Vec<u8>,
+    /// The emergency that its user has declared there.
+    pub emergency: Option<Declaration>,
 }
 
 /// The decision on another member's request, on record here.

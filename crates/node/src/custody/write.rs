@@ -149,6 +149,9 @@ impl Custody {
         if by.member != self.0.home.member {
             return Err(denied("records are written at their home member"));
         }
+        if self.is_of_emergency(change.resource_type, &change.id)? {
+            return Err(denied("what an emergency leaves is closed by its review"));
+        }
         if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
             // As a record it would tell nobody anything.
             return Err(invalid(
@@ -163,6 +166,11 @@ impl Custody {
             ));
         }
         let is_consent = change.resource_type.as_str() == CONSENT;
+        if by.emergency.is_some() || by.related.is_some() {
+            return Err(denied(
+                "an emergency and a delegation open records, and change none",
+            ));
+        }
         if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
             return Err(denied("a patient writes consents about themselves"));
         }
@@ -214,7 +222,7 @@ impl Custody {
         })
     }
 
-    async fn content(
+    pub(super) async fn content(
         &self,
         (resource, labelled): (&Resource, Labelled),
         id: &str,

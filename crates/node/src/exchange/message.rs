@@ -1,6 +1,7 @@
 //! Messages between members: deterministic CBOR, described in `docs/formats/exchange.md`.
 
 use contracts::descriptor::AccessDescriptor;
+use contracts::emergency::Declaration;
 use contracts::erasure::SignedAcknowledgement;
 use ledger::codec;
 use ledger::ids::{Digest, Height, MemberName, NetworkId, Tag};
@@ -82,6 +83,9 @@ pub(super) struct Request {
     pub(super) recipient: [u8; 32],
     #[n(11)]
     pub(super) expires_at: Height,
+    /// The emergency that was declared for it.
+    #[n(12)]
+    pub(super) emergency: Option<Declaration>,
 }
 
 /// A request with its member's signature.
@@ -227,5 +231,10 @@ impl Request {
             && access.target == self.target
             && access.recipient.as_deref() == Some(self.recipient.as_slice())
             && access.expires_at == Some(self.expires_at)
+            && access.emergency
+                == self
+                    .emergency
+                    .as_ref()
+                    .map(Declaration::without_justification)
     }
 }

@@ -80,6 +80,10 @@ pub(super) async fn ask(
 ) -> Result<Obtained, AskError> {
     let keys = HpkeKeyPair::generate();
     let custodian = wish.custodian.clone();
+    let emergency = match by.emergency {
+        Some(id) => parts.custody.emergency(id)?,
+        None => None,
+    };
     let request = Request {
         network: parts.chain.network(),
         from: parts.member.clone(),
@@ -93,6 +97,7 @@ pub(super) async fn ask(
         documents: wish.documents,
         recipient: keys.public_key().0,
         expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
+        emergency,
     };
     let signed = sign(parts, &request)?;
     let digest = signed.digest();
@@ -170,6 +175,7 @@ pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Resul
         documents: request.documents,
         request: digest,
         recipient: request.recipient.to_vec(),
+        emergency: request.emergency,
     };
     let answer = parts.custody.answer(&remote).await?;
     let recipient = HpkePublicKey(request.recipient);
@@ -289,6 +295,8 @@ pub(super) fn requester(
         practitioner: request.practitioner.clone(),
         role: request.role.clone(),
         patient: None,
+        related: None,
+        emergency: request.emergency.as_ref().map(|declared| declared.id),
         purpose: request.purpose.clone(),
         request_id: None,
         reach: Reach::default(),

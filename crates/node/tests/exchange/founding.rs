@@ -150,6 +150,7 @@ impl Founding {
         let config = NodeConfig {
             full_text: false,
             label_rules: Vec::new(),
+            review_ms: 72 * 3_600_000,
             implicit: contracts::access::Implicit::default(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
@@ -207,6 +208,8 @@ pub(crate) fn clinician(member: &str) -> Requester {
         practitioner: Some("Practitioner/p1".to_owned()),
         role: Some("physician".to_owned()),
         patient: None,
+        related: None,
+        emergency: None,
         purpose: "TREAT".to_owned(),
         request_id: None,
         reach: node::custody::Reach::default(),

@@ -3,6 +3,7 @@
 mod arrival;
 mod attempt;
 mod consent;
+mod emergency;
 mod erasure;
 mod faults;
 mod history;
@@ -112,9 +113,11 @@ impl Story {
         let start = Instant::now();
         line(8, "what the ledger gives away", start, self.privacy().await)?;
         let start = Instant::now();
-        line(9, "erasure with proof", start, self.erasure().await)?;
+        line(9, "break-glass", start, self.emergency().await)?;
         let start = Instant::now();
-        line(10, "recovery by guardians", start, self.recovery().await)
+        line(10, "erasure with proof", start, self.erasure().await)?;
+        let start = Instant::now();
+        line(11, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

@@ -53,7 +53,7 @@ pub(crate) async fn login(
     };
     let (name, password) = (field(&form, "username"), field(&form, "password"));
     match server.account(name, password, &address).await {
-        Some(user) => server.signed_in(&visit, user),
+        Some(user) => server.signed_in(&visit, user, server.clock.now()),
         None => {
             let failed = Failed { why: REFUSED, name };
             server.sign_in_page(&visit, StatusCode::UNAUTHORIZED, Some(failed))
@@ -72,6 +72,7 @@ pub(crate) async fn logout(
             server.desk.sessions.change(&visit.name, signed_out);
             server.desk.pending.change(&visit.request, |pending| {
                 pending.patient = None;
+                pending.related = None;
             });
             server.go_on(&visit.request)
         }
@@ -119,7 +120,7 @@ pub(crate) async fn callback(
     let callback = server.url("/oauth2/callback");
     let code = field(&query, "code");
     match provider.person(code, &away.question, &callback, now).await {
-        Ok(user) => server.signed_in(&visit, user),
+        Ok((user, at)) => server.signed_in(&visit, user, at),
         Err(error) => {
             tracing::warn!(event = "provider_sign_in_refused", %error, "security");
             let said = format!("Signing in with {} did not work: {error}.", provider.name());
@@ -171,14 +172,14 @@ impl AuthorizationServer {
     }
 
     /// A new session for whoever has signed in: the old name may be known to somebody.
-    fn signed_in(&self, visit: &Visit, user: User) -> Response {
+    fn signed_in(&self, visit: &Visit, user: User, at: u64) -> Response {
         let now = self.clock.now();
         let person = SignedIn::of(&user);
         let Ok(csrf) = secret::fresh() else {
             return self.sign_in_page(visit, StatusCode::SERVICE_UNAVAILABLE, None);
         };
         let session = Session {
-            user: Some((user, now)),
+            user: Some((user, at)),
             csrf,
         };
         let Some((name, cookie)) = self.begin(session) else {
@@ -202,7 +203,8 @@ impl AuthorizationServer {
         };
         let provider = self.sign_in.provider.as_ref()?;
         let callback = self.url("/oauth2/callback");
-        let url = provider.sign_in_url(&question, &callback).await;
+        let max_age = visit.pending.request.max_age;
+        let url = provider.sign_in_url(&question, &callback, max_age).await;
         let url = url
             .inspect_err(|error| tracing::warn!(%error, "identity provider"))
             .ok()?;

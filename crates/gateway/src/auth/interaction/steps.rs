@@ -13,6 +13,7 @@ use crate::auth::authorize::{AuthorizationRequest, Launch, Refused};
 use crate::auth::desk::{Pending, Session};
 use crate::auth::grant::{self, Grant};
 use crate::auth::pages::{self, Consent};
+use crate::auth::patients::PatientsUnavailable;
 use crate::auth::rows::Kind;
 use crate::auth::scope::{Scopes, Word};
 use crate::auth::secret;
@@ -84,7 +85,13 @@ impl AuthorizationServer {
             return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
         };
         let (name, cookie) = match self.session(headers) {
-            Some((name, _)) => (name, None),
+            Some((name, session)) => {
+                if !is_recent(&session, request.max_age, self.clock.now()) {
+                    let signed_out = |session: &mut Session| session.user = None;
+                    self.desk.sessions.change(&name, signed_out);
+                }
+                (name, None)
+            }
             None => match self.begin(Session { user: None, csrf }) {
                 Some((name, cookie)) => (name, Some(cookie)),
                 None => return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
@@ -96,6 +103,7 @@ impl AuthorizationServer {
             encounter: encounter.and_then(|(_, launch)| launch.encounter.clone()),
             request,
             patient: None,
+            related: None,
         };
         if !self.desk.pending.put(&id, pending, self.clock.now()) {
             return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
@@ -126,9 +134,10 @@ impl AuthorizationServer {
         {
             return self.denied(visit, "access_denied");
         }
-        if visit.pending.patient.is_none() && (scopes.need_patient() || user.patient.is_some()) {
+        if visit.pending.patient.is_none() && (scopes.need_patient() || user.is_confined()) {
             return match in_context(request, user) {
                 Some(id) => self.set_patient(visit, user, &id).await,
+                None if !user.related.is_empty() => self.principals_page(visit, user).await,
                 None => self.patient_page(visit, None),
             };
         }
@@ -162,7 +171,10 @@ impl AuthorizationServer {
         if !id.is_empty() {
             return self.set_patient(visit, user, id).await;
         }
-        let by = self.requester(&visit.pending.request, user);
+        if !user.related.is_empty() {
+            return self.principals_page(visit, user).await;
+        }
+        let by = self.requester(&visit.pending.request, user, None);
         match self.patients.find(&by, field(form, "words")).await {
             Ok(found) => self.patient_page(visit, Some(&found)),
             Err(_) => pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
@@ -171,7 +183,13 @@ impl AuthorizationServer {
 
     /// Puts a patient in context whose record this person may open.
     async fn set_patient(&self, visit: &Visit, user: &User, id: &str) -> Response {
-        let by = self.requester(&visit.pending.request, user);
+        let Ok(related) = self.acting_for(user, id) else {
+            return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
+        };
+        if related.is_none() && !user.related.is_empty() {
+            return self.denied(visit, "access_denied");
+        }
+        let by = self.requester(&visit.pending.request, user, related.clone());
         let Ok(found) = self.patients.one(&by, id).await else {
             return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
         };
@@ -180,6 +198,7 @@ impl AuthorizationServer {
         };
         self.desk.pending.change(&visit.request, |pending| {
             pending.patient = Some((one.id, one.label));
+            pending.related = related;
         });
         self.go_on(&visit.request)
     }
@@ -213,7 +232,7 @@ impl AuthorizationServer {
             return self.denied(visit, "access_denied");
         };
         let patient = visit.pending.patient.as_ref().map(|(id, _)| id.clone());
-        if patient.is_none() && (scopes.need_patient() || user.patient.is_some()) {
+        if patient.is_none() && (scopes.need_patient() || user.is_confined()) {
             return self.denied(visit, "access_denied");
         }
         if !self.use_up_launch(request).await {
@@ -224,6 +243,7 @@ impl AuthorizationServer {
             purpose: grant::purpose(&request.client, user),
             user: user.clone(),
             patient,
+            related: visit.pending.related.clone(),
             encounter: visit.pending.encounter.clone(),
             scopes: scopes.to_string(),
             nonce: request.nonce.clone(),
@@ -261,13 +281,55 @@ impl AuthorizationServer {
         pages::answer(StatusCode::OK, &page, Some(redirect_uri))
     }
 
-    fn requester(&self, request: &AuthorizationRequest, user: &User) -> Requester {
+    /// As whom the person acts in the place of this patient, if that is so.
+    fn acting_for(&self, user: &User, id: &str) -> Result<Option<String>, PatientsUnavailable> {
+        for related in &user.related {
+            if self.patients.principal_of(related)?.as_deref() == Some(id) {
+                return Ok(Some(related.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The patients in whose place the person acts, as far as their records may be seen: one is not asked for.
+    async fn principals_page(&self, visit: &Visit, user: &User) -> Response {
+        let request = &visit.pending.request;
+        let mut found = Vec::new();
+        for related in &user.related {
+            let Ok(principal) = self.patients.principal_of(related) else {
+                return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY);
+            };
+            let Some(id) = principal else { continue };
+            let by = self.requester(request, user, Some(related.clone()));
+            match self.patients.one(&by, &id).await {
+                Ok(one) => found.extend(one),
+                Err(_) => return pages::problem(StatusCode::SERVICE_UNAVAILABLE, BUSY),
+            }
+        }
+        match found.as_slice() {
+            [] => self.denied(visit, "access_denied"),
+            [one] => self.set_patient(visit, user, &one.id).await,
+            several => {
+                let page = pages::choose_principal(&visit.form(), &request.client.name, several);
+                pages::answer(StatusCode::OK, &page, Some(&request.redirect_uri))
+            }
+        }
+    }
+
+    fn requester(
+        &self,
+        request: &AuthorizationRequest,
+        user: &User,
+        related: Option<String>,
+    ) -> Requester {
         Requester {
             member: self.member.clone(),
             client: request.client.id.clone(),
             practitioner: user.practitioner.clone(),
             role: user.role.clone(),
             patient: user.patient.clone(),
+            related,
+            emergency: None,
             purpose: grant::purpose(&request.client, user),
             request_id: None,
             reach: Reach::default(),
@@ -310,10 +372,18 @@ impl AuthorizationServer {
     }
 }
 
+/// Whether the request takes the sign-in that there is: with a `max_age` of nothing it takes one of its own.
+fn is_recent(session: &Session, max_age: Option<u64>, now: u64) -> bool {
+    match (&session.user, max_age) {
+        (Some((_, at)), Some(seconds)) => seconds > 0 && now.saturating_sub(*at) <= seconds,
+        _ => true,
+    }
+}
+
 /// What this person can grant: a patient nothing but the own record.
 fn scopes_for(request: &AuthorizationRequest, user: &User) -> Option<Scopes> {
     let scopes = request.scopes.clone();
-    if user.patient.is_some() {
+    if user.is_confined() {
         scopes.of_a_patient()
     } else {
         Some(scopes)

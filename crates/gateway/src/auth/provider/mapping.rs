@@ -18,6 +18,7 @@ pub(super) struct Claims {
     pub(super) exp: u64,
     pub(super) iat: Option<u64>,
     pub(super) nonce: Option<String>,
+    pub(super) auth_time: Option<u64>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -94,6 +95,7 @@ impl Mapping {
             .find_map(|claim| claims.others.get(*claim)?.as_str())
             .unwrap_or(&practitioner);
         Some(User {
+            related: Vec::new(),
             subject: format!("provider:{}", claims.sub),
             name: name.chars().take(80).collect(),
             role: person

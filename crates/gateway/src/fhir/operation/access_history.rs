@@ -9,12 +9,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use contracts::access::DecisionRecord;
+use contracts::access::{DecisionRecord, Delegation};
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, FurtherAccess};
+use contracts::emergency::Declaration;
 use interop::fhir::ResourceType;
 use interop::fhir::timespan::format_instant;
 use node::custody::AccessEntry;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::parameters::{binary, parameters, text};
 use crate::auth::Permission;
@@ -61,6 +63,8 @@ fn words(access: AccessDescriptor) -> Vec<Value> {
         text("custodian", access.custodian.to_string()),
     ];
     parts.extend(access.role.map(|role| text("role", role)));
+    parts.extend(access.emergency.as_ref().map(emergency));
+    parts.extend(access.on_behalf_of.as_ref().map(on_behalf_of));
     parts.extend(request(FurtherAccess {
         interaction: access.interaction,
         target: access.target,
@@ -79,6 +83,40 @@ fn rules(decided: &Decided) -> BTreeSet<String> {
     let record = record.and_then(|bytes| DecisionRecord::decode(bytes).ok());
     let rulings = record.into_iter().flat_map(|record| record.rulings);
     rulings.flat_map(|ruling| ruling.determining).collect()
+}
+
+/// What was declared; the words of who declared it stand in the entry of the declaration alone.
+fn emergency(declared: &Declaration) -> Value {
+    let instant = |name: &str, at: i64| json!({ "name": name, "valueInstant": format_instant(at) });
+    let mut parts = vec![
+        text("id", Uuid::from_bytes(declared.id.0).to_string()),
+        text("reason", declared.emergency.reason.as_str()),
+        instant("from", declared.emergency.from),
+        instant("until", declared.emergency.until),
+        text("personnel", declared.personnel.as_str()),
+        text("affiliation", declared.affiliation.as_str()),
+        text("discloser", declared.discloser.as_str()),
+        text("nature", declared.nature.as_str()),
+    ];
+    let types = declared.types.iter();
+    parts.extend(types.map(|name| json!({ "name": "type", "valueCode": name })));
+    let justification = declared.justification.iter();
+    parts.extend(justification.map(|said| text("justification", said.as_str())));
+    json!({ "name": "emergency", "part": parts })
+}
+
+/// Principal and delegates, the consent of each link beside it.
+fn on_behalf_of(delegation: &Delegation) -> Value {
+    let mut parts = vec![json!({ "name": "patient", "valueReference": {
+        "reference": format!("Patient/{}", delegation.patient) } })];
+    for link in &delegation.links {
+        parts.push(text("delegate", link.delegate.as_str()));
+        parts.push(text(
+            "consent",
+            format!("{}/{}", link.consent.id, link.consent.version),
+        ));
+    }
+    json!({ "name": "on-behalf-of", "part": parts })
 }
 
 fn request(access: FurtherAccess) -> Vec<Value> {

@@ -47,7 +47,10 @@ pub(crate) async fn everything(
 ) -> Result<Response, Problem> {
     let id = address.patient()?;
     let path = format!("Patient/{id}/$everything");
-    let (asked, from) = fhir.asked(&caller, &path, query.as_deref().unwrap_or_default())?;
+    let (mut asked, from) = fhir.asked(&caller, &path, query.as_deref().unwrap_or_default())?;
+    if asked.types.is_none() {
+        asked.types = caller.declared_types();
+    }
     match &asked.types {
         None => caller.may_on_all_types(Permission::Read)?,
         Some(types) => {

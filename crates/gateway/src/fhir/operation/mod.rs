@@ -34,6 +34,7 @@ pub(crate) use label_explain::{label_explain, label_explain_posted};
 pub(crate) use lastn::lastn;
 pub(crate) use meta::{meta, meta_add, meta_delete};
 pub(crate) use open::open;
+pub(crate) use parameters::{Given, parameters, text};
 pub(crate) use pinned::Lists;
 pub(crate) use receipt::{receipt, receipt_of_current};
 pub(crate) use recovery::{recovery, recovery_hand_out, recovery_root, recovery_state};

@@ -9,10 +9,10 @@ use crate::fhir::limits;
 use crate::problem::Problem;
 
 /// The parameters of a request.
-pub(super) struct Given(Vec<Value>);
+pub(crate) struct Given(Vec<Value>);
 
 impl Given {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         let kind = ResourceType::parse("Parameters")
             .ok_or_else(|| Problem::internal("R4 has no Parameters"))?;
         let resource = Resource::parse_as(kind, body, &limits())?;
@@ -40,7 +40,7 @@ impl Given {
     }
 
     /// The value of a parameter, in the first of these elements that it has.
-    pub(super) fn value(&self, name: &str, elements: &[&str]) -> Option<Value> {
+    pub(crate) fn value(&self, name: &str, elements: &[&str]) -> Option<Value> {
         let is_named = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(name);
         let parameter = self.0.iter().find(is_named)?;
         elements
@@ -77,6 +77,31 @@ impl Given {
         named.map(|one| number(one).ok_or_else(malformed)).collect()
     }
 
+    /// The values of a parameter that may be there several times.
+    pub(crate) fn all(&self, name: &str, elements: &[&str]) -> Vec<Value> {
+        let is_named = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(name);
+        let value = |one: &Value| {
+            elements
+                .iter()
+                .find_map(|element| one.get(element))
+                .cloned()
+        };
+        let named = self.0.iter().filter(is_named);
+        named.map(|one| value(one).unwrap_or_default()).collect()
+    }
+
+    /// The text or code of a parameter that is there once at most.
+    pub(crate) fn string(&self, name: &'static str) -> Result<Option<String>, Problem> {
+        let said = self.all(name, &["valueString", "valueCode", "valueMarkdown"]);
+        match said.as_slice() {
+            [] => Ok(None),
+            [Value::String(text)] => Ok(Some(text.clone())),
+            _ => Err(Problem::malformed(format!(
+                "the parameter `{name}` is a text, and is there once"
+            ))),
+        }
+    }
+
     /// A parameter of 32 bytes.
     pub(super) fn key(&self, name: &'static str) -> Result<[u8; 32], Problem> {
         self.bytes(name)?
@@ -91,12 +116,12 @@ pub(super) fn binary(name: &str, bytes: &[u8]) -> Value {
 }
 
 /// A parameter with text.
-pub(super) fn text(name: &str, text: impl Into<String>) -> Value {
+pub(crate) fn text(name: &str, text: impl Into<String>) -> Value {
     json!({ "name": name, "valueString": text.into() })
 }
 
 /// The resource that holds these.
-pub(super) fn parameters(parameters: Vec<Value>) -> Value {
+pub(crate) fn parameters(parameters: Vec<Value>) -> Value {
     let mut resource = Map::new();
     resource.insert("resourceType".to_owned(), "Parameters".into());
     // An empty array is not FHIR.

@@ -180,6 +180,7 @@ impl Site {
                 erasures: node::custody::ErasureStanding::default(),
                 upstream: None,
                 labelling: LabelProgress::default(),
+                emergencies: node::custody::EmergencyCount::default(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
@@ -197,6 +198,7 @@ impl Site {
             serves_metrics: true,
             subscriptions,
             import: import.clone(),
+            emergency: gateway::EmergencyConfig::default(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -373,6 +375,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         restored: None,
         copies_at: Vec::new(),
         label_rules: Vec::new(),
+        review_ms: 72 * 3_600_000,
         implicit: contracts::access::Implicit::default(),
         clock: Arc::new(|| JUNE_MS),
     };

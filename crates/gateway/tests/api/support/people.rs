@@ -45,7 +45,11 @@ pub(super) fn sign_in(folder: &TempDir) -> SignIn {
         "practitioner = \"Practitioner/7\"\nrole = \"physician\"",
     );
     let pat = account("pat", "patient = \"p1\"");
-    std::fs::write(&path, format!("{alice}{pat}")).unwrap();
+    let rita = account(
+        "rita",
+        "related = [\"RelatedPerson/r1\", \"RelatedPerson/r2\"]",
+    );
+    std::fs::write(&path, format!("{alice}{pat}{rita}")).unwrap();
     SignIn {
         accounts: Some(Accounts::open(path).unwrap()),
         provider: issuer().map(provider),

@@ -91,8 +91,8 @@ pub(super) fn clients() -> Vec<ClientConfig> {
     let ehr = ClientConfig {
         client_id: "ehr".to_owned(),
         keys: vec![serde_json::from_value(jwk).unwrap()],
-        roles: vec!["physician".to_owned()],
-        purposes: vec!["TREAT".to_owned(), "HMARKT".to_owned()],
+        roles: vec!["physician".to_owned(), "privacy-officer".to_owned()],
+        purposes: ["TREAT", "HMARKT", "HOPERAT"].map(str::to_owned).to_vec(),
         scopes: "system/*.cruds careledger/clients careledger/launches careledger/import careledger/erase"
             .to_owned(),
         ..ClientConfig::default()

@@ -49,7 +49,7 @@ impl Topic {
         }
     }
 
-    /// Whether only the patient's own token subscribes.
+    /// Whether it is about accesses to the record of who subscribes. The reviews of emergencies are heard of by others too.
     pub fn is_the_patients(self) -> bool {
         matches!(self, Self::Access | Self::BreakGlass)
     }
@@ -78,7 +78,7 @@ impl Topic {
             ),
             Self::BreakGlass => (
                 "Emergency access to my record",
-                "As access, with the purpose of use BTG or ETREAT. For the patient's own token.",
+                "As access, with the purpose of use BTG or ETREAT, for the patient's own token. With another token, and without a filter: the review of each declared emergency, a Task.",
                 "AuditEvent",
             ),
         }

@@ -8,6 +8,7 @@ use interop::fhir::Resource;
 use ledger::ids::MemberName;
 
 use super::{CustodyError, Rules};
+use crate::custody::delegate::granted;
 
 /// The current version of every consent that is known here, by name.
 #[derive(Default)]
@@ -57,6 +58,7 @@ impl Current {
             return Ok(Rules {
                 evaluator,
                 complete: true,
+                granted: granted(all.iter()),
             });
         }
         // Some of them, or what was voted, does not compile: which?
@@ -84,6 +86,7 @@ impl Current {
         Ok(Rules {
             evaluator,
             complete,
+            granted: granted(readable.iter()),
         })
     }
 }

@@ -28,6 +28,7 @@ pub(crate) enum Table {
     Release,
     Labelling,
     Audit,
+    Emergencies,
 }
 
 impl Table {
@@ -57,6 +58,7 @@ impl Table {
         Self::Release,
         Self::Labelling,
         Self::Audit,
+        Self::Emergencies,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -87,6 +89,7 @@ impl Table {
             Self::Release => "release",
             Self::Labelling => "labelling",
             Self::Audit => "audit",
+            Self::Emergencies => "emergencies",
         }
     }
 }

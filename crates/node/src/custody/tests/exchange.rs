@@ -1,7 +1,8 @@
-use contracts::access::{DecisionRecord, Replay, replay};
+use contracts::access::{DecisionRecord, Emergency, Replay, replay};
 use contracts::consent::Consent;
 use contracts::consent::template::{DataClass, Grant, access};
 use contracts::descriptor::{AccessDescriptor, Descriptor};
+use contracts::emergency::{Declaration, EmergencyId};
 use contracts::governance::{Action, Command};
 use interop::fhir::disclosure::DisclosureFacts;
 
@@ -72,13 +73,22 @@ impl Record {
     }
 
     async fn ask(&self) -> crate::custody::RemoteAnswer {
+        self.ask_in(clinician("clinic"), None).await
+    }
+
+    async fn ask_in(
+        &self,
+        requester: Requester,
+        emergency: Option<Declaration>,
+    ) -> crate::custody::RemoteAnswer {
         let request = RemoteRequest {
-            requester: clinician("clinic"),
+            requester,
             interaction: "everything".to_owned(),
             target: "Patient/there/$everything".to_owned(),
             documents: self.tags.clone(),
             request: ::ledger::ids::Digest([3; 32]),
             recipient: vec![4; 32],
+            emergency,
         };
         self.custody.answer(&request).await.unwrap()
     }
@@ -299,4 +309,107 @@ async fn a_consent_with_a_wallet_behind_it_is_not_erased_without_the_wallet() {
     let erased = erase_whole(&record.custody, &by, consent, &id).await;
     assert!(matches!(erased, Err(CustodyError::ConsentNotSigned)));
     assert_eq!(record.ask().await.granted.len(), 1);
+}
+
+fn from_june() -> i64 {
+    i64::try_from(JUNE).unwrap()
+}
+
+/// What the clinic's clinician has declared there: conditions, for an hour.
+fn declared(id: u8) -> Declaration {
+    Declaration {
+        id: EmergencyId([id; 16]),
+        emergency: Emergency {
+            reason: "ETREAT".to_owned(),
+            from: from_june(),
+            until: from_june() + 3_600_000,
+        },
+        personnel: "Practitioner/p1".to_owned(),
+        affiliation: "clinic".to_owned(),
+        discloser: "hospital".to_owned(),
+        nature: "unconscious".to_owned(),
+        types: ["Condition".to_owned()].into(),
+        justification: Some("nobody can be asked".to_owned()),
+    }
+}
+
+fn in_emergency(member: &str, id: u8) -> Requester {
+    Requester {
+        purpose: crate::custody::BREAK_GLASS.to_owned(),
+        emergency: Some(EmergencyId([id; 16])),
+        ..clinician(member)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn part2_5_another_members_emergency_opens_its_types_and_is_told_and_reviewed_here_too() {
+    let record = Record::new().await;
+    let answer = record
+        .ask_in(in_emergency("clinic", 1), Some(declared(1)))
+        .await;
+    let granted: Vec<_> = answer.granted.iter().map(|one| one.tag).collect();
+    assert_eq!(
+        granted,
+        [record.tags[1]],
+        "the condition, and no observation"
+    );
+    assert!(
+        answer.withheld[0]
+            .reason
+            .contains("not declared for this kind")
+    );
+    let again = record
+        .ask_in(in_emergency("clinic", 1), Some(declared(1)))
+        .await;
+    assert_eq!(again.granted.len(), 1);
+    assert_eq!(
+        record.custody.emergencies().open,
+        1,
+        "one review for one declaration"
+    );
+    let accesses = record.accesses().await;
+    let named: Vec<_> = accesses
+        .iter()
+        .filter(|one| one.emergency.is_some())
+        .collect();
+    let interactions: Vec<_> = named.iter().map(|one| one.interaction.as_str()).collect();
+    assert_eq!(interactions, ["break-glass", "everything", "everything"]);
+    let told = |one: &&&AccessDescriptor| {
+        one.emergency
+            .as_ref()
+            .is_some_and(|one| one.justification.is_some())
+    };
+    assert_eq!(named.iter().filter(told).count(), 1);
+
+    // Nobody else uses a declaration, and one that lacks a field opens nothing and leaves nothing.
+    let stolen = record
+        .ask_in(in_emergency("laboratory", 1), Some(declared(1)))
+        .await;
+    assert!(stolen.granted.is_empty());
+    let spoiled: [fn(&mut Declaration); 4] = [
+        |one| one.nature.clear(),
+        |one| one.emergency.until += 4 * 3_600_000,
+        |one| one.emergency.from += 60_000,
+        |one| one.personnel.clear(),
+    ];
+    for (id, spoil) in (2..).zip(spoiled) {
+        let mut one = declared(id);
+        spoil(&mut one);
+        let answer = record.ask_in(in_emergency("clinic", id), Some(one)).await;
+        assert!(answer.granted.is_empty());
+    }
+    assert_eq!(record.custody.emergencies().open, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_ends_by_the_ledgers_time_where_the_clock_stands_still() {
+    let record = Record::new().await;
+    record
+        .ask_in(in_emergency("clinic", 1), Some(declared(1)))
+        .await;
+    record.ledger.pass(1, 3_600_000);
+    let late = record
+        .ask_in(in_emergency("clinic", 1), Some(declared(1)))
+        .await;
+    assert!(late.granted.is_empty());
 }

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Release,
     Table::Labelling,
     Table::Audit,
+    Table::Emergencies,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
