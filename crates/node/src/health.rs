@@ -5,8 +5,7 @@ use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
 use crate::custody::upstream::UpstreamStatus;
-use crate::custody::{Custody, EmergencyCount};
-use crate::custody::{Custody, ErasureStanding, LabelProgress};
+use crate::custody::{Custody, EmergencyCount, ErasureStanding, LabelProgress};
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;

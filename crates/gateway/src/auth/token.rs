@@ -366,6 +366,9 @@ mod tests {
             context: None,
             grant: None,
             jti: "one".to_owned(),
+            signed_in_at: None,
+            related: None,
+            emergency: None,
         };
         let validity = Validity {
             issuer: "http://clinic",

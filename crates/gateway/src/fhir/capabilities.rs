@@ -30,7 +30,6 @@ const INTERACTIONS: [TypeInteraction; 9] = [
     TypeInteraction::HistoryType,
     TypeInteraction::Create,
     TypeInteraction::SearchType,
-    operation("break-glass", "urn:careledger:operation:break-glass"),
 ];
 
 /// What is routed for audit events: nobody changes one.
@@ -106,6 +105,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 13] = [
         "suspend-accounting",
         "urn:careledger:operation:suspend-accounting",
     ),
+    operation("break-glass", "urn:careledger:operation:break-glass"),
 ];
 
 const OF_AUDIT: [Operation<'static>; 2] = [

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::access::AccessDraft;
 use super::append::{Draft, Home, Precondition};
 use super::keys::{EraseKey, random};
+use super::labelling::Together;
 use super::request::{Requester, Written};
 use super::rows::SubjectId;
 use super::store::{Table, Transaction};
@@ -373,9 +374,11 @@ impl Custody {
             recipient: None,
             expires_at: None,
             decision: None,
+            audit: None,
             emergency: Some(row.declaration.clone()),
             on_behalf_of: None,
         };
+        let event = by.audited_access(subject, &draft);
         let (id, deadline) = (row.declaration.id, row.deadline);
         let (home, subject) = (self.0.home.clone(), Arc::clone(subject));
         self.0
@@ -384,7 +387,7 @@ impl Custody {
                 if row_in(&home, transaction, id)?.is_some() {
                     return Ok(());
                 }
-                home.append_access(transaction, &subject, draft, Vec::new())?;
+                home.append_audited(transaction, &subject, (draft, event))?;
                 home.keys.put(transaction, Table::Emergencies, &id.0, &row);
                 home.append(transaction, task, now)?;
                 home.append(transaction, told, now)?;
@@ -406,13 +409,17 @@ impl Custody {
         let erase = EraseKey::new();
         let id = resource.id().unwrap_or_default().to_owned();
         let resource_type = resource.resource_type();
+        let labelled = self.label(&resource, subject, &Together::default())?;
+        let content = self.content((&resource, labelled), &id, &erase, None);
+        let content = content.await?;
         Ok(Draft {
             subject: Arc::clone(subject),
             document: self.0.home.keys.document(resource_type.as_str(), &id),
             resource_type,
             precondition: Precondition::Current(None),
             author: by.principal(),
-            content: Some(self.content(&resource, &id, &erase, None).await?),
+            audit: self.change_by(by),
+            content: Some(content),
             erases: false,
             erase,
             id,

@@ -199,6 +199,8 @@ fn record(
         expires_at: None,
         decision: None,
         audit: None,
+        emergency: None,
+        on_behalf_of: None,
     };
     let agent = AuditAgent {
         client: "wallet".to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use contracts::descriptor::Descriptor;
+use contracts::emergency::Declaration;
 use interop::fhir::disclosure::DisclosureFacts;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 use super::access::AccessDraft;
 use super::changes::Changed;
 use super::keys::descriptor_binding;
+use super::remote::NOT_DECLARED;
 use super::request::{RemoteRequest, SealedDescriptor};
 use super::rows::{Payload, SubjectId, decode};
 use super::subject::Subject;
@@ -188,6 +190,15 @@ impl Custody {
             BTreeMap::new();
         let subjects = self.known_by_marks(terms)?;
         for one in terms {
+            let of_type = one.target.split('/').next().unwrap_or_default();
+            let declared = request.emergency.as_ref();
+            if declared.is_some_and(|declared| !declared.types.contains(of_type)) {
+                rulings.push(ReleaseRuling {
+                    tag: one.tag,
+                    withheld: Some(NOT_DECLARED.to_owned()),
+                });
+                continue;
+            }
             match subjects.get(&one.mark) {
                 Some(subject) => {
                     let of_subject = by_subject.entry(subject.id);
@@ -203,6 +214,10 @@ impl Custody {
         }
         let mut drafts = Vec::new();
         for (subject, documents) in by_subject.into_values() {
+            if let Some(declaration) = &request.emergency {
+                self.note_emergency(&request.requester, &subject, declaration)
+                    .await?;
+            }
             let draft = self
                 .rule_release(request, &subject, &documents, &mut rulings)
                 .await?;
@@ -258,6 +273,11 @@ impl Custody {
             expires_at: None,
             decision: Some(decision.decided(permitted)),
             audit: None,
+            emergency: request
+                .emergency
+                .as_ref()
+                .map(Declaration::without_justification),
+            on_behalf_of: None,
         })
     }
 

@@ -28,7 +28,7 @@ use super::subject::Subject;
 use super::{Custody, CustodyError, cipher};
 
 /// Why an emergency does not open a document.
-const NOT_DECLARED: &str = "the emergency was not declared for this kind of record";
+pub(super) const NOT_DECLARED: &str = "the emergency was not declared for this kind of record";
 
 /// A descriptor with what opens its item's commitment.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]

@@ -249,6 +249,8 @@ impl Registrar {
                     expires_at: None,
                     decision: None,
                     audit: Some(head.link),
+                    emergency: None,
+                    on_behalf_of: None,
                 };
                 home.append_access(transaction, &directory, draft, Vec::new())?;
                 keys.put(transaction, Table::Audit, ANCHORED, &head.number);

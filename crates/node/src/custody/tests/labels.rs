@@ -120,6 +120,7 @@ impl Record {
             documents: vec![tag],
             request: Digest([3; 32]),
             recipient: vec![4; 32],
+            emergency: None,
         };
         self.custody.answer(&request).await.unwrap()
     }

@@ -215,6 +215,10 @@ async fn record(
     found: &Found,
 ) -> Result<Recorded, CustodyError> {
     let keys = HpkeKeyPair::generate();
+    let emergency = match by.emergency {
+        Some(id) => parts.custody.emergency(id)?,
+        None => None,
+    };
     let request = Request {
         network: parts.chain.network(),
         from: parts.member.clone(),
@@ -228,6 +232,7 @@ async fn record(
         documents: vec![found.terms.tag],
         recipient: keys.public_key().0,
         expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
+        emergency,
     };
     let signed = sign(parts, &request)?;
     let digest = signed.digest();

@@ -46,6 +46,7 @@ pub(super) async fn shares(
         documents: request.documents.clone(),
         request: digest,
         recipient: request.recipient.to_vec(),
+        emergency: request.emergency.clone(),
     };
     let rulings = parts.custody.decide_release(&remote, terms).await?;
     let mut shares = Shares {

@@ -277,6 +277,7 @@ async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
         documents: vec![index.entries().tag(1)],
         request: ::ledger::ids::Digest([3; 32]),
         recipient: vec![4; 32],
+        emergency: None,
     };
     assert_eq!(custody.answer(&request).await.unwrap().granted.len(), 1);
 
