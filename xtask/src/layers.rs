@@ -67,7 +67,7 @@ const EFFECTS: [&str; 14] = [
 const OWNERS: [(&str, &[&str]); 8] = [
     ("argon2", &["vault"]),
     ("axum", &["gateway", "node", "careledger"]),
-    ("cedar-policy", &["contracts"]),
+    ("cedar-policy", &["contracts", "careledger"]),
     ("commonware-", &["node"]),
     ("fjall", &["node"]),
     ("hpke", &["vault"]),

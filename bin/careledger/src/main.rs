@@ -12,6 +12,7 @@ mod import;
 mod logging;
 mod network;
 mod node;
+mod policies;
 mod progress;
 mod receipt;
 mod records;
@@ -56,6 +57,7 @@ enum Command {
     Users(users::UsersArgs),
     Witness(witness::WitnessArgs),
     Governance(governance::GovernanceArgs),
+    Policies(policies::PoliciesArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Dump(dump::DumpArgs),
@@ -84,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Users(args) => users::run(&args),
         Command::Witness(args) => witness::run(args).await,
         Command::Governance(args) => governance::run(args).await,
+        Command::Policies(args) => policies::run(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Dump(args) => dump::run(&args),

@@ -18,6 +18,7 @@ mod bare;
 mod delegation;
 mod emergency;
 mod implicit;
+pub mod published;
 mod record;
 mod request;
 mod slice;

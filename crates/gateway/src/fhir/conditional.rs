@@ -61,7 +61,7 @@ impl Fhir {
         query: &str,
     ) -> Result<Option<Opened>, Problem> {
         let page = self.find(caller, resource_type, query, 1).await?;
-        if page.total > 1 {
+        if page.further.is_some() {
             return Err(Problem::new(
                 StatusCode::PRECONDITION_FAILED,
                 IssueType::MultipleMatches,

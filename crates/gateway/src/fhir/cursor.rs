@@ -6,6 +6,7 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use node::custody::Further;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,8 +21,49 @@ pub(crate) struct Cursors(RandomizedNonceKey);
 pub(super) struct Cursor {
     pub(super) pairs: Vec<(String, String)>,
     pub(super) is_strict: bool,
-    /// The list that the first page fixed, the matches before this page, and all of them.
-    pub(super) further: (u64, usize, usize),
+    pub(super) further: FurtherText,
+}
+
+/// Where a further page is. Its length is the same for all pages: that of a link would tell how much was passed over.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct FurtherText(Further);
+
+impl From<Further> for FurtherText {
+    fn from(further: Further) -> Self {
+        Self(further)
+    }
+}
+
+impl From<FurtherText> for Further {
+    fn from(text: FurtherText) -> Self {
+        text.0
+    }
+}
+
+impl From<FurtherText> for String {
+    fn from(FurtherText(Further { pin, offset, total }): FurtherText) -> Self {
+        let total = total.unwrap_or(usize::MAX);
+        format!("{pin:016x}{offset:016x}{total:016x}")
+    }
+}
+
+impl TryFrom<String> for FurtherText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let number = |at: usize| {
+            let digits = text.get(at..at.saturating_add(16));
+            let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            number.ok_or("not a place on a list")
+        };
+        let size = |at| usize::try_from(number(at)?).map_err(|_| "not a place on a list");
+        Ok(Self(Further {
+            pin: number(0)?,
+            offset: size(16)?,
+            total: Some(size(32)?).filter(|total| *total != usize::MAX),
+        }))
+    }
 }
 
 /// The key for cursors cannot be made.
@@ -84,7 +126,11 @@ mod tests {
         let cursor = Cursor {
             pairs: vec![("name".to_owned(), "Smith".to_owned())],
             is_strict: true,
-            further: (7, 50, 90),
+            further: FurtherText(Further {
+                pin: 7,
+                offset: 50,
+                total: Some(90),
+            }),
         };
         let open = |cursors: &Cursors, client, path, text: &str| -> Option<Cursor> {
             cursors.open(client, path, text)

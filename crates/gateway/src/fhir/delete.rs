@@ -54,7 +54,7 @@ pub(crate) async fn delete_where(
     let (query, limit) = limited(&query)?;
     let guards = fhir.conditional.hold(&[(resource_type, &query)]).await;
     let page = fhir.find(&caller, resource_type, &query, limit).await?;
-    if page.total > limit || page.matches.len() < page.total {
+    if page.further.is_some() {
         return Err(too_many(limit));
     }
     let changes = page

@@ -180,11 +180,11 @@ impl Fhir {
             caller.may_touch(&opened.resource)?;
         }
         let mut links = vec![("self", query.self_link(&self.base))];
-        if let Some(Further { pin, offset, total }) = page.further {
+        if let Some(further) = page.further {
             let cursor = Cursor {
                 pairs,
                 is_strict: handling == Handling::Strict,
-                further: (pin, offset, total),
+                further: further.into(),
             };
             links.extend(self.page_link(caller, scope, &cursor));
         }
@@ -250,8 +250,8 @@ impl Fhir {
             full_url: self.full_url(&opened),
             resource: summarized(opened.into_presented(), query.summary, &query.elements),
         });
-        let total =
-            (query.total != Total::None || query.summary == Summary::Count).then_some(page.total);
+        let is_told = query.total != Total::None || query.summary == Summary::Count;
+        let total = page.total.filter(|_| is_told);
         let mut bundle = searchset(total, links, matches.collect(), &outcomes);
         let included: Vec<Value> = page
             .included
@@ -290,9 +290,7 @@ impl Fhir {
         } else {
             Handling::Lenient
         };
-        let (pin, offset, total) = cursor.further;
-        let further = Further { pin, offset, total };
-        Ok((cursor.pairs, handling, Some(further)))
+        Ok((cursor.pairs, handling, Some(cursor.further.into())))
     }
 
     fn page_link(

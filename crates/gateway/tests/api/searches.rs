@@ -219,8 +219,18 @@ async fn pages_show_what_the_first_page_fixed() {
     let site = Site::new();
     let token = site.ehr().await;
     filled(&site, &token).await;
-    let first = site.get(&token, "/Observation?_count=1&_sort=_id").await;
+    let unasked = site.get(&token, "/Observation?_count=1&_sort=_id").await;
+    assert_eq!(
+        unasked.json().get("total"),
+        None,
+        "who asks no total waits for none"
+    );
+    let all = site.get(&token, "/Observation?_count=3").await;
+    assert_eq!(all.json()["total"], 3, "it is known where nothing follows");
+    let path = "/Observation?_count=1&_sort=_id&_total=accurate";
+    let first = site.get(&token, path).await;
     assert_eq!(ids(&first, "match"), ["Observation/o1"]);
+    let length = |page| next(page).unwrap().len();
     // What is written, changed or deleted meanwhile changes no page that is still to come.
     write(&site, &token, &measured("o0", "p1", "1", "g/L")).await;
     let mut changed = measured("o2", "p1", "91", "g/L");
@@ -229,6 +239,7 @@ async fn pages_show_what_the_first_page_fixed() {
     assert_eq!(put.status, 200, "{}", put.text);
     let second = site.get(&token, &next(&first).unwrap()).await;
     assert_eq!(ids(&second, "match"), ["Observation/o2"]);
+    assert_eq!(length(&second), length(&first), "a link tells no numbers");
     let shown = second.json();
     assert_eq!(shown["entry"][0]["resource"]["status"], "final");
     assert_eq!(shown["total"], 3);

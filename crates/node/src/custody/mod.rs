@@ -34,6 +34,7 @@ mod rows;
 mod search;
 mod search_chain;
 mod search_include;
+mod search_page;
 mod search_rows;
 mod shelf;
 pub(crate) mod store;
@@ -359,7 +360,7 @@ impl Custody {
         query: &Query,
         from: Further,
     ) -> Result<Option<SearchPage>, CustodyError> {
-        self.find_further(by, query, from).await
+        self.further_page(by, query, from).await
     }
 
     /// The patient's documents at this member.

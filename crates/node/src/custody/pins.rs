@@ -1,4 +1,4 @@
-//! Lists of matches that a search's first page fixed, for its further pages.
+//! Lists of what a search's first page found in the index, for its further pages.
 //!
 //! They live in memory: after a restart, or when newer searches need the room, a client searches
 //! again.
@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use interop::fhir::ResourceType;
 use interop::fhir::search::IndexTerms;
 
-use super::request::Further;
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::search::Match;
 use super::{Custody, CustodyError};
@@ -40,8 +39,7 @@ struct Kept {
 
 impl Pins {
     /// Keeps the list, and forgets the oldest ones if there are too many.
-    pub(super) fn keep(&self, matches: &[Match]) -> u64 {
-        let list: Arc<[Place]> = matches.iter().map(Place::of).collect();
+    pub(super) fn keep(&self, list: Arc<[Place]>) -> u64 {
         let mut kept = self.kept();
         kept.places = kept.places.saturating_add(list.len());
         let pin = kept.next;
@@ -56,11 +54,9 @@ impl Pins {
         pin
     }
 
-    /// A page of a list; `None` if the list is no longer kept.
-    pub(super) fn page(&self, from: Further, count: usize) -> Option<Vec<Place>> {
-        let list = self.kept().lists.get(&from.pin).cloned()?;
-        let page = list.iter().skip(from.offset).take(count);
-        Some(page.cloned().collect())
+    /// A list; `None` if it is no longer kept.
+    pub(super) fn list(&self, pin: u64) -> Option<Arc<[Place]>> {
+        self.kept().lists.get(&pin).cloned()
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -69,7 +65,7 @@ impl Pins {
 }
 
 impl Place {
-    fn of(one: &Match) -> Self {
+    pub(super) fn of(one: &Match) -> Self {
         Self {
             document: one.document,
             subject: one.subject,

@@ -199,8 +199,8 @@ pub struct SearchPage {
     pub included: Vec<Opened>,
     /// Whether nothing that should come along was left out for its number.
     pub includes_all: bool,
-    /// All matches that the requester might see when the first page was made.
-    pub total: usize,
+    /// All matches that the requester might see when the first page was made, where that was asked or is known.
+    pub total: Option<usize>,
     /// The next page, if there is one.
     pub further: Option<Further>,
 }
@@ -210,10 +210,10 @@ pub struct SearchPage {
 pub struct Further {
     /// The list.
     pub pin: u64,
-    /// The matches before the page.
+    /// Where on the list the page begins.
     pub offset: usize,
-    /// The matches on all pages.
-    pub total: usize,
+    /// The matches on all pages, where that was asked.
+    pub total: Option<usize>,
 }
 
 /// Why and how many documents were not opened.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use interop::fhir::disclosure::DisclosureFacts;
-use interop::fhir::search::{Candidate, Part, Query, Rank, Summary};
+use interop::fhir::search::{Candidate, Part, Query};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::postings::Asked;
 use super::read::{Loaded, is_recorded};
-use super::request::{Everything, Further, Opened, Requester, SearchPage, Withheld};
+use super::request::{Everything, Opened, Requester, SearchPage, Withheld};
 use super::rows::{DocumentKey, SubjectId, TermsRow};
 use super::search_rows::VERSIONS_AT_ONCE;
 use super::subject::Subject;
@@ -40,74 +40,29 @@ impl Custody {
             )));
         }
         let query = self.resolved(by, query).await?;
-        let (permitted, decided) = self.permitted(by, &query.parts).await?;
-        let mut ranked: Vec<(Rank, Match)> = permitted
-            .into_iter()
-            .map(|one| (query.rank(one.resource_type, one.candidate()), one))
-            .collect();
-        ranked.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let ordered: Vec<Match> = ranked.into_iter().map(|(_, one)| one).collect();
-        let total = ordered.len();
-        let count = if query.summary == Summary::Count {
-            0
-        } else {
-            query.count
-        };
-        let pin = (count > 0 && total > count).then(|| self.0.pins.keep(&ordered));
-        let page: Vec<Match> = ordered.into_iter().take(count).collect();
-        let mut found = self.open_page(by, &query, page, decided).await?;
-        found.total = total;
-        found.further = pin.map(|pin| Further {
-            pin,
-            offset: count,
-            total,
-        });
-        Ok(found)
-    }
-
-    /// The page of a list that its first page fixed; `None` if the list is no longer kept.
-    pub(super) async fn find_further(
-        &self,
-        by: &Requester,
-        query: &Query,
-        from: Further,
-    ) -> Result<Option<SearchPage>, CustodyError> {
-        let Some(places) = self.0.pins.page(from, query.count) else {
-            return Ok(None);
-        };
-        let mut matches = Vec::new();
-        for place in places {
-            matches.extend(self.pinned(place).await?);
-        }
-        let listed = matches.iter().map(|one| one.document).enumerate();
-        let listed: BTreeMap<DocumentKey, usize> = listed.map(|(at, one)| (one, at)).collect();
-        let (mut page, decided) = self.sift(by, Aim::Search, matches).await?;
-        // Decisions are made subject by subject, and the ids of subjects are random.
-        page.sort_by_key(|one| listed.get(&one.document).copied());
-        let mut found = self.open_page(by, query, page, decided).await?;
-        found.total = from.total;
-        let offset = from.offset.saturating_add(query.count);
-        found.further = (offset < from.total).then_some(Further { offset, ..from });
-        Ok(Some(found))
+        let candidates = self.candidates(by, &query.parts).await?;
+        self.first_page(by, &query, candidates).await
     }
 
     /// Puts the openings on record, opens, and includes what was asked for.
-    async fn open_page(
+    pub(super) async fn open_page(
         &self,
         by: &Requester,
         query: &Query,
-        page: Vec<Match>,
-        decided: BTreeMap<SubjectId, Sifted>,
+        page: Vec<Permitted>,
     ) -> Result<SearchPage, CustodyError> {
         let target = query.target();
-        let matches = self.open_recorded(by, &target, page, decided).await?;
         let mut found = SearchPage {
-            matches,
+            matches: Vec::new(),
             included: Vec::new(),
             includes_all: true,
-            total: 0,
+            total: None,
             further: None,
         };
+        for (matches, decided) in page {
+            let opened = self.open_recorded(by, &target, matches, decided).await?;
+            found.matches.extend(opened);
+        }
         if !query.includes.is_empty() && !found.matches.is_empty() {
             let (rounds, is_all) = self.included(by, query, &found.matches).await?;
             found.includes_all = is_all;
@@ -362,7 +317,7 @@ impl Sifted {
 }
 
 impl Match {
-    fn candidate(&self) -> Candidate<'_> {
+    pub(super) fn candidate(&self) -> Candidate<'_> {
         Candidate {
             terms: &self.row.terms,
             last_updated_ms: milliseconds(self.row.facts.recorded_at),

@@ -58,7 +58,7 @@ pub(crate) async fn lastn(
     caller.may_search(&query)?;
     query.count = LOOKED_AT_MAX;
     let page = fhir.custody.search(caller.requester(), &query).await?;
-    if page.total > page.matches.len() {
+    if page.further.is_some() {
         let diagnostics =
             format!("more than {LOOKED_AT_MAX} observations match; name a code or a category");
         return Err(Problem::new(

@@ -28,6 +28,8 @@ pub enum Handling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the codes of R4")]
 pub enum Total {
+    /// Not asked about: it is told where it is known anyway.
+    Unasked,
     None,
     Estimate,
     Accurate,
@@ -184,7 +186,7 @@ impl Query {
             parts: Vec::new(),
             count: COUNT_DEFAULT,
             summary: Summary::False,
-            total: Total::Accurate,
+            total: Total::Unasked,
             elements: Vec::new(),
             includes: Vec::new(),
             included_types: None,

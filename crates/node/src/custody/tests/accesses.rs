@@ -109,6 +109,8 @@ async fn p2_requests_that_a_stop_left_are_entered_by_the_next_start() {
     let targets: BTreeSet<_> = entry.each().into_iter().map(|one| one.target).collect();
     let expected = documents.iter().map(|id| format!("Observation/{id}"));
     assert_eq!(targets, expected.collect());
+    drop(custody);
+    assert_eq!(entries(&site.open()).await.len(), 1, "entered once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

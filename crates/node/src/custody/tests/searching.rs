@@ -154,7 +154,7 @@ fn shown(opened: &[Opened]) -> Vec<String> {
 }
 
 /// All pages, byte for byte.
-async fn answer(custody: &Custody, text: &str) -> Vec<(Vec<String>, Vec<String>, usize)> {
+async fn answer(custody: &Custody, text: &str) -> Vec<(Vec<String>, Vec<String>, Option<usize>)> {
     let by = clinician("clinic");
     let query = query(text);
     let mut page: SearchPage = custody.search(&by, &query).await.unwrap();
@@ -233,12 +233,12 @@ async fn consent_is_asked_again_at_each_page() {
     let by = clinician("clinic");
     let query = query("Observation?_count=1");
     let first = custody.search(&by, &query).await.unwrap();
-    assert_eq!((first.matches.len(), first.total), (1, 3));
+    assert_eq!((first.matches.len(), first.total), (1, None));
     let second = custody
         .search_further(&by, &query, first.further.unwrap())
         .await;
     let second = second.unwrap().unwrap();
-    assert_eq!((second.matches.len(), second.total), (1, 3));
+    assert_eq!((second.matches.len(), second.total), (1, None));
     let withdrawn = vec![update(withdrawn(consent), None)];
     custody
         .write(&clinician("hospital"), withdrawn)
@@ -250,5 +250,5 @@ async fn consent_is_asked_again_at_each_page() {
     let third = third.unwrap().unwrap();
     assert!(third.matches.is_empty());
     assert_eq!(third.further, None);
-    assert_eq!(custody.search(&by, &query).await.unwrap().total, 0);
+    assert_eq!(custody.search(&by, &query).await.unwrap().total, Some(0));
 }
