@@ -42,7 +42,8 @@ pub(super) struct Change {
 
 struct Prover {
     schema: Schema,
-    environment: RequestEnv,
+    /// One for each action: what is opened, added and changed.
+    environments: Vec<RequestEnv>,
     solver: CedarSymCompiler<LocalSolver>,
 }
 
@@ -78,12 +79,13 @@ impl Analysis {
 impl Prover {
     fn start() -> anyhow::Result<Self> {
         let schema = published::schema()?;
-        let environment = schema.request_envs().next();
+        let environments: Vec<RequestEnv> = schema.request_envs().collect();
+        anyhow::ensure!(!environments.is_empty(), "the schema has no requests");
         let solver = LocalSolver::cvc5().context(
             "the solver cvc5 cannot be started: install it (apt-get install cvc5), or name it (CVC5=/path/to/cvc5)",
         )?;
         Ok(Self {
-            environment: environment.context("the schema has no requests")?,
+            environments,
             solver: CedarSymCompiler::new(solver)?,
             schema,
         })
@@ -94,25 +96,32 @@ impl Prover {
         policy: &cedar_policy::Policy,
         sets: [&PolicySet; 2],
     ) -> anyhow::Result<Finding> {
-        let compiled = CompiledPolicy::compile(policy, &self.environment, &self.schema)?;
-        let solver = &mut self.solver;
-        let fails = solver
-            .check_never_errors_with_counterexample_opt(&compiled)
-            .await?;
-        let never_matches = solver.check_never_matches_opt(&compiled).await?;
-        let mut changes_nothing = true;
-        for with in sets {
-            let mut without = with.clone();
-            without.remove_static(policy.id().clone())?;
-            let (with, without) = (self.compiled(with)?, self.compiled(&without)?);
-            changes_nothing &= self.solver.check_equivalent_opt(&with, &without).await?;
-        }
-        Ok(Finding {
+        let mut finding = Finding {
             id: policy.id().to_string(),
-            fails_for: fails.map(|example| example.to_string()),
-            never_matches,
-            changes_nothing,
-        })
+            fails_for: None,
+            never_matches: true,
+            changes_nothing: true,
+        };
+        for environment in self.environments.clone() {
+            let compiled = CompiledPolicy::compile(policy, &environment, &self.schema)?;
+            let solver = &mut self.solver;
+            if finding.fails_for.is_none() {
+                let fails = solver
+                    .check_never_errors_with_counterexample_opt(&compiled)
+                    .await?;
+                finding.fails_for = fails.map(|example| example.to_string());
+            }
+            finding.never_matches &= solver.check_never_matches_opt(&compiled).await?;
+            for with in sets {
+                let mut without = with.clone();
+                without.remove_static(policy.id().clone())?;
+                let with = self.compiled(with, &environment)?;
+                let without = self.compiled(&without, &environment)?;
+                let is_same = self.solver.check_equivalent_opt(&with, &without).await?;
+                finding.changes_nothing &= is_same;
+            }
+        }
+        Ok(finding)
     }
 
     async fn change(
@@ -121,25 +130,38 @@ impl Prover {
         before: &PolicySet,
         after: &PolicySet,
     ) -> anyhow::Result<Change> {
-        let (before, after) = (self.compiled(before)?, self.compiled(after)?);
-        let solver = &mut self.solver;
-        let widens = solver
-            .check_implies_with_counterexample_opt(&after, &before)
-            .await?;
-        let narrows = solver
-            .check_implies_with_counterexample_opt(&before, &after)
-            .await?;
-        Ok(Change {
+        let mut change = Change {
             assuming,
-            widens: widens.map(|example| example.to_string()),
-            narrows: narrows.map(|example| example.to_string()),
-        })
+            widens: None,
+            narrows: None,
+        };
+        for environment in self.environments.clone() {
+            let before = self.compiled(before, &environment)?;
+            let after = self.compiled(after, &environment)?;
+            for (found, more, fewer) in [
+                (&mut change.widens, &after, &before),
+                (&mut change.narrows, &before, &after),
+            ] {
+                if found.is_none() {
+                    let example = self
+                        .solver
+                        .check_implies_with_counterexample_opt(more, fewer)
+                        .await?;
+                    *found = example.map(|example| example.to_string());
+                }
+            }
+        }
+        Ok(change)
     }
 
-    fn compiled(&self, policies: &PolicySet) -> anyhow::Result<CompiledPolicySet> {
+    fn compiled(
+        &self,
+        policies: &PolicySet,
+        environment: &RequestEnv,
+    ) -> anyhow::Result<CompiledPolicySet> {
         Ok(CompiledPolicySet::compile(
             policies,
-            &self.environment,
+            environment,
             &self.schema,
         )?)
     }

@@ -40,7 +40,7 @@ pub fn policies(voted_text: &str) -> Result<PolicySet, AccessError> {
 /// The same where every patient permits everything: what is left to forbid.
 pub fn with_any_consent(mut policies: PolicySet) -> Result<PolicySet, AccessError> {
     let invalid = || AccessError::PolicyInvalid(ANY_CONSENT.to_owned());
-    let text = "permit (principal, action == Action::\"open\", resource) when { !(principal has patient) };";
+    let text = "permit (principal, action == Action::\"open\", resource) when { !principal.own };";
     let any = Policy::parse(Some(PolicyId::new(ANY_CONSENT)), text).map_err(|_| invalid())?;
     policies.add(any).map_err(|_| invalid())?;
     Ok(policies)
