@@ -159,6 +159,12 @@ impl Custody {
         let subject = self.0.subjects.of_patient(&ask.patient_id)?;
         let subject = subject.ok_or(CustodyError::UnknownPatient)?;
         let emergency = self.declared(by, &subject)?;
+        if by.emergency.is_some() && emergency.is_none() {
+            return Err(CustodyError::Denied {
+                reason: "no emergency is declared for this patient that still holds".to_owned(),
+                determining: Vec::new(),
+            });
+        }
         let draft = AccessDraft {
             requester: self.0.home.member.clone(),
             principal: by.principal(),
