@@ -11,6 +11,7 @@ use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
+use interop::fhir::labels::{NOTICE, needs_notice};
 use interop::fhir::resource::is_id;
 use interop::fhir::{IssueType, ResourceType};
 use node::custody::{BinaryDraft, Change, OpenedBinary, Written};
@@ -27,6 +28,8 @@ use crate::problem::Problem;
 
 const TYPE: &str = "Binary";
 const X_SECURITY_CONTEXT: HeaderName = HeaderName::from_static("x-security-context");
+/// What accompanies content that has no place for it (42 CFR 2.32).
+const X_REDISCLOSURE_NOTICE: HeaderName = HeaderName::from_static("x-redisclosure-notice");
 /// A content up to this size is written like every other resource.
 const SMALL_BYTES_MAX: usize = 256 << 10;
 /// The longest wait for the next piece of a body.
@@ -240,6 +243,9 @@ fn describe(opened: &OpenedBinary, content_type: &str, headers: &mut HeaderMap) 
     let context = context.and_then(|context| context.get("reference")?.as_str());
     let context = context.and_then(|context| HeaderValue::from_str(context).ok());
     headers.extend(context.map(|context| (X_SECURITY_CONTEXT, context)));
+    if needs_notice(opened.labels.iter().map(String::as_str)) {
+        headers.insert(X_REDISCLOSURE_NOTICE, HeaderValue::from_static(NOTICE));
+    }
 }
 
 /// An answer that breaks off says so by its length alone: its head is sent before its end is known.

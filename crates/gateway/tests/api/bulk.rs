@@ -8,7 +8,7 @@ use crate::support::{Answer, Ask, BASE, Site, Wallet, observation, patient};
 
 const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
 
-async fn kick_off(site: &Site, token: &str, path: &str) -> String {
+pub(crate) async fn kick_off(site: &Site, token: &str, path: &str) -> String {
     let answer = site
         .ask_with(token, "GET", path, &Value::Null, &ASYNC)
         .await;
@@ -20,7 +20,7 @@ async fn kick_off(site: &Site, token: &str, path: &str) -> String {
         .to_owned()
 }
 
-async fn finished(site: &Site, token: &str, place: &str) -> Value {
+pub(crate) async fn finished(site: &Site, token: &str, place: &str) -> Value {
     for _ in 0..1_000 {
         let answer = site.get(token, place).await;
         if answer.status == 200 {
@@ -34,7 +34,7 @@ async fn finished(site: &Site, token: &str, place: &str) -> Value {
     panic!("never finished");
 }
 
-async fn lines(site: &Site, token: &str, manifest: &Value, kind: &str) -> Vec<Value> {
+pub(crate) async fn lines(site: &Site, token: &str, manifest: &Value, kind: &str) -> Vec<Value> {
     let output = manifest["output"].as_array().unwrap();
     let Some(file) = output.iter().find(|file| file["type"] == kind) else {
         return Vec::new();

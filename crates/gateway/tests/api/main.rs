@@ -22,6 +22,7 @@ mod launch;
 mod limits;
 mod log;
 mod negotiation;
+mod notices;
 mod operations;
 mod patch;
 mod provider;

@@ -11,6 +11,7 @@ use gateway::SubscriptionConfig;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::notices::labelled;
 use crate::support::{Ask, BASE, Site, Wallet, observation, patient};
 
 const IG: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition";
@@ -161,6 +162,30 @@ async fn observe(site: &Site, token: &str, patient: &str, code: &str) -> String 
     let created = site.ask(token, "POST", "/Observation", &body).await;
     assert_eq!(created.status, 201, "{}", created.text);
     created.json()["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn part2_2_a_notification_carries_the_notice_of_what_it_holds() {
+    let hook = Hook::default();
+    let origin = hook.listen().await;
+    let site = telling(&origin);
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p1").await;
+    let filter = Some("Observation?patient=p1");
+    let body = asked("record", filter, "full-resource", &hooked(&origin));
+    let id = subscribe(&site, &ehr, &body).await;
+    active(&site, &ehr, &id).await;
+    observe(&site, &ehr, "p1", "75626-2").await;
+    until("an event", || hook.numbers() == [1]).await;
+    let got = hook.got.lock().unwrap().clone();
+    let held: usize = got.iter().map(|(_, body)| labelled_within(body)).sum();
+    assert_eq!(held, 1);
+}
+
+/// Resources in a notification that have a label of substance use, all of which carry the notice.
+fn labelled_within(body: &Value) -> usize {
+    let entries = body["entry"].as_array().unwrap().iter();
+    entries.map(|entry| labelled(&entry["resource"])).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

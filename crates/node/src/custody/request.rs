@@ -5,7 +5,7 @@ use std::fmt;
 use contracts::emergency::{Declaration, EmergencyId};
 use contracts::export::Export;
 use interop::fhir::audit::AuditToken;
-use interop::fhir::labels::with_labels;
+use interop::fhir::labels::{with_labels, with_notice};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{Height, MemberName, Tag};
 use ledger::item::Opening;
@@ -157,7 +157,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The resource with `id`, `meta.versionId` and `meta.lastUpdated`.
+    /// The resource with `id`, `meta.versionId` and `meta.lastUpdated`, its labels, and the notice that these ask for
+    /// (42 CFR 2.32): nothing else shows what was opened.
     pub fn presented(&self) -> Value {
         self.clone().into_presented()
     }
@@ -171,6 +172,7 @@ impl Opened {
         // INVARIANT: a stored document has a well-formed id.
         let mut presented = presented.unwrap_or_default();
         with_labels(&mut presented, self.labels.iter().map(String::as_str));
+        with_notice(&mut presented);
         presented
     }
 }

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::notice::with_notice_of_entries;
 use super::vocabulary::{CONFIDENTIALITY, rank};
 
 /// Adds labels (`system|code`) to `meta.security` of a resource that is to be shown.
@@ -29,11 +30,12 @@ pub fn with_labels<'a>(resource: &mut Value, labels: impl IntoIterator<Item = &'
     }
 }
 
-/// Gives a Bundle that is to be shown the highest confidentiality of what is in it.
+/// Gives a Bundle that is to be shown the highest confidentiality of what is in it, and the notice that goes with that.
 pub fn high_water_mark(bundle: &mut Value) {
     if let Some(code) = highest(bundle) {
         let label = format!("{CONFIDENTIALITY}|{code}");
         with_labels(bundle, [label.as_str()]);
+        with_notice_of_entries(bundle);
     }
 }
 

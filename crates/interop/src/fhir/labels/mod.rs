@@ -15,6 +15,7 @@ mod age;
 mod engine;
 mod finding;
 mod mark;
+mod notice;
 mod rule_set;
 mod vocabulary;
 mod walk;
@@ -26,6 +27,7 @@ use super::Resource;
 pub use engine::{Looked, Rules};
 pub use finding::{Cause, Context, Finding, Needs, labels_in};
 pub use mark::{high_water_mark, highest, with_labels};
+pub use notice::{NOTICE, carries_notice, needs_notice, with_notice};
 pub use rule_set::{RuleProblem, RuleSet, SET_BYTES_MAX};
 use vocabulary::{CONFIDENTIALITY, SENSITIVITY};
 

@@ -11,7 +11,7 @@ use super::Loaded;
 use crate::custody::read::facts_of;
 use crate::custody::request::Requester;
 use crate::custody::rows::{Head, Payload};
-use crate::custody::{Custody, CustodyError};
+use crate::custody::{Custody, CustodyError, labelling};
 
 /// A Binary that was opened; its opening is on record.
 pub struct OpenedBinary {
@@ -23,6 +23,8 @@ pub struct OpenedBinary {
     pub version: u64,
     /// FHIR `meta.lastUpdated`, milliseconds since 1970.
     pub last_updated_ms: u64,
+    /// Its security labels, as `system|code`.
+    pub labels: Vec<String>,
     /// Bytes of the content.
     pub bytes: u64,
     content: Remaining,
@@ -113,6 +115,7 @@ impl Custody {
             id: head.id.clone(),
             version,
             last_updated_ms: loaded.row.facts.recorded_at,
+            labels: labelling::shown(&loaded.row.facts.disclosure.labels),
             bytes,
             content,
         })
