@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod anchor;
+pub mod blocking;
 pub mod consent;
 pub mod descriptor;
 pub mod disclosure;

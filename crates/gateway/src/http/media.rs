@@ -37,13 +37,12 @@ pub(crate) enum Format {
 /// A response with a resource.
 pub(crate) fn fhir_json(status: StatusCode, resource: &Value) -> Response {
     let content_type = HeaderValue::from_static(FHIR_JSON);
-    let body = match labels::highest(resource) {
-        None => resource.to_string(),
-        Some(_) => {
-            let mut marked = resource.clone();
-            labels::high_water_mark(&mut marked);
-            marked.to_string()
-        }
+    let body = if labels::is_to_be_marked(resource) {
+        let mut marked = resource.clone();
+        labels::high_water_mark(&mut marked);
+        marked.to_string()
+    } else {
+        resource.to_string()
     };
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }

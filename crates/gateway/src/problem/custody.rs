@@ -1,10 +1,11 @@
 //! What custody's refusals and failures are in HTTP and FHIR.
 
 use axum::http::StatusCode;
+use contracts::blocking::{Exception, split};
 use interop::fhir::{Issue, IssueType, OperationOutcome, Severity};
 use node::custody::CustodyError;
 
-use super::Problem;
+use super::{Problem, details};
 
 impl From<CustodyError> for Problem {
     fn from(error: CustodyError) -> Self {
@@ -22,7 +23,7 @@ impl From<CustodyError> for Problem {
             CustodyError::Denied {
                 reason,
                 determining,
-            } => return denied(reason, &determining),
+            } => return denied(&reason, &determining),
             CustodyError::VersionConflict { .. }
             | CustodyError::PreconditionFailed
             | CustodyError::Exists => (StatusCode::PRECONDITION_FAILED, IssueType::Conflict),
@@ -50,9 +51,12 @@ impl From<CustodyError> for Problem {
     }
 }
 
-/// The reason and the policies that determined it; nothing of the record.
-fn denied(reason: String, determining: &[String]) -> Problem {
-    let mut outcome = OperationOutcome::error(IssueType::Forbidden, reason);
+/// The reason, its exception and the policies that determined it; nothing of the record.
+fn denied(reason: &str, determining: &[String]) -> Problem {
+    let exception = Exception::of_denial(reason, determining);
+    let (_, words) = split(reason);
+    let issue = Issue::error(IssueType::Forbidden, words);
+    let mut outcome = OperationOutcome::of(issue.with_details(details(exception)));
     if !determining.is_empty() {
         let policies = determining.join(", ");
         let issue = Issue::error(

@@ -7,7 +7,8 @@ use std::any::Any;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use interop::fhir::{Issue, IssueType, OperationOutcome};
+use contracts::blocking::{Exception, SYSTEM};
+use interop::fhir::{Details, Issue, IssueType, OperationOutcome};
 
 use crate::auth::{Permission, TokenProblem};
 use crate::http::fhir_json;
@@ -61,8 +62,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, "there is nothing at this URL")
     }
 
+    /// What the token or the role does not let its bearer do.
     pub(crate) fn forbidden(diagnostics: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, IssueType::Forbidden, diagnostics)
+        let issue = Issue::error(IssueType::Forbidden, diagnostics);
+        let outcome = OperationOutcome::of(issue.with_details(details(Exception::Security)));
+        Self::with_outcome(StatusCode::FORBIDDEN, outcome)
     }
 
     /// A request that is understood, and against the rules.
@@ -162,6 +166,15 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+/// The exception to information blocking that a denial rests on, as the code of its issue.
+fn details(exception: Exception) -> Details {
+    Details {
+        system: SYSTEM,
+        code: exception.code(),
+        display: exception.name(),
     }
 }
 

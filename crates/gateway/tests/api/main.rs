@@ -10,6 +10,7 @@ mod bundles;
 mod conditional;
 mod conformance;
 mod delegation;
+mod denials;
 mod documents;
 mod emergency;
 mod erasing;

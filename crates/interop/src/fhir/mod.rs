@@ -26,7 +26,7 @@ pub mod timespan;
 pub mod transaction;
 pub mod xml;
 
-pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
+pub use outcome::{Details, Issue, IssueType, OperationOutcome, Severity};
 pub use path::ElementPath;
 pub use resource::{Checking, ParseLimits, Resource, ResourceError};
 pub use resource_type::ResourceType;

@@ -66,6 +66,19 @@ pub struct Issue {
     pub diagnostics: String,
     /// Where it is, as simple FHIRPath.
     pub expression: Vec<String>,
+    /// What kind of problem it is, in a system of its own.
+    pub details: Option<Details>,
+}
+
+/// A code for what an issue's type does not tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Details {
+    /// The system.
+    pub system: &'static str,
+    /// The code.
+    pub code: &'static str,
+    /// What the code is called.
+    pub display: &'static str,
 }
 
 impl Issue {
@@ -77,6 +90,7 @@ impl Issue {
             code,
             diagnostics,
             expression: Vec::new(),
+            details: None,
         }
     }
 
@@ -94,10 +108,26 @@ impl Issue {
         self
     }
 
+    /// The same issue with a code.
+    #[must_use]
+    pub fn with_details(mut self, details: Details) -> Self {
+        self.details = Some(details);
+        self
+    }
+
     fn to_value(&self) -> Value {
         let mut issue = Map::new();
         issue.insert("severity".to_owned(), self.severity.code().into());
         issue.insert("code".to_owned(), self.code.code().into());
+        if let Some(Details {
+            system,
+            code,
+            display,
+        }) = self.details
+        {
+            let coding = json!({ "system": system, "code": code, "display": display });
+            issue.insert("details".to_owned(), json!({ "coding": [coding] }));
+        }
         issue.insert("diagnostics".to_owned(), self.diagnostics.as_str().into());
         if !self.expression.is_empty() {
             issue.insert("expression".to_owned(), self.expression.clone().into());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contracts::access::{
     Decision as Outcome, DecisionRecord, Document, Evaluator, Request, Voted, check_consent,
 };
+use contracts::blocking::coded;
 use contracts::consent::Consent;
 use contracts::descriptor::{Decided, Descriptor};
 use contracts::membership::Registry;
@@ -36,6 +37,21 @@ pub(super) struct Ruling {
     pub(super) permitted: bool,
     pub(super) reason: String,
     pub(super) determining: Vec<String>,
+}
+
+impl From<Outcome> for Ruling {
+    /// What is denied names its exception wherever its reason goes: to the record, to who asks, to other members.
+    fn from(outcome: Outcome) -> Self {
+        let reason = match outcome.permitted {
+            true => outcome.reason.to_owned(),
+            false => coded(outcome.reason, &outcome.determining),
+        };
+        Self {
+            permitted: outcome.permitted,
+            reason,
+            determining: outcome.determining,
+        }
+    }
 }
 
 /// The outcome for the documents of one request and one subject.
@@ -168,6 +184,7 @@ impl Rulings {
         }
     }
 
+
     fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();
         if !prepared.is_current(&subject, read_at) {
@@ -264,11 +281,7 @@ impl Custody {
             documents => documents.iter().map(decide).collect(),
         };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
-        let rulings = outcomes.into_iter().map(|outcome| Ruling {
-            permitted: outcome.permitted,
-            reason: outcome.reason.to_owned(),
-            determining: outcome.determining,
-        });
+        let rulings = outcomes.into_iter().map(Ruling::from);
         Ok(Decision {
             rulings: rulings.collect(),
             record,

@@ -299,7 +299,10 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
         panic!("it is forbidden from the next block on")
     };
     assert_eq!(determining, ["voted/no-payment"]);
-    assert_eq!(reason, "the network's members have forbidden it");
+    assert_eq!(
+        reason,
+        "171.202(b): the network's members have forbidden it"
+    );
     let care = hospital
         .custody
         .read(&clinician("hospital"), observation, &result)

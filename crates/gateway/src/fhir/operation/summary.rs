@@ -106,9 +106,7 @@ pub(crate) async fn summary(
     };
     let patient = opened.iter().find(is_patient);
     let patient = patient.ok_or_else(|| {
-        Problem::new(
-            StatusCode::FORBIDDEN,
-            interop::fhir::IssueType::Forbidden,
+        Problem::forbidden(
             "the patient's own resource may not be read: there is nobody to summarise",
         )
     })?;

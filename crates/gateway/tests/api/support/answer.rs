@@ -38,7 +38,7 @@ impl Answer {
     }
 
     /// The answer is this problem: an outcome with this first code, that repeats nothing planted,
-    /// neither itself nor in the log. Returns its diagnostics.
+    /// neither itself nor in the log; and a denial names its exception to information blocking. Returns its diagnostics.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}", self.text);
@@ -47,6 +47,12 @@ impl Answer {
         assert_eq!(outcome["resourceType"], "OperationOutcome");
         let issue = &outcome["issue"][0];
         assert_eq!(issue["code"], code, "{}", self.text);
+        if status == 403 {
+            let coding = &issue["details"]["coding"][0];
+            assert_eq!(coding["system"], contracts::blocking::SYSTEM, "{outcome}");
+            let code = coding["code"].as_str().unwrap();
+            assert!(contracts::blocking::Exception::parse(code).is_some());
+        }
         self.repeats_nothing();
         issue["diagnostics"].as_str().unwrap().to_owned()
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::notice::with_notice_of_entries;
+use super::notice::{add_notice, has_notice_within};
 use super::vocabulary::{CONFIDENTIALITY, rank};
 
 /// Adds labels (`system|code`) to `meta.security` of a resource that is to be shown.
@@ -35,12 +35,19 @@ pub fn high_water_mark(bundle: &mut Value) {
     if let Some(code) = highest(bundle) {
         let label = format!("{CONFIDENTIALITY}|{code}");
         with_labels(bundle, [label.as_str()]);
-        with_notice_of_entries(bundle);
+    }
+    if has_notice_within(bundle) {
+        add_notice(bundle);
     }
 }
 
+/// Whether a resource is a Bundle with something in it that marks the whole.
+pub fn is_to_be_marked(resource: &Value) -> bool {
+    highest(resource).is_some() || has_notice_within(resource)
+}
+
 /// The highest confidentiality of what is in a Bundle; `None` for other resources, and if nothing in it says any.
-pub fn highest(bundle: &Value) -> Option<String> {
+fn highest(bundle: &Value) -> Option<String> {
     if bundle["resourceType"] != "Bundle" {
         return None;
     }

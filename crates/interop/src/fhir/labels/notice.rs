@@ -33,18 +33,16 @@ pub fn with_notice(resource: &mut Value) {
         text(coding, "code").is_some_and(|code| is_part2(&system, &code))
     });
     if needs {
-        add(resource);
+        add_notice(resource);
     }
 }
 
-/// Adds the notice to a Bundle that is to be shown, if something in it carries it.
-pub(super) fn with_notice_of_entries(bundle: &mut Value) {
+/// Whether something in a Bundle carries the notice.
+pub(super) fn has_notice_within(bundle: &Value) -> bool {
     let entries = bundle.get("entry").and_then(Value::as_array);
     let mut entries = entries.into_iter().flatten();
     let carries = |entry: &Value| entry.pointer("/resource").is_some_and(carries_notice);
-    if entries.any(carries) {
-        add(bundle);
-    }
+    bundle["resourceType"] == "Bundle" && entries.any(carries)
 }
 
 /// Whether the notice is in `meta`, code and text.
@@ -75,7 +73,7 @@ fn is_part2(system: &str, code: &str) -> bool {
         )
 }
 
-fn add(resource: &mut Value) {
+pub(super) fn add_notice(resource: &mut Value) {
     with_labels(resource, [NO_REDISCLOSURE]);
     let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) else {
         return;

@@ -231,7 +231,7 @@ async fn p5_a_vote_forbids_what_a_consent_permits_and_the_record_names_its_text(
     let forbidden = answer.withheld.iter().find(|one| one.tag == record.tags[0]);
     assert_eq!(
         forbidden.unwrap().reason,
-        "the network's members have forbidden it"
+        "171.202(b): the network's members have forbidden it"
     );
     let by = clinician("hospital");
     let everything = record.custody.local_everything(&by, &record.patient).await;
