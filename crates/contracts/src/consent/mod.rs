@@ -23,6 +23,7 @@ mod gate;
 mod grant;
 pub(crate) mod label;
 mod policy;
+pub mod preview;
 mod provision;
 pub(crate) mod purpose;
 mod span;

@@ -77,7 +77,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 13] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -106,6 +106,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 13] = [
         "urn:careledger:operation:suspend-accounting",
     ),
     operation("break-glass", "urn:careledger:operation:break-glass"),
+    operation("who-can-see", "urn:careledger:operation:who-can-see"),
 ];
 
 const OF_AUDIT: [Operation<'static>; 2] = [
@@ -126,6 +127,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
         "AuditEvent" => return OF_AUDIT.to_vec(),
+        "Consent" => &[operation("what-if", "urn:careledger:operation:what-if")],
         "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",

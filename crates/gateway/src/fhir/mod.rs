@@ -225,6 +225,11 @@ fn alone() -> Router<Arc<Fhir>> {
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )
+        .route(
+            "/fhir/{type}/{id}/$who-can-see",
+            get(operation::who_can_see),
+        )
+        .route("/fhir/{type}/$what-if", post(operation::what_if))
 }
 
 /// Erasure, legal holds, retention and amendment.

@@ -85,7 +85,7 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
             "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
-            "enroll" => ("", "post"),
+            "enroll" | "what-if" => ("", "post"),
             "branches" | "meta-add" | "meta-delete" | "erase" | "hold" | "record-disclosure"
             | "suspend-accounting" => ("/{id}", "post"),
             _ => ("/{id}", "get"),

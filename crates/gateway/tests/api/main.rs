@@ -26,6 +26,7 @@ mod negotiation;
 mod notices;
 mod operations;
 mod patch;
+mod previews;
 mod provider;
 mod scitt;
 mod scopes;

@@ -1,6 +1,7 @@
 //! Decisions: who may open what, by the built-in policies, those that members have voted, and the consents known here.
 
 mod current;
+mod preview;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -184,6 +185,12 @@ impl Rulings {
         }
     }
 
+    /// The policies that members have voted, as of this registry.
+    fn voted(&self, registry: &Registry) -> Option<Arc<Voted>> {
+        let mut prepared = self.prepared();
+        prepared.follow(registry);
+        prepared.voted.clone()
+    }
 
     fn keep(&self, subject: SubjectId, rules: &Arc<Rules>, read_at: u64) {
         let mut prepared = self.prepared();

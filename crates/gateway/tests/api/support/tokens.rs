@@ -18,6 +18,7 @@ pub(crate) struct Ask {
     pub(crate) client: String,
     pub(crate) seed: [u8; 32],
     pub(crate) purpose: Option<&'static str>,
+    pub(crate) role: &'static str,
     pub(crate) scope: &'static str,
     pub(crate) audience: String,
 }
@@ -28,6 +29,7 @@ impl Default for Ask {
             client: "ehr".to_owned(),
             seed: [EHR_SEED; 32],
             purpose: Some("TREAT"),
+            role: "physician",
             scope: "system/*.cruds",
             audience: format!("{BASE}/oauth2/token"),
         }
@@ -48,7 +50,7 @@ impl Site {
         });
         if let Some(purpose) = ask.purpose {
             claims["extensions"]["hl7-b2b"] = json!({
-                "subject_id": "Practitioner/7", "subject_role": "physician",
+                "subject_id": "Practitioner/7", "subject_role": ask.role,
                 "purpose_of_use": purpose,
             });
         }

@@ -11,7 +11,7 @@ use super::{CustodyError, Rules};
 use crate::custody::delegate::granted;
 
 /// The current version of every consent that is known here, by name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Current {
     consents: BTreeMap<String, Option<Consent>>,
 }
@@ -19,6 +19,11 @@ pub(super) struct Current {
 impl Current {
     pub(super) fn is_empty(&self) -> bool {
         self.consents.is_empty()
+    }
+
+    /// Those that can be read.
+    pub(super) fn all(&self) -> Vec<Consent> {
+        self.consents.values().flatten().cloned().collect()
     }
 
     /// What cannot be read, such as a form that this release refuses, is kept as a gap.
@@ -50,7 +55,7 @@ impl Current {
         voted: Option<&Voted>,
         implicit: Implicit,
     ) -> Result<Rules, CustodyError> {
-        let all: Vec<Consent> = self.consents.values().flatten().cloned().collect();
+        let all = self.all();
         if let (true, Ok(evaluator)) = (
             self.is_readable(),
             Evaluator::governed(voted, implicit, &all),
