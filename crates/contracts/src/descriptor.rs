@@ -13,10 +13,6 @@ use crate::access::Delegation;
 use crate::emergency::Declaration;
 
 /// What an item stands for.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one is in memory at a time, while it is written or looked at"
-)]
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[expect(
     clippy::large_enum_variant,

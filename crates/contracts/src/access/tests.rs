@@ -496,7 +496,7 @@ fn a_uniform_outcome_is_one_that_looks_at_a_documents_home_and_patient_alone() {
         assert_eq!(evaluator.is_uniform(&request), !looks_closer);
         assert!(!evaluator.is_uniform(&acting));
     }
-    let voted = Voted::of(VOTED);
+    let voted = Voted::of(voted_policies::VOTED);
     let governed = Evaluator::governed(Some(&voted), Implicit::Deny, &[]).unwrap();
     assert!(!governed.is_uniform(&request));
     let heads = Evaluator::new(&[one("hospital/1")]).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A forbid of a purpose, and a permit that no consent stands behind.
-const VOTED: &str = "
+pub(super) const VOTED: &str = "
     @id(\"no-payment\") forbid (principal, action, resource) when { context.purpose == \"HPAYMT\" };
     @id(\"research\") permit (principal, action, resource) when { context.purpose == \"HRESCH\" };
 ";
