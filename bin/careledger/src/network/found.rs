@@ -42,7 +42,7 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 5] = [
+const CLIENTS: [ClientKind; 6] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
@@ -72,6 +72,12 @@ const CLIENTS: [ClientKind; 5] = [
         purposes: &["HPAYMT", "HMARKT"],
         roles: &["adjuster"],
         scopes: "system/*.rs",
+    },
+    ClientKind {
+        name: "audit",
+        purposes: &["HOPERAT"],
+        roles: &["privacy-officer"],
+        scopes: "system/AuditEvent.rs system/Patient.rs",
     },
 ];
 
