@@ -83,6 +83,12 @@ const CLIENTS: [ClientKind; 6] = [
         roles: &["adjuster"],
         scopes: "system/*.rs",
     },
+    ClientKind {
+        name: "audit",
+        purposes: &["HOPERAT"],
+        roles: &["privacy-officer"],
+        scopes: "system/AuditEvent.rs system/Patient.rs",
+    },
 ];
 
 /// Makes all files of a new network.
