@@ -46,7 +46,7 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 6] = [
+const CLIENTS: [ClientKind; 7] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
