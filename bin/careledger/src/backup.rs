@@ -95,7 +95,7 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     paths.retain(|path| !path.starts_with(&engine));
     let bar = progress::bar(paths.len(), "files");
     for path in paths {
-        copy(folder, &args.out, path)?;
+        copy(folder, &args.out, &path)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -175,7 +175,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         bar.inc(1);
     }
     for entry in &manifest.files {
-        copy(&args.from, &args.into, entry.path.clone())?;
+        copy(&args.from, &args.into, &entry.path)?;
     }
     bar.finish_and_clear();
     if manifest.keys_apart {
@@ -268,15 +268,15 @@ fn described(folder: &Path, path: PathBuf) -> anyhow::Result<Entry> {
     })
 }
 
-fn copy(from: &Path, to: &Path, path: PathBuf) -> anyhow::Result<()> {
-    let bytes = fs::read(from.join(&path)).with_context(|| format!("{}", path.display()))?;
-    let target = to.join(&path);
+fn copy(from: &Path, to: &Path, path: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(from.join(path)).with_context(|| format!("{}", path.display()))?;
+    let target = to.join(path);
     fs::create_dir_all(target.parent().unwrap_or(to))?;
     let mut file = File::create(&target)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
-    if fs::metadata(from.join(&path))?.permissions() != file.metadata()?.permissions() {
-        file.set_permissions(fs::metadata(from.join(&path))?.permissions())?;
+    if fs::metadata(from.join(path))?.permissions() != file.metadata()?.permissions() {
+        file.set_permissions(fs::metadata(from.join(path))?.permissions())?;
     }
     Ok(())
 }

@@ -117,34 +117,31 @@ impl Gateway {
             body_bytes: parts.limits.body_bytes,
         };
         let bulk = bulk_jobs(&parts, &rules, &base_url);
+        let config = auth_config(&parts, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
-        let config = AuthConfig {
-            base_url: base_url.clone(),
-            member: parts.identity.member.clone(),
-            token_seconds: parts.token_seconds,
-        };
         let backing = backing(&parts.custody, parts.sign_in);
         let clock = parts.clock.clone();
-        let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing)?;
-        let server = Arc::new(server);
+        let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing);
+        let server = Arc::new(server?);
         let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
+        let fhir_url = format!("{base_url}/fhir");
         let subscriptions = Subscriptions::start(
             parts.custody.clone(),
             Arc::clone(&parts.ledger),
             identity.member.clone(),
-            format!("{base_url}/fhir"),
+            fhir_url.clone(),
             parts.clock.clone(),
             parts.subscriptions,
         );
-        let sessions = Sessions::of(&parts.custody, &identity.member);
-        let sessions = from_fn_with_state(sessions, fhir::keep_sessions);
+        let kept = Sessions::of(&parts.custody, &identity.member);
+        let sessions = from_fn_with_state(kept, fhir::keep_sessions);
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
             identity: Arc::clone(&identity),
             member_key: parts.member_key,
-            base: format!("{base_url}/fhir"),
+            base: fhir_url,
             token_url: format!("{base_url}/oauth2/token"),
             authorization_url: server.authorization_url(),
             cursors: fhir::Cursors::new()?,
@@ -162,8 +159,8 @@ impl Gateway {
             (parts.ledger, parts.log),
             parts.snapshots,
         );
-        let admin = Router::new().route("/metrics", get(status::metrics));
-        let admin = admin.merge(probes()).with_state(status.clone());
+        let metered = Router::new().route("/metrics", get(status::metrics));
+        let admin = metered.merge(probes()).with_state(status.clone());
         let bounds = Arc::new(Bounds::new(parts.limits));
         let open = parts.serves_metrics.then(|| admin.clone());
         let open = open.unwrap_or_else(|| probes().with_state(status.clone()));
@@ -214,6 +211,14 @@ pub async fn serve(
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+fn auth_config(parts: &GatewayParts, base_url: &str) -> AuthConfig {
+    AuthConfig {
+        base_url: base_url.to_owned(),
+        member: parts.identity.member.clone(),
+        token_seconds: parts.token_seconds,
+    }
 }
 
 fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {

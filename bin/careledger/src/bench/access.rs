@@ -2,6 +2,7 @@
 //! beside Cedar with one policy.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -84,11 +85,10 @@ pub(super) fn run(args: &AccessArgs) -> anyhow::Result<()> {
 /// One patient's consents: for many members, most of a time that is over.
 fn of_consents(count: usize, decisions: usize, bare: f64) -> anyhow::Result<Vec<Row>> {
     let consents: Vec<Consent> = (0..count).map(consent).collect::<Result<_, _>>()?;
-    let cold = |_| anyhow::Ok(Evaluator::new(&consents)?);
     let mut prepared = None;
-    let colds = times(10, |at| {
-        prepared = Some(cold(at)?);
-        anyhow::Ok(())
+    let colds = times(10, |_| {
+        prepared = Some(Evaluator::new(&consents)?);
+        Ok(())
     })?;
     let evaluator = prepared.context("nothing was prepared")?;
     let requests: Vec<Request> = (0..GRANTEES).map(request).collect();
@@ -228,18 +228,21 @@ fn row(what: &str, count: usize, mut times: Vec<f64>, bare: f64) -> Row {
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        out,
         "bare Cedar, one policy: {:.0}/s, one core\n",
         report.bare_cedar_per_s
-    );
-    println!(
+    )?;
+    writeln!(
+        out,
         "{:<38}{:>10}{:>12}{:>10}{:>10}{:>8}",
         "", "count", "per s", "p50 µs", "p99 µs", "ratio"
-    );
+    )?;
     for row in &report.rows {
         let Row {
             what,
@@ -249,15 +252,20 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
             p99_us,
             ratio,
         } = row;
-        println!("{what:<38}{count:>10}{per_s:>12.0}{p50_us:>10.1}{p99_us:>10.1}{ratio:>8.2}");
+        writeln!(
+            out,
+            "{what:<38}{count:>10}{per_s:>12.0}{p50_us:>10.1}{p99_us:>10.1}{ratio:>8.2}"
+        )?;
     }
-    println!(
+    writeln!(
+        out,
         "\ndecided again from records of one document: {:.0}/s",
         report.replay_of_one_per_s
-    );
-    println!(
+    )?;
+    writeln!(
+        out,
         "of a hundred documents: {:.0}/s",
         report.replay_of_a_hundred_per_s
-    );
+    )?;
     Ok(())
 }

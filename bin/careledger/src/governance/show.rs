@@ -102,6 +102,23 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
             members.join(", ")
         )?;
     }
+    committees(out, said)?;
+    for proposal in list(&said["proposals"]) {
+        let approvals: Vec<&str> = list(&proposal["approvals"]).iter().map(text).collect();
+        writeln!(
+            out,
+            "Proposal {}: {} (until block {}; for it: {})",
+            proposal["number"],
+            text(&proposal["action"]),
+            proposal["closesAt"],
+            approvals.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// The committee that releases, and the one that forms.
+fn committees(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
     let committee = &said["committee"];
     if committee.is_object() {
         let members: Vec<&str> = list(&committee["members"]).iter().map(text).collect();
@@ -121,17 +138,6 @@ fn print(out: &mut impl std::io::Write, said: &Value) -> anyhow::Result<()> {
             forming["round"],
             text(&forming["stage"]),
             awaited.join(", ")
-        )?;
-    }
-    for proposal in list(&said["proposals"]) {
-        let approvals: Vec<&str> = list(&proposal["approvals"]).iter().map(text).collect();
-        writeln!(
-            out,
-            "Proposal {}: {} (until block {}; for it: {})",
-            proposal["number"],
-            text(&proposal["action"]),
-            proposal["closesAt"],
-            approvals.join(", ")
         )?;
     }
     Ok(())

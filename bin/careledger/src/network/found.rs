@@ -46,7 +46,7 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 6] = [
+const CLIENTS: [ClientKind; 7] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
@@ -82,6 +82,12 @@ const CLIENTS: [ClientKind; 6] = [
         purposes: &["HPAYMT", "HMARKT"],
         roles: &["adjuster"],
         scopes: "system/*.rs",
+    },
+    ClientKind {
+        name: "audit",
+        purposes: &["HOPERAT"],
+        roles: &["privacy-officer"],
+        scopes: "system/AuditEvent.rs system/Patient.rs",
     },
 ];
 

@@ -81,7 +81,7 @@ impl Clock {
     }
 }
 
-/// Whether a report that is asked for now is free: the first in twelve months is (164.528(c)(2)).
+/// Whether a report that is asked for at this time is free: the first in twelve months is (164.528(c)(2)).
 pub fn is_free(earlier: &[u64], now: u64) -> bool {
     let since = super::years_before(now, 1);
     !earlier.iter().any(|at| since <= *at && *at < now)

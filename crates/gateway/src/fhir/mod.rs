@@ -142,6 +142,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/_search", post(search::search_system_by_form))
         .route("/fhir/$set-aside", get(operation::set_aside))
         .route("/fhir/_history", get(history::history_of_system))
+        .merge(operating())
         .merge(erasing())
         .merge(audited())
         .route(
@@ -185,6 +186,11 @@ fn alone() -> Router<Arc<Fhir>> {
             "/fhir/{type}/{id}/_history/{version}/$receipt",
             get(operation::receipt),
         )
+}
+
+/// Operations on what is there.
+fn operating() -> Router<Arc<Fhir>> {
+    Router::new()
         .route(
             "/fhir/{type}/{id}/$receipt",
             get(operation::receipt_of_current),

@@ -86,7 +86,8 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
         let (below, method) = match operation.name {
             "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
             "enroll" | "what-if" => ("", "post"),
-            "branches" | "meta-add" | "meta-delete" | "erase" | "hold" | "record-disclosure"
+            "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
+            | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"
             | "suspend-accounting" => ("/{id}", "post"),
             _ => ("/{id}", "get"),
         };

@@ -314,21 +314,26 @@ fn parameters(given: &[(&str, &str)]) -> Value {
     json!({ "resourceType": "Parameters", "parameter": given.collect::<Vec<Value>>() })
 }
 
-#[tokio::test]
-async fn hipaa_1_disclosures_are_accounted_for_as_data_as_a_table_and_as_a_page() {
-    let site = Site::new();
-    let ehr = site.ehr().await;
-    site.patient(&ehr, "p1").await;
-    site.get(&ehr, "/Patient/p1").await;
-    let auditor = site.auditor().await;
-    let court = parameters(&[
+/// A letter to a court.
+fn court() -> Value {
+    parameters(&[
         ("recipient", "District Court"),
         ("address", "1 Court Square"),
         ("description", "discharge letter, =1+1"),
         ("purpose", "subpoena 26-117"),
         ("class", "judicial"),
         ("at", "2026-05-30"),
-    ]);
+    ])
+}
+
+#[tokio::test]
+async fn hipaa_1_disclosures_are_recorded_and_accounted_for() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p1").await;
+    site.get(&ehr, "/Patient/p1").await;
+    let auditor = site.auditor().await;
+    let court = court();
     let path = "/Patient/p1/$record-disclosure";
     let recorded = site.ask(&auditor, "POST", path, &court).await;
     assert_eq!(recorded.status, 201, "{}", recorded.text);
@@ -376,6 +381,27 @@ async fn hipaa_1_disclosures_are_accounted_for_as_data_as_a_table_and_as_a_page(
         notes.contains("Owed until 2026-07-31") && notes.contains("free"),
         "{notes}"
     );
+}
+
+#[tokio::test]
+async fn hipaa_1_the_report_is_also_a_table_and_a_page_to_print() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p1").await;
+    let auditor = site.auditor().await;
+    let police = parameters(&[
+        ("recipient", "police"),
+        ("description", "notes"),
+        ("purpose", "investigation"),
+        ("class", "law-enforcement"),
+    ]);
+    for disclosed in [court(), police] {
+        let path = "/Patient/p1/$record-disclosure";
+        site.ask(&auditor, "POST", path, &disclosed).await;
+    }
+    let hold = parameters(&[("agency", "police")]);
+    site.ask(&auditor, "POST", "/Patient/p1/$suspend-accounting", &hold)
+        .await;
     // Reading it is no disclosure; neither is care at home.
     let gdpr = site
         .get(&auditor, "/Patient/p1/$disclosures?regime=gdpr-15")

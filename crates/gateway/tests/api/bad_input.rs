@@ -202,7 +202,7 @@ async fn a_consent_that_cannot_be_enforced_is_refused_with_the_element() {
     assert_eq!(element, "Consent.provision.provision");
     let mut narrow = consent(&id);
     let one = json!({ "reference": "Observation/plantedkey" });
-    narrow["provision"]["data"] = json!([{ "meaning": "instance", "reference": one }]);
+    narrow["provision"]["data"] = json!([{ "meaning": "related", "reference": one }]);
     let refused = wallet.file(&site, &token, &narrow).await;
     refused.problem(422, "business-rule");
     assert_eq!(site.count(&site.ehr().await, "Consent").await, 0);

@@ -107,29 +107,11 @@ fn review(outcome: &str, reason: &str) -> Value {
     ] })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn part2_5_break_glass_opens_is_in_the_patients_history_and_is_reviewed() {
-    let site = Site::new();
-    let wallet = Wallet::new(9);
-    let patient = wallet.enroll(&site).await;
-    let id = condition(&site, &patient).await;
-    let answer = declare(&site, &patient, &[]).await;
-    let token = token_of(&answer);
-    let read = site.get(&token, &format!("/Observation/{id}")).await;
-    assert_eq!(read.status, 200, "{}", read.text);
-    let found = site
-        .get(&token, &format!("/Observation?patient={patient}"))
-        .await;
-    assert_eq!(found.json()["total"], 1, "{}", found.text);
-    let everything = site
-        .get(&token, &format!("/Patient/{patient}/$everything"))
-        .await;
-    assert_eq!(everything.status, 200, "{}", everything.text);
-
+/// Each opening under the emergency is in the patient's history.
+async fn names_each_opening(site: &Site, own: &str, patient: &str) {
     // Each opening has an entry of its own, with the four fields; the justification stands in the first alone.
-    let own = wallet.token(&site, &patient).await;
     let history = site
-        .get(&own, &format!("/Patient/{patient}/$access-history"))
+        .get(own, &format!("/Patient/{patient}/$access-history"))
         .await;
     let entries = history.json()["parameter"].as_array().unwrap().clone();
     let part = |entry: &Value, name: &str| {
@@ -169,20 +151,11 @@ async fn part2_5_break_glass_opens_is_in_the_patients_history_and_is_reviewed() 
             .iter()
             .all(|entry| part(entry, "further").is_none() || part(entry, "emergency").is_none())
     );
+}
 
-    // The patient was told.
-    let told = site
-        .get(&own, &format!("/Communication?patient={patient}"))
-        .await;
-    let text = told.json()["entry"][0]["resource"]["payload"][0]["contentString"].clone();
-    let text = text.as_str().unwrap().to_owned();
-    assert!(
-        text.contains("Practitioner/7, clinic") && text.contains("network/break-glass"),
-        "{text}"
-    );
-
+async fn is_reviewed_by_somebody_else(site: &Site, patient: &str) {
     // The review.
-    let officer_token = officer(&site, "Practitioner/90").await;
+    let officer_token = officer(site, "Practitioner/90").await;
     let open = site
         .get(
             &officer_token,
@@ -197,7 +170,7 @@ async fn part2_5_break_glass_opens_is_in_the_patients_history_and_is_reviewed() 
     assert_eq!(task["for"]["reference"], format!("Patient/{patient}"));
     let path = format!("/Task/{}/$review", task["id"].as_str().unwrap());
     let body = review("not-justified", "no-emergency");
-    let declarer = officer(&site, "Practitioner/7").await;
+    let declarer = officer(site, "Practitioner/7").await;
     site.ask(&declarer, "POST", &path, &body)
         .await
         .problem(403, "forbidden");
@@ -221,6 +194,41 @@ async fn part2_5_break_glass_opens_is_in_the_patients_history_and_is_reviewed() 
     site.ask(&officer_token, "POST", &path, &body)
         .await
         .problem(422, "conflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn part2_5_break_glass_opens_is_in_the_patients_history_and_is_reviewed() {
+    let site = Site::new();
+    let wallet = Wallet::new(9);
+    let patient = wallet.enroll(&site).await;
+    let id = condition(&site, &patient).await;
+    let answer = declare(&site, &patient, &[]).await;
+    let token = token_of(&answer);
+    let read = site.get(&token, &format!("/Observation/{id}")).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+    let found = site
+        .get(&token, &format!("/Observation?patient={patient}"))
+        .await;
+    assert_eq!(found.json()["total"], 1, "{}", found.text);
+    let everything = site
+        .get(&token, &format!("/Patient/{patient}/$everything"))
+        .await;
+    assert_eq!(everything.status, 200, "{}", everything.text);
+
+    let own = wallet.token(&site, &patient).await;
+    names_each_opening(&site, &own, &patient).await;
+    // The patient was told.
+    let told = site
+        .get(&own, &format!("/Communication?patient={patient}"))
+        .await;
+    let text = told.json()["entry"][0]["resource"]["payload"][0]["contentString"].clone();
+    let text = text.as_str().unwrap().to_owned();
+    assert!(
+        text.contains("Practitioner/7, clinic") && text.contains("network/break-glass"),
+        "{text}"
+    );
+
+    is_reviewed_by_somebody_else(&site, &patient).await;
 
     // What was not justified has ended, and the patient is told so.
     site.get(&token, &format!("/Observation/{id}"))

@@ -110,15 +110,13 @@ async fn p6_a_hold_refuses_and_is_named() {
     assert_eq!(erased.status, 200, "{}", erased.text);
 }
 
-fn decision(parameters: Vec<Value>) -> Value {
+fn decision(parameters: &[Value]) -> Value {
     json!({ "resourceType": "Parameters", "parameter": parameters })
 }
 
 async fn requested(site: &Site, path: &str) -> String {
     let ehr = site.ehr().await;
-    let wish = decision(vec![
-        json!({ "name": "reason", "valueString": "the value is another's" }),
-    ]);
+    let wish = decision(&[json!({ "name": "reason", "valueString": "the value is another's" })]);
     let asked = site
         .ask(&ehr, "POST", &format!("{path}/$request-amendment"), &wish)
         .await;
@@ -143,7 +141,7 @@ async fn hipaa_7_gdpr_3_an_accepted_amendment_supersedes_and_the_answer_says_who
     let ehr = site.ehr().await;
     let mut amended = observation("p", "789-8");
     amended["id"] = json!(path.rsplit('/').next().unwrap());
-    let accept = decision(vec![
+    let accept = decision(&[
         json!({ "name": "accept", "valueBoolean": true }),
         json!({ "name": "amended", "resource": amended }),
     ]);
@@ -173,11 +171,11 @@ async fn hipaa_7_a_denial_has_a_coded_reason_and_the_patient_may_disagree() {
     let task = requested(&site, &path).await;
     let ehr = site.ehr().await;
     let decide = format!("{task}/$decide-amendment");
-    let bare = decision(vec![json!({ "name": "accept", "valueBoolean": false })]);
+    let bare = decision(&[json!({ "name": "accept", "valueBoolean": false })]);
     site.ask(&ehr, "POST", &decide, &bare)
         .await
         .problem(400, "value");
-    let deny = decision(vec![
+    let deny = decision(&[
         json!({ "name": "accept", "valueBoolean": false }),
         json!({ "name": "reason", "valueCode": "accurate-and-complete" }),
     ]);
@@ -187,9 +185,7 @@ async fn hipaa_7_a_denial_has_a_coded_reason_and_the_patient_may_disagree() {
         denied.json()["statusReason"]["coding"][0]["code"],
         "accurate-and-complete"
     );
-    let words = decision(vec![
-        json!({ "name": "statement", "valueString": "it is not mine" }),
-    ]);
+    let words = decision(&[json!({ "name": "statement", "valueString": "it is not mine" })]);
     let said = site
         .ask(&ehr, "POST", &format!("{task}/$disagree"), &words)
         .await;
@@ -218,9 +214,7 @@ async fn hipaa_7_the_clock_is_extended_once_by_thirty_days() {
     let task = requested(&site, &path).await;
     let ehr = site.ehr().await;
     let extend = format!("{task}/$extend-amendment");
-    let why = decision(vec![
-        json!({ "name": "reason", "valueString": "records are off site" }),
-    ]);
+    let why = decision(&[json!({ "name": "reason", "valueString": "records are off site" })]);
     let extended = site.ask(&ehr, "POST", &extend, &why).await;
     assert_eq!(
         extended.json()["restriction"]["period"]["end"],

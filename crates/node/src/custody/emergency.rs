@@ -305,11 +305,21 @@ impl Custody {
         if !matches!(resource_type.as_str(), "Task" | "Communication") {
             return Ok(false);
         }
+        Ok(self.left_by(id)?.is_some())
+    }
+
+    /// Whether a document says something of an emergency that nobody has reviewed yet.
+    pub(super) fn is_under_review(&self, id: &str) -> Result<bool, CustodyError> {
+        Ok(self.left_by(id)?.is_some_and(|row| row.review.is_none()))
+    }
+
+    /// The emergency that left a document, by its id.
+    fn left_by(&self, id: &str) -> Result<Option<EmergencyRow>, CustodyError> {
         let prefixes = [REVIEW, NOTICE, OUTCOME];
         let rest = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));
         match rest.and_then(parsed) {
-            Some(id) => Ok(self.emergency_row(id)?.is_some()),
-            None => Ok(false),
+            Some(id) => self.emergency_row(id),
+            None => Ok(None),
         }
     }
 

@@ -245,16 +245,21 @@ impl Custody {
             anchor,
             options,
         }));
-        for subject in custody.0.subjects.all() {
-            custody.expect_consents_of(&*subject?)?;
-        }
-        custody.watch_for_replay();
-        custody.read_open_reviews()?;
-        custody.go_on_indexing();
-        custody.go_on_rewrapping();
-        custody.follow_upstream();
-        custody.follow_label_rules()?;
+        custody.go_on()?;
         Ok(custody)
+    }
+
+    /// Goes on with what a stop has cut off.
+    fn go_on(&self) -> Result<(), CustodyError> {
+        for subject in self.0.subjects.all() {
+            self.expect_consents_of(&*subject?)?;
+        }
+        self.watch_for_replay();
+        self.read_open_reviews()?;
+        self.go_on_indexing();
+        self.go_on_rewrapping();
+        self.follow_upstream();
+        self.follow_label_rules()
     }
 
     /// Begins to label documents anew whenever the rules change.

@@ -144,7 +144,7 @@ fn convicts_the_giver_of_a_wrong_share(founding: &Founding, node: &Node, key: u6
         },
         ReleaseFault {
             key: key + 1,
-            ..fault.clone()
+            ..fault
         },
     ];
     for other in &others {

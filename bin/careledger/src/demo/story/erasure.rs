@@ -8,7 +8,7 @@ use contracts::consent::template::DataClass;
 use serde_json::{Value, json};
 
 use super::Story;
-use crate::client::Request;
+use crate::client::{Client, Request};
 use crate::erase::{certificate, officer, until_acknowledged};
 use crate::network::read_json;
 use crate::wallet::Wish;
@@ -17,20 +17,7 @@ impl Story {
     pub(super) async fn erasure(&mut self) -> anyhow::Result<String> {
         let (hospital, clinic) = (self.clinician("hospital")?, self.clinician("clinic")?);
         let patient = self.hero_wallet()?.patient_at("hospital")?.to_owned();
-        let observation = json!({
-            "resourceType": "Observation", "status": "final",
-            "category": [{ "coding": [{
-                "system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                "code": "laboratory" }] }],
-            "code": { "coding": [{ "system": "http://loinc.org", "code": "718-7" }] },
-            "subject": { "reference": format!("Patient/{patient}") },
-        });
-        let created = hospital
-            .post("Observation", &Request::json(&observation))
-            .await?
-            .ok()?;
-        let id = created.created_id().context("no Location")?;
-        let reference = format!("Observation/{id}");
+        let reference = observed(&hospital, &patient).await?;
         let at_clinic = self.hero_wallet()?.patient_at("clinic")?.to_owned();
         let open = format!("Patient/{at_clinic}/$open?member=hospital&reference={reference}");
         self.grant_laboratory().await?;
@@ -105,4 +92,22 @@ impl Story {
         wallet.grant(&self.view, &wish).await?;
         self.wallets.save(&wallet)
     }
+}
+
+/// A new result of the patient, as it is referred to.
+async fn observed(hospital: &Client, patient: &str) -> anyhow::Result<String> {
+    let observation = json!({
+        "resourceType": "Observation", "status": "final",
+        "category": [{ "coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+            "code": "laboratory" }] }],
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "718-7" }] },
+        "subject": { "reference": format!("Patient/{patient}") },
+    });
+    let created = hospital
+        .post("Observation", &Request::json(&observation))
+        .await?
+        .ok()?;
+    let id = created.created_id().context("no Location")?;
+    Ok(format!("Observation/{id}"))
 }

@@ -71,7 +71,7 @@ fn requests() -> Vec<Request> {
     let mut all = Vec::new();
     for requester in requesters() {
         for purpose in PURPOSES {
-            for now in [noon, noon + year] {
+            for time in [noon, noon + year] {
                 for (declared, consents_known) in
                     [(false, true), (true, true), (false, false), (true, false)]
                 {
@@ -82,7 +82,7 @@ fn requests() -> Vec<Request> {
                     });
                     all.push(Request {
                         purpose: purpose.to_owned(),
-                        now,
+                        now: time,
                         emergency,
                         consents_known,
                         ..requester.clone()

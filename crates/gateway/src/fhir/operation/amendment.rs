@@ -108,7 +108,7 @@ pub(crate) async fn decide_amendment(
             let amended = given.value("amended", &["resource"]);
             let amended = amended
                 .ok_or_else(|| Problem::malformed("the parameter `amended` must be there"))?;
-            fhir.accepted(&caller, &mut task, amended).await?
+            fhir.accepted(&caller, &mut task, amended)?
         }
         Some(false) => {
             let reason = given.words("reason")?;
@@ -185,7 +185,7 @@ impl Fhir {
     }
 
     /// The amended record, and a word to each member that was given the record before.
-    async fn accepted(
+    fn accepted(
         &self,
         caller: &Caller,
         task: &mut Value,

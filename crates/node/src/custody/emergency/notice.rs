@@ -149,7 +149,7 @@ pub(super) fn notice(row: &EmergencyRow) -> Result<Resource, CustodyError> {
         instant(row.deadline),
     );
     let sent = format_instant(emergency.from);
-    communication(row, named(NOTICE, &row.declaration), &sent, &text)
+    communication(row, &named(NOTICE, &row.declaration), &sent, &text)
 }
 
 /// What the patient is told of the review.
@@ -167,12 +167,12 @@ pub(super) fn outcome(row: &EmergencyRow) -> Result<Resource, CustodyError> {
         row.declaration.affiliation,
         reason.unwrap_or_default(),
     );
-    communication(row, named(OUTCOME, &row.declaration), &instant(at), &text)
+    communication(row, &named(OUTCOME, &row.declaration), &instant(at), &text)
 }
 
 fn communication(
     row: &EmergencyRow,
-    id: String,
+    id: &str,
     sent: &str,
     text: &str,
 ) -> Result<Resource, CustodyError> {

@@ -67,6 +67,12 @@ impl Custody {
         let _turn = self.0.erasing.turn.lock().await;
         let documents = self.doomed(by, &order.what)?;
         for doomed in &documents {
+            if self.is_under_review(&doomed.head.id)? {
+                return Err(CustodyError::Denied {
+                    reason: "an emergency is to be reviewed first".to_owned(),
+                    determining: Vec::new(),
+                });
+            }
             self.check_holds(doomed)?;
             self.check_retention(doomed, order.basis)?;
         }

@@ -171,7 +171,7 @@ impl Custody {
         }
         for (key, row) in open {
             let said = match self.delete_blobs(&row).await {
-                Ok(()) => self.sign_own(&row).await,
+                Ok(()) => self.sign_own(&row),
                 Err(error) => Err(error),
             };
             let now = (self.0.options.clock)();
@@ -198,7 +198,7 @@ impl Custody {
         Ok(())
     }
 
-    async fn sign_own(&self, row: &ErasureRow) -> Result<SignedAcknowledgement, CustodyError> {
+    fn sign_own(&self, row: &ErasureRow) -> Result<SignedAcknowledgement, CustodyError> {
         let descriptor = erasure_in(&row.descriptor)?;
         let place = |name: &str, outcome: &str| Place {
             name: name.to_owned(),

@@ -69,7 +69,7 @@ async fn step(parts: &Parts, progress: &mut Progress) -> Result<(), CustodyError
             round: forming.number,
             key: Digest(seeds.key().public()),
         };
-        return say(parts, progress, 0, command);
+        return say(parts, progress, 0, &command);
     }
     if !forming.is_dealing() {
         return Ok(());
@@ -129,7 +129,7 @@ async fn deal(
     match dealing.log() {
         Some(log) => {
             let round = forming.number;
-            say(parts, progress, 1, Command::Deal { round, log })
+            say(parts, progress, 1, &Command::Deal { round, log })
         }
         None => Ok(()),
     }
@@ -215,7 +215,7 @@ async fn confirm(
         round: forming.number,
         outcome: committee.encode(),
     };
-    say(parts, progress, 2, command)
+    say(parts, progress, 2, &command)
 }
 
 /// Gives a command, unless it was given and may still arrive.
@@ -223,7 +223,7 @@ fn say(
     parts: &Parts,
     progress: &mut Progress,
     kind: u8,
-    command: Command,
+    command: &Command,
 ) -> Result<(), CustodyError> {
     let now = parts.chain.tip().height;
     let said = progress.said.get(&kind);

@@ -242,15 +242,10 @@ async fn p6_the_certificate_proves_range_gap_and_who_and_nothing_in_it_can_be_ch
     assert_eq!(fault, CertificateError::OtherGrounds);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
-    let ledger = Ledger::of(&["clinic", "hospital", "payer"]);
-    let site = Site::at(&ledger, "hospital");
-    let now = Arc::new(AtomicU64::new(JUNE));
-    let custody = opened(&site, &now, None);
-    let clinic = Site::at(&ledger, "clinic").open();
+/// A result that the clinic was given, and how it asked for it.
+async fn given(custody: &Custody, ledger: &Ledger) -> (String, RemoteRequest) {
     let (by, wallet) = (clinician("hospital"), Wallet::new(5));
-    let network = Anchor::network(&ledger);
+    let network = Anchor::network(ledger);
     let enrolment = wallet.enrolment(network, "hospital", &["clinic"]);
     let patient = custody.enroll(&by, enrolment).await.unwrap();
     let written = custody
@@ -280,6 +275,18 @@ async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
         emergency: None,
     };
     assert_eq!(custody.answer(&request).await.unwrap().granted.len(), 1);
+    (id, request)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
+    let ledger = Ledger::of(&["clinic", "hospital", "payer"]);
+    let site = Site::at(&ledger, "hospital");
+    let now = Arc::new(AtomicU64::new(JUNE));
+    let custody = opened(&site, &now, None);
+    let clinic = Site::at(&ledger, "clinic").open();
+    let by = clinician("hospital");
+    let (id, request) = given(&custody, &ledger).await;
 
     let erased = erase_whole(&custody, &by, observations(), &id)
         .await
