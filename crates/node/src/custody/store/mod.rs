@@ -46,7 +46,7 @@ pub(crate) trait Persist: Send + 'static {
 }
 
 /// Writes to where the rows are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Disk;
 
 impl Persist for Disk {

@@ -177,28 +177,27 @@ impl Site {
     }
 
     pub(super) fn open(&self) -> Custody {
-        // The previous handle's threads may be letting go of the folder still.
-        for _ in 0..500 {
-            let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
-            match Custody::open_on(self.options(), anchor, Disk) {
-                Ok(custody) => return custody,
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-        self.open_on(Disk)
+        self.open_when_free(|| Disk)
     }
 
-    pub(super) fn open_on(&self, persist: impl Persist) -> Custody {
-        // The previous handle's threads may be letting go of the folder still.
-        for _ in 0..200 {
+    /// Opens on a disk that may fail; what an opening writes is there before it does.
+    pub(super) fn open_on(&self, persist: impl Persist + Clone) -> Custody {
+        drop(self.open());
+        self.open_when_free(|| persist.clone())
+    }
+
+    /// The previous handle's tasks and threads may be letting go of the folder still.
+    fn open_when_free<P: Persist>(&self, persist: impl Fn() -> P) -> Custody {
+        let mut outcome = None;
+        for _ in 0..500 {
             let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
-            match Custody::open_on(self.options(), anchor, Disk) {
-                Ok(_) => break,
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            match Custody::open_on(self.options(), anchor, persist()) {
+                Ok(custody) => return custody,
+                Err(error) => outcome = Some(error),
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
-        Custody::open_on(self.options(), anchor, persist).unwrap()
+        panic!("{outcome:?}")
     }
 }
 
