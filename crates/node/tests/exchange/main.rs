@@ -308,6 +308,7 @@ async fn p5_what_members_vote_counts_from_the_next_block_on_and_replays() {
         .read(&clinician("hospital"), observation, &result)
         .await;
     assert!(care.is_ok(), "care goes on");
+    until_level(&nodes).await;
 
     let patient = Requester {
         patient: Some(at_hospital.clone()),
