@@ -58,7 +58,7 @@ assert.equal(written.entry.length, 7);
 
 let page = await client.search({
   resourceType: "Observation",
-  searchParams: { patient: patient.id, code: "http://loinc.org|8867-4", _count: 3, _sort: "date" },
+  searchParams: { patient: patient.id, code: "http://loinc.org|8867-4", _count: 3, _sort: "date", _total: "accurate" },
 });
 assert.equal(page.total, 7);
 const dates = [];

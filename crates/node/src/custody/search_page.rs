@@ -32,7 +32,7 @@ impl Custody {
         query: &Query,
         candidates: Vec<Match>,
     ) -> Result<SearchPage, CustodyError> {
-        let is_counted = query.summary == Summary::Count;
+        let is_counted = query.summary == Summary::Count || query.count == 0;
         let asks_total = is_counted || matches!(query.total, Total::Accurate | Total::Estimate);
         let count = if is_counted { 0 } else { query.count };
         if asks_total {
