@@ -89,12 +89,14 @@ pub(crate) fn decisions(history: &[AccessEntry]) -> Vec<Attempt> {
 
 /// The records of decisions that denied something, in their order.
 pub(crate) fn denials(history: &[AccessEntry]) -> Vec<Vec<u8>> {
-    let denied = history.iter().filter_map(|entry| {
+    let denied = history.iter().flat_map(|entry| {
         let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) else {
             panic!("an access history holds accesses")
         };
-        let decision = access.decision?;
-        (decision.withheld > 0).then(|| decision.record.unwrap())
+        // Requests that come together share an entry.
+        let decisions = access.each().into_iter().filter_map(|one| one.decision);
+        let withheld = decisions.filter(|decision| decision.withheld > 0);
+        withheld.map(|decision| decision.record.unwrap())
     });
     denied.collect()
 }
