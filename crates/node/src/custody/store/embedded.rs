@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fjall::{
     Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Slice, Snapshot,
@@ -14,6 +15,10 @@ use super::{Changes, Failure, Table};
 
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Between looks whether a table was flushed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+const LOOKS_BEFORE_WAKING: u32 = 50;
+const LOOKS_MAX: u32 = 3_000;
 /// What fills a journal up: more than half of the 64 MB at which it is begun anew, twice.
 const FILLER_BYTES: usize = 33_000_000;
 const FILLER: &str = "filler";
@@ -121,9 +126,8 @@ impl Embedded {
         batch.commit()?;
         // The first round begins the new journal, the next one finds the full one needless.
         for _ in 0..ROUNDS_MAX {
-            filler.rotate_memtable_and_wait()?;
-            for keyspace in self.keyspaces.values() {
-                keyspace.rotate_memtable_and_wait()?;
+            for keyspace in std::iter::once(&filler).chain(self.keyspaces.values()) {
+                flush(keyspace, &self.database, &filler)?;
             }
             if self.database.journal_count() == 1 {
                 break;
@@ -135,6 +139,27 @@ impl Embedded {
         filler.major_compact()?;
         Ok(())
     }
+}
+
+/// Has a table's rows leave memory. The flusher may sleep through a table that was sealed while it was at work: flushing
+/// another wakes it.
+fn flush(keyspace: &Keyspace, database: &Database, filler: &Keyspace) -> Result<(), Failure> {
+    keyspace.rotate_memtable()?;
+    for look in 1..=LOOKS_MAX {
+        if keyspace.sealed_memtable_count() == 0 {
+            return Ok(());
+        }
+        if look % LOOKS_BEFORE_WAKING == 0 {
+            let mut batch = database.batch();
+            batch.remove(filler, FILLED[0]);
+            batch.commit()?;
+            filler.rotate_memtable()?;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(Failure::Refused(
+        "the store does not flush its tables".to_owned(),
+    ))
 }
 
 impl Moment {
