@@ -118,7 +118,7 @@ async fn p2_a_request_that_is_not_on_record_is_not_answered() {
     let ledger = Ledger::of(&["hospital"]);
     let site = Site::at(&ledger, "hospital");
     let documents = filled(&site.open(), 1).await;
-    let custody = site.open_on(Failing::after(0, false));
+    let custody = site.open_on(&Failing::after(0, false));
     let (one, kind) = (
         clinician("hospital"),
         ResourceType::parse("Observation").unwrap(),

@@ -72,7 +72,7 @@ async fn after_a_crash_feed_and_versions_agree() {
         ledger.reach(false);
         let site = Site::at(&ledger, "hospital");
         let by = clinician("hospital");
-        let failing = site.open_on(Failing::after(batches, writes_first));
+        let failing = site.open_on(&Failing::after(batches, writes_first));
         for number in 0..BATCHES {
             let text = number.to_string();
             let changes = vec![update(patient("p"), None), update(identified(&text), None)];

@@ -11,7 +11,7 @@ fn observation_type() -> interop::fhir::ResourceType {
 
 /// Writes until the disk fails; returns the texts that were acknowledged.
 async fn write_until_the_disk_fails(site: &Site, failing: Failing) -> Vec<String> {
-    let custody = site.open_on(failing);
+    let custody = site.open_on(&failing);
     let by = clinician("hospital");
     let mut acknowledged = Vec::new();
     if custody

@@ -181,7 +181,7 @@ impl Site {
     }
 
     /// Opens on a disk that may fail; what an opening writes is there before it does.
-    pub(super) fn open_on(&self, persist: impl Persist + Clone) -> Custody {
+    pub(super) fn open_on(&self, persist: &(impl Persist + Clone)) -> Custody {
         drop(self.open());
         self.open_when_free(|| persist.clone())
     }
