@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use contracts::consent::template::DataClass;
-use interop::fhir::timespan::format_instant;
-use serde_json::json;
 
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
-use super::{Attempt, Power, View, WalletFolder, Wish};
+use super::shown::{history, notices};
+use super::{Power, View, WalletFolder, Wish};
+use crate::audit::Report;
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
 
@@ -62,6 +62,10 @@ enum WalletCommand {
     Revoke { name: String, consent: String },
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
+    /// Shows what members have told the patient, such as of an emergency.
+    Notices { name: String },
+    /// Asks a member for the accounting of its disclosures.
+    Disclosures(DisclosuresArgs),
     /// Who gives the wallet back if it is lost.
     #[command(subcommand)]
     Guardians(GuardiansCommand),
@@ -124,6 +128,16 @@ struct DelegateArgs {
     by: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct DisclosuresArgs {
+    name: String,
+    /// The member that is asked.
+    #[arg(long)]
+    member: String,
+    #[command(flatten)]
+    report: Report,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Role {
     Caregiver,
@@ -172,6 +186,8 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
             ))
         }
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
+        WalletCommand::Notices { name } => notices(&view, &folder, &name, args.json).await,
+        WalletCommand::Disclosures(args) => disclosures(&view, &folder, args).await,
         WalletCommand::Guardians(command) => guardians(&view, &folder, command).await,
         WalletCommand::Recover(command) => recover(&view, &folder, command).await,
     }
@@ -242,61 +258,15 @@ async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> any
     ))
 }
 
-async fn history(view: &View, folder: &WalletFolder, name: &str, json: bool) -> anyhow::Result<()> {
-    let history = folder.wallet(name)?.history(view).await?;
-    if json {
-        let attempts: Vec<_> = history.attempts.iter().map(as_json).collect();
-        return say(&serde_json::to_string_pretty(&attempts)?);
-    }
-    for attempt in &history.attempts {
-        say(&line(attempt))?;
-    }
-    say(&format!(
-        "{} accesses; {} of them are not final yet; all others verify against the ledger",
-        history.attempts.len(),
-        history.pending
-    ))
-}
-
-fn at(attempt: &Attempt) -> String {
-    format_instant(i64::try_from(attempt.access.at).unwrap_or(i64::MAX))
-}
-
-fn line(attempt: &Attempt) -> String {
-    let access = &attempt.access;
-    let outcome = match attempt.outcome() {
-        None => "asked".to_owned(),
-        Some((0, _)) => "denied".to_owned(),
-        Some((opened, 0)) => format!("opened {opened}"),
-        Some((opened, withheld)) => format!("opened {opened}, withheld {withheld}"),
-    };
-    format!(
-        "{}  {:<10} {:<24} {:<8} {:<11} {outcome} at {}",
-        at(attempt),
-        access.requester,
-        access.principal,
-        access.purpose,
-        access.interaction,
-        access.custodian,
-    )
-}
-
-fn as_json(attempt: &Attempt) -> serde_json::Value {
-    let access = &attempt.access;
-    json!({
-        "at": at(attempt),
-        "recordedBy": attempt.recorded_by,
-        "position": attempt.position,
-        "requester": access.requester.as_str(),
-        "principal": access.principal,
-        "purpose": access.purpose,
-        "interaction": access.interaction,
-        "target": access.target,
-        "custodian": access.custodian.as_str(),
-        "opened": access.decision.as_ref().map(|decision| &decision.permitted),
-        "withheld": access.decision.as_ref().map(|decision| decision.withheld),
-        "final": attempt.receipt.is_some(),
-    })
+async fn disclosures(
+    view: &View,
+    folder: &WalletFolder,
+    args: DisclosuresArgs,
+) -> anyhow::Result<()> {
+    let wallet = folder.wallet(&args.name)?;
+    let path = args.report.path(wallet.patient_at(&args.member)?);
+    let answer = wallet.client(view, &args.member)?.get(&path).await?.ok()?;
+    Ok(std::io::stdout().write_all(answer.bytes())?)
 }
 
 pub(super) fn say(line: &str) -> anyhow::Result<()> {

@@ -1,8 +1,11 @@
 //! The access history, put together from all members with the patient's keys, each entry checked.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use contracts::access::DecisionRecord;
 use contracts::descriptor::{AccessDescriptor, Descriptor};
 use ledger::ids::{Digest, MemberName};
 use ledger::item::Opening;
@@ -41,6 +44,26 @@ impl Attempt {
     pub(crate) fn outcome(&self) -> Option<(usize, u32)> {
         let decision = self.access.decision.as_ref()?;
         Some((decision.permitted.len(), decision.withheld))
+    }
+
+    /// Why documents were withheld, with the code of the exception in front.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.access.decision.as_ref()?.reason.as_deref()
+    }
+
+    /// The policies and consents that determined the decision, each once.
+    pub(crate) fn rules(&self) -> BTreeSet<String> {
+        let decided = self.access.decision.as_ref();
+        let record = decided.and_then(|decided| decided.record.as_deref());
+        let record = record.and_then(|bytes| DecisionRecord::decode(bytes).ok());
+        let rulings = record.into_iter().flat_map(|record| record.rulings);
+        rulings.flat_map(|ruling| ruling.determining).collect()
+    }
+
+    /// Who acted in the patient's place: each link of the chain, whoever acted last.
+    pub(crate) fn delegates(&self) -> Vec<&str> {
+        let links = self.access.on_behalf_of.iter().flat_map(|one| &one.links);
+        links.map(|link| link.delegate.as_str()).collect()
     }
 }
 

@@ -5,7 +5,9 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod notices;
 mod recovery;
+mod shown;
 mod store;
 
 use std::collections::BTreeMap;

@@ -24,6 +24,7 @@ impl Story {
         let opened = client.get_with(&token, &place).await?.ok()?;
         anyhow::ensure!(opened.status() == 200, "the emergency did not open it");
 
+        self.told("network/break-glass").await?;
         let history = self.hero_wallet()?.history(&self.view).await?;
         let of_it: Vec<_> = history
             .attempts
@@ -46,15 +47,25 @@ impl Story {
         anyhow::ensure!(refused.status() == 403, "who declared it reviewed it");
         let officer = self.reviewer("Practitioner/clinic-90")?;
         officer.post(&path, &Request::json(&review())).await?.ok()?;
+        self.told("not justified").await?;
         let after = client.get_with(&token, &place).await?.status();
         anyhow::ensure!(after == 403, "after its review it answered {after}");
         Ok(format!(
-            "a {} at {} opened for {} minutes, is named in {} entries of the patient's history, and closed by the review",
+            "a {} at {} opened for {} minutes; the patient was told, sees it in {} entries of the history, and was told of \
+             the review that closed it",
             hero.diagnosis.kind(),
             hero.diagnosis.member,
             MINUTES,
             of_it.len()
         ))
+    }
+
+    /// Whether the patient was told, in a notice with these words.
+    async fn told(&self, words: &str) -> anyhow::Result<()> {
+        let notices = self.hero_wallet()?.notices(&self.view).await?;
+        let told = notices.iter().any(|one| one.text.contains(words));
+        anyhow::ensure!(told, "no notice to the patient says `{words}`");
+        Ok(())
     }
 
     /// Somebody at the clinic who reviews.
