@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Story;
 use crate::client::{Client, Request, User};
+use crate::emergencies::{Said, declare};
 use crate::network::read_json;
 
 impl Story {
@@ -19,7 +20,13 @@ impl Story {
         );
         let before = client.get(&place).await?.status();
         anyhow::ensure!(before != 200, "without an emergency it was opened");
-        let declared = declare(&client, &patient).await?;
+        let said = Said {
+            reason: "ETREAT".to_owned(),
+            justification: "no other way to learn of conditions".to_owned(),
+            nature: "unconscious after a fall".to_owned(),
+            minutes: Some(MINUTES),
+        };
+        let declared = declare(&client, &patient, &said).await?.ok()?.json()?;
         let token = part(&declared, "access_token")?;
         let opened = client.get_with(&token, &place).await?.ok()?;
         anyhow::ensure!(opened.status() == 200, "the emergency did not open it");
@@ -81,22 +88,6 @@ impl Story {
 }
 
 const MINUTES: u32 = 15;
-
-async fn declare(client: &Client, patient: &str) -> anyhow::Result<Value> {
-    let path = format!("Patient/{patient}/$break-glass");
-    let body = json!({ "resourceType": "Parameters", "parameter": [
-        { "name": "reason", "valueCode": "ETREAT" },
-        { "name": "justification", "valueString": "no other way to learn of conditions" },
-        { "name": "nature", "valueString": "unconscious after a fall" },
-        { "name": "minutes", "valuePositiveInt": MINUTES },
-        { "name": "assertion", "valueString": client.assertion_for(&path)? },
-    ] });
-    client
-        .post(&path, &Request::json(&body))
-        .await?
-        .ok()?
-        .json()
-}
 
 fn review() -> Value {
     json!({ "resourceType": "Parameters", "parameter": [
