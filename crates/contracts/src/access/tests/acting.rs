@@ -1,6 +1,7 @@
 //! Acting in a patient's place: chains of delegations, their limits and their ends.
 
 use super::*;
+use crate::consent::Rejection;
 
 struct Chain {
     consents: Vec<Consent>,
@@ -320,4 +321,20 @@ fn p5_who_acted_in_an_emergency_or_for_a_patient_stands_in_the_record() {
             Ok(Replay::Diverged(vec![0]))
         );
     }
+}
+
+#[test]
+fn only_a_delegation_has_to_say_by_reference_who_gives_it() {
+    let unnamed = |provision: &serde_json::Value| {
+        let mut resource = consent(provision);
+        resource["performer"] = json!([{ "display": "the patient's mother" }]);
+        read("a", &resource).map(|_| ())
+    };
+    let delegate = json!({ "type": "permit", "actor": [{
+        "role": { "coding": [{ "code": "POWATT" }] },
+        "reference": { "reference": "RelatedPerson/1" },
+    }] });
+    let refused = Rejection::CannotEnforce("Consent.performer".to_owned());
+    assert_eq!(unnamed(&delegate), Err(refused));
+    assert_eq!(unnamed(&permit()), Ok(()));
 }
