@@ -60,6 +60,8 @@ enum WalletCommand {
     Delegates { name: String },
     /// Withdraws a consent, or a delegation.
     Revoke { name: String, consent: String },
+    /// Has branches go on under new keys, which only members get that may hold them.
+    Rotate(RotateArgs),
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
     /// Shows what members have told the patient, such as of an emergency.
@@ -101,6 +103,28 @@ struct GrantArgs {
     purpose: String,
     #[arg(long, default_value_t = 30)]
     days: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Members learn of consents by the keys of `consent/...`: one that is left out of those discloses nothing of the \
+    patient any more.\n\nExample:\n  careledger wallet --network net --folder w rotate ada --branch index/clinic --without payer"
+)]
+#[group(id = "which", required = true, multiple = false)]
+struct RotateArgs {
+    name: String,
+    /// A branch, such as index/clinic; more than once for several.
+    #[arg(long, group = "which")]
+    branch: Vec<String>,
+    /// All branches that this member writes.
+    #[arg(long, group = "which")]
+    member: Option<String>,
+    /// All branches of all members where the patient is enrolled.
+    #[arg(long, group = "which")]
+    all: bool,
+    /// A member that does not get the new keys, whatever consents say; more than once for several.
+    #[arg(long)]
+    without: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +209,7 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
                 "consent {consent} is withdrawn, and that is final"
             ))
         }
+        WalletCommand::Rotate(args) => rotate(&view, &folder, args).await,
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
         WalletCommand::Notices { name } => notices(&view, &folder, &name, args.json).await,
         WalletCommand::Disclosures(args) => disclosures(&view, &folder, args).await,
@@ -232,10 +257,42 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
     let mut wallet = folder.wallet(&args.name)?;
     let filed = wallet.grant(view, &wish).await?;
     folder.save(&wallet)?;
+    if !wallet.state.epochs.is_empty() && wallet.state.patients.contains_key(&args.to) {
+        wallet.share(view, &args.to).await?;
+    }
     say(&format!(
         "consent {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
         filed.id, filed.member, args.name, filed.id
     ))
+}
+
+async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow::Result<()> {
+    let mut wallet = folder.wallet(&args.name)?;
+    let branches = if args.branch.is_empty() {
+        wallet.branches_of(args.member.as_deref())?
+    } else {
+        let named = args.branch.iter();
+        named
+            .map(|name| Ok(name.parse()?))
+            .collect::<anyhow::Result<_>>()?
+    };
+    for branch in branches {
+        let rotated = wallet.rotate(view, branch, &args.without).await?;
+        // A key that was given is never given again for another.
+        folder.save(&wallet)?;
+        let holders = rotated.holders.join(", ");
+        let holders = if holders.is_empty() {
+            "nobody else"
+        } else {
+            &holders
+        };
+        say(&format!(
+            "{} goes on under a new key, which {} and {holders} have",
+            rotated.branch.name(),
+            rotated.branch.writer(),
+        ))?;
+    }
+    Ok(())
 }
 
 async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> anyhow::Result<()> {
