@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -10,6 +9,7 @@ use contracts::consent::template::DataClass;
 use interop::fhir::timespan::format_instant;
 use serde_json::json;
 
+use super::life::{self, LifeCommand, in_days};
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
 use super::{Attempt, Power, View, WalletFolder, Wish};
 use crate::client::{self, Client, User};
@@ -58,8 +58,8 @@ enum WalletCommand {
     Delegate(DelegateArgs),
     /// Lists who may.
     Delegates { name: String },
-    /// Withdraws a consent, or a delegation.
-    Revoke { name: String, consent: String },
+    #[command(flatten)]
+    Life(LifeCommand),
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
     /// Who gives the wallet back if it is lost.
@@ -163,14 +163,7 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
             let wallet = folder.wallet(&name)?;
             wallet.delegates().iter().try_for_each(|line| say(line))
         }
-        WalletCommand::Revoke { name, consent } => {
-            let mut wallet = folder.wallet(&name)?;
-            wallet.revoke(&view, &consent).await?;
-            folder.save(&wallet)?;
-            say(&format!(
-                "consent {consent} is withdrawn, and that is final"
-            ))
-        }
+        WalletCommand::Life(command) => life::run(&view, &folder, command).await,
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
         WalletCommand::Guardians(command) => guardians(&view, &folder, command).await,
         WalletCommand::Recover(command) => recover(&view, &folder, command).await,
@@ -211,7 +204,7 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
         grantee: &args.to,
         data: &data,
         purpose: &args.purpose,
-        lasts: Duration::from_secs(args.days.saturating_mul(86_400)),
+        lasts: in_days(args.days),
     };
     let mut wallet = folder.wallet(&args.name)?;
     let filed = wallet.grant(view, &wish).await?;

@@ -5,6 +5,7 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod life;
 mod recovery;
 mod store;
 

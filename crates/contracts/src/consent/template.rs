@@ -110,11 +110,3 @@ pub fn access(grant: &Grant<'_>) -> Value {
         },
     })
 }
-
-/// The same consent, withdrawn.
-pub fn withdrawn(mut consent: Value) -> Value {
-    if let Some(elements) = consent.as_object_mut() {
-        elements.insert("status".to_owned(), json!("inactive"));
-    }
-    consent
-}

@@ -1,4 +1,5 @@
-use super::super::template::{DataClass, Grant, access, withdrawn};
+use super::super::life::withdrawn;
+use super::super::template::{DataClass, Grant, access};
 use super::*;
 
 #[test]
