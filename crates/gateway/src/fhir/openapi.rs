@@ -85,7 +85,7 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
             "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
-            "enroll" | "what-if" => ("", "post"),
+            "enroll" | "file-consent" | "fileConsent" | "revokeConsent" | "what-if" => ("", "post"),
             "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
             | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"
             | "suspend-accounting" => ("/{id}", "post"),
