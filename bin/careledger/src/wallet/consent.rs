@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::consent::life;
 use contracts::consent::receipt::{self, Verified};
-use contracts::consent::template::{self, DataClass, Grant};
+use contracts::consent::template::{self, Answers, DataClass, Filing, Grant, Template};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -46,35 +46,30 @@ pub(crate) struct Power<'a> {
     pub(crate) by: Option<&'a str>,
 }
 
-fn delegation(patient: &str, power: &Power<'_>, start: &str) -> Value {
-    let class =
-        |name: &String| json!({ "system": "http://hl7.org/fhir/resource-types", "code": name });
-    let mut consent = json!({
-        "resourceType": "Consent",
-        "status": "active",
-        "scope": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy" }] },
-        "category": [{ "coding": [{ "system": "http://loinc.org", "code": "59284-0" }] }],
-        "patient": { "reference": patient },
-        "dateTime": start,
-        "policyRule": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN" }] },
-        "provision": {
-            "type": "permit",
-            "period": { "start": start, "end": power.until },
-            "actor": [{
-                "role": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": power.role }] },
-                "reference": { "reference": power.to },
-            }],
-            "purpose": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "PATRQT" }],
-        },
-    });
-    if !power.types.is_empty() {
-        let types: Vec<Value> = power.types.iter().map(class).collect();
-        consent["provision"]["class"] = types.into();
+/// A template with a patient's answers.
+#[derive(Debug)]
+pub(crate) struct Form<'a> {
+    pub(crate) template: &'a Template,
+    /// The member through which the consent is filed.
+    pub(crate) through: &'a str,
+    /// Whom the wallet lists the consent under.
+    pub(crate) grantee: &'a str,
+    pub(crate) answers: Answers,
+}
+
+impl Power<'_> {
+    /// The answers to the template for caregivers.
+    fn answers(&self) -> Answers {
+        let one = |name: &str, word: &str| (name.to_owned(), vec![word.to_owned()]);
+        let by = self.by.map(|by| one("by", by));
+        let known = [
+            one("who", self.to),
+            one("role", self.role),
+            one("end", self.until),
+            ("types".to_owned(), self.types.to_vec()),
+        ];
+        known.into_iter().chain(by).collect()
     }
-    if let Some(by) = power.by {
-        consent["performer"] = json!([{ "reference": by }]);
-    }
-    consent
 }
 
 impl Wallet {
@@ -99,10 +94,26 @@ impl Wallet {
         view: &View,
         power: &Power<'_>,
     ) -> anyhow::Result<Filed> {
-        let patient = format!("Patient/{}", self.patient_at(power.through)?);
-        let start = OffsetDateTime::now_utc().format(&Rfc3339)?;
-        let consent = delegation(&patient, power, &start);
-        self.file(view, (power.through, power.to), consent).await
+        let template = Template::named("caregiver");
+        let form = Form {
+            template: template.context("there is no template for caregivers")?,
+            through: power.through,
+            grantee: power.to,
+            answers: power.answers(),
+        };
+        self.agree(view, &form).await
+    }
+
+    /// Files the consent that a form makes, and returns when it is final on the ledger.
+    pub(crate) async fn agree(&mut self, view: &View, form: &Form<'_>) -> anyhow::Result<Filed> {
+        let patient = format!("Patient/{}", self.patient_at(form.through)?);
+        let filing = Filing {
+            patient: &patient,
+            through: form.through,
+            start: &OffsetDateTime::now_utc().format(&Rfc3339)?,
+        };
+        let consent = form.template.consent(&filing, &form.answers)?;
+        self.file(view, (form.through, form.grantee), consent).await
     }
 
     /// A line for each delegation that was not withdrawn.

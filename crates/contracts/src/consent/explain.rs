@@ -6,7 +6,7 @@ use super::life::State;
 use super::{Actor, Consent, Kind, Meaning, Provision, Span};
 
 /// What people call purposes (v3-ActReason).
-const PURPOSES: [(&str, &str); 12] = [
+pub(super) const PURPOSES: [(&str, &str); 12] = [
     ("TREAT", "to treat you"),
     ("ETREAT", "to treat you in an emergency"),
     ("BTG", "to treat you in a declared emergency"),
@@ -22,7 +22,7 @@ const PURPOSES: [(&str, &str); 12] = [
 ];
 
 /// What people call types of records.
-const TYPES: [(&str, &str); 12] = [
+pub(super) const TYPES: [(&str, &str); 12] = [
     ("AllergyIntolerance", "allergies"),
     ("CarePlan", "care plans"),
     ("Condition", "diagnoses"),
@@ -195,7 +195,7 @@ fn actor(actor: &Actor) -> String {
     }
 }
 
-fn called(words: &[(&str, &str)], code: &str) -> String {
+pub(super) fn called(words: &[(&str, &str)], code: &str) -> String {
     let known = words.iter().find(|(one, _)| *one == code);
     known.map_or(code, |(_, word)| word).to_owned()
 }
@@ -205,7 +205,7 @@ fn code(text: &str) -> &str {
 }
 
 /// "a, b or c"; nothing of nothing.
-fn listed(all: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn listed(all: impl Iterator<Item = String>) -> Option<String> {
     let all: Vec<String> = all.collect();
     match all.as_slice() {
         [] => None,

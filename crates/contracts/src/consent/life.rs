@@ -172,13 +172,24 @@ pub fn resumed(mut consent: Value) -> Value {
     consent
 }
 
-/// The same consent with another end (FHIR dateTime); `None` if it has no rules that could end.
+/// The same consent with another end (FHIR dateTime), in its text as well; `None` if it has no rules that could end.
 pub fn renewed(mut consent: Value, end: &str) -> Option<Value> {
     let provision = consent.get_mut("provision")?.as_object_mut()?;
     let period = provision.entry("period");
     let period = period.or_insert_with(|| Value::Object(serde_json::Map::new()));
-    period.as_object_mut()?.insert("end".to_owned(), end.into());
+    let before = period.as_object_mut()?.insert("end".to_owned(), end.into());
+    let before = before.as_ref().and_then(Value::as_str).and_then(day);
+    if let Some((before, after)) = before.zip(day(end))
+        && let Some(Value::String(text)) = consent.pointer_mut("/text/div")
+    {
+        *text = text.replace(before, after);
+    }
     Some(consent)
+}
+
+/// The day of a FHIR date or dateTime that has one.
+fn day(time: &str) -> Option<&str> {
+    time.get(..10)
 }
 
 fn inactive(mut consent: Value, reason: &str) -> Value {
@@ -203,16 +214,22 @@ fn reason(extension: &Value) -> Result<&'static str, Rejection> {
 }
 
 fn renews(before: &Value, after: &Value) -> bool {
-    let without_end = |consent: &Value| {
+    let said = |consent: &Value| {
         let mut consent = consent.clone();
         for named in ["id", "meta"] {
             consent.as_object_mut()?.shift_remove(named);
         }
-        let period = consent.pointer_mut("/provision/period");
-        period.and_then(Value::as_object_mut)?.shift_remove("end");
         Some(consent)
     };
-    let end = |consent: &Value| consent.pointer("/provision/period/end").cloned();
-    let both = without_end(before).zip(without_end(after));
-    end(before) != end(after) && both.is_some_and(|(before, after)| before == after)
+    let end = |consent: &Value| {
+        Some(
+            consent
+                .pointer("/provision/period/end")?
+                .as_str()?
+                .to_owned(),
+        )
+    };
+    let (was, is) = (end(before), end(after));
+    let moved = is.as_ref().and_then(|end| renewed(said(before)?, end));
+    was != is && moved.is_some() && moved == said(after)
 }

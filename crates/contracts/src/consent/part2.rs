@@ -9,18 +9,18 @@
 //! | (a)(1) patient | `patient.display` |
 //! | (a)(2) who discloses | `organization` |
 //! | (a)(3) what | `securityLabel` of each permit: one of substance use |
-//! | (a)(4) recipients | `actor` of each permit; (iii) cited, for treatment, payment and operations |
+//! | (a)(4) recipients | `actor` of each permit; (iii) cited, if any is for treatment, payment or operations |
 //! | (a)(5) purpose | `purpose` of each permit |
 //! | (a)(6) right to revoke | cited |
 //! | (a)(7) expiry | `period.end` of each permit, unless it is for treatment, payment and operations |
 //! | (a)(8) signature | the wallet's, or `sourceReference` or `sourceAttachment` |
 //! | (a)(9) date | `dateTime` |
-//! | (a)(10) redisclosure, refusal | cited, for treatment, payment and operations |
+//! | (a)(10) redisclosure, refusal | cited, if any is for treatment, payment or operations |
 //! | (b) counselling notes | `PSYTHPN` in all permits or in none |
 //! | (d) proceedings | `HLEGAL` alone; `HOPERAT`, which covers it, with an exception that denies it |
 
 use interop::fhir::labels::needs_notice;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Consent, Kind, Provision, Rejection, purpose};
 
@@ -48,6 +48,11 @@ struct Permit<'a> {
     purposes: &'a [String],
     ends: bool,
     excludes_proceedings: bool,
+}
+
+/// The coding of a category that says so.
+pub(super) fn category() -> Value {
+    json!({ "system": ACT_CODE, "code": "42CFRPart2CD" })
 }
 
 /// Whether a consent says that it is one under 42 CFR part 2.
@@ -103,9 +108,9 @@ pub fn check(consent: &Value, is_signed: bool) -> Result<(), Rejection> {
     }
     must(!permits.is_empty(), "Consent.provision", "(a)(3)")?;
     permits.iter().try_for_each(Permit::check)?;
-    let is_for_care = permits.iter().all(Permit::is_for_care);
+    let covers_care = permits.iter().any(Permit::covers_care);
     let statements = STATED.iter().chain(
-        is_for_care
+        covers_care
             .then_some(&STATED_FOR_CARE)
             .into_iter()
             .flatten(),
@@ -188,11 +193,12 @@ impl Permit<'_> {
 
     /// Whether all purposes are kinds of treatment, payment and operations, proceedings excepted.
     fn is_for_care(&self) -> bool {
-        let is_care = |one: &String| {
-            let all = purpose::with_broader(one);
-            !all.contains(&PROCEEDINGS) && all.iter().any(|one| CARE.contains(one))
-        };
         !self.purposes.is_empty() && self.purposes.iter().all(is_care)
+    }
+
+    /// Whether some purpose is.
+    fn covers_care(&self) -> bool {
+        self.purposes.iter().any(is_care)
     }
 
     fn is_for_proceedings_alone(&self) -> bool {
@@ -208,6 +214,11 @@ impl Permit<'_> {
             .any(|one| covering.contains(&one.as_str()));
         covers && !self.excludes_proceedings
     }
+}
+
+fn is_care(purpose: &String) -> bool {
+    let all = purpose::with_broader(purpose);
+    !all.contains(&PROCEEDINGS) && all.iter().any(|one| CARE.contains(one))
 }
 
 fn check_apart(permits: &[Permit<'_>]) -> Result<(), Rejection> {

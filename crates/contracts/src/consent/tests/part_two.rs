@@ -91,6 +91,16 @@ fn part2_1_a_consent_that_lacks_an_element_is_refused_with_its_name() {
 }
 
 #[test]
+fn part2_1_a_consent_for_care_among_others_makes_the_statements_for_care() {
+    let mut both = for_care();
+    both["provision"]["purpose"] = codes(&["TREAT", "HRESCH"]);
+    both["provision"]["period"] = json!({ "end": "2026-12-31" });
+    assert_eq!(check(&both, true), Ok(()));
+    both["policy"] = cited(&["(a)(6)"]);
+    refused(&both, "Consent.policy.uri", "(a)(4)(iii)");
+}
+
+#[test]
 fn part2_1_a_consent_is_signed_by_the_wallet_or_comes_with_what_was_signed() {
     let mut paper = for_care();
     let unsigned = check(&paper, false).unwrap_err();
