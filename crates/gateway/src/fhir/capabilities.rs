@@ -109,7 +109,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
     operation("who-can-see", "urn:careledger:operation:who-can-see"),
 ];
 
-const OF_CONSENTS: [Operation<'static>; 5] = [
+const OF_CONSENTS: [Operation<'static>; 7] = [
     operation("what-if", "urn:careledger:operation:what-if"),
     operation(
         "fileConsent",
@@ -127,6 +127,8 @@ const OF_CONSENTS: [Operation<'static>; 5] = [
         "consent-receipt",
         "urn:careledger:operation:consent-receipt",
     ),
+    operation("templates", "urn:careledger:operation:templates"),
+    operation("from-template", "urn:careledger:operation:from-template"),
 ];
 
 const OF_AUDIT: [Operation<'static>; 2] = [

@@ -248,6 +248,11 @@ fn consenting() -> Router<Arc<Fhir>> {
             "/fhir/{type}/$revokeConsent",
             post(operation::revoke_consent),
         )
+        .route("/fhir/{type}/$templates", get(operation::templates))
+        .route(
+            "/fhir/{type}/$from-template",
+            post(operation::from_template),
+        )
         .route(
             "/fhir/{type}/{id}/$consent-receipt",
             get(operation::consent_receipt_of_current),

@@ -3,6 +3,7 @@
 use contracts::consent::life::{resumed, suspended, withdrawn};
 use contracts::consent::part2::SECTION;
 use contracts::consent::receipt::{ReceiptError, verify};
+use contracts::consent::template::Template;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Site, Wallet, consent};
@@ -80,6 +81,13 @@ async fn a_consent_is_filed_and_revoked_with_the_form_that_was_signed() {
         );
         let source = format!("DocumentReference/revocation-{}", path.len());
         assert_eq!(revoked["sourceReference"]["reference"], source.as_str());
+
+        let again = revoking(&id, "p");
+        let again = site
+            .ask(&ehr, "POST", "/Consent/$revokeConsent", &again)
+            .await;
+        assert_eq!(filed_id(&again), id);
+        assert_eq!(again.header("etag"), "W/\"2\"", "no further version");
     }
 }
 
@@ -238,6 +246,50 @@ async fn part2_1_a_consent_that_lacks_an_element_is_refused_at_filing() {
     given["organization"] = json!([{ "display": "The clinic" }]);
     let filed = wallet.file(&site, &own, &given).await;
     assert_eq!(filed.status, 201, "{}", filed.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_served_in_plain_words_and_its_answers_make_a_consent_that_is_filed() {
+    let site = Site::new();
+    let wallet = Wallet::new(9);
+    let patient = wallet.enroll(&site).await;
+    let own = wallet.token(&site, &patient).await;
+    let served = site.get(&own, "/Consent/$templates").await.json();
+    let forms = served["entry"].as_array().unwrap();
+    assert_eq!(forms.len(), Template::all().len());
+    let form = &forms[1]["resource"];
+    assert_eq!(form["resourceType"], "Questionnaire");
+    assert_eq!(form["item"][0]["type"], "display");
+    let mut response = json!({ "resourceType": "QuestionnaireResponse", "status": "completed",
+        "questionnaire": form["url"], "authored": "2026-05-15T00:00:00Z",
+        "subject": { "reference": format!("Patient/{patient}") },
+        "item": [{ "linkId": "to", "answer": [{ "valueString": "hospital" }] },
+            { "linkId": "data", "answer": [{ "valueCoding": { "code": "laboratory" } }] }] });
+    let ask = async |response: &Value| {
+        site.ask(&own, "POST", "/Consent/$from-template", response)
+            .await
+    };
+    let lacking = ask(&response).await;
+    lacking.problem(422, "business-rule");
+    assert!(lacking.text.contains("`end`"), "{}", lacking.text);
+    let end = json!({ "linkId": "end", "answer": [{ "valueDate": "2026-06-15" }] });
+    response["item"].as_array_mut().unwrap().push(end);
+    let made = ask(&response).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let text = made.json()["text"]["div"].as_str().unwrap().to_owned();
+    assert!(
+        text.contains("Hospital may see lab tests to treat you."),
+        "{text}"
+    );
+    let filed = wallet.file(&site, &own, &made.json()).await;
+    assert_eq!(filed.status, 201, "{}", filed.text);
+    response["questionnaire"] = json!("urn:careledger:consent-template:none");
+    ask(&response).await.problem(422, "business-rule");
+    assert_eq!(
+        site.count(&own, "Consent").await,
+        1,
+        "answers store nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ pub(crate) async fn file_consent(
     document.link(&mut consent, signature.is_some())?;
     let changes = vec![document.create()?, changed(&consent, signature, None)?];
     let written = fhir.write_together(&caller, changes).await?;
-    Ok(fhir.told("the consent is filed", &written))
+    Ok(fhir.told("the consent is filed", &Version::of(&written)))
 }
 
 pub(crate) async fn revoke_consent(
@@ -69,6 +69,15 @@ pub(crate) async fn revoke_consent(
             "the consent is not about the patient in the parameter `patient`",
         ));
     }
+    if Life::of(&current).ok() == Some(Life::Withdrawn) {
+        let version = Version {
+            resource_type,
+            id: &id,
+            version,
+            last_updated_ms: filed.last_updated_ms,
+        };
+        return Ok(fhir.told("the consent is revoked already", &version));
+    }
     let signature = provenance::signature(&headers, resource_type)?;
     let mut revoked = match consent_in(&given, "revoked")? {
         Some(revoked) => revoked,
@@ -86,7 +95,7 @@ pub(crate) async fn revoke_consent(
     }
     changes.push(changed(&revoked, signature, Some((id, version)))?);
     let written = fhir.write_together(&caller, changes).await?;
-    Ok(fhir.told("the consent is revoked", &written))
+    Ok(fhir.told("the consent is revoked", &Version::of(&written)))
 }
 
 /// What the patient has signed or filled in, on paper or not.
@@ -171,9 +180,8 @@ impl Fhir {
         last.ok_or_else(|| Problem::internal("custody wrote nothing and said nothing"))
     }
 
-    fn told(&self, what: &str, written: &Written) -> Response {
+    fn told(&self, what: &str, version: &Version<'_>) -> Response {
         let mut response = fhir_json(StatusCode::OK, &answer::done(what, Vec::new()));
-        let version = Version::of(written);
         version.label(response.headers_mut());
         version.locate(&self.base, response.headers_mut());
         response

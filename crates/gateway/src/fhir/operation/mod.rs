@@ -23,6 +23,7 @@ mod recovery;
 mod retention;
 mod set_aside;
 mod summary;
+mod template;
 mod validate;
 
 pub(crate) use access_history::access_history;
@@ -47,4 +48,5 @@ pub(crate) use recovery::{recovery, recovery_hand_out, recovery_root, recovery_s
 pub(crate) use retention::{hold, holds, release_hold, retention_due, retention_run};
 pub(crate) use set_aside::set_aside;
 pub(crate) use summary::summary;
+pub(crate) use template::{from_template, templates};
 pub(crate) use validate::{validate, validate_instance, validate_stored};

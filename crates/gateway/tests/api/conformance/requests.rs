@@ -425,6 +425,20 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "Operations",
+        "`Consent/$templates`",
+        "GET /Consent/$templates",
+        "",
+        &["200", "urn:careledger:consent-template:share"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$from-template`",
+        "POST /Consent/$from-template",
+        r#"{"resourceType":"QuestionnaireResponse","questionnaire":"urn:careledger:consent-template:treat-here","status":"completed","subject":{"reference":"Patient/p1"},"authored":"2026-06-01T00:00:00Z","item":[{"linkId":"data","answer":[{"valueCoding":{"code":"all"}}]},{"linkId":"end","answer":[{"valueDate":"2026-12-31"}]}]}"#,
+        &["200", "all your records"],
+    ),
+    row(
+        "Operations",
         "`Consent/$consent-receipt` (ISO/IEC TS 27560)",
         "GET /Consent/c1/_history/1/$consent-receipt",
         "",
