@@ -286,7 +286,7 @@ async fn a_template_is_served_in_plain_words_and_its_answers_make_a_consent_that
     response["questionnaire"] = json!("urn:careledger:consent-template:none");
     ask(&response).await.problem(422, "business-rule");
     assert_eq!(
-        site.count(&own, "Consent").await,
+        site.count(&site.ehr().await, "Consent").await,
         1,
         "answers store nothing"
     );

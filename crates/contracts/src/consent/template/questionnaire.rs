@@ -79,9 +79,7 @@ fn item(name: &str, question: &Question, must: bool) -> Value {
         "repeats": matches!(question.kind, Kind::Data | Kind::Types),
     });
     if question.kind == Kind::Data {
-        let option = |class: DataClass| {
-            json!({ "valueCoding": { "code": class.word(), "display": class.called() } })
-        };
+        let option = |class: DataClass| json!({ "valueCoding": { "code": class.word(), "display": class.called() } });
         item["answerOption"] = DataClass::EACH.into_iter().map(option).collect();
     } else if let Some(initial) = &question.initial {
         item["initial"] = json!([{ "valueString": initial }]);

@@ -113,6 +113,7 @@ fn part2_1_a_consent_is_signed_by_the_wallet_or_comes_with_what_was_signed() {
 fn part2_1_proceedings_are_not_combined_with_anything() {
     let mut both = for_proceedings();
     both["provision"]["purpose"] = codes(&["HLEGAL", "TREAT"]);
+    both["policy"] = for_care()["policy"].clone();
     refused(&both, "Consent.provision.purpose", "(d)");
     // Operations cover proceedings, unless an exception takes them out.
     let covering = without(for_care(), "/provision/provision");
