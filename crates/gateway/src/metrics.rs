@@ -319,6 +319,8 @@ fn interaction(method: &Method, route: &str) -> &'static str {
         (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
         (_, "/fhir/{type}/{id}/$who-can-see") => "$who-can-see",
         (_, "/fhir/{type}/$what-if") => "$what-if",
+        (_, "/fhir/{type}/$file-consent" | "/fhir/{type}/$fileConsent") => "$file-consent",
+        (_, "/fhir/{type}/$revokeConsent") => "$revokeConsent",
         (_, "/fhir/{type}/{id}/$erase") => "$erase",
         (_, "/fhir/Patient/{id}/$break-glass") => "$break-glass",
         (_, "/fhir/Task/{id}/$review") => "$review",

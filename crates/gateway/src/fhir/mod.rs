@@ -236,6 +236,31 @@ fn operating() -> Router<Arc<Fhir>> {
             get(operation::who_can_see),
         )
         .route("/fhir/{type}/$what-if", post(operation::what_if))
+        .merge(consenting())
+}
+
+/// Filing, revoking and acknowledging consents.
+fn consenting() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/{type}/$file-consent", post(operation::file_consent))
+        .route("/fhir/{type}/$fileConsent", post(operation::file_consent))
+        .route(
+            "/fhir/{type}/$revokeConsent",
+            post(operation::revoke_consent),
+        )
+        .route("/fhir/{type}/$templates", get(operation::templates))
+        .route(
+            "/fhir/{type}/$from-template",
+            post(operation::from_template),
+        )
+        .route(
+            "/fhir/{type}/{id}/$consent-receipt",
+            get(operation::consent_receipt_of_current),
+        )
+        .route(
+            "/fhir/{type}/{id}/_history/{version}/$consent-receipt",
+            get(operation::consent_receipt),
+        )
 }
 
 /// Erasure, legal holds, retention and amendment.

@@ -9,6 +9,7 @@ mod bulk;
 mod bundles;
 mod conditional;
 mod conformance;
+mod consents;
 mod delegation;
 mod denials;
 mod documents;

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use self::current::Current;
 use super::delegate::Granted;
+use super::filing::refused;
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -225,10 +226,7 @@ impl Custody {
     pub(super) fn check_consent(&self, consent: &Resource) -> Result<(), CustodyError> {
         let value = Value::Object(consent.object().clone());
         let read = Consent::read("filed", 1, &value);
-        let consent = read.map_err(|rejection| CustodyError::RefusedConsent {
-            element: rejection.element().to_owned(),
-            reason: rejection.to_string(),
-        })?;
+        let consent = read.map_err(refused)?;
         check_consent(&consent).map_err(|_| CustodyError::RefusedConsent {
             element: "Consent.provision".to_owned(),
             reason: "it does not compile to valid policies".to_owned(),

@@ -19,6 +19,7 @@ mod emergency;
 mod enroll;
 mod erasure;
 mod error;
+mod filing;
 mod foreign;
 mod history;
 pub mod inspect;

@@ -12,6 +12,7 @@ use ledger::ids::Digest;
 
 use super::append::{Content, Draft, Precondition};
 use super::consent;
+use super::filing::Sources;
 use super::keys::EraseKey;
 use super::labelling::{Labelled, Together};
 use super::request::{Change, Requester, SignedConsent, Written};
@@ -58,10 +59,12 @@ impl Custody {
         let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
         let together = self.together(&changes);
+        let sources = Sources::of(&changes);
         let mut noted = BTreeSet::new();
-        for change in changes {
+        for mut change in changes {
             let subject = ownership.of(&change)?;
-            self.authorize(by, &change, &subject)?;
+            self.authorize(by, (&change, &sources), &subject)?;
+            self.check_filing(&mut change).await?;
             if change.resource_type.as_str() == CONSENT {
                 consenting.push(subject.id);
             }
@@ -135,11 +138,11 @@ impl Custody {
         Ok((kept, absent))
     }
 
-    /// Who may write at all: the member's users, and a patient consents about themselves.
+    /// Who may write at all: the member's users, and a patient consents about themselves with their sources.
     pub(super) fn authorize(
         &self,
         by: &Requester,
-        change: &Named,
+        (change, sources): (&Named, &Sources),
         subject: &Subject,
     ) -> Result<(), CustodyError> {
         let denied = |reason: &str| CustodyError::Denied {
@@ -171,7 +174,8 @@ impl Custody {
                 "an emergency and a delegation open records, and change none",
             ));
         }
-        if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
+        let is_of_consent = is_consent || sources.include(change);
+        if by.patient.is_some() && !(is_of_consent && by.patient == subject.patient_id) {
             return Err(denied("a patient writes consents about themselves"));
         }
         if !is_consent {

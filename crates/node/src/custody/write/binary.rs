@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Named, fresh_id, invalid, unsound};
 use crate::custody::append::{Content, Draft, Precondition};
+use crate::custody::filing::Sources;
 use crate::custody::keys::EraseKey;
 use crate::custody::labelling::Together;
 use crate::custody::payload::{PayloadWriter, UnderWay};
@@ -97,7 +98,8 @@ impl Custody {
             let changes = std::slice::from_ref(&change);
             self.ownership(changes)?.of(&change)?
         };
-        self.authorize(by, &change, &subject)?;
+        let none = Sources::of(&[]);
+        self.authorize(by, (&change, &none), &subject)?;
         self.check_early(&change)?;
         let stored = resource
             .stored(&change.id)
