@@ -53,6 +53,10 @@ pub(crate) struct ReadyAnswer {
     #[serde(default)]
     pub(crate) overdue_reviews: u64,
     #[serde(default)]
+    pub(crate) duties_due: u64,
+    #[serde(default)]
+    pub(crate) duties_overdue: u64,
+    #[serde(default)]
     pub(crate) existing_server: Option<ExistingServer>,
 }
 
@@ -173,6 +177,20 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
         format!(
             "{} declared emergencies were not reviewed in time: see `careledger emergencies list`",
             node.overdue_reviews
+        ),
+    );
+    warn(
+        node.duties_overdue > 0,
+        format!(
+            "{} answers owed to patients are late: see `careledger duties`",
+            node.duties_overdue
+        ),
+    );
+    warn(
+        node.duties_due > 0,
+        format!(
+            "{} answers owed to patients are due within ten days",
+            node.duties_due
         ),
     );
     warn(

@@ -7,6 +7,7 @@ pub mod blocking;
 pub mod consent;
 pub mod descriptor;
 pub mod disclosure;
+pub mod duty;
 pub mod emergency;
 pub mod erasure;
 pub mod export;

@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     gauges: Vec<(Reading, Gauge)>,
     waiting: Family<Submitter, Gauge>,
     missing: Family<Submitter, Gauge>,
+    duties: Family<Owed, Gauge>,
     upstream: UpstreamMetrics,
 }
 
@@ -157,6 +158,11 @@ struct Submitter {
     member: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Owed {
+    state: &'static str,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("careledger");
@@ -184,6 +190,12 @@ impl Metrics {
             "Erasures that a holder has not acknowledged, by the holder",
             missing.clone(),
         );
+        let duties = Family::default();
+        registry.register(
+            "duties",
+            "Answers and reviews that are owed to patients: due within ten days, or overdue",
+            duties.clone(),
+        );
         let gauges = GAUGES.map(|(name, help, reading)| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -198,6 +210,7 @@ impl Metrics {
             gauges: gauges.to_vec(),
             waiting,
             missing,
+            duties,
             upstream,
         }
     }
@@ -228,6 +241,14 @@ impl Metrics {
             };
             let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
             self.waiting.get_or_create(&submitter).set(bytes);
+        }
+        let owed = [
+            ("due", health.duties.due),
+            ("overdue", health.duties.overdue),
+        ];
+        for (state, number) in owed {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            self.duties.get_or_create(&Owed { state }).set(number);
         }
         // Who has acknowledged all is not named any more.
         self.missing.clear();
@@ -341,6 +362,7 @@ mod tests {
             metrics.count(&Method::GET, route, status, Duration::from_millis(3));
         }
         let mut status = crate::status::tests::health();
+        status.duties.overdue = 2;
         status.upstream = Some(UpstreamStatus {
             unattributed: 4,
             set_aside: 2,
@@ -360,6 +382,8 @@ mod tests {
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",
+            r#"careledger_duties{state="due"} 0"#,
+            r#"careledger_duties{state="overdue"} 2"#,
             "careledger_unattributed_versions_total 4",
             "careledger_set_aside_versions 2",
             "careledger_existing_server_reachable 0",

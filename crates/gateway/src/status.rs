@@ -110,6 +110,8 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "labelling": health.labelling.is_running,
         "openReviews": health.emergencies.open,
         "overdueReviews": health.emergencies.overdue,
+        "dutiesDue": health.duties.due,
+        "dutiesOverdue": health.duties.overdue,
     })
 }
 
@@ -173,6 +175,7 @@ pub(crate) mod tests {
             upstream: None,
             labelling: LabelProgress::default(),
             emergencies: node::custody::EmergencyCount::default(),
+            duties: node::custody::DutyCount::default(),
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

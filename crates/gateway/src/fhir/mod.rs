@@ -238,7 +238,7 @@ fn operating() -> Router<Arc<Fhir>> {
         .route("/fhir/{type}/$what-if", post(operation::what_if))
 }
 
-/// Erasure, legal holds, retention and amendment.
+/// Erasure, legal holds, retention, and requests with a deadline.
 fn erasing() -> Router<Arc<Fhir>> {
     Router::new()
         .route("/fhir/{type}/{id}/$erase", post(operation::erase))
@@ -253,8 +253,16 @@ fn erasing() -> Router<Arc<Fhir>> {
             post(operation::request_amendment),
         )
         .route(
-            "/fhir/{type}/{id}/$extend-amendment",
-            post(operation::extend_amendment),
+            "/fhir/{type}/{id}/$file-request",
+            post(operation::file_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$extend-request",
+            post(operation::extend_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$close-request",
+            post(operation::close_request),
         )
         .route(
             "/fhir/{type}/{id}/$decide-amendment",

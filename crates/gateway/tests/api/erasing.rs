@@ -213,7 +213,7 @@ async fn hipaa_7_the_clock_is_extended_once_by_thirty_days() {
     let path = observed(&site).await;
     let task = requested(&site, &path).await;
     let ehr = site.ehr().await;
-    let extend = format!("{task}/$extend-amendment");
+    let extend = format!("{task}/$extend-request");
     let why = decision(&[json!({ "name": "reason", "valueString": "records are off site" })]);
     let extended = site.ask(&ehr, "POST", &extend, &why).await;
     assert_eq!(

@@ -14,6 +14,7 @@ mod cipher;
 mod consent;
 mod decide;
 mod delegate;
+mod duties;
 mod emergency;
 mod enroll;
 mod erasure;
@@ -64,7 +65,6 @@ use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
-use emergency::OpenReviews;
 use keys::Keys;
 use labelling::Labeller;
 use payload::Payloads;
@@ -81,6 +81,7 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub use duties::{DutyCount, EXTENDED};
 pub use emergency::{
     BREAK_GLASS, EmergencyAsk, EmergencyCount, EmergencyReview, JUSTIFIED, NOT_JUSTIFIED,
     REVIEW_CODE, TASK_SYSTEM, is_review,
@@ -132,7 +133,6 @@ struct Inner {
     relabelling: Arc<Relabelling>,
     labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
-    open_reviews: OpenReviews,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
@@ -229,7 +229,6 @@ impl Custody {
             labeller: Labeller::new(options.label_rules.clone()),
             relabelling: Arc::default(),
             labelling_anew: Mutex::default(),
-            open_reviews: OpenReviews::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -255,7 +254,6 @@ impl Custody {
             self.expect_consents_of(&*subject?)?;
         }
         self.watch_for_replay();
-        self.read_open_reviews()?;
         self.go_on_indexing();
         self.go_on_rewrapping();
         self.follow_upstream();

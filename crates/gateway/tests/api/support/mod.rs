@@ -149,6 +149,8 @@ impl Site {
         let others = Arc::new(Others::default());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
+        let records = custody(member, &folder, &ledger);
+        let owing = records.clone();
         let parts = GatewayParts {
             base_url: base.to_owned(),
             identity: NodeIdentity {
@@ -158,12 +160,12 @@ impl Site {
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
-            custody: custody(member, &folder, &ledger),
+            custody: records,
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: StatusSource::new(|| Health {
+            status: StatusSource::new(move || Health {
                 height: Height(1),
                 final_height: Height(1),
                 epoch: Epoch(0),
@@ -180,7 +182,8 @@ impl Site {
                 erasures: node::custody::ErasureStanding::default(),
                 upstream: None,
                 labelling: LabelProgress::default(),
-                emergencies: node::custody::EmergencyCount::default(),
+                emergencies: owing.emergencies().unwrap(),
+                duties: owing.duties().unwrap(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),

@@ -92,6 +92,7 @@ impl Custody {
             precondition,
             resource: Some(resource.clone()),
             signed: None,
+            answers: false,
         };
         let subject = {
             let changes = std::slice::from_ref(&change);
@@ -208,6 +209,7 @@ impl BinaryUpload {
             labelling: labelled.row,
             branch,
             signed: None,
+            duty: None,
         };
         let draft = Draft {
             subject: self.subject,
