@@ -122,10 +122,10 @@ pub(crate) async fn run(args: DutiesArgs) -> anyhow::Result<()> {
 }
 
 /// The tasks of all duties that wait, page after page.
-async fn open(client: &Client<'_>) -> anyhow::Result<Vec<Value>> {
+async fn open(client: &Client) -> anyhow::Result<Vec<Value>> {
     let codes: Vec<String> = Duty::ALL
         .iter()
-        .map(|duty| format!("{}|{}", duty.system(), duty.code()))
+        .map(|duty| format!("{}%7C{}", duty.system(), duty.code()))
         .collect();
     let query = format!("Task?code={}&status=requested&_count=200", codes.join(","));
     let mut tasks = Vec::new();

@@ -53,8 +53,12 @@ async fn imported(records: &Records) -> Site {
         .collect();
     let place = imports::begun(&site, &token, &imports::manifest_of(&inputs)).await;
     let manifest = imports::finished(&site, &token, &place).await;
-    assert_eq!(manifest["error"], json!([]), "every line is taken");
+    assert!(has_no_error(&manifest), "every line is taken");
     site
+}
+
+fn has_no_error(manifest: &Value) -> bool {
+    manifest["error"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// The content: without what a node says of its own version of it.
@@ -92,7 +96,7 @@ async fn exported(site: &Site) -> Records {
     let ehr = site.ehr().await;
     let place = bulk::kick_off(site, &ehr, "/$export").await;
     let manifest = bulk::finished(site, &ehr, &place).await;
-    assert_eq!(manifest["error"], json!([]));
+    assert!(has_no_error(&manifest), "everything is given");
     let mut records = Records::new();
     for file in manifest["output"].as_array().unwrap() {
         let kind = file["type"].as_str().unwrap();
@@ -116,7 +120,7 @@ async fn everything(site: &Site, patient: &str) -> Records {
             assert_ne!(entry["search"]["mode"], "outcome", "nothing is withheld");
             filed(&mut records, entry["resource"].clone());
         }
-        let links = page["link"].as_array().unwrap();
+        let links = page["link"].as_array().cloned().unwrap_or_default();
         let link = links.iter().find(|link| link["relation"] == "next");
         next = link.map(|link| imports::below(link["url"].as_str().unwrap()));
     }

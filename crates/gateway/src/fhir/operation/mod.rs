@@ -42,7 +42,9 @@ pub(crate) use pinned::Lists;
 pub(crate) use preview::{what_if, who_can_see};
 pub(crate) use receipt::{receipt, receipt_of_current};
 pub(crate) use recovery::{recovery, recovery_hand_out, recovery_root, recovery_state};
-pub(crate) use retention::{hold, holds, release_hold, retention_due, retention_run};
+pub(crate) use retention::{
+    hold, holds, release_hold, retention_audit, retention_due, retention_run,
+};
 pub(crate) use set_aside::set_aside;
 pub(crate) use summary::summary;
 pub(crate) use validate::{validate, validate_instance, validate_stored};
