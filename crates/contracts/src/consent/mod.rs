@@ -26,6 +26,7 @@ mod policy;
 pub mod preview;
 mod provision;
 pub(crate) mod purpose;
+mod residual;
 mod span;
 pub mod template;
 
@@ -41,6 +42,7 @@ pub use grant::{Grant, grants};
 pub use policy::policies;
 pub(crate) use policy::{Rule, rules};
 pub use provision::{Kind, Provision};
+pub use residual::{Considered, Residual, considered};
 pub use span::Span;
 
 /// The identifier system for names of members.

@@ -64,6 +64,8 @@ pub struct AccessToken {
     pub related: Option<String>,
     /// The emergency that it was issued for.
     pub emergency: Option<EmergencyId>,
+    /// What profiles add to it (`ihe_pcf`), as it was issued.
+    pub extensions: Option<Value>,
 }
 
 impl AccessToken {
@@ -106,6 +108,8 @@ struct Claims {
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Value>,
     careledger: Bearer,
 }
 
@@ -189,6 +193,7 @@ impl TokenSigner {
             jti: token.jti.clone(),
             scope: token.scopes.to_string(),
             auth_time: token.signed_in_at,
+            extensions: token.extensions.clone(),
             careledger: Bearer {
                 member: validity.member.to_owned(),
                 practitioner: token.practitioner.clone(),
@@ -270,6 +275,7 @@ impl TokenSigner {
             signed_in_at: claims.auth_time,
             related: claims.careledger.related,
             emergency: emergency.transpose()?,
+            extensions: claims.extensions,
         };
         Ok((token, claims.exp))
     }
@@ -369,6 +375,7 @@ mod tests {
             signed_in_at: None,
             related: None,
             emergency: None,
+            extensions: None,
         };
         let validity = Validity {
             issuer: "http://clinic",
