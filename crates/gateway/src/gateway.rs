@@ -25,7 +25,7 @@ use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, Sig
 use crate::bulk::{self, Bulk, ImportConfig};
 use crate::emergency::{self, EmergencyConfig, EmergencyConfigError};
 use crate::enrolment::MemberKey;
-use crate::fhir::{self, Fhir, NoCursorKey, Sessions, WriteRules};
+use crate::fhir::{self, Fhir, NoCursorKey, Refusals, Sessions, WriteRules};
 use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
@@ -136,6 +136,8 @@ impl Gateway {
         );
         let kept = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(kept, fhir::keep_sessions);
+        let refused = Refusals::of(&parts.custody, identity.member.as_str());
+        let refusals = from_fn_with_state(refused, fhir::note_refusals);
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -168,6 +170,7 @@ impl Gateway {
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)
+            .layer(refusals)
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))

@@ -50,7 +50,7 @@ use crate::network::Network;
 use crate::status::NodeIdentity;
 use transaction::Bundles;
 
-pub(crate) use audit::{Sessions, keep_sessions};
+pub(crate) use audit::{Refusals, Sessions, keep_sessions, note_refusals};
 pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
@@ -274,6 +274,7 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$release-hold", post(operation::release_hold))
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
+        .route("/fhir/$retention-audit", post(operation::retention_audit))
 }
 
 /// Audit events, which are not documents.
