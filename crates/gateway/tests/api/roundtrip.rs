@@ -66,7 +66,9 @@ fn content(resource: &Value) -> Value {
     let mut content = resource.clone();
     let meta = content.get_mut("meta").and_then(Value::as_object_mut);
     let is_empty = meta.is_some_and(|meta| {
-        ["versionId", "lastUpdated"].map(|name| meta.remove(name));
+        for name in ["versionId", "lastUpdated"] {
+            meta.remove(name);
+        }
         // An import says where a line came from, unless it says so itself.
         let source = meta.get("source").and_then(Value::as_str);
         if source == Some("https://other.example") {
