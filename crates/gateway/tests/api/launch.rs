@@ -437,6 +437,9 @@ async fn ihe_pcf_8_a_token_names_the_consents_of_its_patient_and_what_they_keep_
     });
     assert_eq!(said, expected);
     let access = tokens["access_token"].as_str().unwrap();
+    let asked = [("token", access)];
+    let worth = site.post_form("/oauth2/introspect", &asked, Some("portal:portal-secret"));
+    assert_eq!(worth.await.json()["extensions"]["ihe_pcf"], expected);
     assert_eq!(site.get(access, "/Patient/p1").await.status, 200);
     // Of a patient without consents the token says nothing.
     let tokens = site.launched(("alice", Some("p2")), PATIENT_SCOPES).await;

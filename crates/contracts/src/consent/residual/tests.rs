@@ -79,3 +79,45 @@ fn ihe_pcf_8_a_consent_for_somebody_else_does_not_matter() {
     let past = rule("permit", &json!({ "period": { "end": "2001-01-01" } }));
     assert_eq!(told(&past, ASKS), None);
 }
+
+/// A denied label that has an exception, and more denied labels beside it.
+fn exception(others: &[&str]) -> serde_json::Value {
+    let label = |code: &str| json!({ "securityLabel": [{ "code": code }] });
+    let mut deny = rule("deny", &label("HIV"));
+    deny["provision"] = json!([rule(
+        "permit",
+        &json!({ "dataPeriod": { "start": "2022-01-01", "end": "2022-12-31" } })
+    )]);
+    let mut denies = vec![deny];
+    denies.extend(others.iter().map(|code| rule("deny", &label(code))));
+    let mut permit = rule("permit", &json!({}));
+    permit["provision"] = json!(denies);
+    permit
+}
+
+#[test]
+fn ihe_pcf_8_a_permit_is_told_beside_the_forbid_that_it_is_an_exception_to_and_no_other() {
+    let kinds = |told: &Considered| -> Vec<Kind> {
+        let rules = told.residual.iter();
+        rules.map(|one| one.kind).collect()
+    };
+    let one = told(&exception(&[]), ASKS).unwrap();
+    assert_eq!(kinds(&one), [Kind::Deny, Kind::Permit]);
+    assert_eq!(one.residual[1].labels, ["HIV"]);
+    let two = told(&exception(&["ETH"]), ASKS).unwrap();
+    assert_eq!(kinds(&two), [Kind::Deny, Kind::Deny]);
+}
+
+#[test]
+fn ihe_pcf_8_a_permit_that_a_forbid_narrows_is_not_told() {
+    let mut permit = rule(
+        "permit",
+        &json!({ "dataPeriod": { "start": "2022-01-01", "end": "2022-12-31" } }),
+    );
+    permit["provision"] = json!([rule(
+        "deny",
+        &json!({ "securityLabel": [{ "code": "HIV" }] })
+    )]);
+    let told = told(&permit, ASKS).unwrap();
+    assert_eq!(told.residual, [Residual::all(Kind::Deny)]);
+}
