@@ -11,6 +11,7 @@ pub mod duty;
 pub mod emergency;
 pub mod erasure;
 pub mod export;
+pub mod forwarding;
 pub mod governance;
 pub mod machine;
 pub mod membership;

@@ -6,11 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use interop::fhir::audit::AuditSite;
 use interop::fhir::profile::Profiles;
 use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
@@ -26,6 +27,7 @@ use crate::bulk::{self, Bulk, ImportConfig};
 use crate::emergency::{self, EmergencyConfig, EmergencyConfigError};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey, Refusals, Sessions, WriteRules};
+use crate::forwarding::{self, ForwardConfig, ForwardConfigError};
 use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
@@ -81,6 +83,8 @@ pub struct GatewayParts {
     pub import: ImportConfig,
     /// How emergencies are declared and reviewed.
     pub emergency: EmergencyConfig,
+    /// Where the audit log goes beside this node.
+    pub forward: ForwardConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -98,6 +102,9 @@ pub enum GatewayError {
     /// Emergencies cannot be declared like this.
     #[error(transparent)]
     Emergency(#[from] EmergencyConfigError),
+    /// The audit log cannot be forwarded like this.
+    #[error(transparent)]
+    Forward(#[from] ForwardConfigError),
 }
 
 /// The routes of one node.
@@ -134,6 +141,11 @@ impl Gateway {
             parts.clock.clone(),
             parts.subscriptions,
         );
+        let site = AuditSite {
+            base: fhir_url.clone(),
+            member: identity.member.to_string(),
+        };
+        let forwarding = forwarding::start(parts.custody.clone(), site, parts.forward)?;
         let kept = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(kept, fhir::keep_sessions);
         let refused = Refusals::of(&parts.custody, identity.member.as_str());
@@ -171,6 +183,8 @@ impl Gateway {
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)
             .layer(refusals)
+            // It ends with the last route.
+            .layer(Extension(Arc::new(forwarding)))
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))

@@ -47,7 +47,7 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 18] = [
+const GAUGES: [(&str, &str, Reading); 22] = [
     (
         "labelling_documents_left",
         "Documents that are still to be labelled by the rules in force, about",
@@ -135,6 +135,26 @@ const GAUGES: [(&str, &str, Reading); 18] = [
         "emergency_reviews_overdue",
         "Those whose deadline has passed",
         |health| count(health.emergencies.overdue),
+    ),
+    (
+        "consents_missing",
+        "Consents that the ledger has of patients here, and that this member does not have yet",
+        |health| count(health.consents_missing),
+    ),
+    (
+        "audit_forward_waiting",
+        "Entries of the audit log that are not forwarded yet",
+        |health| health.forward.unwrap_or_default().waiting,
+    ),
+    (
+        "audit_forward_waiting_milliseconds",
+        "Since the first of them was recorded",
+        |health| health.forward.unwrap_or_default().waiting_ms,
+    ),
+    (
+        "audit_forward_given_up",
+        "Entries of the audit log that the repository refused for good",
+        |health| health.forward.unwrap_or_default().given_up,
     ),
 ];
 
@@ -363,6 +383,7 @@ mod tests {
         }
         let mut status = crate::status::tests::health();
         status.duties.overdue = 2;
+        status.consents_missing = 5;
         status.upstream = Some(UpstreamStatus {
             unattributed: 4,
             set_aside: 2,
@@ -382,6 +403,7 @@ mod tests {
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",
+            "careledger_consents_missing 5",
             r#"careledger_duties{state="due"} 0"#,
             r#"careledger_duties{state="overdue"} 2"#,
             "careledger_unattributed_versions_total 4",

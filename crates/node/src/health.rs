@@ -4,6 +4,7 @@ use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
+use crate::custody::audit::ForwardStanding;
 use crate::custody::upstream::UpstreamStatus;
 use crate::custody::{Custody, DutyCount, EmergencyCount, ErasureStanding, LabelProgress};
 use crate::engine::Status;
@@ -57,6 +58,10 @@ pub struct Health {
     pub emergencies: EmergencyCount,
     /// What is owed to patients by a time, those reviews included.
     pub duties: DutyCount,
+    /// Consents that the ledger has of patients here, and that this member does not have yet.
+    pub consents_missing: usize,
+    /// How forwarding the audit log stands, where it is forwarded.
+    pub forward: Option<ForwardStanding>,
 }
 
 /// Where a node's health is read from.
@@ -109,6 +114,14 @@ impl Vitals {
         })
     }
 
+    /// The audit log that is not forwarded yet.
+    fn forward(&self) -> Option<ForwardStanding> {
+        self.custody.forward_standing().unwrap_or_else(|error| {
+            tracing::error!(%error, "how far the audit log is forwarded cannot be read");
+            None
+        })
+    }
+
     /// The node's health now.
     pub fn read(&self) -> Health {
         let (tip, registry) = (self.chain.tip(), self.chain.registry());
@@ -140,6 +153,8 @@ impl Vitals {
             labelling: self.custody.labelling(),
             emergencies,
             duties,
+            consents_missing: self.custody.consents_lacking(),
+            forward: self.forward(),
         }
     }
 }

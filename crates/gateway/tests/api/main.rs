@@ -15,6 +15,7 @@ mod documents;
 mod duties;
 mod emergency;
 mod erasing;
+mod forwarding;
 mod guardians;
 mod history;
 mod imports;

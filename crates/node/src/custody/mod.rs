@@ -54,6 +54,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -136,6 +137,8 @@ struct Inner {
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
+    /// Consents that could not be fetched.
+    lacking: AtomicUsize,
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
@@ -234,6 +237,7 @@ impl Custody {
             subjects,
             store,
             expected: Mutex::default(),
+            lacking: AtomicUsize::new(0),
             outbox,
             delivery: tokio::spawn(delivery.run()),
             sweeping: tokio::spawn(sweeper.run()),
@@ -504,6 +508,16 @@ impl Custody {
     /// Consent entries of all patients that the ledger has and this member lacks: patient, filing member and tag.
     pub fn overdue_consents(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
         self.overdue()
+    }
+
+    /// Notes how many consents that the ledger has could not be fetched.
+    pub(crate) fn lack_consents(&self, count: usize) {
+        self.0.lacking.store(count, Ordering::Relaxed);
+    }
+
+    /// How many consents that the ledger has could not be fetched when they were last asked for.
+    pub fn consents_lacking(&self) -> usize {
+        self.0.lacking.load(Ordering::Relaxed)
     }
 
     /// Whether every consent on the ledger is known here, of the patients whose documents have these index tags.
