@@ -195,6 +195,18 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
             node.open_proposals
         ),
     );
+    warnings.extend(owed(node));
+    warnings
+}
+
+/// What patients or other members wait for.
+fn owed(node: &ReadyAnswer) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, text: String| {
+        if holds {
+            warnings.push(format!("! {text}"));
+        }
+    };
     warn(
         node.overdue_reviews > 0,
         format!(

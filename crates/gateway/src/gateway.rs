@@ -19,6 +19,7 @@ use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
@@ -124,6 +125,8 @@ impl Gateway {
             body_bytes: parts.limits.body_bytes,
         };
         let bulk = bulk_jobs(&parts, &rules, &base_url);
+        let subscriptions = subscriptions(&parts, &base_url);
+        let forwarding = forwarding(&parts, &base_url)?;
         let config = auth_config(&parts, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
         let backing = backing(&parts.custody, parts.sign_in);
@@ -133,19 +136,6 @@ impl Gateway {
         let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let fhir_url = format!("{base_url}/fhir");
-        let subscriptions = Subscriptions::start(
-            parts.custody.clone(),
-            Arc::clone(&parts.ledger),
-            identity.member.clone(),
-            fhir_url.clone(),
-            parts.clock.clone(),
-            parts.subscriptions,
-        );
-        let site = AuditSite {
-            base: fhir_url.clone(),
-            member: identity.member.to_string(),
-        };
-        let forwarding = forwarding::start(parts.custody.clone(), site, parts.forward)?;
         let kept = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(kept, fhir::keep_sessions);
         let refused = Refusals::of(&parts.custody, identity.member.as_str());
@@ -236,6 +226,26 @@ fn auth_config(parts: &GatewayParts, base_url: &str) -> AuthConfig {
         member: parts.identity.member.clone(),
         token_seconds: parts.token_seconds,
     }
+}
+
+fn subscriptions(parts: &GatewayParts, base_url: &str) -> Subscriptions {
+    Subscriptions::start(
+        parts.custody.clone(),
+        Arc::clone(&parts.ledger),
+        parts.identity.member.clone(),
+        format!("{base_url}/fhir"),
+        parts.clock.clone(),
+        parts.subscriptions.clone(),
+    )
+}
+
+/// What takes the audit log to another repository.
+fn forwarding(parts: &GatewayParts, base_url: &str) -> Result<JoinSet<()>, ForwardConfigError> {
+    let site = AuditSite {
+        base: format!("{base_url}/fhir"),
+        member: parts.identity.member.to_string(),
+    };
+    forwarding::start(parts.custody.clone(), site, parts.forward.clone())
 }
 
 fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {
