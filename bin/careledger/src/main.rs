@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod demo;
 mod dump;
+mod duties;
 mod emergencies;
 mod erase;
 mod faults;
@@ -61,6 +62,7 @@ enum Command {
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
+    Duties(duties::DutiesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
@@ -97,6 +99,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,
+        Command::Duties(args) => duties::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),

@@ -31,6 +31,7 @@ pub mod preview;
 mod provision;
 pub(crate) mod purpose;
 pub mod receipt;
+mod residual;
 mod span;
 pub mod template;
 
@@ -46,6 +47,7 @@ pub use grant::{Grant, grants};
 pub use policy::policies;
 pub(crate) use policy::{Rule, rules};
 pub use provision::{Kind, Provision};
+pub use residual::{Considered, Residual, considered};
 pub use span::Span;
 
 /// The identifier system for names of members.

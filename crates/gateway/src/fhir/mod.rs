@@ -50,7 +50,7 @@ use crate::network::Network;
 use crate::status::NodeIdentity;
 use transaction::Bundles;
 
-pub(crate) use audit::{Sessions, keep_sessions};
+pub(crate) use audit::{Refusals, Sessions, keep_sessions, note_refusals};
 pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
@@ -263,7 +263,7 @@ fn consenting() -> Router<Arc<Fhir>> {
         )
 }
 
-/// Erasure, legal holds, retention and amendment.
+/// Erasure, legal holds, retention, and requests with a deadline.
 fn erasing() -> Router<Arc<Fhir>> {
     Router::new()
         .route("/fhir/{type}/{id}/$erase", post(operation::erase))
@@ -278,8 +278,16 @@ fn erasing() -> Router<Arc<Fhir>> {
             post(operation::request_amendment),
         )
         .route(
-            "/fhir/{type}/{id}/$extend-amendment",
-            post(operation::extend_amendment),
+            "/fhir/{type}/{id}/$file-request",
+            post(operation::file_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$extend-request",
+            post(operation::extend_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$close-request",
+            post(operation::close_request),
         )
         .route(
             "/fhir/{type}/{id}/$decide-amendment",
@@ -291,6 +299,7 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$release-hold", post(operation::release_hold))
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
+        .route("/fhir/$retention-audit", post(operation::retention_audit))
 }
 
 /// Audit events, which are not documents.

@@ -259,24 +259,7 @@ impl Custody {
         let has_all = self.knows_all_consents(subject)?;
         let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
-        let declared = self.declared(by, subject)?;
-        let now = match &declared {
-            Some(_) => self.latest_time(),
-            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
-        };
-        let request = Request {
-            member: by.member.as_str().to_owned(),
-            practitioner: by.practitioner.clone(),
-            role: by.role.clone(),
-            patient: by.patient.clone(),
-            purpose: by.purpose.clone(),
-            now,
-            consents_known: rules.complete && has_all,
-            related: by.related.clone(),
-            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
-            emergency: declared.map(|declared| declared.emergency),
-            ..Request::default()
-        };
+        let request = self.request(by, subject, (rules.as_ref(), has_all))?;
         let home = home.as_str();
         let patient = subject.patient_id.as_deref();
         let asked = evaluator.asked(&request);
@@ -290,6 +273,33 @@ impl Custody {
         Ok(Decision {
             rulings: rulings.collect(),
             record,
+        })
+    }
+
+    /// What somebody asks of a subject's records, as the policies look at it.
+    fn request(
+        &self,
+        by: &Requester,
+        subject: &Subject,
+        (rules, has_all): (&Rules, bool),
+    ) -> Result<Request, CustodyError> {
+        let declared = self.declared(by, subject)?;
+        let now = match &declared {
+            Some(_) => self.latest_time(),
+            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+        };
+        Ok(Request {
+            member: by.member.as_str().to_owned(),
+            practitioner: by.practitioner.clone(),
+            role: by.role.clone(),
+            patient: by.patient.clone(),
+            purpose: by.purpose.clone(),
+            now,
+            consents_known: rules.complete && has_all,
+            related: by.related.clone(),
+            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
+            emergency: declared.map(|declared| declared.emergency),
+            ..Request::default()
         })
     }
 

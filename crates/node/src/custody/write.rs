@@ -13,6 +13,7 @@ use ledger::ids::Digest;
 use super::append::{Content, Draft, Precondition};
 use super::consent;
 use super::filing::Sources;
+use super::duties::DutyRow;
 use super::keys::EraseKey;
 use super::labelling::{Labelled, Together};
 use super::request::{Change, Requester, SignedConsent, Written};
@@ -32,6 +33,8 @@ pub(super) struct Named {
     pub(super) precondition: Precondition,
     pub(super) resource: Option<Resource>,
     pub(super) signed: Option<SignedConsent>,
+    /// Whether an operation on a duty makes it.
+    pub(super) answers: bool,
 }
 
 /// Whose the changed documents are, and which patients are new.
@@ -155,6 +158,11 @@ impl Custody {
         if self.is_of_emergency(change.resource_type, &change.id)? {
             return Err(denied("what an emergency leaves is closed by its review"));
         }
+        if !change.answers && self.is_duty(change.resource_type, &change.id)? {
+            return Err(denied(
+                "a request with a deadline is answered by its operations",
+            ));
+        }
         if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
             // As a record it would tell nobody anything.
             return Err(invalid(
@@ -261,6 +269,7 @@ impl Custody {
             labelling: labelled.row,
             branch,
             signed,
+            duty: DutyRow::of(resource),
         })
     }
 
@@ -400,7 +409,15 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::New,
             resource: Some(resource),
             signed: None,
+            answers: false,
         }),
+        Change::Answer { resource, if_match } => {
+            let placed = placed(resource, Precondition::Current(Some(if_match)))?;
+            Ok(Named {
+                answers: true,
+                ..placed
+            })
+        }
         Change::Update { resource, if_match } => placed(resource, Precondition::Current(if_match)),
         Change::CreateAs { resource } => placed(resource, Precondition::Absent),
         Change::Delete {
@@ -413,6 +430,7 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::Current(if_match),
             resource: None,
             signed: None,
+            answers: false,
         }),
         Change::File(signed) => filed(signed),
     }
@@ -426,6 +444,7 @@ fn placed(resource: Resource, precondition: Precondition) -> Result<Named, Custo
         precondition,
         resource: Some(resource),
         signed: None,
+        answers: false,
     })
 }
 
@@ -445,6 +464,7 @@ fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {
         precondition,
         resource: Some(resource),
         signed: Some(signed),
+        answers: false,
     })
 }
 

@@ -93,6 +93,7 @@ impl Custody {
             precondition,
             resource: Some(resource.clone()),
             signed: None,
+            answers: false,
         };
         let subject = {
             let changes = std::slice::from_ref(&change);
@@ -210,6 +211,7 @@ impl BinaryUpload {
             labelling: labelled.row,
             branch,
             signed: None,
+            duty: None,
         };
         let draft = Draft {
             subject: self.subject,
