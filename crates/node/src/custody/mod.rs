@@ -18,6 +18,7 @@ mod emergency;
 mod enroll;
 mod erasure;
 mod error;
+mod escrow;
 mod foreign;
 mod history;
 pub mod inspect;
@@ -44,6 +45,7 @@ mod search_chain;
 mod search_include;
 mod search_page;
 mod search_rows;
+mod share;
 mod shelf;
 pub(crate) mod store;
 mod subject;
@@ -91,6 +93,7 @@ pub use erasure::{
     RetentionRule, RetentionSchedule, ToErase,
 };
 pub use error::CustodyError;
+pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
@@ -110,6 +113,7 @@ pub use request::{
     Withheld, WithheldDocument, Written,
 };
 pub use rewrap::WrappingProgress;
+pub use share::{ListedShare, Recipient, ShareDraft, ShareGate, SharedFile};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
 pub use store::{MoveError, RecordsConfig, move_records, put_keys, take_keys};

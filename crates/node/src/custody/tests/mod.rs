@@ -6,6 +6,7 @@ mod authorization;
 mod changes;
 mod crash;
 mod erasure;
+mod escrow;
 mod exchange;
 mod existing;
 mod facade;
@@ -20,6 +21,7 @@ mod records;
 mod recovery;
 mod rewrap;
 mod searching;
+mod share;
 mod store;
 mod unseen;
 
