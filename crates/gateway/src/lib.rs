@@ -14,6 +14,7 @@ mod metrics;
 mod network;
 mod problem;
 mod scitt;
+mod share;
 mod snapshot;
 mod status;
 mod subscription;

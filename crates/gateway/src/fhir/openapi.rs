@@ -86,9 +86,11 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
         let (below, method) = match operation.name {
             "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
             "enroll" | "what-if" => ("", "post"),
-            "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
-            | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"
-            | "suspend-accounting" => ("/{id}", "post"),
+            "branches" | "break-glass" | "erase" | "escrow-offer" | "escrow-taken" | "hold"
+            | "meta-add" | "meta-delete" | "record-disclosure" | "recovery-hand-out"
+            | "recovery-root" | "review" | "share" | "suspend-accounting" | "unshare" => {
+                ("/{id}", "post")
+            }
             _ => ("/{id}", "get"),
         };
         let path = format!("/{name}{below}/${}", operation.name);

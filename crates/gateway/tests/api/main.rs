@@ -32,6 +32,7 @@ mod scitt;
 mod scopes;
 mod searches;
 mod sessions;
+mod sharing;
 mod snapshot;
 mod subscriptions;
 mod support;
