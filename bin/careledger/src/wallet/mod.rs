@@ -6,7 +6,9 @@ mod enroll;
 mod guardians;
 mod history;
 mod recovery;
+mod share;
 mod store;
+mod take;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,7 @@ use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::{Power, Wish};
+pub(crate) use enroll::enroll_with;
 pub(crate) use guardians::Circle;
 pub(crate) use history::Attempt;
 pub(crate) use store::WalletFolder;
