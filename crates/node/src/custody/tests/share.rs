@@ -142,8 +142,8 @@ async fn l1_a_link_ends_in_time_and_nobody_elses_is_withdrawn() {
     let by = sharing.by();
     assert!(is_gone(&custody.unshare(&by, &other.unwrap(), &id).await));
     assert_eq!(custody.shares(&sharing.patient, JUNE).unwrap().len(), 1);
-    let is_listed = |name: &str| custody.shares(name, until).unwrap().is_empty();
-    assert!(is_listed(&sharing.patient));
+    let listed = custody.shares(&sharing.patient, until).unwrap();
+    assert!(listed.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
