@@ -4,6 +4,7 @@ use vault::wrap::{HpkeKeyPair, WrappedKey};
 
 use super::*;
 use crate::custody::EscrowOffer;
+use crate::custody::rows::SubjectRow;
 use crate::custody::store::Table;
 
 /// A wallet before it has anything: the key that signs, and the one to which a root is sealed.
@@ -98,6 +99,11 @@ async fn w1_a_wallet_takes_the_root_the_streams_go_on_and_the_copy_here_is_gone(
     let after = custody.subject_view("p").unwrap();
     assert_eq!(after.wallet_key, Some(wallet.public().0));
     assert!(after.branches == before.branches);
+    let keys = &custody.0.home.keys;
+    let kept: Option<SubjectRow> = keys
+        .get(&custody.0.store, Table::Subjects, &subject)
+        .unwrap();
+    assert!(kept.unwrap().escrow_root.is_none());
     // What the wallet derives is what has been written under from the first entry on.
     let derived = RootKey::from_bytes(root);
     for (branch, key) in &after.branches {
