@@ -26,6 +26,7 @@ mod receipt;
 mod records;
 mod reindex;
 mod relabel;
+mod shares;
 mod status;
 mod subscriptions;
 mod synth;
@@ -59,6 +60,7 @@ enum Command {
     Import(import::ImportArgs),
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
+    Shares(shares::SharesArgs),
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
@@ -96,6 +98,7 @@ async fn main() -> ExitCode {
         Command::Import(args) => import::run(args).await,
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
+        Command::Shares(args) => shares::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,

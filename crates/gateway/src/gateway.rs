@@ -36,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
+use crate::share;
 use crate::snapshot::{self, Served};
 use crate::status::{self, NodeIdentity, StatusRoutes, StatusSource};
 use crate::subscription::{self, SubscriptionConfig, Subscriptions};
@@ -136,6 +137,7 @@ impl Gateway {
         let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let fhir_url = format!("{base_url}/fhir");
+        let links = share::routes(parts.custody.clone(), parts.clock.clone(), &base_url);
         let kept = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(kept, fhir::keep_sessions);
         let refused = Refusals::of(&parts.custody, identity.member.as_str());
@@ -179,6 +181,7 @@ impl Gateway {
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
             .merge(auth::routes(server).layer(sessions))
+            .merge(links)
             .merge(ledger)
             .merge(about().with_state(status))
             .merge(open);

@@ -15,6 +15,7 @@ mod metrics;
 mod network;
 mod problem;
 mod scitt;
+mod share;
 mod snapshot;
 mod status;
 mod subscription;

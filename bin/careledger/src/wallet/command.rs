@@ -13,7 +13,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::life::{self, LifeCommand, in_days};
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
+use super::share::{self, ShareArgs};
 use super::shown::{history, notices};
+use super::take::{Escrow, take};
 use super::{Form, Power, View, WalletFolder};
 use crate::audit::Report;
 use crate::client::{self, Client, User};
@@ -58,6 +60,34 @@ enum WalletCommand {
     Enroll(EnrollArgs),
     /// Lists the forms in which a patient consents, in plain words.
     Templates,
+    /// Notes that a member has enrolled the patient with a link.
+    Enrolled {
+        name: String,
+        #[arg(long)]
+        member: String,
+        /// The patient's id there.
+        #[arg(long)]
+        patient: String,
+    },
+    /// Takes over the root that a member has kept for the patient, into a wallet that is used nowhere yet.
+    Take(TakeArgs),
+    /// Gives a link away (SMART Health Links): to branch keys for a member, or to the records.
+    Share(ShareArgs),
+    /// Lists the links that are active.
+    Shares {
+        name: String,
+        /// The member that keeps what is behind them.
+        #[arg(long)]
+        through: String,
+    },
+    /// Withdraws a link.
+    Unshare {
+        name: String,
+        #[arg(long)]
+        through: String,
+        /// As it stands in the list.
+        id: String,
+    },
     /// Files a consent.
     Grant(GrantArgs),
     /// Lets somebody act in the patient's place at a member.
@@ -90,6 +120,23 @@ struct EnrollArgs {
     /// The credential of a system of the member that may enrol patients.
     #[arg(long)]
     credential: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct TakeArgs {
+    name: String,
+    /// The member that is the escrow.
+    #[arg(long)]
+    member: String,
+    /// The patient's id there.
+    #[arg(long)]
+    patient: String,
+    /// The credential of a system of the member that may enrol patients: its desk has looked who the patient is.
+    #[arg(long)]
+    credential: PathBuf,
+    /// Takes the place of a wallet that was offered the root and is lost.
+    #[arg(long)]
+    instead: bool,
 }
 
 #[derive(Debug, Args)]
@@ -209,6 +256,19 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
         }
         WalletCommand::Enroll(args) => enroll(&view, &folder, args).await,
         WalletCommand::Templates => templates(),
+        WalletCommand::Enrolled {
+            name,
+            member,
+            patient,
+        } => enrolled(&view, &folder, &name, (member, patient)).await,
+        WalletCommand::Take(args) => taken(&view, &folder, &args).await,
+        WalletCommand::Share(args) => share::share(&view, &folder, &args).await,
+        WalletCommand::Shares { name, through } => {
+            share::shares(&folder.wallet(&name)?, &view, &through).await
+        }
+        WalletCommand::Unshare { name, through, id } => {
+            share::unshare(&folder.wallet(&name)?, &view, (&through, &id)).await
+        }
         WalletCommand::Grant(args) => grant(&view, &folder, args).await,
         WalletCommand::Delegate(args) => delegate(&view, &folder, args).await,
         WalletCommand::Delegates { name } => {
@@ -232,6 +292,35 @@ async fn enroll(view: &View, folder: &WalletFolder, args: EnrollArgs) -> anyhow:
     folder.save(&wallet)?;
     let id = wallet.patient_at(&args.member)?;
     say(&format!("enrolled at {} as Patient/{id}", args.member))
+}
+
+/// The member has to take the wallet for the patient's: it is asked for a token.
+async fn enrolled(
+    view: &View,
+    folder: &WalletFolder,
+    name: &str,
+    (member, patient): (String, String),
+) -> anyhow::Result<()> {
+    let mut wallet = folder.wallet(name)?;
+    wallet.state.patients.insert(member.clone(), patient);
+    wallet.client(view, &member)?.token().await?;
+    folder.save(&wallet)?;
+    say(&format!("{member} knows the wallet"))
+}
+
+async fn taken(view: &View, folder: &WalletFolder, args: &TakeArgs) -> anyhow::Result<()> {
+    let clerk = clerk(view, &args.credential)?;
+    let escrow = Escrow {
+        member: &args.member,
+        patient: &args.patient,
+        through: &clerk,
+        instead: args.instead,
+    };
+    take(view, folder, &args.name, &escrow).await?;
+    say(&format!(
+        "the wallet has the root of Patient/{}, and {} has destroyed its copy; set up guardians for it",
+        args.patient, args.member
+    ))
 }
 
 /// A client that enrols patients at a member.

@@ -9,8 +9,10 @@ mod life;
 mod notices;
 mod recovery;
 mod rotate;
+mod share;
 mod shown;
 mod store;
+mod take;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +31,7 @@ use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::{Form, Power, Wish};
+pub(crate) use enroll::enroll_with;
 pub(crate) use guardians::Circle;
 pub(crate) use history::Attempt;
 pub(crate) use store::WalletFolder;

@@ -77,7 +77,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 19] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -95,6 +95,11 @@ const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
         "recovery-hand-out",
         "urn:careledger:operation:recovery-hand-out",
     ),
+    operation("escrow-offer", "urn:careledger:operation:escrow-offer"),
+    operation("escrow-taken", "urn:careledger:operation:escrow-taken"),
+    operation("share", "urn:careledger:operation:share"),
+    operation("shares", "urn:careledger:operation:shares"),
+    operation("unshare", "urn:careledger:operation:unshare"),
     operation("access-history", "urn:careledger:operation:access-history"),
     operation("disclosures", "urn:careledger:operation:disclosures"),
     operation(

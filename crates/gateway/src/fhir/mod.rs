@@ -228,6 +228,17 @@ fn operating() -> Router<Arc<Fhir>> {
             post(operation::recovery_hand_out),
         )
         .route(
+            "/fhir/{type}/{id}/$escrow-offer",
+            post(operation::escrow_offer),
+        )
+        .route(
+            "/fhir/{type}/{id}/$escrow-taken",
+            post(operation::escrow_taken),
+        )
+        .route("/fhir/{type}/{id}/$share", post(operation::share))
+        .route("/fhir/{type}/{id}/$shares", get(operation::shares))
+        .route("/fhir/{type}/{id}/$unshare", post(operation::unshare))
+        .route(
             "/fhir/{type}/{id}/$access-history",
             get(operation::access_history),
         )

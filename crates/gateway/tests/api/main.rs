@@ -36,6 +36,7 @@ mod scitt;
 mod scopes;
 mod searches;
 mod sessions;
+mod sharing;
 mod snapshot;
 mod subscriptions;
 mod support;

@@ -20,6 +20,7 @@ mod emergency;
 mod enroll;
 mod erasure;
 mod error;
+mod escrow;
 mod filing;
 mod foreign;
 mod history;
@@ -49,6 +50,7 @@ mod search_chain;
 mod search_include;
 mod search_page;
 mod search_rows;
+mod share;
 mod shelf;
 pub(crate) mod store;
 mod subject;
@@ -97,6 +99,7 @@ pub use erasure::{
     RetentionRule, RetentionSchedule, ToErase,
 };
 pub use error::CustodyError;
+pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
@@ -116,6 +119,7 @@ pub use request::{
     Withheld, WithheldDocument, Written,
 };
 pub use rewrap::WrappingProgress;
+pub use share::{ListedShare, Recipient, ShareDraft, ShareGate, SharedFile};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
 pub use store::{MoveError, RecordsConfig, move_records, put_keys, take_keys};

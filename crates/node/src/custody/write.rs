@@ -12,8 +12,8 @@ use ledger::ids::Digest;
 
 use super::append::{Content, Draft, Precondition};
 use super::consent;
-use super::filing::Sources;
 use super::duties::DutyRow;
+use super::filing::Sources;
 use super::keys::EraseKey;
 use super::labelling::{Labelled, Together};
 use super::request::{Change, Requester, SignedConsent, Written};

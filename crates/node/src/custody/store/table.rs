@@ -30,6 +30,7 @@ pub(crate) enum Table {
     Audit,
     Emergencies,
     Duties,
+    Shares,
 }
 
 impl Table {
@@ -61,6 +62,7 @@ impl Table {
         Self::Audit,
         Self::Emergencies,
         Self::Duties,
+        Self::Shares,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -93,6 +95,7 @@ impl Table {
             Self::Audit => "audit",
             Self::Emergencies => "emergencies",
             Self::Duties => "duties",
+            Self::Shares => "shares",
         }
     }
 }

@@ -33,6 +33,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Audit,
     Table::Emergencies,
     Table::Duties,
+    Table::Shares,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
