@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use contracts::consent::template::{Answers, Template};
-use interop::fhir::timespan::format_instant;
-use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

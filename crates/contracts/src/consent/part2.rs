@@ -116,7 +116,7 @@ pub fn check(consent: &Value, is_signed: bool) -> Result<(), Rejection> {
             .flatten(),
     );
     for paragraph in statements {
-        must(cites(consent, paragraph), "Consent.policy.uri", *paragraph)?;
+        must(cites(consent, paragraph), "Consent.policy.uri", paragraph)?;
     }
     check_apart(&permits)
 }
@@ -193,12 +193,12 @@ impl Permit<'_> {
 
     /// Whether all purposes are kinds of treatment, payment and operations, proceedings excepted.
     fn is_for_care(&self) -> bool {
-        !self.purposes.is_empty() && self.purposes.iter().all(is_care)
+        !self.purposes.is_empty() && self.purposes.iter().all(|one| is_care(one))
     }
 
     /// Whether some purpose is.
     fn covers_care(&self) -> bool {
-        self.purposes.iter().any(is_care)
+        self.purposes.iter().any(|one| is_care(one))
     }
 
     fn is_for_proceedings_alone(&self) -> bool {
@@ -216,7 +216,7 @@ impl Permit<'_> {
     }
 }
 
-fn is_care(purpose: &String) -> bool {
+fn is_care(purpose: &str) -> bool {
     let all = purpose::with_broader(purpose);
     !all.contains(&PROCEEDINGS) && all.iter().any(|one| CARE.contains(one))
 }

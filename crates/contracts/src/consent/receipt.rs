@@ -104,7 +104,8 @@ pub fn payload(facts: &Facts<'_>) -> Result<Value, Rejection> {
     let mut record = record(facts.home, number, &content)?;
     record.insert(CONTROLLERS.to_owned(), json!(facts.controllers));
     record.insert(EVENTS.to_owned(), events(facts.versions)?.into());
-    let name = &record["dct:identifier"];
+    let name = record.get("dct:identifier").and_then(Value::as_str);
+    let name = format!("{}/receipt", name.unwrap_or_default());
     Ok(json!({
         "@context": {
             "careledger": "urn:careledger:",
@@ -114,7 +115,7 @@ pub fn payload(facts: &Facts<'_>) -> Result<Value, Rejection> {
             "schema": "https://schema.org/",
         },
         "@type": "dpv:ConsentReceipt",
-        "dct:identifier": format!("{}/receipt", name.as_str().unwrap_or_default()),
+        "dct:identifier": name,
         "dct:conformsTo": format!("{SCHEMA}#receipt"),
         "dct:created": instant(facts.at),
         "dct:publisher": facts.home.as_str(),
@@ -172,7 +173,8 @@ where
     let (member, certificate) = signer(&header).ok_or(ReceiptError::Malformed)?;
     let key = (trust.key_of)(&member, certificate);
     let key = key.ok_or_else(|| ReceiptError::UnknownCertificate(member.clone()))?;
-    let is_of_key = header["alg"] == algorithm_name(key.algorithm());
+    let algorithm = header.get("alg").and_then(Value::as_str);
+    let is_of_key = algorithm == Some(algorithm_name(key.algorithm()));
     if !is_of_key || key.verify(input.as_bytes(), &signature).is_err() {
         return Err(ReceiptError::NotSigned(member));
     }
@@ -184,7 +186,8 @@ where
     }
     let content: Value =
         serde_json::from_slice(&proof.content).map_err(|_| ReceiptError::OtherRecord)?;
-    let is_consent = proven.resource_type == "Consent" && content["id"] == proven.id.as_str();
+    let id = content.get("id").and_then(Value::as_str);
+    let is_consent = proven.resource_type == "Consent" && id == Some(proven.id.as_str());
     let made_anew =
         record(&member, proven.version, &content).map_err(|_| ReceiptError::OtherRecord)?;
     let says = payload
@@ -201,7 +204,7 @@ where
         return Err(ReceiptError::OtherRecord);
     }
     Ok(Verified {
-        sentences: strings(&made_anew["dct:description"]),
+        sentences: strings(made_anew.get("dct:description")),
         events: told(says.get(EVENTS)),
         export: proven,
     })
@@ -275,22 +278,22 @@ fn collect(rule: &Provision, around: &[&Provision], found: &mut Vec<Value>) {
             ("careledger:rule", Some(json!(permits))),
             (
                 "dpv:hasPurpose",
-                some(nearest(|rule| {
+                some(&nearest(|rule| {
                     rule.purposes.iter().map(|code| purpose(code)).collect()
                 })),
             ),
             (
                 "dpv:hasPersonalData",
-                some(nearest(|rule| {
+                some(&nearest(|rule| {
                     rule.types.iter().chain(&rule.documents).cloned().collect()
                 })),
             ),
-            ("careledger:code", some(nearest(|rule| rule.codes.clone()))),
+            ("careledger:code", some(&nearest(|rule| rule.codes.clone()))),
             (
                 "careledger:securityLabel",
-                some(nearest(|rule| rule.labels.clone())),
+                some(&nearest(|rule| rule.labels.clone())),
             ),
-            ("dpv:hasRecipient", some(nearest(recipients))),
+            ("dpv:hasRecipient", some(&nearest(recipients))),
             ("schema:startTime", bound(span.and_then(|span| span.start))),
             ("schema:endTime", bound(span.and_then(|span| span.end))),
         ];
@@ -408,12 +411,12 @@ fn json_in(part: &str) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-fn some(all: Vec<String>) -> Option<Value> {
+fn some(all: &[String]) -> Option<Value> {
     (!all.is_empty()).then(|| json!(all))
 }
 
-fn strings(value: &Value) -> Vec<String> {
-    let all = value.as_array().into_iter().flatten();
+fn strings(value: Option<&Value>) -> Vec<String> {
+    let all = value.and_then(Value::as_array).into_iter().flatten();
     all.filter_map(|one| one.as_str().map(str::to_owned))
         .collect()
 }

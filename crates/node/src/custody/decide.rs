@@ -226,7 +226,7 @@ impl Custody {
     pub(super) fn check_consent(&self, consent: &Resource) -> Result<(), CustodyError> {
         let value = Value::Object(consent.object().clone());
         let read = Consent::read("filed", 1, &value);
-        let consent = read.map_err(refused)?;
+        let consent = read.map_err(|why| refused(&why))?;
         check_consent(&consent).map_err(|_| CustodyError::RefusedConsent {
             element: "Consent.provision".to_owned(),
             reason: "it does not compile to valid policies".to_owned(),

@@ -52,7 +52,7 @@ impl Custody {
             return Ok(());
         }
         let after = value_of(resource);
-        part2::check(&after, change.signed.is_some()).map_err(refused)?;
+        part2::check(&after, change.signed.is_some()).map_err(|why| refused(&why))?;
         let Some(head) = self.head(change.resource_type, &change.id)? else {
             return Ok(());
         };
@@ -66,7 +66,7 @@ impl Custody {
         let Some(before) = self.open_content(&current).await? else {
             return Ok(());
         };
-        check_follows(&value_of(&before), &after).map_err(refused)?;
+        check_follows(&value_of(&before), &after).map_err(|why| refused(&why))?;
         change.precondition = Precondition::Current(Some(head.version));
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Custody {
             controllers: &controllers,
         });
         let speaker = self.0.options.signer.speaker();
-        let input = signing_input(&payload.map_err(refused)?, &speaker.of(home));
+        let input = signing_input(&payload.map_err(|why| refused(&why))?, &speaker.of(home));
         let signature = (speaker.sign)(input.as_bytes());
         let signature = signature.map_err(|_| CustodyError::Unavailable {
             what: "the key store",
@@ -112,7 +112,7 @@ impl Custody {
     }
 }
 
-pub(super) fn refused(rejection: Rejection) -> CustodyError {
+pub(super) fn refused(rejection: &Rejection) -> CustodyError {
     CustodyError::RefusedConsent {
         element: rejection.element().to_owned(),
         reason: rejection.to_string(),

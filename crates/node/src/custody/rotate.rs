@@ -122,7 +122,7 @@ impl Home {
         self.keys
             .put(transaction, Table::Positions, &place, &before);
         let (branch, epoch) = (granted.branch.clone(), granted.epoch);
-        subject.go_on(own, granted, before);
+        subject.go_on(own, &granted, before);
         let newest = subject.key(own)?.newest();
         let closing = close_entries((self.network, &self.member), &branch, &former, newest);
         let named = EntryRow::Closing {

@@ -157,16 +157,27 @@ impl Template {
         }
         let mut consent = filler.fill(&consent).unwrap_or_default();
         let sentences = self.said(|name| filler.words(name));
-        consent["text"] = json!({ "status": "additional", "div": div(&sentences) });
+        put(
+            &mut consent,
+            "text",
+            json!({ "status": "additional", "div": div(&sentences) }),
+        );
         Ok(consent)
     }
 
     fn put_under_part2(&self, consent: &mut Value) {
         let cite = |paragraph: &String| json!({ "uri": format!("{}{paragraph}", part2::SECTION) });
-        consent["category"] = json!([{ "coding": [part2::category()] }]);
-        consent["patient"]["display"] = json!("{name}");
-        consent["organization"] = json!([{ "identifier": fill::member("{through-name}") }]);
-        consent["policy"] = self.part2.iter().map(cite).collect();
+        put(
+            consent,
+            "category",
+            json!([{ "coding": [part2::category()] }]),
+        );
+        if let Some(patient) = consent.get_mut("patient") {
+            put(patient, "display", json!("{name}"));
+        }
+        let discloser = json!([{ "identifier": fill::member("{through-name}") }]);
+        put(consent, "organization", discloser);
+        put(consent, "policy", self.part2.iter().map(cite).collect());
     }
 
     fn asked(&self) -> impl Iterator<Item = (&str, &'static Question, bool)> {
@@ -244,4 +255,10 @@ fn capitalized(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().map(|one| one.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
+}
+/// Puts an element into an object.
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(elements) = object.as_object_mut() {
+        elements.insert(name.to_owned(), value);
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answers, DataClass, Kind, Question, Template};
+use super::{Answers, DataClass, Kind, Question, Template, put};
 
 const CANONICAL: &str = "urn:careledger:consent-template:";
 
@@ -80,9 +80,13 @@ fn item(name: &str, question: &Question, must: bool) -> Value {
     });
     if question.kind == Kind::Data {
         let option = |class: DataClass| json!({ "valueCoding": { "code": class.word(), "display": class.called() } });
-        item["answerOption"] = DataClass::EACH.into_iter().map(option).collect();
+        put(
+            &mut item,
+            "answerOption",
+            DataClass::EACH.into_iter().map(option).collect(),
+        );
     } else if let Some(initial) = &question.initial {
-        item["initial"] = json!([{ "valueString": initial }]);
+        put(&mut item, "initial", json!([{ "valueString": initial }]));
     }
     item
 }

@@ -83,7 +83,7 @@ fn a_renewal_moves_the_end_and_nothing_else() {
     on(&given, "deny");
     on(&later, "permit");
     assert_eq!(event(Some(&given), &later), Ok(Event::Renewed));
-    let mut wider = later.clone();
+    let mut wider = later;
     wider["provision"]["purpose"] = codes(&["TREAT"]);
     assert_eq!(event(Some(&given), &wider), Ok(Event::Amended));
     assert_eq!(event(None, &given), Ok(Event::Given));

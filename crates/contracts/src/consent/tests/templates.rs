@@ -237,6 +237,7 @@ fn syllables(word: &str) -> usize {
 }
 
 /// The Flesch-Kincaid grade of some sentences.
+#[expect(clippy::float_arithmetic, reason = "the formula of Flesch and Kincaid")]
 fn grade(text: &str) -> f64 {
     let sentences = text
         .split(['.', '?', ':'])

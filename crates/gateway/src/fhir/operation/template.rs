@@ -60,7 +60,7 @@ pub(crate) async fn from_template(
 
 fn at(element: &str, why: &str) -> Problem {
     let issue = Issue::error(IssueType::BusinessRule, why);
-    let issue = issue.at(&format!("QuestionnaireResponse.{element}"));
+    let issue = issue.at(format!("QuestionnaireResponse.{element}"));
     Problem::with_outcome(
         StatusCode::UNPROCESSABLE_ENTITY,
         OperationOutcome::of(issue),

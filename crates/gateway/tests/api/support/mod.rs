@@ -165,7 +165,6 @@ impl Site {
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
         let records = custody(member, &folder, &ledger);
-        let owing = records.clone();
         let parts = GatewayParts {
             base_url: base.to_owned(),
             identity: NodeIdentity {
@@ -175,34 +174,12 @@ impl Site {
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
-            custody: records,
+            custody: records.clone(),
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: StatusSource::new(move || Health {
-                height: Height(1),
-                final_height: Height(1),
-                epoch: Epoch(0),
-                validates: true,
-                age_ms: 0,
-                peers: 0,
-                outbox: OutboxStatus::default(),
-                certificate_expires: BlockTime(0),
-                certificate_left_ms: 0,
-                ledger_bytes: 0,
-                contradictions: 0,
-                damaged_rows: 0,
-                open_proposals: 0,
-                erasures: node::custody::ErasureStanding::default(),
-                upstream: None,
-                labelling: LabelProgress::default(),
-                emergencies: owing.emergencies().unwrap(),
-                duties: owing.duties().unwrap(),
-                consents_missing: owing.consents_lacking(),
-                forward: owing.forward_standing().unwrap(),
-                waiting_bytes: Vec::new(),
-            }),
+            status: health(records.clone()),
             clients: tokens::clients(),
             sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
@@ -409,6 +386,32 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         std::thread::sleep(Duration::from_millis(10));
     }
     Custody::open(options, Arc::new(ledger.clone())).unwrap()
+}
+
+fn health(owing: node::custody::Custody) -> StatusSource {
+    StatusSource::new(move || Health {
+        height: Height(1),
+        final_height: Height(1),
+        epoch: Epoch(0),
+        validates: true,
+        age_ms: 0,
+        peers: 0,
+        outbox: OutboxStatus::default(),
+        certificate_expires: BlockTime(0),
+        certificate_left_ms: 0,
+        ledger_bytes: 0,
+        contradictions: 0,
+        damaged_rows: 0,
+        open_proposals: 0,
+        erasures: node::custody::ErasureStanding::default(),
+        upstream: None,
+        labelling: LabelProgress::default(),
+        emergencies: owing.emergencies().unwrap(),
+        duties: owing.duties().unwrap(),
+        consents_missing: owing.consents_lacking(),
+        forward: owing.forward_standing().unwrap(),
+        waiting_bytes: Vec::new(),
+    })
 }
 
 fn member_key(hpke: HpkeKeyPair) -> MemberKey {
