@@ -29,7 +29,7 @@ use crate::network::{Layout, NetworkFile, read_genesis};
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::{Power, Wish};
 pub(crate) use guardians::Circle;
-pub(crate) use history::Attempt;
+pub(crate) use history::{Attempt, History};
 pub(crate) use store::WalletFolder;
 
 /// What a wallet knows of the network.

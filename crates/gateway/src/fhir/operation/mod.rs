@@ -25,7 +25,7 @@ mod validate;
 
 pub(crate) use access_history::access_history;
 pub(crate) use amendment::{decide_amendment, disagree, extend_amendment, request_amendment};
-pub(crate) use branches::branches;
+pub(crate) use branches::{branches, branches_held};
 pub(crate) use docref::{docref, docref_posted};
 pub(crate) use document::document;
 pub(crate) use enroll::enroll;
