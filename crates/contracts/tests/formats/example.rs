@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use contracts::export::Export;
+use contracts::rotation::{Closing, close};
 use contracts::{anchor, machine};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header};
@@ -86,6 +87,19 @@ impl Example {
             supersedes: None,
             next: self.document.tag(2),
         }
+    }
+
+    /// The end of the branch's entries, of which there is one, in favour of the key with number 1.
+    fn closing(&self) -> Closing {
+        let branch = Branch::Index(self.member.clone());
+        let next = RootKey::from_bytes([7; 32]).branch(self.network, &branch, 1);
+        let place = (self.network, &self.member);
+        close(
+            place,
+            (&branch, 1),
+            (&self.entries, 2),
+            (&next.entries(), 1),
+        )
     }
 
     fn access(&self) -> AccessDescriptor {
@@ -297,6 +311,8 @@ impl Example {
                 Descriptor::Access(self.access()).encode(),
             ),
             ("void-descriptor", Descriptor::Void.encode()),
+            ("moved-descriptor", self.closing().descriptor),
+            ("closing-item", self.closing().item.to_bytes().to_vec()),
             ("item", self.item().to_bytes().to_vec()),
             ("payload", codec::encode(statement.payload())),
             ("envelope", statement.envelope().to_vec()),
