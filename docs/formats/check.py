@@ -111,6 +111,17 @@ def streams(ex):
     assert ex["item"] == tags[0] + tags[2] + commitment
 
 
+def closing(ex):
+    branch = hkdf(b"\x07" * 32, b"careledger/branch/v1", ex["network"], b"index/clinic", struct.pack(">I", 1))
+    former, successor = ex["entries-key"], hkdf(branch, b"careledger/stream/v1", b"entries")
+    salt, opening = (hkdf(successor, b"careledger/stream-purpose/v1", name) for name in (b"successor", b"closing"))
+    target = sha256(parts(b"careledger/successor/v1", salt, tag(successor, 1)))
+    moved = ex["moved-descriptor"]
+    assert moved == b"\x82\x05\x81\x83\x6cindex/clinic\x01\x58\x20" + target
+    commitment = sha256(parts(b"careledger/item/v1", ex["network"], b"clinic", opening, sha256(moved)))
+    assert ex["closing-item"] == tag(former, 2) + tag(former, 0) + commitment
+
+
 def statement(ex, padding):
     root = sha256(b"\x01" + leaf(padding) + leaf(ex["item"]))
     assert root in ex["payload"]
@@ -218,6 +229,7 @@ def main():
     ex = examples()
     padding = b"\x08" * 16 + b"\x09" * 16 + b"\x0a" * 32
     streams(ex)
+    closing(ex)
     statement(ex, padding)
     block(ex)
     state(ex, padding)

@@ -28,6 +28,7 @@ use contracts::descriptor::{
 use contracts::emergency::{Declaration, EmergencyId};
 use contracts::governance::{Action, Command};
 use contracts::membership::{Endpoints, ValidatorKeys};
+use contracts::rotation::MovedDescriptor;
 
 use crate::draw::Draw;
 use crate::seeds;
@@ -38,7 +39,7 @@ const VALUES: u64 = 64;
 /// A format, and how a value of it is drawn and written.
 type Format = (&'static str, fn(&mut Draw) -> Vec<u8>);
 
-const FORMATS: [Format; 25] = [
+const FORMATS: [Format; 26] = [
     ("item", |draw| item(draw).to_bytes().to_vec()),
     ("statement-payload", |draw| codec::encode(&payload(draw))),
     ("genesis", |draw| genesis(draw).encode()),
@@ -72,6 +73,7 @@ const FORMATS: [Format; 25] = [
     ("command", |draw| command(draw).encode()),
     ("record-descriptor", |draw| record(draw).encode()),
     ("access-descriptor", |draw| access(draw).encode()),
+    ("moved-descriptor", |draw| moved(draw).encode()),
     ("opening", |draw| codec::encode(&Opening(draw.array()))),
     ("cose-key", |draw| {
         ledger::scitt::cose_key(digest(draw), (Algorithm::EdDsa, &draw.array::<32>()))
@@ -360,6 +362,14 @@ fn record(draw: &mut Draw) -> Descriptor {
         labels: draw.list(3, Draw::word),
         supersedes: draw.option(tag),
         next: tag(draw),
+    })
+}
+
+fn moved(draw: &mut Draw) -> Descriptor {
+    Descriptor::Moved(MovedDescriptor {
+        branch: draw.word(),
+        epoch: u32::try_from(draw.below(70_000)).unwrap(),
+        successor: digest(draw),
     })
 }
 

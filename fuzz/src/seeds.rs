@@ -21,7 +21,7 @@ use vault::wrap::{HpkeKeyPair, wrap_for};
 use zeroize::Zeroizing;
 
 use crate::sealed::{CLEAR, KEY, PLACE};
-use crate::world::{World, access, log_paths, world};
+use crate::world::{World, access, log_paths, moved, world};
 
 /// Valid inputs by the target that reads them.
 pub type Seeds = Vec<(&'static str, Vec<Vec<u8>>)>;
@@ -306,7 +306,10 @@ fn registry() -> Seeds {
             "certificate",
             vec![member.node.clone(), member.authority.clone()],
         ),
-        ("descriptor", vec![descriptor.encode(), access().encode()]),
+        (
+            "descriptor",
+            vec![descriptor.encode(), access().encode(), moved().encode()],
+        ),
         ("decision-record", vec![codec::encode(&decision)]),
     ]
 }

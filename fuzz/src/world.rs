@@ -7,6 +7,7 @@ use contracts::descriptor::{AccessDescriptor, Descriptor, RecordDescriptor};
 use contracts::export::Export;
 use contracts::governance::{self, Action, Command};
 use contracts::membership::{Endpoints, Registry};
+use contracts::rotation::MovedDescriptor;
 use ed25519_zebra::SigningKey;
 use ledger::block::Header;
 use ledger::checkpoint::policy::Policy;
@@ -317,6 +318,15 @@ fn exported(genesis: &Genesis) -> (Item, Descriptor, Opening, Tag) {
         descriptor.digest(),
     );
     (item, descriptor, opening, next)
+}
+
+/// What a closing item says.
+pub fn moved() -> Descriptor {
+    Descriptor::Moved(MovedDescriptor {
+        branch: "index/clinic".to_owned(),
+        epoch: 1,
+        successor: Digest([4; 32]),
+    })
 }
 
 /// A descriptor of an access.

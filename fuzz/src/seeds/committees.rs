@@ -147,7 +147,7 @@ fn commands() -> Vec<Command> {
     ]
 }
 
-/// A set-up by the wallet, a request, and an approval.
+/// A set-up by the wallet, a request, an approval, and a key that gives way before there are guardians.
 fn said() -> Vec<Vec<u8>> {
     let mut guardians: Vec<_> = (11..=13).map(public).collect();
     guardians.sort_unstable();
@@ -165,14 +165,19 @@ fn said() -> Vec<Vec<u8>> {
         request: Digest([2; 32]),
         share: vec![5; 60],
     };
-    let says = |seed: u8, command| {
-        let place = (NETWORK, public(1), 1);
+    let place = |number| (NETWORK, public(1), number);
+    let replace = recovery::Command::replace(place(0), (public(1), public(2)), |bytes| {
+        wallet(2).sign(bytes).into()
+    });
+    let says = |number, seed: u8, command| {
+        let place = place(number);
         let sign = |bytes: &[u8]| wallet(seed).sign(bytes).into();
         codec::encode(&Signed::sign(place, command, public(seed), sign))
     };
     vec![
-        says(1, recovery::Command::SetUp(terms)),
-        says(2, ask),
-        says(11, approve),
+        says(1, 1, recovery::Command::SetUp(terms)),
+        says(1, 2, ask),
+        says(1, 11, approve),
+        says(0, 1, replace),
     ]
 }

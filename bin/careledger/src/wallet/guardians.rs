@@ -17,7 +17,7 @@ use vault::release::{GuardedRoot, Guardian};
 use vault::wrap::{HpkeKeyPair, HpkePublicKey, WrappedKey};
 use zeroize::Zeroizing;
 
-use super::{View, Wallet};
+use super::{State, View, Wallet};
 use crate::client::{Client, Request};
 use crate::network::read_json;
 
@@ -226,6 +226,42 @@ impl Wallet {
         let place = (view.network_id(), guarded, standing.number());
         let said = Signed::sign(place, command, signer, |bytes| lost.sign(bytes).into());
         say(through, patient, &said, None).await
+    }
+
+    /// The wallet whose root this one has recovered, as a member knows it.
+    fn lost_at(&self, member: &str, patient: &str) -> Self {
+        let mut state = State::default();
+        state.patients.insert(member.to_owned(), patient.to_owned());
+        Self::new(&self.name, *self.root.expose(), state)
+    }
+
+    /// Has another member where the patient is enrolled take this wallet for the one whose root was recovered: the key
+    /// that the member knows vouches for it.
+    pub(crate) async fn take_place(
+        &mut self,
+        view: &View,
+        member: &str,
+        patient: &str,
+    ) -> anyhow::Result<()> {
+        self.state
+            .patients
+            .insert(member.to_owned(), patient.to_owned());
+        // The member has taken it before.
+        if self.learn_epochs(view, member).await.is_ok() {
+            return Ok(());
+        }
+        let lost = self.lost_at(member, patient);
+        let through = lost.client(view, member)?;
+        let standing = Standing::read(&through, patient).await?;
+        let former = Digest(lost.public_key());
+        let guarded = standing.digest("guarded").unwrap_or(former);
+        let place = (view.network_id(), guarded, standing.number());
+        let command = Command::replace(place, (former, Digest(self.public_key())), |bytes| {
+            self.signing_key().sign(bytes).into()
+        });
+        let said = lost.said(view, &standing, (standing.number(), command));
+        say(&through, patient, &said, None).await?;
+        self.learn_epochs(view, member).await
     }
 
     fn said(&self, view: &View, standing: &Standing, (number, command): (u64, Command)) -> Signed {

@@ -33,7 +33,7 @@ pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::{Form, Power, Wish};
 pub(crate) use enroll::enroll_with;
 pub(crate) use guardians::Circle;
-pub(crate) use history::Attempt;
+pub(crate) use history::{Attempt, History};
 pub(crate) use store::WalletFolder;
 
 /// What a wallet knows of the network.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::command::{clerk, say};
 use super::guardians::{Circle, Standing};
-use super::{View, WalletFolder};
+use super::{View, Wallet, WalletFolder};
 
 /// The delay in which a wallet can object: 72 hours.
 const DELAY_SECONDS: u64 = 72 * 3_600;
@@ -53,13 +54,28 @@ pub(super) enum RecoverCommand {
         member: String,
     },
     /// Takes the root over once the delay has passed and enough guardians have approved.
-    Finish {
-        #[command(flatten)]
-        through: Through,
-        /// How long to wait for that.
-        #[arg(long, default_value_t = 0)]
-        wait_seconds: u64,
+    Finish(Finish),
+    /// Has another member where the patient is enrolled take the recovered wallet.
+    Elsewhere {
+        name: String,
+        #[arg(long)]
+        member: String,
+        /// The patient's id there.
+        #[arg(long)]
+        patient: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Finish {
+    #[command(flatten)]
+    through: Through,
+    /// How long to wait for that.
+    #[arg(long, default_value_t = 0)]
+    wait_seconds: u64,
+    /// Another member where the patient is enrolled, and the patient's id there; once for each.
+    #[arg(long, value_name = "MEMBER=PATIENT", value_parser = enrolled_at)]
+    also: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -140,23 +156,54 @@ pub(super) async fn recover(
             folder.wallet(&name)?.object(view, &member).await?;
             say("the recovery is ended")
         }
-        RecoverCommand::Finish {
-            through: args,
-            wait_seconds,
+        RecoverCommand::Finish(args) => finish(view, folder, args).await,
+        RecoverCommand::Elsewhere {
+            name,
+            member,
+            patient,
         } => {
-            let through = clerk(view, &args.credential)?;
-            let at = (&through, args.patient.as_str());
-            let wallet = folder.wallet(&args.name)?;
-            let root = wallet
-                .recover(at, Duration::from_secs(wait_seconds))
-                .await?;
-            // Here before the member forgets the lost wallet.
-            folder.take_over(&args.name, *root)?;
-            wallet.finish_recovery(view, at, &root).await?;
-            let mut wallet = folder.wallet(&args.name)?;
-            wallet.state.patients.insert(args.member, args.patient);
-            folder.save(&wallet)?;
-            say("the wallet is recovered: set up guardians anew")
+            let mut wallet = folder.wallet(&name)?;
+            elsewhere(view, folder, &mut wallet, (&member, &patient)).await
         }
     }
+}
+
+async fn finish(view: &View, folder: &WalletFolder, finish: Finish) -> anyhow::Result<()> {
+    let args = finish.through;
+    let through = clerk(view, &args.credential)?;
+    let at = (&through, args.patient.as_str());
+    let wallet = folder.wallet(&args.name)?;
+    let patience = Duration::from_secs(finish.wait_seconds);
+    let root = wallet.recover(at, patience).await?;
+    // Here before the member forgets the lost wallet.
+    folder.take_over(&args.name, *root)?;
+    wallet.finish_recovery(view, at, &root).await?;
+    let mut wallet = folder.wallet(&args.name)?;
+    let patients = &mut wallet.state.patients;
+    patients.insert(args.member.clone(), args.patient);
+    folder.save(&wallet)?;
+    wallet.learn_epochs(view, &args.member).await?;
+    folder.save(&wallet)?;
+    for (member, patient) in finish.also {
+        elsewhere(view, folder, &mut wallet, (&member, &patient)).await?;
+    }
+    say("the wallet is recovered: set up guardians anew")
+}
+
+async fn elsewhere(
+    view: &View,
+    folder: &WalletFolder,
+    wallet: &mut Wallet,
+    (member, patient): (&str, &str),
+) -> anyhow::Result<()> {
+    let taken = wallet.take_place(view, member, patient).await;
+    taken.with_context(|| format!("{member} does not take the wallet: try `recover elsewhere`"))?;
+    folder.save(wallet)?;
+    say(&format!("{member} takes the wallet for the patient's"))
+}
+
+fn enrolled_at(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let pair = pair.ok_or_else(|| "give the member's name, `=` and the patient's id".to_owned())?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }

@@ -3,12 +3,15 @@
 use anyhow::Context as _;
 use interop::fhir::timespan::TimeSpan;
 use ledger::ids::MemberName;
-use ledger::stream::{Branch, GrantedBranch};
+use ledger::stream::{Branch, GrantedBranch, KeyEpoch};
 use serde_json::Value;
 
 use super::enroll::sealed_branches;
 use super::{Filed, View, Wallet};
 use crate::client::Request;
+
+/// Keys of one branch at most that a member is believed to have had.
+const EPOCHS_MAX: KeyEpoch = 10_000;
 
 /// Who has the new key of a branch.
 #[derive(Debug)]
@@ -68,6 +71,26 @@ impl Wallet {
         Ok(Rotated { branch, holders })
     }
 
+    /// Learns from a member under which keys its branches are: a wallet that was recovered does not know.
+    pub(crate) async fn learn_epochs(&mut self, view: &View, member: &str) -> anyhow::Result<()> {
+        let path = format!("Patient/{}/$branches", self.patient_at(member)?);
+        let answer = self.client(view, member)?.get(&path).await?.ok()?.json()?;
+        let held = answer.get("parameter").and_then(Value::as_array);
+        for one in held.into_iter().flatten() {
+            let (name, epoch) =
+                named_epoch(one).context("the member does not name its branches")?;
+            let branch: Branch = name.parse()?;
+            anyhow::ensure!(
+                epoch <= EPOCHS_MAX,
+                "{member} says that {name} has had {epoch} keys"
+            );
+            if branch.writer().as_str() == member && epoch > self.epoch(&branch) {
+                self.state.epochs.insert(branch.name(), epoch);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a member the keys that it may hold, such as after a consent.
     pub(crate) async fn share(&self, view: &View, member: &str) -> anyhow::Result<()> {
         let branches = self.branches_for(view, &member.parse()?);
@@ -102,6 +125,15 @@ impl Wallet {
             Branch::Restricted(_) | Branch::Access(_) => false,
         }
     }
+}
+
+fn named_epoch(branch: &Value) -> Option<(&str, KeyEpoch)> {
+    let parts = branch.get("part")?.as_array()?;
+    let text = |name: &str| {
+        let part = parts.iter().find(|part| part["name"] == name)?;
+        part["valueString"].as_str()
+    };
+    Some((text("name")?, text("epoch")?.parse().ok()?))
 }
 
 fn is_in_force(filed: &Filed) -> bool {

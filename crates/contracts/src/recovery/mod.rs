@@ -15,6 +15,11 @@
 //! - **V2** Who sets up, objects or finishes signs with the wallet's key; who approves with a guardian's.
 //! - **V3** Each approval is of one request; a request that was ended is never taken again.
 //! - **V4** After other guardians are set up, nothing that was signed for those before counts.
+//! - **V5** A wallet's key gives way to one that it names and that agrees to it, while nobody asks for the wallet; a key
+//!   that gave way does not come back under the same set-up.
+//!
+//! V5 is for the members that are not asked by guardians: the recovered root yields the key that they know. It gives a
+//! thief of that key nothing new, who could as well set up guardians of their own.
 
 mod refusal;
 
@@ -72,6 +77,17 @@ pub enum Command {
     /// Put the new wallet's key in the place of the old one, which the recovered root has yielded.
     #[n(4)]
     Finish(#[n(0)] Digest),
+    /// Put another key in the place of the wallet's, which signs this.
+    #[n(5)]
+    Replace {
+        /// The key.
+        #[n(0)]
+        wallet: Digest,
+        /// By that key: it agrees to this.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        consent: [u8; 64],
+    },
 }
 
 /// Who the guardians are.
@@ -179,12 +195,41 @@ pub enum Event {
     Objected,
     /// The new wallet took the old one's place.
     Finished(Digest),
+    /// Another key took the place of the wallet's, as the wallet said itself.
+    Replaced(Digest),
+}
+
+/// Which guardianship a command is for: the network, the wallet as it was known when it began, the number of the set-up.
+pub type Place = (NetworkId, Digest, u64);
+
+impl Command {
+    /// Puts `wallet` in the place of the key `former`; `sign` signs with the new one.
+    pub fn replace(
+        place: Place,
+        (former, wallet): (Digest, Digest),
+        sign: impl FnOnce(&[u8]) -> [u8; 64],
+    ) -> Self {
+        let consent = sign(&replaced_input(place, (former, wallet)));
+        Self::Replace { wallet, consent }
+    }
+}
+
+/// What a key signs that takes the place of another.
+fn replaced_input(place: Place, keys: (Digest, Digest)) -> Vec<u8> {
+    let domain = b"careledger/wallet-replaced/v1".as_slice();
+    [domain, &codec::encode(&(place, keys))].concat()
+}
+
+fn is_signed(key: Digest, signature: [u8; 64], input: &[u8]) -> bool {
+    let verified = VerificationKey::try_from(key.0)
+        .and_then(|key| key.verify(&Signature::from(signature), input));
+    verified.is_ok()
 }
 
 impl Signed {
     /// Signs a command; `sign` returns the signature of the bytes that it is given.
     pub fn sign(
-        (network, guarded, number): (NetworkId, Digest, u64),
+        (network, guarded, number): Place,
         command: Command,
         signer: Digest,
         sign: impl FnOnce(&[u8]) -> [u8; 64],
@@ -218,10 +263,8 @@ impl Signed {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let key = VerificationKey::try_from(self.signer.0).map_err(|_| Refusal::NotSigned)?;
-        let signature = Signature::from(self.signature);
-        let verified = key.verify(&signature, &self.input());
-        verified.map_err(|_| Refusal::NotSigned)
+        let is_signed = is_signed(self.signer, self.signature, &self.input());
+        is_signed.then_some(()).ok_or(Refusal::NotSigned)
     }
 }
 
@@ -358,7 +401,29 @@ pub fn decide(guarded: &Guardianship, now_ms: u64, signed: &Signed) -> Result<Ev
             let (_, recovery) = guarded.under_way(*request)?;
             Ok(Event::Finished(recovery.wallet))
         }
+        Command::Replace { wallet, consent } => {
+            guarded.by_wallet(signed)?;
+            replace(guarded, *wallet, *consent)
+        }
     }
+}
+
+fn replace(guarded: &Guardianship, wallet: Digest, consent: [u8; 64]) -> Result<Event, Refusal> {
+    if guarded.recovery.is_some() {
+        return Err(Refusal::UnderWay);
+    }
+    if wallet == guarded.wallet {
+        return Err(Refusal::NotANewWallet);
+    }
+    if guarded.ended.contains(&wallet) || guarded.ended.len() >= ENDED_MAX {
+        return Err(Refusal::FormerKey);
+    }
+    let place = (guarded.network, guarded.guarded, guarded.number);
+    let input = replaced_input(place, (guarded.wallet, wallet));
+    let agrees = is_signed(wallet, consent, &input);
+    agrees
+        .then_some(Event::Replaced(wallet))
+        .ok_or(Refusal::NotAgreed)
 }
 
 fn request(
@@ -410,6 +475,10 @@ pub fn evolve(guarded: &mut Guardianship, event: Event) {
         Event::Finished(wallet) => {
             let ended = guarded.recovery.take();
             guarded.ended.extend(ended.map(|recovery| recovery.request));
+            guarded.wallet = wallet;
+        }
+        Event::Replaced(wallet) => {
+            guarded.ended.push(guarded.wallet);
             guarded.wallet = wallet;
         }
     }

@@ -59,6 +59,12 @@ pub enum Refusal {
         /// How many it takes.
         needed: u32,
     },
+    /// The key that is to be the wallet's has not signed.
+    #[error("the new key has not agreed to be the wallet's")]
+    NotAgreed,
+    /// The key has given way before.
+    #[error("the key was the wallet's before, or it gave way too often: set up guardians anew")]
+    FormerKey,
 }
 
 impl Refusal {
@@ -81,6 +87,8 @@ impl Refusal {
             Self::TooLarge => 314,
             Self::TooEarly { .. } => 315,
             Self::TooFewApprovals { .. } => 316,
+            Self::NotAgreed => 317,
+            Self::FormerKey => 318,
         }
     }
 }

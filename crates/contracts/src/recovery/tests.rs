@@ -247,6 +247,53 @@ fn v4_other_guardians_make_what_was_signed_before_worthless() {
     story.says(14, approve(request)).unwrap();
 }
 
+fn replaced_by(story: &Story, former: u8, next: u8, by: u8) -> Command {
+    let place = (NETWORK, public(1), story.guarded.number());
+    Command::replace(place, (public(former), public(next)), |bytes| {
+        key(by).sign(bytes).into()
+    })
+}
+
+#[test]
+fn v5_a_wallets_key_gives_way_to_one_that_agrees_and_never_comes_back() {
+    let mut story = Story {
+        guarded: Guardianship::of(NETWORK, public(1)),
+        now: 1_000,
+    };
+    let command = replaced_by(&story, 1, 2, 2);
+    for stranger in [2, 3] {
+        assert_eq!(
+            story.says(stranger, command.clone()),
+            Err(Refusal::NotTheWallet)
+        );
+    }
+    for (former, next, by) in [(1, 2, 3), (1, 2, 1), (3, 2, 2)] {
+        let other = replaced_by(&story, former, next, by);
+        assert_eq!(story.says(1, other), Err(Refusal::NotAgreed));
+    }
+    let itself = replaced_by(&story, 1, 1, 1);
+    assert_eq!(story.says(1, itself), Err(Refusal::NotANewWallet));
+    let first = story.signs(1, command);
+    story.takes(&first).unwrap();
+    assert_eq!(story.guarded.wallet(), public(2));
+    assert_eq!(story.takes(&first), Err(Refusal::NotTheWallet));
+    let back = replaced_by(&story, 2, 1, 1);
+    assert_eq!(story.says(2, back), Err(Refusal::FormerKey));
+    story.says(2, Command::SetUp(terms(&[11, 12, 13]))).unwrap();
+    assert_eq!(story.takes(&first), Err(Refusal::OtherSetUp));
+}
+
+#[test]
+fn v5_a_wallets_key_stays_while_somebody_asks_for_the_wallet() {
+    let mut story = Story::begin();
+    let request = story.asks(3);
+    let command = replaced_by(&story, 1, 2, 2);
+    assert_eq!(story.says(1, command.clone()), Err(Refusal::UnderWay));
+    story.says(1, Command::Object(request)).unwrap();
+    story.says(1, command).unwrap();
+    assert_eq!(story.guarded.wallet(), public(2));
+}
+
 #[test]
 fn guardians_that_cannot_be_are_refused() {
     let mut story = Story::begin();

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use contracts::descriptor::{AccessDescriptor, Decided, Descriptor, RecordDescriptor};
 use contracts::export::Export;
+use contracts::rotation::{Closing, close};
 use contracts::{anchor, machine};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::block::{Block, Header};
@@ -86,6 +87,19 @@ impl Example {
             supersedes: None,
             next: self.document.tag(2),
         }
+    }
+
+    /// The end of the branch's entries, of which there is one, in favour of the key with number 1.
+    fn closing(&self) -> Closing {
+        let branch = Branch::Index(self.member.clone());
+        let next = RootKey::from_bytes([7; 32]).branch(self.network, &branch, 1);
+        let place = (self.network, &self.member);
+        close(
+            place,
+            (&branch, 1),
+            (&self.entries, 2),
+            (&next.entries(), 1),
+        )
     }
 
     fn access(&self) -> AccessDescriptor {
@@ -274,6 +288,7 @@ impl Example {
         let key = StateKey::of_tag(&self.member, document);
         let receipt = self.receipt();
         let (checkpoint, keys) = self.checkpoint();
+        let record = Descriptor::Record(self.record());
         BTreeMap::from([
             ("genesis", self.genesis.encode()),
             ("network", self.network.0.0.to_vec()),
@@ -284,19 +299,15 @@ impl Example {
             ("document-tag-2", self.document.tag(2).0.to_vec()),
             ("entries-tag-1", entry.0.to_vec()),
             ("content-digest", Digest::of(CONTENT).0.to_vec()),
-            (
-                "record-descriptor",
-                Descriptor::Record(self.record()).encode(),
-            ),
-            (
-                "record-descriptor-digest",
-                Descriptor::Record(self.record()).digest().0.to_vec(),
-            ),
+            ("record-descriptor", record.encode()),
+            ("record-descriptor-digest", record.digest().0.to_vec()),
             (
                 "access-descriptor",
                 Descriptor::Access(self.access()).encode(),
             ),
             ("void-descriptor", Descriptor::Void.encode()),
+            ("moved-descriptor", self.closing().descriptor),
+            ("closing-item", self.closing().item.to_bytes().to_vec()),
             ("item", self.item().to_bytes().to_vec()),
             ("payload", codec::encode(statement.payload())),
             ("envelope", statement.envelope().to_vec()),

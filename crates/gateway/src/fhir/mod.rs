@@ -214,7 +214,10 @@ fn operating() -> Router<Arc<Fhir>> {
         .route("/fhir/{type}/{id}/$summary", get(operation::summary))
         .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
-        .route("/fhir/{type}/{id}/$branches", post(operation::branches))
+        .route(
+            "/fhir/{type}/{id}/$branches",
+            post(operation::branches).get(operation::branches_held),
+        )
         .route(
             "/fhir/{type}/{id}/$recovery",
             get(operation::recovery_state).post(operation::recovery),

@@ -35,6 +35,7 @@ async fn nothing_is_served_without_a_token_but_what_has_no_patient() {
         ("GET", "/fhir/Patient/1/$open"),
         ("GET", "/fhir/Patient/1/$access-history"),
         ("POST", "/fhir/Patient/1/$branches"),
+        ("GET", "/fhir/Patient/1/$branches"),
         ("GET", "/fhir/Patient/1/$recovery"),
         ("POST", "/fhir/Patient/1/$recovery"),
         ("POST", "/fhir/Patient/1/$recovery-root"),

@@ -156,7 +156,7 @@ fn take(
             let sealed = sealed.filter(|sealed| Digest::of(sealed) == terms.sealed);
             row.sealed = sealed.ok_or_else(|| refused(&Refusal::OtherSetUp))?;
         }
-        Event::Finished(wallet) => {
+        Event::Finished(wallet) | Event::Replaced(wallet) => {
             subject.wallet_key = Some(wallet.0);
             subject.put(&home.keys, transaction);
         }
@@ -168,6 +168,7 @@ fn take(
         Command::Approve { .. } => "recovery-approve",
         Command::Object(_) => "recovery-object",
         Command::Finish(_) => "recovery-finish",
+        Command::Replace { .. } => "wallet-replace",
     };
     evolve(&mut row.guardianship, event);
     home.keys.put(transaction, Table::Release, &place, &row);

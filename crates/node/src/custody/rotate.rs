@@ -10,7 +10,7 @@ use contracts::rotation::Closing;
 use interop::fhir::IssueType;
 use ledger::ids::Tag;
 use ledger::item::Item;
-use ledger::stream::{Branch, GrantedBranch, StreamKey};
+use ledger::stream::{Branch, GrantedBranch, KeyEpoch, StreamKey};
 
 use super::append::Home;
 use super::branch::{Brought, close_entries};
@@ -47,6 +47,15 @@ impl Custody {
         let subject = taken.await?;
         self.0.rulings.forget(&subject.id);
         self.expect_consents_of(&subject)
+    }
+
+    /// The branches of which there are keys here, with the number of the newest.
+    pub fn branches_held(&self, patient_id: &str) -> Result<Vec<(Branch, KeyEpoch)>, CustodyError> {
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        let subject = subject.ok_or(CustodyError::UnknownPatient)?;
+        let held = subject.branches.iter();
+        let held = held.map(|(branch, keys)| (branch.clone(), keys.newest().epoch));
+        Ok(held.collect())
     }
 
     /// Mints the next keys of this member's own branches for a patient whose root it keeps.

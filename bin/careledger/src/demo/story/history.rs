@@ -3,40 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use contracts::blocking::split;
 
 use super::attempt::Attempted;
 use super::{PATIENCE, POLL, Story};
-use crate::wallet::Attempt;
+use crate::wallet::{Attempt, History, Wallet};
 
 impl Story {
     pub(super) async fn history(&mut self) -> anyhow::Result<String> {
-        let wallet = self.hero_wallet()?;
-        let deadline = Instant::now() + PATIENCE;
-        let history = loop {
-            let history = wallet.history(&self.view).await?;
-            if history.pending == 0 {
-                break history;
-            }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "{} entries have no receipt",
-                history.pending
-            );
-            tokio::time::sleep(POLL).await;
-        };
-        let mut recorded: Vec<Attempted> = history.attempts.iter().filter_map(attempted).collect();
-        for expected in &self.attempts {
-            let found = recorded.iter().position(|one| one == expected);
-            let found = found.ok_or_else(|| {
-                anyhow::anyhow!(
-                    "{} asked {} and it is not recorded",
-                    expected.requester,
-                    expected.custodian
-                )
-            })?;
-            recorded.swap_remove(found);
-        }
+        let history = self.settled_history(&self.hero_wallet()?).await?;
+        self.is_recorded(&history)?;
         let reasons = denials(&history.attempts)?;
         anyhow::ensure!(
             history.attempts.iter().any(is_limited),
@@ -59,6 +36,41 @@ impl Story {
             history.attempts.len(),
             reasons.first().map_or("", String::as_str),
         ))
+    }
+}
+
+impl Story {
+    /// The wallet's history once each entry has a receipt.
+    pub(super) async fn settled_history(&self, wallet: &Wallet) -> anyhow::Result<History> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let history = wallet.history(&self.view).await?;
+            if history.pending == 0 {
+                return Ok(history);
+            }
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "{} entries have no receipt",
+                history.pending
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Whether each attempt of the story is in the history.
+    pub(super) fn is_recorded(&self, history: &History) -> anyhow::Result<()> {
+        let mut recorded: Vec<Attempted> = history.attempts.iter().filter_map(attempted).collect();
+        for expected in &self.attempts {
+            let found = recorded.iter().position(|one| one == expected);
+            let found = found.with_context(|| {
+                format!(
+                    "{} asked {} and it is not recorded",
+                    expected.requester, expected.custodian
+                )
+            })?;
+            recorded.swap_remove(found);
+        }
+        Ok(())
     }
 }
 

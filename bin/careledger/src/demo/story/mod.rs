@@ -14,6 +14,7 @@ mod limits;
 mod privacy;
 mod proofs;
 mod recovery;
+mod rotation;
 mod rounds;
 mod versions;
 
@@ -129,7 +130,9 @@ impl Story {
         let start = Instant::now();
         line(12, "erasure with proof", start, self.erasure().await)?;
         let start = Instant::now();
-        line(13, "recovery by guardians", start, self.recovery().await)
+        line(13, "rotation of branch keys", start, self.rotation().await)?;
+        let start = Instant::now();
+        line(14, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

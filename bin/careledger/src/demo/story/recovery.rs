@@ -1,10 +1,11 @@
-//! Step 13: guardians give a lost wallet back, and not to a thief.
+//! Step 14: guardians give a lost wallet back, and not to a thief.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{PATIENCE, Story};
-use crate::wallet::{Circle, clerk};
+use crate::client::Client;
+use crate::wallet::{Circle, Wallet, clerk};
 
 /// The member that keeps what the guardians' shares open.
 const MEMBER: &str = "clinic";
@@ -52,21 +53,46 @@ impl Story {
         let root = new.recover(at, PATIENCE).await?;
         self.wallets.take_over("new-wallet", *root)?;
         new.finish_recovery(&self.view, at, &root).await?;
-        let mut new = self.wallet("new-wallet")?;
-        new.state.patients = lost.state.patients.clone();
-        self.wallets.save(&new)?;
-        let path = format!("Patient/{patient}/$access-history");
-        new.client(&self.view, MEMBER)?.get(&path).await?.ok()?;
-        let old = lost.client(&self.view, MEMBER)?.get(&path).await;
-        anyhow::ensure!(
-            old.is_err() || old.is_ok_and(|answer| answer.ok().is_err()),
-            "the lost wallet still speaks for the patient"
-        );
+        let elsewhere = self.take_places(&lost, &thief).await?;
         Ok(format!(
             "a thief with two guardians got nothing, as the patient objected within {} s; 2 of 3 guardians gave the root \
-             to a new wallet, which the clinic takes for the patient's",
+             to a new wallet, which the clinic and {elsewhere} other members take for the patient's",
             DELAY.as_secs()
         ))
+    }
+
+    /// Has every member take the new wallet for the lost one.
+    async fn take_places(&self, lost: &Wallet, thief: &Wallet) -> anyhow::Result<usize> {
+        let mut new = self.wallet("new-wallet")?;
+        let clinic = lost.patient_at(MEMBER)?.to_owned();
+        new.state.patients.insert(MEMBER.to_owned(), clinic);
+        new.learn_epochs(&self.view, MEMBER).await?;
+        let others = lost.state.patients.iter();
+        let others = others.filter(|(member, _)| *member != MEMBER);
+        let mut taken = 0;
+        for (member, id) in others {
+            let path = format!("Patient/{id}/$access-history");
+            let mut thief = self.wallet(&thief.name)?;
+            let stolen = thief.take_place(&self.view, member, id).await;
+            anyhow::ensure!(stolen.is_err(), "{member} takes a thief's wallet");
+            lost.client(&self.view, member)?.get(&path).await?.ok()?;
+            new.take_place(&self.view, member, id).await?;
+            is_forgotten(&lost.client(&self.view, member)?, &path).await?;
+            taken += 1;
+        }
+        is_forgotten(
+            &lost.client(&self.view, MEMBER)?,
+            &format!("Patient/{}/$access-history", new.patient_at(MEMBER)?),
+        )
+        .await?;
+        self.wallets.save(&new)?;
+        anyhow::ensure!(
+            new.state.epochs == lost.state.epochs,
+            "the new wallet does not know of the rotation"
+        );
+        let history = self.settled_history(&new).await?;
+        self.is_recorded(&history)?;
+        Ok(taken)
     }
 
     /// The guardians' cards, as they would give them to the patient.
@@ -79,4 +105,14 @@ impl Story {
         });
         cards.collect()
     }
+}
+
+/// Whether a wallet does not speak for the patient any more.
+async fn is_forgotten(wallet: &Client, path: &str) -> anyhow::Result<()> {
+    let answer = wallet.get(path).await;
+    anyhow::ensure!(
+        answer.is_err() || answer.is_ok_and(|answer| answer.ok().is_err()),
+        "the lost wallet still speaks for the patient"
+    );
+    Ok(())
 }

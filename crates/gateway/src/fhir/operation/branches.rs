@@ -1,22 +1,25 @@
 //! `Patient/[id]/$branches`: the wallet grants more branches to this member, or newer keys of them. A newer key of a branch
 //! that this member writes closes its streams, which go on under that key.
 //!
-//! In: `branches` (see [`crate::enrolment`]). Out: `patient`. It takes the wallet's own token.
+//! In: `branches` (see [`crate::enrolment`]). Out: `patient`. It takes the wallet's own token. `GET` out: each `branch` of
+//! which there are keys here, with the number of the newest.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::ResourceType;
 use node::custody::Enrolment;
+use serde_json::json;
 
 use super::enroll::answer;
-use super::parameters::Given;
+use super::parameters::{Given, parameters, text};
 use crate::auth::Permission;
 use crate::fhir::Fhir;
 use crate::fhir::address::InstanceAddress;
 use crate::fhir::caller::Caller;
-use crate::http::Payload;
+use crate::http::{Payload, fhir_json};
 use crate::problem::Problem;
 
 pub(crate) async fn branches(
@@ -40,4 +43,21 @@ pub(crate) async fn branches(
     };
     let patient = fhir.custody.enroll(caller.requester(), enrolment).await?;
     Ok(answer(&patient))
+}
+
+pub(crate) async fn branches_held(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    address: InstanceAddress,
+) -> Result<Response, Problem> {
+    let id = address.patient()?;
+    caller.must_be_patient(&id)?;
+    let held = fhir.custody.branches_held(&id)?;
+    let held = held.into_iter().map(|(branch, epoch)| {
+        json!({ "name": "branch", "part": [
+            text("name", branch.name()),
+            text("epoch", epoch.to_string()),
+        ] })
+    });
+    Ok(fhir_json(StatusCode::OK, &parameters(held.collect())))
 }

@@ -31,7 +31,7 @@ mod validate;
 
 pub(crate) use access_history::access_history;
 pub(crate) use amendment::{decide_amendment, disagree, request_amendment};
-pub(crate) use branches::branches;
+pub(crate) use branches::{branches, branches_held};
 pub(crate) use consent_receipt::{consent_receipt, consent_receipt_of_current};
 pub(crate) use docref::{docref, docref_posted};
 pub(crate) use document::document;

@@ -179,7 +179,7 @@ impl Site {
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: health(records.clone()),
+            status: health(records),
             clients: tokens::clients(),
             sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
@@ -388,7 +388,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
     Custody::open(options, Arc::new(ledger.clone())).unwrap()
 }
 
-fn health(owing: node::custody::Custody) -> StatusSource {
+fn health(owing: Custody) -> StatusSource {
     StatusSource::new(move || Health {
         height: Height(1),
         final_height: Height(1),

@@ -137,7 +137,8 @@ impl Circle {
                 _ => panic!("an access history holds accesses"),
             };
         let all = entries.into_iter().map(interaction);
-        all.filter(|one| one.starts_with("recovery")).collect()
+        all.filter(|one| one.starts_with("recovery") || one == "wallet-replace")
+            .collect()
     }
 }
 
@@ -206,4 +207,47 @@ async fn other_guardians_end_what_is_under_way() {
     let stranger = Digest(circle.new.public());
     let shown = circle.custody.guarded_root(&circle.patient, stranger);
     assert!(matches!(shown, Err(CustodyError::Denied { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_guardians_takes_the_key_that_the_recovered_root_vouches_for() {
+    let circle = Circle::new().await;
+    let place = (circle.network, Digest(circle.lost.public()), 0);
+    let keys = (Digest(circle.lost.public()), Digest(circle.new.public()));
+    let replace = |by: &Wallet| {
+        let sign = |bytes: &[u8]| by.key.sign(bytes).into();
+        Command::replace(place, keys, sign)
+    };
+    let (agreed, forced) = (replace(&circle.new), replace(&circle.lost));
+    let stranger = &circle.guardians[0].0;
+    for (wallet, command) in [
+        (stranger, &agreed),
+        (&circle.new, &agreed),
+        (&circle.lost, &forced),
+    ] {
+        let refused = circle.says(wallet, 0, command.clone(), None).await;
+        assert!(
+            matches!(refused, Err(CustodyError::Denied { .. })),
+            "{refused:?}"
+        );
+    }
+    let known = || {
+        circle
+            .custody
+            .subject_view(&circle.patient)
+            .unwrap()
+            .wallet_key
+    };
+    assert_eq!(known(), Some(circle.lost.public()));
+    circle
+        .says(&circle.lost, 0, agreed.clone(), None)
+        .await
+        .unwrap();
+    assert_eq!(known(), Some(circle.new.public()));
+    let again = circle.says(&circle.lost, 0, agreed, None).await;
+    assert!(
+        matches!(again, Err(CustodyError::Denied { .. })),
+        "{again:?}"
+    );
+    assert_eq!(circle.history().await, ["wallet-replace"]);
 }

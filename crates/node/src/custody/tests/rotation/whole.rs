@@ -136,3 +136,51 @@ async fn p7_writes_during_a_rotation_are_under_the_one_key_or_the_other() {
     let report = inspected(&moving.site).await;
     assert!(report.damages.is_empty(), "{:?}", report.damages);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_records_from_before_a_rotation_do_not_close_a_stream_again() {
+    let moving = Moving::new().await;
+    moving.write("one", None).await;
+    moving.rotate("index/hospital", 1).await;
+    moving.settled().await;
+    let (wallet, network) = (&moving.wallet, moving.ledger.network());
+    let by = clinician("hospital");
+    let restored = Site::at(&moving.ledger, "hospital");
+    let custody = restored.open();
+    let enrolment = wallet.enrolment(network, "hospital", &[]);
+    let patient = custody.enroll(&by, enrolment).await.unwrap();
+    let bring = |granted| Enrolment {
+        wallet_key: wallet.public(),
+        branches: vec![granted],
+        patient_id: Some(patient.clone()),
+    };
+    let key = moving.granted("index/hospital", 1);
+    let other = GrantedBranch {
+        key: BranchKey::from_bytes([9; 32]),
+        ..key.clone()
+    };
+    match custody.enroll(&by, bring(other)).await {
+        Err(CustodyError::Invalid(issue)) => {
+            assert!(issue.diagnostics.contains("another key"), "{issue:?}");
+        }
+        taken => panic!("{taken:?}"),
+    }
+    custody.enroll(&by, bring(key.clone())).await.unwrap();
+    let written = vec![create(observation(&patient, "two"))];
+    custody.write(&by, written).await.unwrap();
+    eventually("everything is final", || is_settled(&custody)).await;
+    let member = "hospital".parse().unwrap();
+    for (tag, is_used) in [
+        (
+            moving.granted("index/hospital", 0).key.entries().tag(3),
+            false,
+        ),
+        (key.key.entries().tag(1), true),
+    ] {
+        let place = Anchor::locate(&moving.ledger, &member, tag).unwrap();
+        assert_eq!(place.is_some(), is_used);
+    }
+    drop(custody);
+    let report = inspected(&restored).await;
+    assert!(report.damages.is_empty(), "{:?}", report.damages);
+}
