@@ -16,6 +16,7 @@ use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
+use node::terminology::Vocabularies;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -81,6 +82,8 @@ pub struct GatewayParts {
     pub import: ImportConfig,
     /// How emergencies are declared and reviewed.
     pub emergency: EmergencyConfig,
+    /// Code systems, value sets and concept maps that are loaded.
+    pub vocabularies: Vocabularies,
 }
 
 /// Why a gateway cannot be built.
@@ -148,6 +151,7 @@ impl Gateway {
             conditional: fhir::Conditions::default(),
             lists: fhir::Lists::default(),
             rules,
+            vocabularies: parts.vocabularies,
         });
         let status = StatusRoutes {
             source: parts.status,

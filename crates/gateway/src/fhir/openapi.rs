@@ -84,7 +84,8 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     }
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
-            "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
+            "lastn" | "docref" | "gaps" | "replay" | "lookup" | "validate-code" | "subsumes"
+            | "expand" | "translate" => ("", "get"),
             "enroll" | "what-if" => ("", "post"),
             "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
             | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"

@@ -23,6 +23,7 @@ mod history;
 pub mod inspect;
 mod keys;
 mod labelling;
+mod mapping;
 mod notify;
 mod options;
 mod payload;
@@ -53,7 +54,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, MutexGuard, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
 use interop::fhir::{Resource, ResourceType};
@@ -61,6 +62,7 @@ use ledger::ids::{MemberName, Tag};
 use tokio::sync::watch;
 
 use crate::outbox::{Delivery, OutboxStatus};
+use crate::terminology::Vocabularies;
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
@@ -143,6 +145,8 @@ struct Inner {
     entering: tokio::task::JoinHandle<()>,
     following: Mutex<Option<tokio::task::JoinHandle<()>>>,
     erasing: erasure::Erasing,
+    /// By what codes are mapped on the way in.
+    mapping: OnceLock<Vocabularies>,
 }
 
 impl Drop for Inner {
@@ -242,6 +246,7 @@ impl Custody {
             registrar,
             following: Mutex::default(),
             erasing: erasure::Erasing::default(),
+            mapping: OnceLock::new(),
             anchor,
             options,
         }));
@@ -341,7 +346,7 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
-        let changes = self.changes_within(by, changes).await?;
+        let changes = self.changes_within(by, self.mapped(changes)).await?;
         self.write_all(by, changes).await
     }
 

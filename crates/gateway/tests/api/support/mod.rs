@@ -199,6 +199,7 @@ impl Site {
             subscriptions,
             import: import.clone(),
             emergency: gateway::EmergencyConfig::default(),
+            vocabularies: vocabularies.clone(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
