@@ -3,6 +3,7 @@
 mod access;
 mod fhir;
 mod figures;
+mod interop;
 mod ledger;
 mod limits;
 
@@ -27,6 +28,8 @@ enum BenchCommand {
     Fhir(fhir::FhirArgs),
     /// Access decisions as consents and patients become more, and their replay.
     Access(access::AccessArgs),
+    /// Vocabularies: questions of a code system of the size of SNOMED CT.
+    Interop(interop::InteropArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
     Validator(ledger::ValidatorArgs),
@@ -38,6 +41,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Access(args) => access::run(&args),
+        BenchCommand::Interop(args) => interop::run(&args),
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }

@@ -25,7 +25,7 @@ use super::layout::{
 };
 use crate::node::{
     ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry,
-    ReleaseEntry, SearchEntry, ValidationEntry,
+    ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -290,6 +290,7 @@ pub(super) fn node_file(
         labels: LabelsEntry::default(),
         consent: ConsentEntry::default(),
         validation: ValidationEntry::default(),
+        terminology: TerminologyEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
         emergency: EmergencyEntry::default(),

@@ -305,7 +305,7 @@ pub(crate) fn gateway(
 }
 
 /// What is loaded in the node's folder.
-fn vocabularies(file: &NodeFile, folder: &Path) -> Vocabularies {
+pub(crate) fn vocabularies(file: &NodeFile, folder: &Path) -> Vocabularies {
     let at = folder.join(&file.data).join(::node::terminology::FOLDER);
     Vocabularies::open(&at, &file.terminology.map_on_write)
 }

@@ -35,6 +35,7 @@ mod sessions;
 mod snapshot;
 mod subscriptions;
 mod support;
+mod terminology;
 mod tokens;
 mod transactions;
 mod validate;

@@ -127,10 +127,17 @@ mod tests {
             ("", "1"),
             ("2025", "2026"),
             ("1.0", "1.0.1"),
-            ("http://snomed.info/sct/9/version/20250901", "http://snomed.info/sct/9/version/20260301"),
+            (
+                "http://snomed.info/sct/9/version/20250901",
+                "http://snomed.info/sct/9/version/20260301",
+            ),
         ] {
             assert_eq!(by_version(older, newer), Ordering::Less, "{older} {newer}");
-            assert_eq!(by_version(newer, older), Ordering::Greater, "{older} {newer}");
+            assert_eq!(
+                by_version(newer, older),
+                Ordering::Greater,
+                "{older} {newer}"
+            );
         }
         assert_eq!(by_version("1.01", "1.1"), Ordering::Equal);
     }

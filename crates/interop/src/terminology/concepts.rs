@@ -54,7 +54,7 @@ pub trait Concepts: Send + Sync {
 }
 
 /// The code systems and value sets that are at hand.
-pub trait Library {
+pub trait Library: Send + Sync {
     /// A code system; without a version, the one whose version comes last.
     fn code_system(&self, wanted: &Canonical) -> Option<Arc<dyn Concepts>>;
 

@@ -1,8 +1,8 @@
 //! Local codes of what is written are mapped before anything else is done with it, so that index, labels and subscribers
 //! see both.
 
-use super::request::Change;
 use super::Custody;
+use super::request::Change;
 use crate::terminology::Vocabularies;
 
 impl Custody {

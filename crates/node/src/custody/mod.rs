@@ -54,7 +54,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
 use interop::fhir::{Resource, ResourceType};

@@ -96,7 +96,9 @@ impl Release {
     ///
     /// If it is not whole.
     pub fn open(path: &Path) -> Result<Self, redb::Error> {
-        let database = Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path)?;
+        let database = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .open_read_only(path)?;
         let reading = database.begin_read()?;
         let head = reading.open_table(HEAD)?;
         let row = |name: &str| head.get(name)?.ok_or_else(damaged);
@@ -176,12 +178,18 @@ impl Concepts for Release {
 }
 
 fn packed(numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u32> {
     let (chunks, _) = bytes.as_chunks::<4>();
-    chunks.iter().map(|chunk| u32::from_le_bytes(*chunk)).collect()
+    chunks
+        .iter()
+        .map(|chunk| u32::from_le_bytes(*chunk))
+        .collect()
 }
 
 fn unavailable(error: impl std::fmt::Display) -> Unavailable {

@@ -67,7 +67,12 @@ impl Kind {
     /// Where something is: one file for each version.
     fn place(self, folder: &Path, about: &About) -> PathBuf {
         let digest = Digest::of(format!("{}|{}", about.url, about.version).as_bytes());
-        let name: String = digest.0.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let name: String = digest
+            .0
+            .iter()
+            .take(12)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         folder.join(format!("{name}{}", self.row().2))
     }
 }

@@ -85,7 +85,11 @@ pub fn read_tables(
         let mut found = files.iter().filter(is_one).peekable();
         if table.is_required && found.peek().is_none() {
             let (begin, end) = table.name;
-            let name = if begin == end { end.to_owned() } else { format!("{begin}*{end}") };
+            let name = if begin == end {
+                end.to_owned()
+            } else {
+                format!("{begin}*{end}")
+            };
             let path = path.to_owned();
             return Err(LoadError::FileMissing { path, name });
         }
@@ -132,7 +136,11 @@ fn read(
     let unreadable = |error: csv::Error| LoadError::unreadable(path)(error.into());
     let at_line = |line: u64, problem: RowProblem| {
         let path = path.to_owned();
-        LoadError::Row { path, line, problem }
+        LoadError::Row {
+            path,
+            line,
+            problem,
+        }
     };
     let mut record = ByteRecord::new();
     let columns: Vec<String> = if has_header {
@@ -141,9 +149,15 @@ fn read(
         let trimmed = columns.map(|it| it.trim_start_matches('\u{feff}').trim().to_owned());
         trimmed.collect()
     } else {
-        table.columns.iter().map(|name| (*name).to_owned()).collect()
+        table
+            .columns
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
     };
-    table.check(&columns).map_err(|problem| at_line(1, problem))?;
+    table
+        .check(&columns)
+        .map_err(|problem| at_line(1, problem))?;
     let mut rows = 0_u64;
     while reader.read_byte_record(&mut record).map_err(unreadable)? {
         let fields: Vec<String> = record.iter().map(text).collect();
@@ -153,9 +167,9 @@ fn read(
             fields: &fields,
         };
         let position = record.position();
-        table.read(&row, draft).map_err(|problem| {
-            at_line(position.map_or(0, csv::Position::line), problem)
-        })?;
+        table
+            .read(&row, draft)
+            .map_err(|problem| at_line(position.map_or(0, csv::Position::line), problem))?;
         rows = rows.saturating_add(1);
         if rows.is_multiple_of(REPORTED) {
             progress(path, reader.position().byte(), bytes);

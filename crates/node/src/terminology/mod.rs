@@ -95,7 +95,10 @@ impl Vocabularies {
             let before = self.shelf();
             let mut items = BTreeMap::new();
             for (name, state) in &now {
-                let kept = before.items.get(name).filter(|_| seen.get(name) == Some(state));
+                let kept = before
+                    .items
+                    .get(name)
+                    .filter(|_| seen.get(name) == Some(state));
                 let item = kept.cloned().or_else(|| open(&self.0.folder, name));
                 items.extend(item.map(|item| (name.clone(), item)));
             }
@@ -117,7 +120,9 @@ impl Vocabularies {
         }
         let shelf = self.shelf();
         let urls = self.0.map_on_write.iter();
-        let maps: Vec<_> = urls.filter_map(|url| shelf.map(&Canonical::parse(url))).collect();
+        let maps: Vec<_> = urls
+            .filter_map(|url| shelf.map(&Canonical::parse(url)))
+            .collect();
         let missing = mapped(resource, &maps);
         if !missing.is_empty() {
             self.unmapped(|unmapped| unmapped.note(missing));
@@ -125,7 +130,13 @@ impl Vocabularies {
     }
 
     fn unmapped(&self, work: impl FnOnce(&mut Unmapped)) {
-        work(&mut self.0.unmapped.lock().unwrap_or_else(PoisonError::into_inner));
+        work(
+            &mut self
+                .0
+                .unmapped
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }
 
@@ -154,9 +165,7 @@ impl Shelf {
     /// What everything here says of itself.
     pub fn about(&self) -> impl Iterator<Item = (Kind, &About, usize)> {
         self.items.values().map(|item| match item {
-            Item::System(release) => {
-                (Kind::CodeSystem, release.about(), release.hierarchy().len())
-            }
+            Item::System(release) => (Kind::CodeSystem, release.about(), release.hierarchy().len()),
             Item::ValueSet(set) => (Kind::ValueSet, &set.about, 0),
             Item::Map(map) => (Kind::ConceptMap, &map.about, map.len()),
         })
@@ -197,7 +206,10 @@ fn files(folder: &Path) -> Files {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let known = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
-        let metadata = entry.metadata().ok().filter(|_| Kind::of(&name).is_some())?;
+        let metadata = entry
+            .metadata()
+            .ok()
+            .filter(|_| Kind::of(&name).is_some())?;
         Some((name, (metadata.modified().ok(), metadata.len())))
     });
     known.collect()

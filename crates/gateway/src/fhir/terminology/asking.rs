@@ -38,7 +38,10 @@ impl<S: Send + Sync> FromRequest<S> for Asking {
             let Payload(body) = Payload::from_request(request, state).await?;
             all.extend(posted(&body)?);
         }
-        match all.iter().find(|(name, _)| UNSUPPORTED.contains(&name.as_str())) {
+        match all
+            .iter()
+            .find(|(name, _)| UNSUPPORTED.contains(&name.as_str()))
+        {
             Some(_) => Err(Problem::not_supported(format!(
                 "none of these parameters is supported: {}",
                 UNSUPPORTED.join(", ")
@@ -57,9 +60,8 @@ fn posted(body: &[u8]) -> Result<Vec<(String, Value)>, Problem> {
     let named = parameters.into_iter().flatten().filter_map(|one| {
         let name = one.get("name")?.as_str()?.to_owned();
         let mut elements = one.as_object()?.iter();
-        let value = elements.find(|(element, _)| {
-            element.starts_with("value") || element.as_str() == "resource"
-        });
+        let value = elements
+            .find(|(element, _)| element.starts_with("value") || element.as_str() == "resource");
         Some((name, value?.1.clone()))
     });
     Ok(named.collect())
@@ -107,7 +109,9 @@ impl Asking {
         };
         let number = match value {
             Value::String(text) => text.parse().ok(),
-            other => other.as_u64().and_then(|number| usize::try_from(number).ok()),
+            other => other
+                .as_u64()
+                .and_then(|number| usize::try_from(number).ok()),
         };
         let malformed = || {
             let said = format!("the parameter `{name}` is not a number from 0 on");

@@ -26,10 +26,20 @@ pub(crate) fn terminology_capabilities(shelf: &Shelf, base: &str, date: &str) ->
         system
     });
     let parameters = [
-        "url", "valueSet", "valueSetVersion", "filter", "offset", "count", "activeOnly",
-        "displayLanguage", "includeDesignations",
+        "url",
+        "valueSet",
+        "valueSetVersion",
+        "filter",
+        "offset",
+        "count",
+        "activeOnly",
+        "displayLanguage",
+        "includeDesignations",
     ];
-    let parameters: Vec<Value> = parameters.iter().map(|name| json!({ "name": name })).collect();
+    let parameters: Vec<Value> = parameters
+        .iter()
+        .map(|name| json!({ "name": name }))
+        .collect();
     json!({
         "resourceType": "TerminologyCapabilities",
         "status": "active",

@@ -41,7 +41,12 @@ pub(crate) async fn lookup(
     let answer = desk.answer(move |desk| {
         let concepts = desk.code_system(&system);
         let concepts = concepts.ok_or(TerminologyProblem::CodeSystemUnknown)?;
-        looked_up(concepts.as_ref(), &asked.code, &properties, language.as_deref())
+        looked_up(
+            concepts.as_ref(),
+            &asked.code,
+            &properties,
+            language.as_deref(),
+        )
     });
     Ok(fhir_json(StatusCode::OK, &answer.await?))
 }
@@ -85,14 +90,14 @@ pub(crate) async fn validate_code_of(
         _ => {
             must_be(resource_type, NAME)?;
             let instance = instance().await?;
-            fhir.validated(&caller, &asking, Some(&instance)).await
+            fhir.code_validated(&caller, &asking, Some(&instance)).await
         }
     }
 }
 
 impl Fhir {
     /// Whether a code is of a code system: the one that is given, or the one that is named.
-    pub(super) async fn validated(
+    pub(super) async fn code_validated(
         &self,
         caller: &Caller,
         asking: &Asking,
@@ -138,10 +143,14 @@ impl Fhir {
         let missing = || Problem::malformed("the parameter `system` must be there");
         let system = system.ok_or_else(missing)?;
         let is_other = |code: &interop::terminology::Asked| {
-            code.system.as_ref().is_some_and(|own| own.url != system.url)
+            code.system
+                .as_ref()
+                .is_some_and(|own| own.url != system.url)
         };
         if is_other(&one) || is_other(&other) {
-            return Err(Problem::malformed("the codes are of different code systems"));
+            return Err(Problem::malformed(
+                "the codes are of different code systems",
+            ));
         }
         let answer = desk.answer(move |desk| {
             let concepts = desk.code_system(&system);

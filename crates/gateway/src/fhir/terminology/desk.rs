@@ -161,7 +161,8 @@ impl Fhir {
         let found = self.defined(caller, kind, &wanted.url).await?;
         let version = wanted.version.as_deref();
         Ok(found.into_iter().find(|one| {
-            version.is_none_or(|version| one.get("version").and_then(Value::as_str) == Some(version))
+            version
+                .is_none_or(|version| one.get("version").and_then(Value::as_str) == Some(version))
         }))
     }
 

@@ -52,7 +52,7 @@ pub(crate) async fn validate_code(
 ) -> Result<Response, Problem> {
     if resource_type == ResourceType::CODE_SYSTEM {
         caller.may(resource_type, Permission::Read)?;
-        return fhir.validated(&caller, &asking, None).await;
+        return fhir.code_validated(&caller, &asking, None).await;
     }
     must_be(resource_type, NAME)?;
     caller.may(resource_type, Permission::Read)?;

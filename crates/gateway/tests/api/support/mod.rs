@@ -8,6 +8,7 @@ mod people;
 mod tokens;
 mod wallet;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use node::custody::{
 };
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
+use node::terminology::{UnmappedCode, Vocabularies, resources_in, unmapped_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -49,6 +51,9 @@ pub(crate) const JUNE_MS: u64 = 1_780_272_000_000;
 
 pub(crate) const BASE: &str = "http://127.0.0.1:8101";
 
+/// The map by which codes are mapped on the way in, where it is loaded.
+pub(crate) const MAP: &str = "http://example.org/map";
+
 /// What a patient's records hold here and no error may repeat.
 pub(crate) const PLANTED: [&str; 3] = ["Plantedfamily", "planted-7731", "plantedkey"];
 
@@ -61,6 +66,7 @@ pub(crate) struct Site {
     hpke: HpkeKeyPair,
     folder: TempDir,
     import: ImportConfig,
+    vocabularies: Vocabularies,
 }
 
 impl Site {
@@ -147,6 +153,10 @@ impl Site {
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
+        let at = folder.path().join("terminology");
+        let vocabularies = Vocabularies::open(&at, &[MAP.to_owned()]);
+        let custody = custody(member, &folder, &ledger);
+        custody.map_by(vocabularies.clone());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
         let parts = GatewayParts {
@@ -158,7 +168,7 @@ impl Site {
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
-            custody: custody(member, &folder, &ledger),
+            custody,
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
@@ -209,7 +219,21 @@ impl Site {
             hpke,
             folder,
             import,
+            vocabularies,
         }
+    }
+
+    /// Puts the file or the package in a folder into the node's vocabularies.
+    pub(crate) fn load(&self, path: &Path) {
+        let into = self.folder.path().join("terminology");
+        resources_in(path, &into, &mut |_, _| {}).unwrap();
+        self.vocabularies.refresh();
+    }
+
+    /// The codes that no map had anything for.
+    pub(crate) fn unmapped(&self) -> Vec<UnmappedCode> {
+        self.vocabularies.refresh();
+        unmapped_in(&self.folder.path().join("terminology")).unwrap()
     }
 
     pub(crate) fn router(&self) -> axum::Router {
