@@ -23,7 +23,7 @@ use crate::problem::Problem;
 
 const NAME: &str = "CodeSystem";
 
-pub(crate) async fn lookup(
+pub(super) async fn lookup(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
@@ -51,7 +51,7 @@ pub(crate) async fn lookup(
     Ok(fhir_json(StatusCode::OK, &answer.await?))
 }
 
-pub(crate) async fn subsumes(
+pub(super) async fn subsumes(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
@@ -60,10 +60,10 @@ pub(crate) async fn subsumes(
     must_be(resource_type, NAME)?;
     caller.may(resource_type, Permission::Read)?;
     let system = asking.canonical("system", "version");
-    fhir.subsumed(&caller, asking, (system, None)).await
+    fhir.subsumed(&caller, &asking, (system, None)).await
 }
 
-pub(crate) async fn subsumes_of(
+pub(super) async fn subsumes_of(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     InstanceAddress { resource_type, id }: InstanceAddress,
@@ -71,11 +71,12 @@ pub(crate) async fn subsumes_of(
 ) -> Result<Response, Problem> {
     must_be(resource_type, NAME)?;
     let instance = fhir.instance(&caller, (resource_type, &id)).await?;
-    fhir.subsumed(&caller, asking, (None, Some(instance))).await
+    fhir.subsumed(&caller, &asking, (None, Some(instance)))
+        .await
 }
 
 /// Of an instance: a code system's or a value set's.
-pub(crate) async fn validate_code_of(
+pub(super) async fn validate_code_of(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     InstanceAddress { resource_type, id }: InstanceAddress,
@@ -130,7 +131,7 @@ impl Fhir {
     async fn subsumed(
         &self,
         caller: &Caller,
-        asking: Asking,
+        asking: &Asking,
         (system, given): (Option<Canonical>, Option<serde_json::Value>),
     ) -> Result<Response, Problem> {
         let one = asking.one_of("codeA", "codingA")?;

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 
 const NAME: &str = "ConceptMap";
 
-pub(crate) async fn translate(
+pub(super) async fn translate(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
@@ -31,7 +31,7 @@ pub(crate) async fn translate(
     answer(&maps, &asking)
 }
 
-pub(crate) async fn translate_by(
+pub(super) async fn translate_by(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     InstanceAddress { resource_type, id }: InstanceAddress,

@@ -9,9 +9,9 @@ mod desk;
 mod value_set;
 
 pub(crate) use capabilities::terminology_capabilities;
-pub(crate) use code_system::{lookup, subsumes, subsumes_of, validate_code_of};
-pub(crate) use concept_map::{translate, translate_by};
-pub(crate) use value_set::{expand, expand_of, validate_code};
+use code_system::{lookup, subsumes, subsumes_of, validate_code_of};
+use concept_map::{translate, translate_by};
+use value_set::{expand, expand_of, validate_code};
 
 use axum::Router;
 use axum::http::StatusCode;

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 
 const NAME: &str = "ValueSet";
 
-pub(crate) async fn expand(
+pub(super) async fn expand(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
@@ -32,7 +32,7 @@ pub(crate) async fn expand(
     fhir.expanded(&caller, &asking, None).await
 }
 
-pub(crate) async fn expand_of(
+pub(super) async fn expand_of(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     InstanceAddress { resource_type, id }: InstanceAddress,
@@ -44,7 +44,7 @@ pub(crate) async fn expand_of(
 }
 
 /// Of a type: of code systems or of value sets.
-pub(crate) async fn validate_code(
+pub(super) async fn validate_code(
     State(fhir): State<Arc<Fhir>>,
     caller: Caller,
     TypeAddress(resource_type): TypeAddress,
