@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod draw;
+pub mod erasure;
 pub mod exchange;
 pub mod fhir;
 pub mod formats;
@@ -14,6 +15,7 @@ pub mod mutate;
 pub mod notes;
 pub mod proofs;
 pub mod registry;
+pub mod release;
 pub mod sealed;
 pub mod seeds;
 pub mod snapshots;
@@ -30,7 +32,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 10] = [
+pub const GROUPS: [&[Target]; 12] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -41,6 +43,8 @@ pub const GROUPS: [&[Target]; 10] = [
     fhir::TARGETS,
     snapshots::TARGETS,
     languages::TARGETS,
+    release::TARGETS,
+    erasure::TARGETS,
 ];
 
 /// Every target.

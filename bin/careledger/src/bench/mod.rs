@@ -6,6 +6,7 @@ mod figures;
 mod interop;
 mod ledger;
 mod limits;
+mod release;
 
 use clap::{Args, Subcommand};
 
@@ -30,6 +31,8 @@ enum BenchCommand {
     Access(access::AccessArgs),
     /// Vocabularies: questions of a code system of the size of SNOMED CT.
     Interop(interop::InteropArgs),
+    /// Opening a record with a committee's shares while its custodian does not answer, beside the time until an entry is final.
+    Release(release::ReleaseArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
     Validator(ledger::ValidatorArgs),
@@ -42,6 +45,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Access(args) => access::run(&args),
         BenchCommand::Interop(args) => interop::run(&args),
+        BenchCommand::Release(args) => release::run(args).await,
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }
