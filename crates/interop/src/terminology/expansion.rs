@@ -42,8 +42,8 @@ enum Member<'a> {
 ///
 /// # Errors
 ///
-/// [`TerminologyProblem::TooCostly`] if more than [`EXPANDED_MAX`] codes would be given; what the definition refers to
-/// and is not at hand.
+/// [`TerminologyProblem::TooCostly`] if more than [`EXPANDED_MAX`] codes would be given, [`TerminologyProblem::Endless`];
+/// what the definition refers to and is not at hand.
 pub fn expand(
     value_set: &ValueSet,
     asked: &Expand,
@@ -59,12 +59,13 @@ pub fn expand(
         selection.narrow(&filter)?;
     }
     let found = selection.len();
-    let is_grammar = selection.0.values().any(|chosen| chosen.is_grammar);
+    if selection.0.values().any(|chosen| chosen.is_grammar) {
+        return Err(TerminologyProblem::Endless);
+    }
     let rest = found.saturating_sub(asked.offset);
     let given = asked.count.map_or(rest, |count| count.min(rest));
-    if given > EXPANDED_MAX || is_grammar {
+    if given > EXPANDED_MAX {
         let limit = EXPANDED_MAX;
-        let found = if is_grammar { usize::MAX } else { found };
         return Err(TerminologyProblem::TooCostly { found, limit });
     }
     let mut members = selection.members();

@@ -33,6 +33,10 @@ pub enum TerminologyProblem {
         "{found} codes are in the expansion, and {limit} are given at once: use `filter`, or `offset` and `count`"
     )]
     TooCostly { found: usize, limit: usize },
+    #[error(
+        "the value set has codes of a grammar, which cannot be listed: ask with `$validate-code`"
+    )]
+    Endless,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -47,7 +51,7 @@ impl TerminologyProblem {
             | Self::CodeUnknown
             | Self::SystemMissing(_)
             | Self::ValueSetMissing(_) => IssueType::NotFound,
-            Self::TooDeep(_) | Self::TooCostly { .. } => IssueType::TooCostly,
+            Self::TooDeep(_) | Self::TooCostly { .. } | Self::Endless => IssueType::TooCostly,
             Self::Malformed(_) => IssueType::Invalid,
             Self::FilterUnsupported | Self::RegexRefused => IssueType::NotSupported,
             Self::Unavailable(_) => IssueType::Transient,

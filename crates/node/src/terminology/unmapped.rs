@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use interop::terminology::Coded;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ impl Unmapped {
     }
 }
 
-fn write(place: &PathBuf, listed: &[UnmappedCode]) -> std::io::Result<()> {
+fn write(place: &Path, listed: &[UnmappedCode]) -> std::io::Result<()> {
     if let Some(folder) = place.parent() {
         fs::create_dir_all(folder)?;
     }
