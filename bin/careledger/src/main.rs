@@ -30,6 +30,7 @@ mod shares;
 mod status;
 mod subscriptions;
 mod synth;
+mod terminology;
 mod token;
 mod users;
 mod verify;
@@ -83,6 +84,7 @@ enum Command {
     Retention(holds::RetentionArgs),
     Reindex(reindex::ReindexArgs),
     Relabel(relabel::RelabelArgs),
+    Terminology(terminology::TerminologyArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Faults(faults::FaultsArgs),
@@ -120,6 +122,7 @@ async fn main() -> ExitCode {
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Relabel(args) => relabel::run(args).await,
+        Command::Terminology(args) => terminology::run(&args),
         Command::Verify(args) => match verify::run(args).await {
             Ok(verdict) => return verdict.into(),
             Err(error) => return fail(&error, verify::CANNOT_CHECK),

@@ -17,6 +17,7 @@ use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
 use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
+use node::terminology::Vocabularies;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -87,6 +88,8 @@ pub struct GatewayParts {
     pub emergency: EmergencyConfig,
     /// Where the audit log goes beside this node.
     pub forward: ForwardConfig,
+    /// Code systems, value sets and concept maps that are loaded.
+    pub vocabularies: Vocabularies,
 }
 
 /// Why a gateway cannot be built.
@@ -154,6 +157,7 @@ impl Gateway {
             conditional: fhir::Conditions::default(),
             lists: fhir::Lists::default(),
             rules,
+            vocabularies: parts.vocabularies,
         });
         let status = StatusRoutes {
             source: parts.status,

@@ -3,3 +3,4 @@
 pub mod fhir;
 pub mod shl;
 pub mod synth;
+pub mod terminology;

@@ -10,5 +10,6 @@ pub mod join;
 mod node;
 pub mod outbox;
 pub mod rotation;
+pub mod terminology;
 
 pub use node::{Node, NodeConfig, NodeError, PeerAddress, chain_in, record_keys, restored_in};

@@ -3,6 +3,7 @@
 mod access;
 mod fhir;
 mod figures;
+mod interop;
 mod ledger;
 mod limits;
 mod release;
@@ -28,6 +29,8 @@ enum BenchCommand {
     Fhir(fhir::FhirArgs),
     /// Access decisions as consents and patients become more, and their replay.
     Access(access::AccessArgs),
+    /// Vocabularies: questions of a code system of the size of SNOMED CT.
+    Interop(interop::InteropArgs),
     /// Opening a record with a committee's shares while its custodian does not answer, beside the time until an entry is final.
     Release(release::ReleaseArgs),
     /// One validator that makes its own load; started by `bench ledger`.
@@ -41,6 +44,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Access(args) => access::run(&args),
+        BenchCommand::Interop(args) => interop::run(&args),
         BenchCommand::Release(args) => release::run(args).await,
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }

@@ -25,7 +25,7 @@ use super::layout::{
 };
 use crate::node::{
     AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
+    RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -290,6 +290,7 @@ pub(super) fn node_file(
         labels: LabelsEntry::default(),
         consent: ConsentEntry::default(),
         validation: ValidationEntry::default(),
+        terminology: TerminologyEntry::default(),
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
         emergency: EmergencyEntry::default(),

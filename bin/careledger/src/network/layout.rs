@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::node::{
     AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
+    RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -110,6 +110,9 @@ pub(crate) struct NodeFile {
     /// How what is written is checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validation: ValidationEntry,
+    /// What is done with the codes of what is written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) terminology: TerminologyEntry,
     /// How much a client may ask for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) limits: LimitsEntry,

@@ -16,6 +16,7 @@ use ::node::chain::Clock;
 use ::node::health::Vitals;
 use ::node::identity::certificate_in_pem;
 use ::node::outbox::OutboxConfig;
+use ::node::terminology::Vocabularies;
 use ::node::{Node, NodeConfig, PeerAddress};
 use anyhow::Context as _;
 use clap::Args;
@@ -38,7 +39,7 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry,
+    AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry, TerminologyEntry,
     ValidationEntry, is_default,
 };
 use crate::hardening::keep_memory_private;
@@ -108,7 +109,17 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         TOKEN_SECONDS,
         folder.join(&file.data),
     ));
-    let gateway = gateway(&file, &folder, &node, &keys, (sign_in, signer))?;
+    let vocabularies = vocabularies(&file, &folder);
+    node.custody.map_by(vocabularies.clone());
+    let gateway = gateway(
+        &file,
+        &folder,
+        &node,
+        &keys,
+        (sign_in, signer),
+        &vocabularies,
+    )?;
+    aside.spawn(crate::terminology::serve(vocabularies));
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
@@ -253,6 +264,7 @@ pub(crate) fn gateway(
     node: &Node,
     keys: &Arc<dyn KeyStore>,
     (sign_in, signer): (SignIn, TokenSigner),
+    vocabularies: &Vocabularies,
 ) -> anyhow::Result<Gateway> {
     let vitals = node.vitals();
     Ok(Gateway::new(GatewayParts {
@@ -289,7 +301,14 @@ pub(crate) fn gateway(
         },
         emergency: file.emergency.config(),
         forward: file.audit.config(),
+        vocabularies: vocabularies.clone(),
     })?)
+}
+
+/// What is loaded in the node's folder.
+pub(crate) fn vocabularies(file: &NodeFile, folder: &Path) -> Vocabularies {
+    let at = folder.join(&file.data).join(::node::terminology::FOLDER);
+    Vocabularies::open(&at, &file.terminology.map_on_write)
 }
 
 /// How people sign in: with the accounts and at the provider that the configuration names.

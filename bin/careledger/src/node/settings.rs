@@ -1,5 +1,5 @@
-//! `[search]`, `[consent]`, `[validation]`, `[release]`, `[limits]`, `[emergency]` and `[audit]` in `node.toml`: how the FHIR API
-//! behaves.
+//! `[search]`, `[consent]`, `[validation]`, `[release]`, `[limits]`, `[emergency]`, `[audit]` and `[terminology]` in
+//! `node.toml`: how the FHIR API behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -68,6 +68,14 @@ enum Mode {
     #[default]
     Strict,
     Lenient,
+}
+
+/// What is done with the codes of what is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct TerminologyEntry {
+    /// The canonical URLs of the concept maps by which local codes are mapped on the way in.
+    pub(crate) map_on_write: Vec<String>,
 }
 
 /// How much a client may ask for.

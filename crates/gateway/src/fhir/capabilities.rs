@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
@@ -13,11 +13,13 @@ use interop::fhir::capability::{
     capability_statement,
 };
 use interop::fhir::subscription::Topic;
+use interop::fhir::timespan::format_instant;
 use interop::fhir::{Checking, ResourceType};
 use serde_json::{Value, json};
 
 use super::Fhir;
-use crate::http::fhir_json;
+use super::terminology::terminology_capabilities;
+use crate::http::{fhir_json, pairs_of};
 
 /// What is routed for every type.
 const INTERACTIONS: [TypeInteraction; 9] = [
@@ -136,6 +138,32 @@ const OF_CONSENTS: [Operation<'static>; 7] = [
     operation("from-template", "urn:careledger:operation:from-template"),
 ];
 
+const OF_CODE_SYSTEMS: [Operation<'static>; 3] = [
+    operation(
+        "lookup",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+    ),
+    operation(
+        "validate-code",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+    ),
+    operation(
+        "subsumes",
+        "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
+    ),
+];
+
+const OF_VALUE_SETS: [Operation<'static>; 2] = [
+    operation(
+        "expand",
+        "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
+    ),
+    operation(
+        "validate-code",
+        "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+    ),
+];
+
 const OF_AUDIT: [Operation<'static>; 2] = [
     operation("gaps", "urn:careledger:operation:gaps"),
     operation("replay", "urn:careledger:operation:replay"),
@@ -155,6 +183,12 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
         )],
         "AuditEvent" => return OF_AUDIT.to_vec(),
         "Consent" => &OF_CONSENTS,
+        "CodeSystem" => &OF_CODE_SYSTEMS,
+        "ValueSet" => &OF_VALUE_SETS,
+        "ConceptMap" => &[operation(
+            "translate",
+            "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
+        )],
         "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",
@@ -165,8 +199,26 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
     COMMON.iter().chain(own).copied().collect()
 }
 
-pub(crate) async fn capabilities(State(fhir): State<Arc<Fhir>>) -> Response {
+pub(crate) async fn capabilities(
+    State(fhir): State<Arc<Fhir>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut pairs = query.iter().flat_map(|query| pairs_of(query));
+    let is_terminology = pairs.any(|(name, value)| name == "mode" && value == "terminology");
+    if is_terminology {
+        let date = format_instant(now_ms());
+        let shelf = fhir.vocabularies.shelf();
+        let statement = terminology_capabilities(&shelf, &fhir.base, &date);
+        return fhir_json(StatusCode::OK, &statement);
+    }
     fhir_json(StatusCode::OK, &statement(&fhir))
+}
+
+fn now_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 fn statement(fhir: &Fhir) -> Value {
@@ -191,15 +243,11 @@ fn statement(fhir: &Fhir) -> Value {
         "member {} of the CareLedger network {}{clock}",
         identity.member, identity.network.0
     );
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since_1970.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    });
     let mut statement = capability_statement(&Capabilities {
         base: &fhir.base,
         software: "CareLedger",
         release: env!("CARGO_PKG_VERSION"),
-        date_ms: now,
+        date_ms: now_ms(),
         description: &description,
         token_url: &fhir.token_url,
         authorization_url: fhir.authorization_url.as_deref(),

@@ -26,6 +26,7 @@ mod provenance;
 mod read;
 mod search;
 mod shape;
+mod terminology;
 mod transaction;
 mod update;
 mod vread;
@@ -39,6 +40,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use interop::fhir::ParseLimits;
 use node::custody::Custody;
+use node::terminology::Vocabularies;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -73,6 +75,7 @@ pub(crate) struct Fhir {
     pub(crate) conditional: Conditions,
     pub(crate) lists: Lists,
     pub(crate) rules: WriteRules,
+    pub(crate) vocabularies: Vocabularies,
 }
 
 /// The routes below `/fhir`.
@@ -143,6 +146,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/$set-aside", get(operation::set_aside))
         .route("/fhir/_history", get(history::history_of_system))
         .merge(operating())
+        .merge(terminology::routes())
         .merge(erasing())
         .merge(audited())
         .route(

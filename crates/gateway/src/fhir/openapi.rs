@@ -84,7 +84,8 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     }
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
-            "lastn" | "docref" | "gaps" | "replay" | "templates" => ("", "get"),
+            "lastn" | "docref" | "gaps" | "replay" | "templates" | "lookup" | "validate-code"
+            | "subsumes" | "expand" | "translate" => ("", "get"),
             "enroll" | "file-consent" | "fileConsent" | "from-template" | "revokeConsent"
             | "what-if" => ("", "post"),
             "branches" | "break-glass" | "erase" | "escrow-offer" | "escrow-taken" | "hold"

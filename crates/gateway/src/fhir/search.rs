@@ -12,6 +12,7 @@ use interop::fhir::search::{
     summarized,
 };
 use interop::fhir::{Issue, IssueType, OperationOutcome, Resource, ResourceType, Severity};
+use interop::terminology::Searched;
 use node::custody::{Further, SearchPage};
 use serde_json::{Value, json};
 
@@ -165,7 +166,9 @@ impl Fhir {
     ) -> Result<Value, Problem> {
         let (pairs, handling, from) = self.place(caller, scope, pairs, handling)?;
         let terminology = self.terminology(caller, &pairs).await?;
-        let query = Query::read(scope, &pairs, handling, &terminology)?;
+        let shelf = self.vocabularies.shelf();
+        let known = Searched::new(terminology, shelf.as_ref());
+        let query = Query::read(scope, &pairs, handling, &known)?;
         let mut query = query.at(&self.base);
         caller.may_search_within(scope, &mut query)?;
         let requester = caller.requester();
@@ -212,7 +215,7 @@ impl Fhir {
     }
 
     /// Resources with this canonical URL, of those that the caller may see.
-    async fn defined(
+    pub(super) async fn defined(
         &self,
         caller: &Caller,
         resource_type: ResourceType,

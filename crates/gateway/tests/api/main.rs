@@ -40,6 +40,7 @@ mod sharing;
 mod snapshot;
 mod subscriptions;
 mod support;
+mod terminology;
 mod tokens;
 mod transactions;
 mod validate;

@@ -225,8 +225,8 @@ impl Resource {
         &self.object
     }
 
-    /// Changes of references; the structure stays as checked.
-    pub(super) fn object_mut(&mut self) -> &mut Map<String, Value> {
+    /// Changes of references and additions of codings; the structure stays as checked.
+    pub(crate) fn object_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.object
     }
 

@@ -27,6 +27,7 @@ mod history;
 pub mod inspect;
 mod keys;
 mod labelling;
+mod mapping;
 mod moved;
 mod notify;
 mod options;
@@ -61,7 +62,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
 use interop::fhir::{Resource, ResourceType};
@@ -69,6 +70,7 @@ use ledger::ids::{MemberName, Tag};
 use tokio::sync::watch;
 
 use crate::outbox::{Delivery, OutboxStatus};
+use crate::terminology::Vocabularies;
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
@@ -154,6 +156,8 @@ struct Inner {
     entering: tokio::task::JoinHandle<()>,
     following: Mutex<Option<tokio::task::JoinHandle<()>>>,
     erasing: erasure::Erasing,
+    /// By what codes are mapped on the way in.
+    mapping: OnceLock<Vocabularies>,
 }
 
 impl Drop for Inner {
@@ -253,6 +257,7 @@ impl Custody {
             registrar,
             following: Mutex::default(),
             erasing: erasure::Erasing::default(),
+            mapping: OnceLock::new(),
             anchor,
             options,
         }));
@@ -351,7 +356,7 @@ impl Custody {
         by: &Requester,
         changes: Vec<Change>,
     ) -> Result<Vec<Written>, CustodyError> {
-        let changes = self.changes_within(by, changes).await?;
+        let changes = self.changes_within(by, self.mapped(changes)).await?;
         self.write_all(by, changes).await
     }
 

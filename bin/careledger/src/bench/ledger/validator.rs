@@ -23,7 +23,9 @@ use super::proofs;
 use super::task::{Flooded, Load, Reached, Submitted, Task};
 use crate::keys::token_keys;
 use crate::network::NodeFile;
-use crate::node::{How, Peers, gateway as node_gateway, node_config, open_keys, prepare};
+use crate::node::{
+    How, Peers, gateway as node_gateway, node_config, open_keys, prepare, vocabularies,
+};
 
 /// Items of the statements of a flood.
 const FLOOD_ITEMS: u16 = 1_024;
@@ -54,7 +56,14 @@ pub(crate) async fn run(args: ValidatorArgs) -> anyhow::Result<()> {
     let node = Node::start(config).await?;
     // For whoever joins by snapshot.
     let signer = TokenSigner::of(token_keys(&keys)?);
-    let gateway = node_gateway(&file, folder, &node, &keys, (SignIn::default(), signer))?;
+    let gateway = node_gateway(
+        &file,
+        folder,
+        &node,
+        &keys,
+        (SignIn::default(), signer),
+        &vocabularies(&file, folder),
+    )?;
     let serving = gateway::serve(listener, gateway.router(), std::future::pending());
     let serving = tokio::spawn(serving);
     let member: MemberName = file.member.parse()?;

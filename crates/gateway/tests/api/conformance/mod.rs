@@ -5,6 +5,7 @@
 
 mod requests;
 mod search;
+mod terminology;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,6 +46,7 @@ async fn filled() -> (Site, String) {
         scope: "system/*.cruds careledger/import",
         ..Ask::default()
     };
+    site.load(crate::terminology::package().path());
     let token = site.token(&ask).await;
     let fixture: Value = serde_json::from_str(include_str!("fixture.json")).unwrap();
     let answer = site.ask(&token, "POST", "/", &fixture).await;
@@ -55,7 +57,7 @@ async fn filled() -> (Site, String) {
 async fn requests(document: &mut String) {
     let (site, token) = filled().await;
     let mut section = "";
-    for row in requests::ROWS {
+    for row in requests::ROWS.iter().chain(terminology::ROWS) {
         if row.section != section {
             section = row.section;
             heading(document, section, "Feature | Request");

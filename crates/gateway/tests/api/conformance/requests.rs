@@ -11,7 +11,7 @@ pub(super) struct Row {
     pub(super) answer: &'static [&'static str],
 }
 
-const fn row(
+pub(super) const fn row(
     section: &'static str,
     feature: &'static str,
     request: &'static str,

@@ -8,6 +8,7 @@ mod people;
 mod tokens;
 mod wallet;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use node::custody::{
 };
 use node::health::Health;
 use node::outbox::{OutboxConfig, OutboxStatus};
+use node::terminology::{UnmappedCode, Vocabularies, resources_in, unmapped_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -49,6 +51,9 @@ pub(crate) const JUNE_MS: u64 = 1_780_272_000_000;
 
 pub(crate) const BASE: &str = "http://127.0.0.1:8101";
 
+/// The map by which codes are mapped on the way in, where it is loaded.
+pub(crate) const MAP: &str = "http://example.org/map";
+
 /// What a patient's records hold here and no error may repeat.
 pub(crate) const PLANTED: [&str; 3] = ["Plantedfamily", "planted-7731", "plantedkey"];
 
@@ -62,6 +67,7 @@ pub(crate) struct Site {
     folder: TempDir,
     import: ImportConfig,
     forward: ForwardConfig,
+    vocabularies: Vocabularies,
 }
 
 impl Site {
@@ -162,9 +168,12 @@ impl Site {
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
+        let at = folder.path().join("terminology");
+        let vocabularies = Vocabularies::open(&at, &[MAP.to_owned()]);
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
         let records = custody(member, &folder, &ledger);
+        records.map_by(vocabularies.clone());
         let parts = GatewayParts {
             base_url: base.to_owned(),
             identity: NodeIdentity {
@@ -197,6 +206,7 @@ impl Site {
             import: import.clone(),
             emergency: gateway::EmergencyConfig::default(),
             forward: forward.clone(),
+            vocabularies: vocabularies.clone(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -207,7 +217,21 @@ impl Site {
             folder,
             import,
             forward,
+            vocabularies,
         }
+    }
+
+    /// Puts the file or the package in a folder into the node's vocabularies.
+    pub(crate) fn load(&self, path: &Path) {
+        let into = self.folder.path().join("terminology");
+        resources_in(path, &into, &mut |_, _| {}).unwrap();
+        self.vocabularies.refresh();
+    }
+
+    /// The codes that no map had anything for.
+    pub(crate) fn unmapped(&self) -> Vec<UnmappedCode> {
+        self.vocabularies.refresh();
+        unmapped_in(&self.folder.path().join("terminology")).unwrap()
     }
 
     pub(crate) fn router(&self) -> axum::Router {
