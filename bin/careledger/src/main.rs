@@ -17,6 +17,7 @@ mod holds;
 mod import;
 mod keys;
 mod logging;
+mod matches;
 mod network;
 mod node;
 mod policies;
@@ -77,6 +78,7 @@ enum Command {
     Erase(erase::EraseArgs),
     Holds(holds::HoldsArgs),
     Retention(holds::RetentionArgs),
+    Matches(matches::MatchesArgs),
     Reindex(reindex::ReindexArgs),
     Relabel(relabel::RelabelArgs),
     Demo(demo::DemoArgs),
@@ -111,6 +113,7 @@ async fn main() -> ExitCode {
         Command::Erase(args) => erase::run(args).await,
         Command::Holds(args) => holds::run(args).await,
         Command::Retention(args) => holds::retention(args).await,
+        Command::Matches(args) => matches::run(args).await,
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Relabel(args) => relabel::run(args).await,

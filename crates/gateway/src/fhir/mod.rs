@@ -144,6 +144,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .route("/fhir/_history", get(history::history_of_system))
         .merge(operating())
         .merge(erasing())
+        .merge(identifying())
         .merge(audited())
         .route(
             "/fhir/{type}/{id}/{member}",
@@ -266,6 +267,22 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$release-hold", post(operation::release_hold))
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
+}
+
+/// Matching, links and merges of patients.
+fn identifying() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/{type}/$match", post(operation::match_patients))
+        .route("/fhir/{type}/$ihe-pix", get(operation::pix))
+        .route(
+            "/fhir/{type}/$possible-matches",
+            get(operation::possible_matches),
+        )
+        .route("/fhir/{type}/$dismiss-match", post(operation::dismiss))
+        .route("/fhir/{type}/$link", post(operation::link))
+        .route("/fhir/{type}/$unlink", post(operation::unlink))
+        .route("/fhir/{type}/$merge", post(operation::merge))
+        .route("/fhir/{type}/$unmerge", post(operation::unmerge))
 }
 
 /// Audit events, which are not documents.

@@ -84,8 +84,9 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     }
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
-            "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
-            "enroll" | "what-if" => ("", "post"),
+            "lastn" | "docref" | "gaps" | "replay" | "ihe-pix" | "possible-matches" => ("", "get"),
+            "enroll" | "what-if" | "match" | "merge" | "unmerge" | "link" | "unlink"
+            | "dismiss-match" => ("", "post"),
             "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
             | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"
             | "suspend-accounting" => ("/{id}", "post"),

@@ -16,6 +16,7 @@ mod emergency;
 mod erasing;
 mod guardians;
 mod history;
+mod identity;
 mod imports;
 mod interactions;
 mod labels;

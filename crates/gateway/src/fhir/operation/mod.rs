@@ -9,6 +9,7 @@ mod enroll;
 mod erasure;
 mod everything;
 mod gap;
+mod identity;
 mod label_explain;
 mod lastn;
 mod meta;
@@ -31,6 +32,9 @@ pub(crate) use document::document;
 pub(crate) use enroll::enroll;
 pub(crate) use erasure::{erase, erasure_certificate, erasures, open_erasures};
 pub(crate) use everything::everything;
+pub(crate) use identity::{
+    dismiss, link, match_patients, merge, pix, possible_matches, unlink, unmerge,
+};
 pub(crate) use label_explain::{label_explain, label_explain_posted};
 pub(crate) use lastn::lastn;
 pub(crate) use meta::{meta, meta_add, meta_delete};
