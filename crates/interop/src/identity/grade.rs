@@ -142,7 +142,17 @@ pub fn judge(one: &Traits, other: &Traits, model: &Model, frequencies: &Frequenc
         bits if bits >= POSSIBLE_BITS => Grade::Possible,
         _ => Grade::CertainlyNot,
     };
-    of(weighed.min(ceiling(pattern)), Reason::Weights, bits)
+    // A score is within its grade: what is held down says less than its weights.
+    match weighed.min(ceiling(pattern)) {
+        Grade::Certain => of(Grade::Certain, Reason::Weights, bits),
+        Grade::Probable => of(Grade::Probable, Reason::Weights, bits.min(CERTAIN_BITS)),
+        Grade::Possible => of(Grade::Possible, Reason::Weights, bits.min(PROBABLE_BITS)),
+        Grade::CertainlyNot => of(
+            Grade::CertainlyNot,
+            Reason::Weights,
+            bits.min(POSSIBLE_BITS),
+        ),
+    }
 }
 
 /// What a pair without a common identifier may be graded at most.
