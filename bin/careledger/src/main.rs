@@ -18,6 +18,7 @@ mod holds;
 mod import;
 mod keys;
 mod logging;
+mod matches;
 mod network;
 mod node;
 mod policies;
@@ -82,6 +83,7 @@ enum Command {
     Erase(erase::EraseArgs),
     Holds(holds::HoldsArgs),
     Retention(holds::RetentionArgs),
+    Matches(matches::MatchesArgs),
     Reindex(reindex::ReindexArgs),
     Relabel(relabel::RelabelArgs),
     Terminology(terminology::TerminologyArgs),
@@ -119,6 +121,7 @@ async fn main() -> ExitCode {
         Command::Erase(args) => erase::run(args).await,
         Command::Holds(args) => holds::run(args).await,
         Command::Retention(args) => holds::retention(args).await,
+        Command::Matches(args) => matches::run(args).await,
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Relabel(args) => relabel::run(args).await,

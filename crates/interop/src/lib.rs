@@ -2,5 +2,6 @@
 
 pub mod fhir;
 pub mod shl;
+pub mod identity;
 pub mod synth;
 pub mod terminology;

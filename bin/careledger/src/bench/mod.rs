@@ -6,6 +6,7 @@ mod figures;
 mod interop;
 mod ledger;
 mod limits;
+mod matching;
 mod release;
 
 use clap::{Args, Subcommand};
@@ -33,6 +34,8 @@ enum BenchCommand {
     Interop(interop::InteropArgs),
     /// Opening a record with a committee's shares while its custodian does not answer, beside the time until an entry is final.
     Release(release::ReleaseArgs),
+    /// How well patients are told apart and found again, on records of which it is known whose they are.
+    Matching(matching::MatchingArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
     Validator(ledger::ValidatorArgs),
@@ -46,6 +49,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Access(args) => access::run(&args),
         BenchCommand::Interop(args) => interop::run(&args),
         BenchCommand::Release(args) => release::run(args).await,
+        BenchCommand::Matching(args) => matching::run(&args),
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }

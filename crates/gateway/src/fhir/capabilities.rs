@@ -79,7 +79,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 19] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 27] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -114,6 +114,26 @@ const PATIENT_OPERATIONS: [Operation<'static>; 19] = [
     ),
     operation("break-glass", "urn:careledger:operation:break-glass"),
     operation("who-can-see", "urn:careledger:operation:who-can-see"),
+    operation(
+        "match",
+        "http://hl7.org/fhir/OperationDefinition/Patient-match",
+    ),
+    operation(
+        "ihe-pix",
+        "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix",
+    ),
+    operation(
+        "merge",
+        "http://hl7.org/fhir/OperationDefinition/Patient-merge",
+    ),
+    operation("unmerge", "urn:careledger:operation:unmerge"),
+    operation("link", "urn:careledger:operation:link"),
+    operation("unlink", "urn:careledger:operation:unlink"),
+    operation(
+        "possible-matches",
+        "urn:careledger:operation:possible-matches",
+    ),
+    operation("dismiss-match", "urn:careledger:operation:dismiss-match"),
 ];
 
 const OF_CONSENTS: [Operation<'static>; 7] = [

@@ -148,6 +148,7 @@ fn alone() -> Router<Arc<Fhir>> {
         .merge(operating())
         .merge(terminology::routes())
         .merge(erasing())
+        .merge(identifying())
         .merge(audited())
         .route(
             "/fhir/{type}/{id}/{member}",
@@ -318,6 +319,22 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
         .route("/fhir/$retention-audit", post(operation::retention_audit))
+}
+
+/// Matching, links and merges of patients.
+fn identifying() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/{type}/$match", post(operation::match_patients))
+        .route("/fhir/{type}/$ihe-pix", get(operation::pix))
+        .route(
+            "/fhir/{type}/$possible-matches",
+            get(operation::possible_matches),
+        )
+        .route("/fhir/{type}/$dismiss-match", post(operation::dismiss))
+        .route("/fhir/{type}/$link", post(operation::link))
+        .route("/fhir/{type}/$unlink", post(operation::unlink))
+        .route("/fhir/{type}/$merge", post(operation::merge))
+        .route("/fhir/{type}/$unmerge", post(operation::unmerge))
 }
 
 /// Audit events, which are not documents.

@@ -19,6 +19,7 @@ mod erasing;
 mod forwarding;
 mod guardians;
 mod history;
+mod identity;
 mod imports;
 mod interactions;
 mod labels;

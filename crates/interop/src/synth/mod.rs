@@ -9,6 +9,7 @@ mod billing;
 mod catalog;
 mod draw;
 mod findings;
+mod labelled;
 mod person;
 mod record;
 mod visit;
@@ -17,6 +18,8 @@ use serde_json::Value;
 
 use draw::Draw;
 use record::Record;
+
+pub use labelled::{LabelledPatient, labelled_patients};
 
 /// A transaction Bundle with one patient and the care given over some years.
 pub fn patient_bundle(seed: u64, index: u64) -> Value {

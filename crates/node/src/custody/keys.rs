@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use interop::fhir::search::LookupKey;
+use interop::identity::BlockingKey;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
@@ -88,6 +89,17 @@ impl Keys {
         let mut hash = hmac::Context::with_key(&self.lookups);
         hash.update(resource_type.as_bytes());
         hash.update(b"/");
+        hash.update(key.as_bytes());
+        let hash = hash.sign();
+        let first = hash.as_ref().first_chunk();
+        first.copied().unwrap_or_default()
+    }
+
+    /// What stands for a blocking key of a patient.
+    pub(super) fn blocking(&self, key: &BlockingKey) -> Posting {
+        let mut hash = hmac::Context::with_key(&self.lookups);
+        // No type of FHIR begins so.
+        hash.update(b"match/");
         hash.update(key.as_bytes());
         let hash = hash.sign();
         let first = hash.as_ref().first_chunk();

@@ -28,6 +28,7 @@ pub mod inspect;
 mod keys;
 mod labelling;
 mod mapping;
+mod matching;
 mod moved;
 mod notify;
 mod options;
@@ -61,7 +62,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -105,6 +106,7 @@ pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
+pub use matching::{MatchFound, MatchWanted, PossibleMatch};
 pub use notify::Told;
 pub use options::CustodyOptions;
 pub use reach::{Aim, Reach, Reached};
@@ -155,6 +157,9 @@ struct Inner {
     registrar: Registrar,
     entering: tokio::task::JoinHandle<()>,
     following: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    matching: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Up to which change patients were compared.
+    matched: AtomicU64,
     erasing: erasure::Erasing,
     /// By what codes are mapped on the way in.
     mapping: OnceLock<Vocabularies>,
@@ -172,6 +177,10 @@ impl Drop for Inner {
         let labelling = self.labelling_anew.get_mut();
         if let Some(labelling) = labelling.unwrap_or_else(PoisonError::into_inner) {
             labelling.abort();
+        }
+        let matching = self.matching.get_mut();
+        if let Some(matching) = matching.unwrap_or_else(PoisonError::into_inner) {
+            matching.abort();
         }
     }
 }
@@ -256,6 +265,8 @@ impl Custody {
             entering: tokio::spawn(registrar.clone().run(options.outbox.gather)),
             registrar,
             following: Mutex::default(),
+            matching: Mutex::default(),
+            matched: AtomicU64::default(),
             erasing: erasure::Erasing::default(),
             mapping: OnceLock::new(),
             anchor,
@@ -274,6 +285,7 @@ impl Custody {
         self.go_on_indexing();
         self.go_on_rewrapping();
         self.follow_upstream();
+        self.follow_patients();
         self.follow_label_rules()
     }
 
@@ -293,6 +305,13 @@ impl Custody {
             let mut place = self.0.following.lock();
             **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(following);
         }
+    }
+
+    /// Begins to look for patients who may be one person.
+    fn follow_patients(&self) {
+        let matching = tokio::spawn(matching::follow(Arc::downgrade(&self.0)));
+        let mut place = self.0.matching.lock();
+        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(matching);
     }
 
     /// What is going on with the existing server; `None` without one.

@@ -76,7 +76,10 @@ impl Keys {
     pub(crate) fn postings(&self, resource_type: &str, terms: &IndexTerms) -> Vec<Posting> {
         let keys = terms.lookup_keys();
         let postings = keys.iter().map(|key| self.posting(resource_type, key));
-        let postings: BTreeSet<Posting> = postings.collect();
+        let mut postings: BTreeSet<Posting> = postings.collect();
+        if resource_type == "Patient" {
+            postings.extend(self.blocked(terms));
+        }
         postings.into_iter().collect()
     }
 
@@ -155,7 +158,7 @@ impl Asked {
 }
 
 /// The documents that have one of the postings, if they are no more than `most`.
-fn gather(
+pub(super) fn gather(
     view: &View,
     filter: &BTreeSet<Posting>,
     subject: Option<&SubjectId>,

@@ -81,7 +81,7 @@ impl Custody {
     }
 
     /// Opens what is on record by then; tells whether anything was put there.
-    async fn open_recorded(
+    pub(super) async fn open_recorded(
         &self,
         by: &Requester,
         target: &str,

@@ -9,7 +9,7 @@ use super::postings::{Asked, Filed, Place};
 use super::read::Loaded;
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow, version_key};
 use super::search::Match;
-use super::store::{Stored, Table};
+use super::store::{Stored, Table, View};
 use super::{Custody, CustodyError};
 
 /// Rows of the terms that are opened together.
@@ -134,6 +134,37 @@ impl Custody {
             Err(_) if !is_complete => self.renewed_terms(document).await,
             row => row,
         }
+    }
+
+    /// Current versions of a type at these places; those that were erased, or are of an older form of the index, are left
+    /// out.
+    pub(super) fn at_places(
+        &self,
+        view: &View,
+        resource_type: ResourceType,
+        places: &[Place],
+    ) -> Result<Vec<Match>, CustodyError> {
+        let keys = &self.0.home.keys;
+        let named = places
+            .iter()
+            .map(|(subject, document)| keys.terms(resource_type.as_str(), &[subject, document]));
+        let named: Vec<_> = named.collect();
+        let rows = view.get_all(Table::Terms, &named)?;
+        let rows = named.into_iter().zip(rows);
+        let rows = rows.filter_map(|(key, row)| Some((Stored::Fetched(key), row?)));
+        let rows: Vec<_> = rows.collect();
+        let found = self.terms_among(&rows, &Asked::default())?.into_iter();
+        Ok(found
+            .filter_map(|((subject, document), row)| {
+                let row = row.ok()??;
+                Some(Match {
+                    document,
+                    subject,
+                    resource_type,
+                    row,
+                })
+            })
+            .collect())
     }
 
     /// Where the terms of documents are, those of one subject if it is given.

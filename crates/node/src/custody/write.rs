@@ -54,6 +54,7 @@ impl Custody {
             .into_iter()
             .map(named)
             .collect::<Result<Vec<_>, _>>()?;
+        self.refuse_circles(&changes).await?;
         if self.0.payloads.upstream().is_some() {
             return self.write_through(by, changes).await;
         }

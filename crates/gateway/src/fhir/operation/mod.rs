@@ -13,6 +13,7 @@ mod escrow;
 mod everything;
 mod file_consent;
 mod gap;
+mod identity;
 mod label_explain;
 mod lastn;
 mod meta;
@@ -41,6 +42,9 @@ pub(crate) use erasure::{erase, erasure_certificate, erasures, open_erasures};
 pub(crate) use escrow::{escrow_offer, escrow_taken};
 pub(crate) use everything::everything;
 pub(crate) use file_consent::{file_consent, revoke_consent};
+pub(crate) use identity::{
+    dismiss, link, match_patients, merge, pix, possible_matches, unlink, unmerge,
+};
 pub(crate) use label_explain::{label_explain, label_explain_posted};
 pub(crate) use lastn::lastn;
 pub(crate) use meta::{meta, meta_add, meta_delete};

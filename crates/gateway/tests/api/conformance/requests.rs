@@ -446,6 +446,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "Operations",
+        "`Patient/$match`",
+        "POST /Patient/$match",
+        r#"{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","name":[{"family":"Nobody","given":["Known"]}],"birthDate":"1901-01-01"}}]}"#,
+        &["200", "searchset", "!entry"],
+    ),
+    row(
+        "Operations",
         "`$export`",
         "GET /$export\nprefer: respond-async\naccept: application/fhir+json",
         "",

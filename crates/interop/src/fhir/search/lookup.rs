@@ -20,7 +20,7 @@ use super::wanted::Wanted;
 use days::{Days, dated, days};
 
 /// Which terms and keys a resource has under the same table of parameters: raise it when that changes.
-const INDEX_REVISION: u32 = 2;
+const INDEX_REVISION: u32 = 3;
 
 /// Names the form of the index, with the words of everything or without: terms and keys that were made under another are
 /// made anew.

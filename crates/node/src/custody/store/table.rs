@@ -31,6 +31,7 @@ pub(crate) enum Table {
     Emergencies,
     Duties,
     Shares,
+    Matches,
 }
 
 impl Table {
@@ -63,6 +64,7 @@ impl Table {
         Self::Emergencies,
         Self::Duties,
         Self::Shares,
+        Self::Matches,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -96,6 +98,7 @@ impl Table {
             Self::Emergencies => "emergencies",
             Self::Duties => "duties",
             Self::Shares => "shares",
+            Self::Matches => "matches",
         }
     }
 }

@@ -14,6 +14,7 @@ mod index;
 mod inspect;
 mod labels;
 pub(crate) mod ledger;
+mod matching;
 mod outbox;
 mod payloads;
 mod postgresql;
