@@ -114,7 +114,7 @@ impl Subject {
     }
 
     /// Goes on under a key of a branch that this member writes, after so many entries.
-    pub(crate) fn go_on(&mut self, branch: Own, granted: GrantedBranch, before: u64) {
+    pub(crate) fn go_on(&mut self, branch: Own, granted: &GrantedBranch, before: u64) {
         for keys in [
             self.branches.get_mut(&granted.branch),
             self.own.get_mut(&branch),
