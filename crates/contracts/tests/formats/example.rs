@@ -283,6 +283,7 @@ impl Example {
     /// Bytes of everything that the documents show, by the name that they give it.
     pub(crate) fn bytes(&self) -> BTreeMap<&'static str, Vec<u8>> {
         let [document, entry] = self.item().tags;
+        let record = Descriptor::Record(self.record());
         let statement = self.statement();
         let block = self.block();
         let key = StateKey::of_tag(&self.member, document);
@@ -298,14 +299,8 @@ impl Example {
             ("document-tag-2", self.document.tag(2).0.to_vec()),
             ("entries-tag-1", entry.0.to_vec()),
             ("content-digest", Digest::of(CONTENT).0.to_vec()),
-            (
-                "record-descriptor",
-                Descriptor::Record(self.record()).encode(),
-            ),
-            (
-                "record-descriptor-digest",
-                Descriptor::Record(self.record()).digest().0.to_vec(),
-            ),
+            ("record-descriptor", record.encode()),
+            ("record-descriptor-digest", record.digest().0.to_vec()),
             (
                 "access-descriptor",
                 Descriptor::Access(self.access()).encode(),
