@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod demo;
 mod dump;
+mod duties;
 mod emergencies;
 mod erase;
 mod faults;
@@ -25,6 +26,7 @@ mod receipt;
 mod records;
 mod reindex;
 mod relabel;
+mod shares;
 mod status;
 mod subscriptions;
 mod synth;
@@ -58,9 +60,11 @@ enum Command {
     Import(import::ImportArgs),
     Synth(synth::SynthArgs),
     Receipt(receipt::ReceiptArgs),
+    Shares(shares::SharesArgs),
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
+    Duties(duties::DutiesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
@@ -94,9 +98,11 @@ async fn main() -> ExitCode {
         Command::Import(args) => import::run(args).await,
         Command::Synth(args) => synth::run(&args),
         Command::Receipt(args) => receipt::run(args).await,
+        Command::Shares(args) => shares::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,
+        Command::Duties(args) => duties::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),

@@ -2,6 +2,7 @@
 
 pub mod blob;
 pub mod certificate;
+pub mod jwe;
 pub mod keystore;
 pub mod keytable;
 pub mod password;

@@ -129,7 +129,7 @@ fn p2_a_history_goes_on_where_its_closing_entry_leads() {
         name(&[entries[0].clone(), entries[2].clone()]),
         "entry-missing"
     );
-    let mut unsalted = entries.clone();
+    let mut unsalted = entries;
     unsalted[1]["part"].as_array_mut().unwrap().pop();
     assert_eq!(name(&unsalted), "entry-after-closing");
 }

@@ -40,6 +40,7 @@ pub(super) fn print(
          As the patient:\n  \
          {open} grant {name} --through clinic --to clinic --data laboratory,medications\n  \
          {open} history {name}\n  \
+         {open} share {name} --through clinic --with anyone --records --qr\n  \
          {open} show {name}\n\n\
          With an app that signs its users in:\n  \
          {program} clients --credential {dir}/clinic/clients/administrator.json register --public --name 'My app' \\\n    \

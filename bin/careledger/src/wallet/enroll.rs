@@ -31,37 +31,10 @@ impl Wallet {
         through: &Client,
     ) -> anyhow::Result<()> {
         let name: MemberName = member.parse()?;
-        let key = member_key(view, member).await?;
-        let body = self.sealed(view, &key, &self.branches_for(view, &name))?;
-        let answer = through
-            .post("Patient/$enroll", &Request::json(&body))
-            .await?
-            .ok()?;
-        let answer = answer.json()?;
-        let reference = answer.pointer("/parameter/0/valueReference/reference");
-        let id = reference
-            .and_then(Value::as_str)
-            .and_then(|text| text.strip_prefix("Patient/"));
-        let id = id.context("the member did not say under which id the patient is known")?;
-        self.state.patients.insert(member.to_owned(), id.to_owned());
+        let granted = (self.public_key(), self.branches_for(view, &name));
+        let id = enroll_with(view, member, through, &granted).await?;
+        self.state.patients.insert(member.to_owned(), id);
         Ok(())
-    }
-
-    /// `Parameters` with branches that only the member with the key can open.
-    pub(super) fn sealed(
-        &self,
-        view: &View,
-        key: &HpkePublicKey,
-        branches: &[GrantedBranch],
-    ) -> anyhow::Result<Value> {
-        let info = info(view.network_id());
-        let public_key = self.public_key();
-        let wrapped = wrap_for(key, &info, &public_key, &encode(branches))?;
-        let sealed = [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat();
-        Ok(json!({ "resourceType": "Parameters", "parameter": [
-            { "name": "walletKey", "valueString": URL_SAFE_NO_PAD.encode(public_key) },
-            { "name": "branches", "valueBase64Binary": STANDARD.encode(sealed) },
-        ] }))
     }
 
     /// A member's own branches; and of all members the consents, and which records exist beside the restricted ones. Of
@@ -83,7 +56,47 @@ impl Wallet {
     }
 }
 
-pub(super) async fn member_key(view: &View, member: &str) -> anyhow::Result<HpkePublicKey> {
+/// A wallet's key, and branches that it grants.
+pub(crate) type Granted = ([u8; 32], Vec<GrantedBranch>);
+
+/// Enrols a patient at a member with what a wallet grants; returns the patient's id there.
+pub(crate) async fn enroll_with(
+    view: &View,
+    member: &str,
+    through: &Client,
+    granted: &Granted,
+) -> anyhow::Result<String> {
+    let body = sealed_branches(view, member, granted).await?;
+    let answer = through
+        .post("Patient/$enroll", &Request::json(&body))
+        .await?
+        .ok()?;
+    let answer = answer.json()?;
+    let reference = answer.pointer("/parameter/0/valueReference/reference");
+    let id = reference
+        .and_then(Value::as_str)
+        .and_then(|text| text.strip_prefix("Patient/"));
+    let id = id.context("the member did not say under which id the patient is known")?;
+    Ok(id.to_owned())
+}
+
+/// `Parameters` with branches that only the member can open.
+pub(super) async fn sealed_branches(
+    view: &View,
+    member: &str,
+    (wallet, branches): &Granted,
+) -> anyhow::Result<Value> {
+    let key = member_key(view, member).await?;
+    let info = info(view.network_id());
+    let wrapped = wrap_for(&key, &info, wallet, &encode(branches))?;
+    let sealed = [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat();
+    Ok(json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "walletKey", "valueString": URL_SAFE_NO_PAD.encode(wallet) },
+        { "name": "branches", "valueBase64Binary": STANDARD.encode(sealed) },
+    ] }))
+}
+
+async fn member_key(view: &View, member: &str) -> anyhow::Result<HpkePublicKey> {
     let url = format!("{}/.well-known/careledger", view.base_url(member)?);
     let about = view.http.get(url).send().await?.error_for_status()?;
     let about: About = about.json().await?;

@@ -5,11 +5,14 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod life;
 mod notices;
 mod recovery;
 mod rotate;
+mod share;
 mod shown;
 mod store;
+mod take;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +30,8 @@ use crate::client::{Client, ClientKey, User};
 use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
-pub(crate) use consent::{Power, Wish};
+pub(crate) use consent::{Form, Power, Wish};
+pub(crate) use enroll::enroll_with;
 pub(crate) use guardians::Circle;
 pub(crate) use history::{Attempt, History};
 pub(crate) use store::WalletFolder;

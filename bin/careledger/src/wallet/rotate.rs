@@ -6,7 +6,7 @@ use ledger::ids::MemberName;
 use ledger::stream::{Branch, GrantedBranch, KeyEpoch};
 use serde_json::Value;
 
-use super::enroll::member_key;
+use super::enroll::sealed_branches;
 use super::{Filed, View, Wallet};
 use crate::client::Request;
 
@@ -103,8 +103,8 @@ impl Wallet {
         member: &str,
         branches: &[GrantedBranch],
     ) -> anyhow::Result<()> {
-        let key = member_key(view, member).await?;
-        let body = self.sealed(view, &key, branches)?;
+        let granted = (self.public_key(), branches.to_vec());
+        let body = sealed_branches(view, member, &granted).await?;
         let id = self.patient_at(member)?;
         let client = self.client(view, member)?;
         let path = format!("Patient/{id}/$branches");

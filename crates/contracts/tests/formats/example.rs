@@ -289,6 +289,7 @@ impl Example {
         let key = StateKey::of_tag(&self.member, document);
         let receipt = self.receipt();
         let (checkpoint, keys) = self.checkpoint();
+        let record = Descriptor::Record(self.record());
         BTreeMap::from([
             ("genesis", self.genesis.encode()),
             ("network", self.network.0.0.to_vec()),

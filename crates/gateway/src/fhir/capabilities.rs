@@ -77,7 +77,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 19] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -95,6 +95,11 @@ const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
         "recovery-hand-out",
         "urn:careledger:operation:recovery-hand-out",
     ),
+    operation("escrow-offer", "urn:careledger:operation:escrow-offer"),
+    operation("escrow-taken", "urn:careledger:operation:escrow-taken"),
+    operation("share", "urn:careledger:operation:share"),
+    operation("shares", "urn:careledger:operation:shares"),
+    operation("unshare", "urn:careledger:operation:unshare"),
     operation("access-history", "urn:careledger:operation:access-history"),
     operation("disclosures", "urn:careledger:operation:disclosures"),
     operation(
@@ -107,6 +112,28 @@ const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
     ),
     operation("break-glass", "urn:careledger:operation:break-glass"),
     operation("who-can-see", "urn:careledger:operation:who-can-see"),
+];
+
+const OF_CONSENTS: [Operation<'static>; 7] = [
+    operation("what-if", "urn:careledger:operation:what-if"),
+    operation(
+        "fileConsent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent",
+    ),
+    operation(
+        "file-consent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent",
+    ),
+    operation(
+        "revokeConsent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/revoke-consent",
+    ),
+    operation(
+        "consent-receipt",
+        "urn:careledger:operation:consent-receipt",
+    ),
+    operation("templates", "urn:careledger:operation:templates"),
+    operation("from-template", "urn:careledger:operation:from-template"),
 ];
 
 const OF_AUDIT: [Operation<'static>; 2] = [
@@ -127,7 +154,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
         "AuditEvent" => return OF_AUDIT.to_vec(),
-        "Consent" => &[operation("what-if", "urn:careledger:operation:what-if")],
+        "Consent" => &OF_CONSENTS,
         "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",

@@ -40,6 +40,11 @@ async fn nothing_is_served_without_a_token_but_what_has_no_patient() {
         ("POST", "/fhir/Patient/1/$recovery"),
         ("POST", "/fhir/Patient/1/$recovery-root"),
         ("POST", "/fhir/Patient/1/$recovery-hand-out"),
+        ("POST", "/fhir/Patient/1/$escrow-offer"),
+        ("POST", "/fhir/Patient/1/$escrow-taken"),
+        ("POST", "/fhir/Patient/1/$share"),
+        ("GET", "/fhir/Patient/1/$shares"),
+        ("POST", "/fhir/Patient/1/$unshare"),
         ("POST", "/fhir/Patient/$enroll"),
         ("POST", "/fhir"),
     ] {

@@ -327,6 +327,32 @@ impl Home {
 }
 
 impl AccessDraft {
+    /// Something that somebody does at this member with a patient, beside reading: `interaction` with `target`.
+    pub(crate) fn at_home(
+        home: &MemberName,
+        (principal, role, purpose): (String, Option<String>, &str),
+        (interaction, target): (&str, &str),
+        at: u64,
+    ) -> Self {
+        Self {
+            requester: home.clone(),
+            principal,
+            role,
+            purpose: purpose.to_owned(),
+            interaction: interaction.to_owned(),
+            target: target.to_owned(),
+            at,
+            custodian: home.clone(),
+            request: None,
+            recipient: None,
+            expires_at: None,
+            decision: None,
+            audit: None,
+            emergency: None,
+            on_behalf_of: None,
+        }
+    }
+
     fn into_descriptor(self, further: Vec<FurtherAccess>, next: Tag) -> AccessDescriptor {
         AccessDescriptor {
             requester: self.requester,

@@ -15,10 +15,13 @@ mod cipher;
 mod consent;
 mod decide;
 mod delegate;
+mod duties;
 mod emergency;
 mod enroll;
 mod erasure;
 mod error;
+mod escrow;
+mod filing;
 mod foreign;
 mod history;
 pub mod inspect;
@@ -47,6 +50,7 @@ mod search_chain;
 mod search_include;
 mod search_page;
 mod search_rows;
+mod share;
 mod shelf;
 pub(crate) mod store;
 mod subject;
@@ -56,6 +60,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -67,7 +72,6 @@ use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
-use emergency::OpenReviews;
 use keys::Keys;
 use labelling::Labeller;
 use payload::Payloads;
@@ -84,6 +88,7 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub use duties::{DutyCount, EXTENDED};
 pub use emergency::{
     BREAK_GLASS, EmergencyAsk, EmergencyCount, EmergencyReview, JUSTIFIED, NOT_JUSTIFIED,
     REVIEW_CODE, TASK_SYSTEM, is_review,
@@ -94,6 +99,7 @@ pub use erasure::{
     RetentionRule, RetentionSchedule, ToErase,
 };
 pub use error::CustodyError;
+pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
@@ -113,6 +119,7 @@ pub use request::{
     Withheld, WithheldDocument, Written,
 };
 pub use rewrap::WrappingProgress;
+pub use share::{ListedShare, Recipient, ShareDraft, ShareGate, SharedFile};
 pub use shelf::{Shelf, ShelfChange, ShelfRow};
 pub use store::postgresql::{PostgresqlConfig, PostgresqlConfigError};
 pub use store::{MoveError, RecordsConfig, move_records, put_keys, take_keys};
@@ -135,10 +142,11 @@ struct Inner {
     relabelling: Arc<Relabelling>,
     labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
-    open_reviews: OpenReviews,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
+    /// Consents that could not be fetched.
+    lacking: AtomicUsize,
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
@@ -232,12 +240,12 @@ impl Custody {
             labeller: Labeller::new(options.label_rules.clone()),
             relabelling: Arc::default(),
             labelling_anew: Mutex::default(),
-            open_reviews: OpenReviews::default(),
             pins: Pins::default(),
             home,
             subjects,
             store,
             expected: Mutex::default(),
+            lacking: AtomicUsize::new(0),
             outbox,
             delivery: tokio::spawn(delivery.run()),
             sweeping: tokio::spawn(sweeper.run()),
@@ -258,7 +266,6 @@ impl Custody {
             self.expect_consents_of(&*subject?)?;
         }
         self.watch_for_replay();
-        self.read_open_reviews()?;
         self.go_on_indexing();
         self.go_on_rewrapping();
         self.follow_upstream();
@@ -509,6 +516,16 @@ impl Custody {
     /// Consent entries of all patients that the ledger has and this member lacks: patient, filing member and tag.
     pub fn overdue_consents(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
         self.overdue()
+    }
+
+    /// Notes how many consents that the ledger has could not be fetched.
+    pub(crate) fn lack_consents(&self, count: usize) {
+        self.0.lacking.store(count, Ordering::Relaxed);
+    }
+
+    /// How many consents that the ledger has could not be fetched when they were last asked for.
+    pub fn consents_lacking(&self) -> usize {
+        self.0.lacking.load(Ordering::Relaxed)
     }
 
     /// Whether every consent on the ledger is known here, of the patients whose documents have these index tags.

@@ -183,26 +183,13 @@ fn record(
     (by, said, at): (Option<Digest>, &str, u64),
 ) -> Result<(), CustodyError> {
     let principal = by.map_or_else(|| "wallet".to_owned(), |key| format!("wallet {key}"));
-    let draft = AccessDraft {
-        requester: home.member.clone(),
-        principal,
-        role: None,
-        purpose: "PATRQT".to_owned(),
-        interaction: said.to_owned(),
-        target: format!(
-            "Patient/{}",
-            subject.patient_id.as_deref().unwrap_or_default()
-        ),
+    let target = subject.patient_id.as_deref().unwrap_or_default();
+    let draft = AccessDraft::at_home(
+        &home.member,
+        (principal, None, "PATRQT"),
+        (said, &format!("Patient/{target}")),
         at,
-        custodian: home.member.clone(),
-        request: None,
-        recipient: None,
-        expires_at: None,
-        decision: None,
-        audit: None,
-        emergency: None,
-        on_behalf_of: None,
-    };
+    );
     let agent = AuditAgent {
         client: "wallet".to_owned(),
         address: None,

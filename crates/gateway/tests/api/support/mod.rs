@@ -20,7 +20,7 @@ use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::{
-    Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
+    ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
     SubscriptionConfig,
 };
 use interop::fhir::Checking;
@@ -61,6 +61,7 @@ pub(crate) struct Site {
     hpke: HpkeKeyPair,
     folder: TempDir,
     import: ImportConfig,
+    forward: ForwardConfig,
 }
 
 impl Site {
@@ -111,7 +112,20 @@ impl Site {
         let import = ImportConfig {
             allowed_origins: vec![origin.to_owned()],
         };
-        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
+        let further = (import, ForwardConfig::default());
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
+    }
+
+    /// A node that forwards its audit log.
+    pub(crate) fn forwarding(forward: ForwardConfig) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let how = (
+            SubscriptionConfig::default(),
+            RequestLimits::default(),
+            Checking::Strict,
+        );
+        let further = (ImportConfig::default(), forward);
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
     }
 
     /// The same node, stopped and started again.
@@ -121,11 +135,12 @@ impl Site {
             router,
             folder,
             import,
+            forward,
             ..
         } = self;
         drop(router);
         let how = (subscriptions, RequestLimits::default(), Checking::Strict);
-        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, (import, forward))
     }
 
     fn on(
@@ -134,8 +149,8 @@ impl Site {
         (member, base, token_seed): (&str, &str, u8),
         how: (SubscriptionConfig, RequestLimits, Checking),
     ) -> Self {
-        let import = ImportConfig::default();
-        Self::with(folder, ledger, (member, base, token_seed), how, import)
+        let further = (ImportConfig::default(), ForwardConfig::default());
+        Self::with(folder, ledger, (member, base, token_seed), how, further)
     }
 
     fn with(
@@ -143,12 +158,13 @@ impl Site {
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
         (subscriptions, limits, checking): (SubscriptionConfig, RequestLimits, Checking),
-        import: ImportConfig,
+        (import, forward): (ImportConfig, ForwardConfig),
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
+        let records = custody(member, &folder, &ledger);
         let parts = GatewayParts {
             base_url: base.to_owned(),
             identity: NodeIdentity {
@@ -158,31 +174,12 @@ impl Site {
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
-            custody: custody(member, &folder, &ledger),
+            custody: records.clone(),
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: StatusSource::new(|| Health {
-                height: Height(1),
-                final_height: Height(1),
-                epoch: Epoch(0),
-                validates: true,
-                age_ms: 0,
-                peers: 0,
-                outbox: OutboxStatus::default(),
-                certificate_expires: BlockTime(0),
-                certificate_left_ms: 0,
-                ledger_bytes: 0,
-                contradictions: 0,
-                damaged_rows: 0,
-                open_proposals: 0,
-                erasures: node::custody::ErasureStanding::default(),
-                upstream: None,
-                labelling: LabelProgress::default(),
-                emergencies: node::custody::EmergencyCount::default(),
-                waiting_bytes: Vec::new(),
-            }),
+            status: health(records),
             clients: tokens::clients(),
             sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
@@ -199,6 +196,7 @@ impl Site {
             subscriptions,
             import: import.clone(),
             emergency: gateway::EmergencyConfig::default(),
+            forward: forward.clone(),
         };
         Self {
             router: Gateway::new(parts).unwrap().router(),
@@ -208,6 +206,7 @@ impl Site {
             hpke,
             folder,
             import,
+            forward,
         }
     }
 
@@ -387,6 +386,32 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         std::thread::sleep(Duration::from_millis(10));
     }
     Custody::open(options, Arc::new(ledger.clone())).unwrap()
+}
+
+fn health(owing: Custody) -> StatusSource {
+    StatusSource::new(move || Health {
+        height: Height(1),
+        final_height: Height(1),
+        epoch: Epoch(0),
+        validates: true,
+        age_ms: 0,
+        peers: 0,
+        outbox: OutboxStatus::default(),
+        certificate_expires: BlockTime(0),
+        certificate_left_ms: 0,
+        ledger_bytes: 0,
+        contradictions: 0,
+        damaged_rows: 0,
+        open_proposals: 0,
+        erasures: node::custody::ErasureStanding::default(),
+        upstream: None,
+        labelling: LabelProgress::default(),
+        emergencies: owing.emergencies().unwrap(),
+        duties: owing.duties().unwrap(),
+        consents_missing: owing.consents_lacking(),
+        forward: owing.forward_standing().unwrap(),
+        waiting_bytes: Vec::new(),
+    })
 }
 
 fn member_key(hpke: HpkeKeyPair) -> MemberKey {

@@ -29,6 +29,8 @@ pub(crate) enum Table {
     Labelling,
     Audit,
     Emergencies,
+    Duties,
+    Shares,
 }
 
 impl Table {
@@ -59,6 +61,8 @@ impl Table {
         Self::Labelling,
         Self::Audit,
         Self::Emergencies,
+        Self::Duties,
+        Self::Shares,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -90,6 +94,8 @@ impl Table {
             Self::Labelling => "labelling",
             Self::Audit => "audit",
             Self::Emergencies => "emergencies",
+            Self::Duties => "duties",
+            Self::Shares => "shares",
         }
     }
 }

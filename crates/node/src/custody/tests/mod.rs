@@ -6,6 +6,7 @@ mod authorization;
 mod changes;
 mod crash;
 mod erasure;
+mod escrow;
 mod exchange;
 mod existing;
 mod facade;
@@ -21,6 +22,7 @@ mod recovery;
 mod rewrap;
 mod rotation;
 mod searching;
+mod share;
 mod store;
 mod unseen;
 

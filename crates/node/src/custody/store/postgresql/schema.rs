@@ -32,6 +32,8 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Labelling,
     Table::Audit,
     Table::Emergencies,
+    Table::Duties,
+    Table::Shares,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
