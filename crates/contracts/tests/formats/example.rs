@@ -283,7 +283,6 @@ impl Example {
     /// Bytes of everything that the documents show, by the name that they give it.
     pub(crate) fn bytes(&self) -> BTreeMap<&'static str, Vec<u8>> {
         let [document, entry] = self.item().tags;
-        let record = Descriptor::Record(self.record());
         let statement = self.statement();
         let block = self.block();
         let key = StateKey::of_tag(&self.member, document);
