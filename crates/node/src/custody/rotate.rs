@@ -130,8 +130,8 @@ impl Home {
         let before = former.before.saturating_add(end.position).saturating_sub(1);
         self.keys
             .put(transaction, Table::Positions, &place, &before);
-        let (branch, epoch) = (granted.branch.clone(), granted.epoch);
         subject.go_on(own, &granted, before);
+        let GrantedBranch { branch, epoch, .. } = granted;
         let newest = subject.key(own)?.newest();
         let closing = close_entries((self.network, &self.member), &branch, &former, newest);
         let named = EntryRow::Closing {
