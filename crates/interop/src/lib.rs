@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod fhir;
-pub mod shl;
 pub mod identity;
+pub mod shl;
 pub mod synth;
 pub mod terminology;

@@ -39,8 +39,8 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry, TerminologyEntry,
-    ValidationEntry, is_default,
+    AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry,
+    TerminologyEntry, ValidationEntry, is_default,
 };
 use crate::hardening::keep_memory_private;
 use crate::keys::token_keys;

@@ -105,14 +105,13 @@ fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> u8 {
 }
 
 /// The best level among the values of both.
-fn best<'a, T: 'a>(
-    one: impl IntoIterator<Item = &'a T> + Clone,
-    other: impl IntoIterator<Item = &'a T> + Clone,
-    level: impl Fn(&T, &T) -> u8,
-) -> u8 {
+fn best<'a, T: 'a, V>(one: &'a V, other: &'a V, level: fn(&T, &T) -> u8) -> u8
+where
+    &'a V: IntoIterator<Item = &'a T>,
+{
     let pairs = one
         .into_iter()
-        .flat_map(|one| other.clone().into_iter().map(move |other| (one, other)));
+        .flat_map(|one| other.into_iter().map(move |other| (one, other)));
     pairs
         .map(|(one, other)| level(one, other))
         .max()
@@ -141,7 +140,9 @@ fn digits(text: &str) -> Vec<char> {
 fn name(one: &Traits, other: &Traits) -> (u8, u8) {
     let straight = (
         given(one, other),
-        best(&one.families, &other.families, family),
+        best(&one.families, &other.families, |one, other| {
+            family(one, other)
+        }),
     );
     let crossed = |a: &Traits, b: &Traits| {
         let given = a.given.as_deref().unwrap_or_default();
@@ -176,7 +177,7 @@ fn given(one: &Traits, other: &Traits) -> u8 {
     }
 }
 
-fn family(one: &Vec<String>, other: &Vec<String>) -> u8 {
+fn family(one: &[String], other: &[String]) -> u8 {
     let (a, b) = (one.concat(), other.concat());
     let shares_part = one.len() != other.len() && one.iter().any(|part| other.contains(part));
     if a == b {

@@ -25,7 +25,7 @@ const PHONE_DIGITS_MIN: usize = 6;
 
 /// The words of a text: folded, runs of letters and digits.
 pub(super) fn words(text: &str) -> Vec<String> {
-    let folded = fold(text).replace('\'', "").replace('’', "");
+    let folded = fold(text).replace(['\'', '’'], "");
     let words = folded.split(|letter: char| !letter.is_alphanumeric());
     words
         .filter(|word| !word.is_empty())

@@ -91,7 +91,7 @@ impl Traits {
             .flat_map(|name| texts(terms, name))
             .collect();
         let streets = texts(terms, "address").filter(|text| !aside.contains(text));
-        let mut given = texts(terms, "given").flat_map(|text| normal::words(text));
+        let mut given = texts(terms, "given").flat_map(normal::words);
         let phones = codes(terms, "phone").filter_map(|(_, code)| normal::phone(code));
         let emails = codes(terms, "email").filter_map(|(_, code)| normal::email(code));
         let born = terms.get("birthdate").iter().find_map(|term| match term {

@@ -123,7 +123,7 @@ impl Expand {
 impl Selection {
     /// Leaves what has a word that begins so, for each of these.
     fn narrow(&mut self, filter: &[String]) -> Result<(), TerminologyProblem> {
-        for (_, chosen) in &mut self.0 {
+        for chosen in self.0.values_mut() {
             chosen.narrow(filter)?;
         }
         Ok(())

@@ -54,7 +54,7 @@ pub fn lookup(
                 own.push(json!({ "name": "use", "valueCoding": usage }));
             }
             own.push(text("value", &designation.value));
-            parts("designation", own)
+            parts("designation", &own)
         }));
     }
     if is_asked("inactive") {
@@ -85,7 +85,7 @@ pub fn lookup(
 fn property(name: &str, (element, value): (&str, Value)) -> Value {
     parts(
         "property",
-        vec![
+        &[
             coded("code", name),
             json!({ "name": "value", element: value }),
         ],

@@ -25,6 +25,6 @@ pub(super) fn flag(name: &str, value: bool) -> Value {
     json!({ "name": name, "valueBoolean": value })
 }
 
-pub(super) fn parts(name: &str, parts: Vec<Value>) -> Value {
+pub(super) fn parts(name: &str, parts: &[Value]) -> Value {
     json!({ "name": name, "part": parts })
 }

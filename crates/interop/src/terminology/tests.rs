@@ -53,17 +53,20 @@ fn shelf() -> Shelf {
     };
     let newt = json!([{"code": "newt", "display": "Great crested newt", "property": [
         {"code": "parent", "valueCode": "beast"}, {"code": "legs", "valueInteger": 4}]}]);
-    let mut shelf = Shelf::default();
-    shelf.systems = vec![animals("1", Value::Null), animals("2", newt)];
-    shelf
+    Shelf {
+        systems: vec![animals("1", Value::Null), animals("2", newt)],
+        ..Shelf::default()
+    }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "json! makes it")]
 fn set(compose: Value) -> Result<ValueSet, TerminologyProblem> {
     ValueSet::of(
         &json!({"resourceType": "ValueSet", "url": "urn:set", "status": "active", "compose": compose}),
     )
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "json! makes it")]
 fn of_animals(body: Value) -> Value {
     let mut part = json!({"system": "urn:animals"});
     part.as_object_mut()

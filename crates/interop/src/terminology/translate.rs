@@ -79,5 +79,5 @@ fn shown(found: &Match, map: &ConceptMap) -> Value {
         own.push(json!({ "name": "concept", "valueCoding": coding }));
     }
     own.push(json!({ "name": "source", "valueUri": map.about.url }));
-    parts("match", own)
+    parts("match", &own)
 }

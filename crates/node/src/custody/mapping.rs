@@ -21,7 +21,7 @@ impl Custody {
                 Change::Create { resource, .. }
                 | Change::CreateAs { resource }
                 | Change::Update { resource, .. } => vocabularies.map(resource),
-                Change::Delete { .. } | Change::File(_) => {}
+                Change::Answer { .. } | Change::Delete { .. } | Change::File(_) => {}
             }
         }
         changes

@@ -6,6 +6,10 @@ use crate::synth::person::DAY_MS;
 use crate::synth::record::date_text;
 
 /// What a record shows of somebody.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each element is there or is not, by itself"
+)]
 #[derive(Clone)]
 pub(super) struct Shown {
     pub(super) has_national: bool,
