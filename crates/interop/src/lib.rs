@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
 
 pub mod fhir;
+pub mod hl7v2;
 pub mod synth;
