@@ -193,6 +193,12 @@ pub struct Segment<'a> {
     separators: &'a Separators,
 }
 
+impl fmt::Debug for Segment<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Segment(..)")
+    }
+}
+
 impl<'a> Segment<'a> {
     /// Its three letters.
     pub fn name(self) -> &'a str {
@@ -247,6 +253,12 @@ pub struct Field<'a> {
     separators: &'a Separators,
 }
 
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Field(..)")
+    }
+}
+
 impl<'a> Field<'a> {
     /// Its repetitions that hold something.
     pub fn repeats(self) -> impl Iterator<Item = Repeat<'a>> {
@@ -294,6 +306,12 @@ pub struct Repeat<'a> {
     separators: &'a Separators,
 }
 
+impl fmt::Debug for Repeat<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Repeat(..)")
+    }
+}
+
 impl<'a> Repeat<'a> {
     /// A component by its number, from 1.
     pub fn component(self, number: usize) -> Component<'a> {
@@ -331,6 +349,12 @@ pub struct Component<'a> {
     separators: &'a Separators,
 }
 
+impl fmt::Debug for Component<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Component(..)")
+    }
+}
+
 impl<'a> Component<'a> {
     /// Its first subcomponent, decoded; empty for `""`.
     pub fn text(self) -> String {
@@ -359,11 +383,6 @@ impl<'a> Component<'a> {
     /// The component as it stands.
     pub fn raw(self) -> &'a str {
         self.text
-    }
-
-    /// The component as one field of subcomponents, where a data type stands inside another.
-    pub fn separators(self) -> &'a Separators {
-        self.separators
     }
 }
 

@@ -4,6 +4,7 @@
 //! is data: [`Overrides`].
 
 mod ack;
+mod batch;
 mod charset;
 mod escape;
 mod fault;
@@ -14,6 +15,7 @@ mod overrides;
 mod read;
 
 pub use ack::{Code, Original, ack};
+pub use batch::split;
 pub use fault::{ErrorCode, Fault, Place, Severity};
 pub use map::{Mapped, Merge, PatientIdentifier, Unmapped, map};
 pub use message::{

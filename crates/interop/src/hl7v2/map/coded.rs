@@ -7,7 +7,6 @@ use super::codes::{CODE_SYSTEMS, Table};
 use super::datatypes::{code_text, filled};
 use super::draft::{Draft, key};
 use super::place::put;
-use super::rule::text;
 use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::Repeat;
 
@@ -158,15 +157,25 @@ impl Draft<'_> {
         }
     }
 
-    /// A text as an element of type CodeableConcept.
-    pub(super) fn text_concept(value: String) -> Option<Value> {
-        text(value).map(|text| json!({"text": text}))
+    /// A CodeableConcept of a table whose codes are those of a code system of FHIR or v3; else as it came.
+    pub(super) fn coded(&mut self, cwe: Repeat<'_>, table: &Table, place: &Place) -> Option<Value> {
+        let code = self.standard(table.number, &cwe.component(1).text());
+        let Some(fhir) = table.get(&code) else {
+            return self.concept(cwe, table.number, place);
+        };
+        let mut concept = json!({"coding": [{"system": table.system, "code": fhir}]});
+        self.put_text(&mut concept, "text", cwe.component(2).text());
+        Some(concept)
     }
 }
 
 /// The URI of one of HL7's tables.
 pub(super) fn table_system(number: &str) -> String {
-    format!("http://terminology.hl7.org/CodeSystem/v2-{number}")
+    match number {
+        "0292" => "http://hl7.org/fhir/sid/cvx".to_owned(),
+        "0227" => "http://hl7.org/fhir/sid/mvx".to_owned(),
+        number => format!("http://terminology.hl7.org/CodeSystem/v2-{number}"),
+    }
 }
 
 fn is_table(number: &str) -> bool {

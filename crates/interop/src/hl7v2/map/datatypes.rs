@@ -53,7 +53,7 @@ impl Draft<'_> {
         self.system_of(namespace, id, id_type)
     }
 
-    fn system_of(&self, namespace: &str, id: &str, id_type: &str) -> String {
+    pub(super) fn system_of(&self, namespace: &str, id: &str, id_type: &str) -> String {
         let named = self
             .overrides
             .iter()
@@ -164,6 +164,14 @@ impl Draft<'_> {
     pub(super) fn date(&mut self, dtm: &str, place: &Place) -> Option<Value> {
         let read = moment::date(dtm);
         self.or_fault(read, place, "a date, YYYY[MM[DD]]")
+    }
+
+    /// The same with a time of day; a bare date is a fault.
+    pub(super) fn instant(&mut self, dtm: &str, place: &Place) -> Option<String> {
+        let read = moment::date_time(dtm, &self.zone()).filter(|text| text.contains('T'));
+        let expected = "a date with a time, YYYYMMDDHHMM[SS][+/-ZZZZ]";
+        self.or_fault(read.clone(), place, expected)?;
+        read
     }
 
     /// The zone of times without one: that of MSH-7, of the overrides, or UTC.

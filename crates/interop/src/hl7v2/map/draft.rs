@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::document::OpenDocument;
 use super::{Mapped, Merge, Unmapped};
 use crate::fhir::Resource;
 use crate::hl7v2::fault::{ErrorCode, Fault, Place};
@@ -38,7 +39,25 @@ pub(super) struct Draft<'a> {
     pub(super) faults: Vec<Fault>,
     pub(super) merges: Vec<Merge>,
     pub(super) unmapped: Vec<Unmapped>,
+    unread: Vec<Place>,
+    own_keys: BTreeMap<String, usize>,
+    // What is open while the segments are walked: entries that later ones belong to.
     pub(super) patient: Option<usize>,
+    pub(super) encounter: Option<usize>,
+    pub(super) order: Option<Segment<'a>>,
+    pub(super) request: Option<usize>,
+    pub(super) report: Option<usize>,
+    pub(super) immunization: Option<usize>,
+    pub(super) appointment: Option<usize>,
+    pub(super) document: Option<OpenDocument>,
+    /// What a note belongs to.
+    pub(super) noted: Option<usize>,
+    /// In what observations are told apart by code and sub-id.
+    pub(super) scope: Option<String>,
+    /// The category of a report's observations.
+    pub(super) section: Option<&'static str>,
+    /// When its specimen was collected.
+    pub(super) effective: Value,
 }
 
 impl<'a> Draft<'a> {
@@ -52,7 +71,20 @@ impl<'a> Draft<'a> {
             faults: Vec::new(),
             merges: Vec::new(),
             unmapped: Vec::new(),
+            unread: Vec::new(),
+            own_keys: BTreeMap::new(),
             patient: None,
+            encounter: None,
+            order: None,
+            request: None,
+            report: None,
+            immunization: None,
+            appointment: None,
+            document: None,
+            noted: None,
+            scope: None,
+            section: None,
+            effective: Value::Null,
         }
     }
 
@@ -64,9 +96,82 @@ impl<'a> Draft<'a> {
     pub(super) fn read(&mut self, segment: &Segment<'a>) {
         let ordinal = self.ordinals.entry(segment.name().to_owned()).or_default();
         *ordinal += 1;
-        if segment.name() == "PID" {
-            self.patient(segment);
+        match segment.name() {
+            "MSH" | "EVN" | "SFT" => {}
+            "PID" => self.patient(segment),
+            "PD1" => self.patient_details(segment),
+            "NK1" => self.next_of_kin(segment),
+            "PV1" => self.visit(segment),
+            "PV2" => self.visit_details(segment),
+            "MRG" => self.merge(segment),
+            "AL1" => self.allergy(segment),
+            "DG1" => self.diagnosis(segment),
+            "IN1" => self.insurance(segment),
+            "ORC" => self.order(segment),
+            "OBR" => self.order_detail(segment),
+            "TQ1" => self.timing(segment),
+            "OBX" => self.observation(segment),
+            "NTE" => self.note(segment),
+            "RXA" => self.immunization(segment),
+            "RXR" => self.route(segment),
+            "TXA" => self.document(segment),
+            "SCH" => self.appointment(segment),
+            "AIS" => self.service(segment),
+            "AIL" => self.place_of_service(segment),
+            "AIP" => self.person_of_service(segment),
+            "FT1" => self.charge(segment),
+            name if name.starts_with('Z') => self.z_segment(segment),
+            _ => self.leave_unread(segment),
         }
+    }
+
+    /// What was open under an order is closed: the next belongs to another.
+    pub(super) fn close_order(&mut self) {
+        self.close_document();
+        self.request = None;
+        self.report = None;
+        self.immunization = None;
+        self.scope = None;
+        self.section = None;
+        self.effective = Value::Null;
+    }
+
+    /// Nothing is made of a segment; it stays in the original.
+    pub(super) fn leave_unread(&mut self, segment: &Segment<'_>) {
+        let place = self.place(segment);
+        if !self.unread.contains(&place) {
+            self.unread.push(place);
+        }
+    }
+
+    /// An identifier for what has none in v2, made of what tells it apart; numbered where a message says it twice.
+    pub(super) fn own_identifier(&mut self, kind: &str, parts: &[&str]) -> Value {
+        let mut value = key(parts);
+        let times = self.own_keys.entry(format!("{kind} {value}")).or_default();
+        *times += 1;
+        if *times > 1 {
+            value = format!("{value}/{times}");
+        }
+        json!({"system": format!("urn:careledger:v2:{kind}"), "value": value})
+    }
+
+    /// The patient's first identifier.
+    pub(super) fn patient_scope(&self) -> String {
+        self.scope_of(self.patient)
+    }
+
+    /// The number of the visit, or the patient's.
+    pub(super) fn visit_scope(&self) -> String {
+        self.scope_of(self.encounter.or(self.patient))
+    }
+
+    fn scope_of(&self, entry: Option<usize>) -> String {
+        let identifier = entry
+            .and_then(|entry| self.entries.get(entry))
+            .map(|entry| &entry.resource["identifier"][0]);
+        identifier.map_or_else(String::new, |one| {
+            format!("{} {}", one["system"], one["value"])
+        })
     }
 
     /// Where the segment stands that is being read.
@@ -148,6 +253,7 @@ impl<'a> Draft<'a> {
         }
         self.unmapped.sort();
         self.unmapped.dedup();
+        let sender = self.message.sender();
         let mut bundle = Map::new();
         bundle.insert("resourceType".to_owned(), "Bundle".into());
         bundle.insert("type".to_owned(), "transaction".into());
@@ -156,7 +262,63 @@ impl<'a> Draft<'a> {
             bundle: bundle.into(),
             merges: self.merges,
             unmapped: self.unmapped,
+            unread: self.unread,
+            sender: key(&[&sender.application, &sender.facility]),
+            trigger: self.message.kind().trigger.to_owned(),
         })
+    }
+}
+
+/// What a message of each type has to hold: the resource and the segment that makes it.
+const CONTENT: &[(&str, &str, &str)] = &[
+    ("ADT", "Patient", "PID"),
+    ("ORU", "DiagnosticReport", "OBR"),
+    ("ORM", "ServiceRequest", "OBR"),
+    ("OML", "ServiceRequest", "OBR"),
+    ("MDM", "DocumentReference", "TXA"),
+    ("VXU", "Immunization", "RXA"),
+    ("SIU", "Appointment", "SCH"),
+    ("DFT", "ChargeItem", "FT1"),
+];
+
+impl Draft<'_> {
+    fn check_content(&mut self) {
+        let kind = self.message.kind();
+        if self.patient.is_none() && kind.message_type != "SIU" {
+            self.fault(
+                Place::segment("PID", 1),
+                ErrorCode::SegmentSequence,
+                "a patient",
+            );
+        }
+        if ["A18", "A34", "A40"].contains(&kind.trigger)
+            && self.merges.is_empty()
+            && self.faults.is_empty()
+        {
+            self.fault(
+                Place::segment("MRG", 1),
+                ErrorCode::SegmentSequence,
+                "who is absorbed",
+            );
+        }
+        let wanted = CONTENT
+            .iter()
+            .find(|(name, _, _)| *name == kind.message_type);
+        let Some((_, resource, segment)) = wanted else {
+            return;
+        };
+        let is_there = self
+            .entries
+            .iter()
+            .any(|entry| entry.resource["resourceType"] == *resource);
+        // A charge message may hold payments alone, which are not mapped.
+        if !is_there && self.faults.is_empty() && kind.message_type != "DFT" {
+            self.fault(
+                Place::segment(segment, 1),
+                ErrorCode::SegmentSequence,
+                "what such a message is about",
+            );
+        }
     }
 }
 

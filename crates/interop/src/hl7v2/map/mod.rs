@@ -3,14 +3,24 @@
 //! Segments are walked in their order; each fills the resource that it belongs to. The rules of a segment are a table of
 //! `field, element, data type` beside the code that needs more than a table.
 
+mod appointment;
+mod charge;
+mod clinical;
 mod coded;
 mod codes;
 mod datatypes;
+mod document;
 mod draft;
+mod immunization;
+mod observation;
+mod order;
 mod patient;
 mod people;
 mod place;
+mod provenance;
 mod rule;
+mod value;
+mod visit;
 
 use std::fmt;
 
@@ -30,6 +40,12 @@ pub struct Mapped {
     pub merges: Vec<Merge>,
     /// Codes that nobody has given a meaning.
     pub unmapped: Vec<Unmapped>,
+    /// Segments of which nothing was made; the original has them.
+    pub unread: Vec<Place>,
+    /// Application and facility of the sender.
+    sender: String,
+    /// The trigger event.
+    trigger: String,
 }
 
 /// Two patients are one.
@@ -103,7 +119,22 @@ pub fn map(message: &Message, overrides: &Overrides) -> Result<Mapped, Vec<Fault
 }
 
 /// The trigger events of each message type that are mapped.
-const KINDS: &[(&str, &[&str])] = &[("ADT", &["A01"])];
+const KINDS: &[(&str, &[&str])] = &[
+    (
+        "ADT",
+        &[
+            "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A18",
+            "A28", "A31", "A34", "A40",
+        ],
+    ),
+    ("ORU", &["R01"]),
+    ("ORM", &["O01"]),
+    ("OML", &["O21"]),
+    ("MDM", &["T02"]),
+    ("VXU", &["V04"]),
+    ("SIU", &["S12", "S13", "S14", "S15"]),
+    ("DFT", &["P03"]),
+];
 
 fn check_kind(message: &Message) -> Result<(), Fault> {
     let kind = message.kind();

@@ -6,6 +6,7 @@ use super::datatypes::filled;
 use super::draft::{Draft, key};
 use super::place::put;
 use super::rule::text;
+use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::Repeat;
 
 impl Draft<'_> {
@@ -89,6 +90,44 @@ impl Draft<'_> {
             put(&mut reference, "identifier", identifier);
         }
         self.put_text(&mut reference, "display", xon.component(1).text());
+        filled(reference)
+    }
+
+    /// NDL: its first component is a CNN.
+    pub(super) fn interpreter(&mut self, ndl: Repeat<'_>) -> Option<Value> {
+        let person = ndl.component(1);
+        let [value, family, given] = [1, 2, 3].map(|number| person.subcomponent(number));
+        let mut reference = json!({});
+        if let Some(value) = text(value) {
+            let system = self.system_of(
+                &person.subcomponent(9),
+                &person.subcomponent(10),
+                &person.subcomponent(11),
+            );
+            put(&mut reference, "type", "Practitioner".into());
+            put(
+                &mut reference,
+                "identifier",
+                json!({"system": system, "value": value}),
+            );
+        }
+        self.put_text(&mut reference, "display", format!("{given} {family}"));
+        filled(reference)
+    }
+
+    /// CWE of an organization: an identifier in its code system, and a name.
+    pub(super) fn manufacturer(&mut self, cwe: Repeat<'_>, place: &Place) -> Option<Value> {
+        let concept = self.concept(cwe, "0227", place)?;
+        let coding = &concept["coding"][0];
+        let mut reference = json!({});
+        if let (Some(system), Some(code)) = (coding["system"].as_str(), coding["code"].as_str()) {
+            put(
+                &mut reference,
+                "identifier",
+                json!({"system": system, "value": code}),
+            );
+        }
+        put(&mut reference, "display", concept["text"].clone());
         filled(reference)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::codes::Table;
+use super::codes::{self, Table};
 use super::draft::Draft;
 use super::place;
 use crate::hl7v2::fault::Place;
@@ -44,6 +44,20 @@ pub(super) enum Shape {
     Name,
     /// XAD.
     Address,
+    /// A text as an Address.
+    AddressText,
+    /// A text as a CodeableConcept.
+    TextConcept,
+    /// TS or DTM with a time of day.
+    Instant,
+    /// CWE of table 0078.
+    Interpretation,
+    /// ID of table 0272.
+    Confidentiality,
+    /// NDL: a person in the subcomponents of its first component.
+    Interpreter,
+    /// CWE of an organization, such as MVX.
+    Manufacturer,
     /// XTN, with the use that it has if it names none.
     Telecom(&'static str),
     /// CE, CWE or a code of this table of HL7.
@@ -87,6 +101,26 @@ impl Draft<'_> {
         }
     }
 
+    /// Fills a resource of the Bundle, if it is there.
+    pub(super) fn fill_entry(
+        &mut self,
+        entry: Option<usize>,
+        segment: &Segment<'_>,
+        rules: &[Rule],
+    ) {
+        let Some(index) = entry.filter(|entry| *entry < self.entries.len()) else {
+            return self.leave_unread(segment);
+        };
+        let mut resource = self
+            .entries
+            .get_mut(index)
+            .map_or(Value::Null, |entry| entry.resource.take());
+        self.fill(segment, rules, &mut resource);
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.resource = resource;
+        }
+    }
+
     /// A repetition as this shape; nothing if it holds nothing of the kind. What is malformed is noted.
     pub(super) fn shaped(
         &mut self,
@@ -109,6 +143,19 @@ impl Draft<'_> {
             Shape::EntityIdentifier(kind) => self.entity_identifier(repeat, kind),
             Shape::Name => self.name(repeat, place),
             Shape::Address => self.address(repeat),
+            Shape::AddressText => {
+                text(repeat.component(1).text()).map(|text| json!({"text": text}))
+            }
+            Shape::TextConcept => {
+                text(repeat.component(1).text()).map(|text| json!({"text": text}))
+            }
+            Shape::Instant => self
+                .instant(&repeat.component(1).text(), place)
+                .map(Value::from),
+            Shape::Interpretation => self.coded(repeat, &codes::INTERPRETATION, place),
+            Shape::Confidentiality => self.coded(repeat, &codes::CONFIDENTIALITY, place),
+            Shape::Interpreter => self.interpreter(repeat),
+            Shape::Manufacturer => self.manufacturer(repeat, place),
             Shape::Telecom(usual) => self.telecom(repeat, usual),
             Shape::Concept(table) => self.concept(repeat, table, place),
             Shape::Coding(table) => self.table_coding(repeat, table, place),
