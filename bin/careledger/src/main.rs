@@ -17,6 +17,7 @@ mod holds;
 mod import;
 mod keys;
 mod logging;
+mod messages;
 mod network;
 mod node;
 mod policies;
@@ -61,6 +62,7 @@ enum Command {
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
+    Messages(messages::MessagesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
@@ -97,6 +99,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,
+        Command::Messages(args) => messages::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),

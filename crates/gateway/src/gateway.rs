@@ -30,6 +30,7 @@ use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
 use crate::metrics::Metrics;
+use crate::mllp::{self, Mllp, MllpListener};
 use crate::network::Network;
 use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
@@ -81,6 +82,8 @@ pub struct GatewayParts {
     pub import: ImportConfig,
     /// How emergencies are declared and reviewed.
     pub emergency: EmergencyConfig,
+    /// Where messages of HL7 v2 are taken in.
+    pub mllp: Vec<MllpListener>,
 }
 
 /// Why a gateway cannot be built.
@@ -98,6 +101,9 @@ pub enum GatewayError {
     /// Emergencies cannot be declared like this.
     #[error(transparent)]
     Emergency(#[from] EmergencyConfigError),
+    /// Messages that were accepted cannot be read.
+    #[error("messages that were accepted cannot be read: {0}")]
+    Messages(String),
 }
 
 /// The routes of one node.
@@ -105,6 +111,7 @@ pub enum GatewayError {
 pub struct Gateway {
     router: Router,
     admin: Router,
+    mllp: Mllp,
 }
 
 impl Gateway {
@@ -149,6 +156,13 @@ impl Gateway {
             lists: fhir::Lists::default(),
             rules,
         });
+        let (mllp, filing) = Mllp::start(
+            (fhir.custody.clone(), fhir::bundles(&fhir)),
+            Arc::clone(&server),
+            Arc::clone(&metrics),
+            parts.mllp,
+        )
+        .map_err(|error| GatewayError::Messages(error.to_string()))?;
         let status = StatusRoutes {
             source: parts.status,
             identity,
@@ -168,6 +182,7 @@ impl Gateway {
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)
+            .merge(mllp::routes(&mllp, filing, Arc::clone(&server)))
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
@@ -178,7 +193,13 @@ impl Gateway {
         Ok(Self {
             router: outer(public, &metrics),
             admin: outer(admin, &metrics),
+            mllp,
         })
+    }
+
+    /// Messages of HL7 v2, for listeners.
+    pub fn mllp(&self) -> Mllp {
+        self.mllp.clone()
     }
 
     /// Everything for the outside.

@@ -3,6 +3,7 @@
 mod joining;
 mod keys;
 mod labels;
+mod mllp;
 mod payloads;
 mod profiles;
 mod records;
@@ -34,6 +35,7 @@ use vault::wrap::WrappedKey;
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 pub(crate) use self::labels::LabelsEntry;
+pub(crate) use self::mllp::MllpEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
@@ -109,9 +111,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         folder.join(&file.data),
     ));
     let gateway = gateway(&file, &folder, &node, &keys, (sign_in, signer))?;
+    let messages = mllp::listen(&file.mllp, &gateway.mllp()).await?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
+    messages.stop().await;
     drop(aside);
     let stopped = node.stop().await;
     // What made the node end says more than how it ended.
@@ -288,6 +292,7 @@ pub(crate) fn gateway(
             allowed_origins: file.import.allowed_origins.clone(),
         },
         emergency: file.emergency.config(),
+        mllp: mllp::listeners(&file.mllp, folder)?,
     })?)
 }
 

@@ -22,6 +22,7 @@ mod labels;
 mod launch;
 mod limits;
 mod log;
+mod mllp;
 mod negotiation;
 mod notices;
 mod operations;

@@ -11,6 +11,7 @@ mod erasure;
 mod faults;
 mod history;
 mod limits;
+mod messages;
 mod privacy;
 mod proofs;
 mod recovery;
@@ -129,7 +130,9 @@ impl Story {
         let start = Instant::now();
         line(12, "erasure with proof", start, self.erasure().await)?;
         let start = Instant::now();
-        line(13, "recovery by guardians", start, self.recovery().await)
+        line(13, "HL7 v2 over MLLP", start, self.messages().await)?;
+        let start = Instant::now();
+        line(14, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

@@ -29,6 +29,7 @@ pub(crate) enum Table {
     Labelling,
     Audit,
     Emergencies,
+    Messages,
 }
 
 impl Table {
@@ -59,6 +60,7 @@ impl Table {
         Self::Labelling,
         Self::Audit,
         Self::Emergencies,
+        Self::Messages,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -90,6 +92,7 @@ impl Table {
             Self::Labelling => "labelling",
             Self::Audit => "audit",
             Self::Emergencies => "emergencies",
+            Self::Messages => "messages",
         }
     }
 }

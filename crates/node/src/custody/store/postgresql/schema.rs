@@ -32,6 +32,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Labelling,
     Table::Audit,
     Table::Emergencies,
+    Table::Messages,
 ]];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
