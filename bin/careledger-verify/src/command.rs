@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::outcome::{Facts, Outcome, Unreadable};
 use crate::recent::Recent;
 use crate::trust::Pinned;
-use crate::{access_history, checkpoint, erasure, export, fault, log, receipt};
+use crate::{access_history, checkpoint, consent_receipt, erasure, export, fault, log, receipt};
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
@@ -20,6 +20,7 @@ Examples:
   careledger-verify access-history history.json --genesis genesis.cbor
   careledger-verify erasure deletion.cbor --genesis genesis.cbor --complete
   careledger-verify receipt statement.cose --genesis genesis.cbor
+  careledger-verify consent-receipt consent.jws --genesis genesis.cbor
   careledger-verify export observation.cbor --checkpoint mine.txt --policy network.policy --consistency to-mine.cose
   careledger-verify policy --genesis genesis.cbor > network.policy
   careledger-verify checkpoint checkpoint.txt --policy network.policy
@@ -99,6 +100,16 @@ enum Check {
     Receipt {
         /// The file, as `/scitt/signed-statements/ID` answers it.
         file: PathBuf,
+        #[command(flatten)]
+        own: OwnCheckpoint,
+    },
+    /// A receipt of a consent (ISO/IEC TS 27560): who signed it, and that it says what the recorded Consent says.
+    ConsentReceipt {
+        /// The receipt, as `Consent/[id]/$consent-receipt` answers it.
+        file: PathBuf,
+        /// Fail unless it is shown that no later version of the consent was final at the receipt's height.
+        #[arg(long)]
+        latest: bool,
         #[command(flatten)]
         own: OwnCheckpoint,
     },
@@ -232,6 +243,11 @@ fn check(task: &Check, arguments: &Arguments) -> Outcome {
         }),
         Check::Receipt { file, own } => read(file)
             .and_then(|bytes| own.and(&pinned, |recent| receipt::check(&bytes, &pinned, recent))),
+        Check::ConsentReceipt { file, latest, own } => read(file).and_then(|bytes| {
+            own.and(&pinned, |recent| {
+                consent_receipt::check(&bytes, (&pinned, recent), *latest)
+            })
+        }),
         Check::Checkpoint { file, policy } => check_checkpoint(file, policy.as_deref(), &pinned),
         Check::Consistency {
             older,

@@ -20,19 +20,20 @@ pub(crate) fn check(
     if let Some(recent) = recent {
         recent.compare(&View::of(&export.receipt))?;
     }
+    facts(&verified, latest)
+}
+
+/// What an export proves; `latest` asks for the proof that no later version was final.
+pub(crate) fn facts(verified: &Verified, latest: bool) -> Result<Facts, Failure> {
     if latest && !verified.latest {
         let message = "the export does not show that no later version was final";
         return Err(Failure::new("absence-proof-missing", message));
     }
-    Ok(facts(&verified))
-}
-
-fn facts(verified: &Verified) -> Facts {
     let time = |ms: u64| json!(format_instant(i64::try_from(ms).unwrap_or(i64::MAX)));
     let Verified {
         resource_type, id, ..
     } = verified;
-    vec![
+    Ok(vec![
         ("record", json!(format!("{resource_type}/{id}"))),
         ("version", json!(verified.version)),
         ("member", json!(verified.member.as_str())),
@@ -49,5 +50,5 @@ fn facts(verified: &Verified) -> Facts {
         ("final at height", json!(verified.height.0)),
         ("final at", time(verified.time.0)),
         ("latest", json!(verified.latest)),
-    ]
+    ])
 }

@@ -3,6 +3,7 @@
 mod access_history;
 mod checkpoint;
 mod command;
+mod consent_receipt;
 mod erasure;
 mod export;
 mod failure;

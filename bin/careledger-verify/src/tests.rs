@@ -1,6 +1,7 @@
 //! What is handed out verifies; whatever was changed in it does not, and is named.
 
 mod checkpoints;
+mod consents;
 mod es256;
 mod exports;
 mod histories;

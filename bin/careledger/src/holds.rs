@@ -77,6 +77,15 @@ enum RetentionAction {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Lets go of entries of the audit log that were recorded before a day; six years at least are kept.
+    Audit {
+        /// The first day that is kept.
+        #[arg(long)]
+        before: String,
+        /// Who has the authority.
+        #[arg(long)]
+        authority: String,
+    },
 }
 
 pub(crate) async fn run(args: HoldsArgs) -> anyhow::Result<()> {
@@ -127,6 +136,20 @@ pub(crate) async fn run(args: HoldsArgs) -> anyhow::Result<()> {
 pub(crate) async fn retention(args: RetentionArgs) -> anyhow::Result<()> {
     let client = officer(&read_json(&args.credential)?)?;
     let mut out = std::io::stdout();
+    if let RetentionAction::Audit { before, authority } = &args.action {
+        let parameters = [
+            json!({ "name": "before", "valueDateTime": before }),
+            json!({ "name": "authority", "valueString": authority }),
+        ];
+        let body = json!({ "resourceType": "Parameters", "parameter": parameters });
+        let answer = client
+            .post("$retention-audit", &Request::json(&body))
+            .await?;
+        let gone = answer.ok()?.json()?;
+        let gone = gone["parameter"][0]["valueString"].as_str();
+        writeln!(out, "{} entries are gone", gone.unwrap_or_default())?;
+        return Ok(());
+    }
     let due = client.get("$retention-due").await?.ok()?.json()?;
     let due = due["parameter"].as_array().cloned().unwrap_or_default();
     let authority = match args.action {
@@ -134,7 +157,7 @@ pub(crate) async fn retention(args: RetentionArgs) -> anyhow::Result<()> {
             authority,
             dry_run: false,
         } => authority,
-        RetentionAction::Due | RetentionAction::Run { .. } => {
+        RetentionAction::Due | RetentionAction::Run { .. } | RetentionAction::Audit { .. } => {
             for one in &due {
                 let reference = one["valueReference"]["reference"].as_str();
                 writeln!(out, "{}", reference.unwrap_or_default())?;

@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod demo;
 mod dump;
+mod duties;
 mod emergencies;
 mod erase;
 mod faults;
@@ -62,6 +63,7 @@ enum Command {
     Status(status::StatusArgs),
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
+    Duties(duties::DutiesArgs),
     Messages(messages::MessagesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
@@ -99,6 +101,7 @@ async fn main() -> ExitCode {
         Command::Status(args) => status::run(args).await,
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,
+        Command::Duties(args) => duties::run(args).await,
         Command::Messages(args) => messages::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,

@@ -20,6 +20,9 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
+/// An entry of the audit log that waits longer is late.
+const FORWARD_LATE_MS: u64 = 60_000;
+
 /// Where a member's ledger stands, as `/log/tip` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +56,24 @@ pub(crate) struct ReadyAnswer {
     #[serde(default)]
     pub(crate) overdue_reviews: u64,
     #[serde(default)]
+    pub(crate) duties_due: u64,
+    #[serde(default)]
+    pub(crate) duties_overdue: u64,
+    #[serde(default)]
+    pub(crate) consents_missing: u64,
+    #[serde(default)]
+    pub(crate) audit_forward: Option<AuditForward>,
+    #[serde(default)]
     pub(crate) existing_server: Option<ExistingServer>,
+}
+
+/// How forwarding the audit log to another repository stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditForward {
+    waiting: u64,
+    waiting_ms: u64,
+    given_up: u64,
 }
 
 /// How it is with the existing FHIR server before which a node stands.
@@ -95,6 +115,13 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<()> {
             .iter()
             .filter_map(|node| node.existing_server.as_ref());
         for warning in existing.flat_map(ExistingServer::warnings) {
+            writeln!(out, "{:<12} {warning}", "")?;
+        }
+        let forward = status
+            .node
+            .iter()
+            .filter_map(|node| node.audit_forward.as_ref());
+        for warning in forward.flat_map(AuditForward::warnings) {
             writeln!(out, "{:<12} {warning}", "")?;
         }
         for warning in status.node.iter().flat_map(warnings) {
@@ -168,11 +195,44 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
             node.open_proposals
         ),
     );
+    warnings.extend(owed(node));
+    warnings
+}
+
+/// What patients or other members wait for.
+fn owed(node: &ReadyAnswer) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, text: String| {
+        if holds {
+            warnings.push(format!("! {text}"));
+        }
+    };
     warn(
         node.overdue_reviews > 0,
         format!(
             "{} declared emergencies were not reviewed in time: see `careledger emergencies list`",
             node.overdue_reviews
+        ),
+    );
+    warn(
+        node.duties_overdue > 0,
+        format!(
+            "{} answers owed to patients are late: see `careledger duties`",
+            node.duties_overdue
+        ),
+    );
+    warn(
+        node.duties_due > 0,
+        format!(
+            "{} answers owed to patients are due within ten days",
+            node.duties_due
+        ),
+    );
+    warn(
+        node.consents_missing > 0,
+        format!(
+            "{} consents on the ledger have not arrived here: are the members up that they were filed through?",
+            node.consents_missing
         ),
     );
     warn(
@@ -183,6 +243,26 @@ fn warnings(node: &ReadyAnswer) -> Vec<String> {
         ),
     );
     warnings
+}
+
+impl AuditForward {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.waiting_ms > FORWARD_LATE_MS {
+            warnings.push(format!(
+                "! {} entries of the audit log wait to be forwarded, for {} s: does the repository take them?",
+                self.waiting,
+                self.waiting_ms / 1_000
+            ));
+        }
+        if self.given_up > 0 {
+            warnings.push(format!(
+                "! {} entries of the audit log were refused by the repository: see the log",
+                self.given_up
+            ));
+        }
+        warnings
+    }
 }
 
 impl ExistingServer {

@@ -6,11 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use interop::fhir::audit::AuditSite;
 use interop::fhir::profile::Profiles;
 use interop::fhir::{Checking, IssueType};
 use ledger::ids::MemberName;
@@ -18,6 +19,7 @@ use node::chain::{PublicLog, Snapshots};
 use node::custody::{Anchor, Custody};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
@@ -25,7 +27,8 @@ use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, Sig
 use crate::bulk::{self, Bulk, ImportConfig};
 use crate::emergency::{self, EmergencyConfig, EmergencyConfigError};
 use crate::enrolment::MemberKey;
-use crate::fhir::{self, Fhir, NoCursorKey, Sessions, WriteRules};
+use crate::fhir::{self, Fhir, NoCursorKey, Refusals, Sessions, WriteRules};
+use crate::forwarding::{self, ForwardConfig, ForwardConfigError};
 use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
@@ -82,6 +85,8 @@ pub struct GatewayParts {
     pub import: ImportConfig,
     /// How emergencies are declared and reviewed.
     pub emergency: EmergencyConfig,
+    /// Where the audit log goes beside this node.
+    pub forward: ForwardConfig,
     /// Where messages of HL7 v2 are taken in.
     pub mllp: Vec<MllpListener>,
 }
@@ -101,6 +106,9 @@ pub enum GatewayError {
     /// Emergencies cannot be declared like this.
     #[error(transparent)]
     Emergency(#[from] EmergencyConfigError),
+    /// The audit log cannot be forwarded like this.
+    #[error(transparent)]
+    Forward(#[from] ForwardConfigError),
     /// Messages that were accepted cannot be read.
     #[error("messages that were accepted cannot be read: {0}")]
     Messages(String),
@@ -124,6 +132,8 @@ impl Gateway {
             body_bytes: parts.limits.body_bytes,
         };
         let bulk = bulk_jobs(&parts, &rules, &base_url);
+        let subscriptions = subscriptions(&parts, &base_url);
+        let forwarding = forwarding(&parts, &base_url)?;
         let config = auth_config(&parts, &base_url);
         let clients = ClientRegistry::new(parts.clients, parts.custody.clone())?;
         let backing = backing(&parts.custody, parts.sign_in);
@@ -133,16 +143,10 @@ impl Gateway {
         let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let fhir_url = format!("{base_url}/fhir");
-        let subscriptions = Subscriptions::start(
-            parts.custody.clone(),
-            Arc::clone(&parts.ledger),
-            identity.member.clone(),
-            fhir_url.clone(),
-            parts.clock.clone(),
-            parts.subscriptions,
-        );
         let kept = Sessions::of(&parts.custody, &identity.member);
         let sessions = from_fn_with_state(kept, fhir::keep_sessions);
+        let refused = Refusals::of(&parts.custody, identity.member.as_str());
+        let refusals = from_fn_with_state(refused, fhir::note_refusals);
         let fhir = Arc::new(Fhir {
             custody: parts.custody,
             network: parts.network,
@@ -183,6 +187,9 @@ impl Gateway {
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)
             .merge(mllp::routes(&mllp, filing, Arc::clone(&server)))
+            .layer(refusals)
+            // It ends with the last route.
+            .layer(Extension(Arc::new(forwarding)))
             // A fallback that is put in later would stand outside the layer, and preflights come to it.
             .method_not_allowed_fallback(method_not_allowed)
             .layer(auth::cors(Arc::clone(&server)))
@@ -240,6 +247,26 @@ fn auth_config(parts: &GatewayParts, base_url: &str) -> AuthConfig {
         member: parts.identity.member.clone(),
         token_seconds: parts.token_seconds,
     }
+}
+
+fn subscriptions(parts: &GatewayParts, base_url: &str) -> Subscriptions {
+    Subscriptions::start(
+        parts.custody.clone(),
+        Arc::clone(&parts.ledger),
+        parts.identity.member.clone(),
+        format!("{base_url}/fhir"),
+        parts.clock.clone(),
+        parts.subscriptions.clone(),
+    )
+}
+
+/// What takes the audit log to another repository.
+fn forwarding(parts: &GatewayParts, base_url: &str) -> Result<JoinSet<()>, ForwardConfigError> {
+    let site = AuditSite {
+        base: format!("{base_url}/fhir"),
+        member: parts.identity.member.to_string(),
+    };
+    forwarding::start(parts.custody.clone(), site, parts.forward.clone())
 }
 
 fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {

@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     gauges: Vec<(Reading, Gauge)>,
     waiting: Family<Submitter, Gauge>,
     missing: Family<Submitter, Gauge>,
+    duties: Family<Owed, Gauge>,
     messages: Family<Message, Counter>,
     upstream: UpstreamMetrics,
 }
@@ -47,7 +48,7 @@ struct UpstreamMetrics {
 type Reading = fn(&Health) -> u64;
 
 /// What is read at each scrape: name, help, where from.
-const GAUGES: [(&str, &str, Reading); 18] = [
+const GAUGES: [(&str, &str, Reading); 22] = [
     (
         "labelling_documents_left",
         "Documents that are still to be labelled by the rules in force, about",
@@ -136,6 +137,26 @@ const GAUGES: [(&str, &str, Reading); 18] = [
         "Those whose deadline has passed",
         |health| count(health.emergencies.overdue),
     ),
+    (
+        "consents_missing",
+        "Consents that the ledger has of patients here, and that this member does not have yet",
+        |health| count(health.consents_missing),
+    ),
+    (
+        "audit_forward_waiting",
+        "Entries of the audit log that are not forwarded yet",
+        |health| health.forward.unwrap_or_default().waiting,
+    ),
+    (
+        "audit_forward_waiting_milliseconds",
+        "Since the first of them was recorded",
+        |health| health.forward.unwrap_or_default().waiting_ms,
+    ),
+    (
+        "audit_forward_given_up",
+        "Entries of the audit log that the repository refused for good",
+        |health| health.forward.unwrap_or_default().given_up,
+    ),
 ];
 
 fn count(number: usize) -> u64 {
@@ -165,6 +186,11 @@ struct Submitter {
     member: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Owed {
+    state: &'static str,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("careledger");
@@ -192,6 +218,12 @@ impl Metrics {
             "Erasures that a holder has not acknowledged, by the holder",
             missing.clone(),
         );
+        let duties = Family::default();
+        registry.register(
+            "duties",
+            "Answers and reviews that are owed to patients: due within ten days, or overdue",
+            duties.clone(),
+        );
         let gauges = GAUGES.map(|(name, help, reading)| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -212,6 +244,7 @@ impl Metrics {
             gauges: gauges.to_vec(),
             waiting,
             missing,
+            duties,
             messages,
             upstream,
         }
@@ -251,6 +284,14 @@ impl Metrics {
             };
             let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
             self.waiting.get_or_create(&submitter).set(bytes);
+        }
+        let owed = [
+            ("due", health.duties.due),
+            ("overdue", health.duties.overdue),
+        ];
+        for (state, number) in owed {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            self.duties.get_or_create(&Owed { state }).set(number);
         }
         // Who has acknowledged all is not named any more.
         self.missing.clear();
@@ -342,6 +383,8 @@ fn interaction(method: &Method, route: &str) -> &'static str {
         (_, "/fhir/{type}/{id}/$access-history") => "$access-history",
         (_, "/fhir/{type}/{id}/$who-can-see") => "$who-can-see",
         (_, "/fhir/{type}/$what-if") => "$what-if",
+        (_, "/fhir/{type}/$file-consent" | "/fhir/{type}/$fileConsent") => "$file-consent",
+        (_, "/fhir/{type}/$revokeConsent") => "$revokeConsent",
         (_, "/fhir/{type}/{id}/$erase") => "$erase",
         (_, "/fhir/Patient/{id}/$break-glass") => "$break-glass",
         (_, "/fhir/Task/{id}/$review") => "$review",
@@ -364,6 +407,8 @@ mod tests {
             metrics.count(&Method::GET, route, status, Duration::from_millis(3));
         }
         let mut status = crate::status::tests::health();
+        status.duties.overdue = 2;
+        status.consents_missing = 5;
         status.upstream = Some(UpstreamStatus {
             unattributed: 4,
             set_aside: 2,
@@ -383,6 +428,9 @@ mod tests {
             "careledger_certificate_expires_timestamp_seconds 1800000000",
             "careledger_certificate_expires_soon 1",
             "careledger_damaged_rows 3",
+            "careledger_consents_missing 5",
+            r#"careledger_duties{state="due"} 0"#,
+            r#"careledger_duties{state="overdue"} 2"#,
             "careledger_unattributed_versions_total 4",
             "careledger_set_aside_versions 2",
             "careledger_existing_server_reachable 0",

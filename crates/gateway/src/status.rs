@@ -88,6 +88,13 @@ fn described(member: &MemberName, health: &Health) -> Value {
             "diverged": upstream.diverged,
         })
     });
+    let forward = health.forward.map(|forward| {
+        json!({
+            "waiting": forward.waiting,
+            "waitingMs": forward.waiting_ms,
+            "givenUp": forward.given_up,
+        })
+    });
     json!({
         "member": member.as_str(),
         "ready": health.is_caught_up(),
@@ -110,6 +117,10 @@ fn described(member: &MemberName, health: &Health) -> Value {
         "labelling": health.labelling.is_running,
         "openReviews": health.emergencies.open,
         "overdueReviews": health.emergencies.overdue,
+        "dutiesDue": health.duties.due,
+        "dutiesOverdue": health.duties.overdue,
+        "consentsMissing": health.consents_missing,
+        "auditForward": forward,
     })
 }
 
@@ -173,6 +184,9 @@ pub(crate) mod tests {
             upstream: None,
             labelling: LabelProgress::default(),
             emergencies: node::custody::EmergencyCount::default(),
+            duties: node::custody::DutyCount::default(),
+            consents_missing: 0,
+            forward: None,
             waiting_bytes: vec![("payer".parse().unwrap(), 512)],
         }
     }

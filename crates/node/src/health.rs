@@ -4,8 +4,9 @@ use contracts::membership::Registry;
 use ledger::ids::{BlockTime, Epoch, Height, MemberName};
 
 use crate::chain::{Chain, Clock};
+use crate::custody::audit::ForwardStanding;
 use crate::custody::upstream::UpstreamStatus;
-use crate::custody::{Custody, EmergencyCount, ErasureStanding, LabelProgress};
+use crate::custody::{Custody, DutyCount, EmergencyCount, ErasureStanding, LabelProgress};
 use crate::engine::Status;
 use crate::identity::Identity;
 use crate::outbox::OutboxStatus;
@@ -55,6 +56,12 @@ pub struct Health {
     pub labelling: LabelProgress,
     /// Declared emergencies whose review waits.
     pub emergencies: EmergencyCount,
+    /// What is owed to patients by a time, those reviews included.
+    pub duties: DutyCount,
+    /// Consents that the ledger has of patients here, and that this member does not have yet.
+    pub consents_missing: usize,
+    /// How forwarding the audit log stands, where it is forwarded.
+    pub forward: Option<ForwardStanding>,
 }
 
 /// Where a node's health is read from.
@@ -95,6 +102,26 @@ impl Vitals {
             .collect()
     }
 
+    /// Reviews that wait, and everything that is owed by a time.
+    fn owed(&self) -> (EmergencyCount, DutyCount) {
+        let owed = self.custody.emergencies().and_then(|reviews| {
+            let duties = self.custody.duties()?;
+            Ok((reviews, duties))
+        });
+        owed.unwrap_or_else(|error| {
+            tracing::error!(%error, "what is owed cannot be read");
+            Default::default()
+        })
+    }
+
+    /// The audit log that is not forwarded yet.
+    fn forward(&self) -> Option<ForwardStanding> {
+        self.custody.forward_standing().unwrap_or_else(|error| {
+            tracing::error!(%error, "how far the audit log is forwarded cannot be read");
+            None
+        })
+    }
+
     /// The node's health now.
     pub fn read(&self) -> Health {
         let (tip, registry) = (self.chain.tip(), self.chain.registry());
@@ -105,6 +132,7 @@ impl Vitals {
         let certificate = registry.certificate(member, self.identity.certificate());
         let certificate_expires = certificate.map_or(BlockTime(0), |one| one.not_after);
         let open = registry.proposals().iter();
+        let (emergencies, duties) = self.owed();
         Health {
             height: tip.height,
             final_height: Height(engine.finalized_height.max(tip.height.0)),
@@ -123,7 +151,10 @@ impl Vitals {
             erasures: self.custody.erasure_standing(),
             upstream: self.custody.upstream(),
             labelling: self.custody.labelling(),
-            emergencies: self.custody.emergencies(),
+            emergencies,
+            duties,
+            consents_missing: self.custody.consents_lacking(),
+            forward: self.forward(),
         }
     }
 }

@@ -24,8 +24,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry,
-    ReleaseEntry, SearchEntry, ValidationEntry,
+    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
+    RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -305,6 +305,7 @@ pub(super) fn node_file(
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
         emergency: EmergencyEntry::default(),
+        audit: AuditEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),

@@ -16,8 +16,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
+    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry,
+    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -125,6 +125,9 @@ pub(crate) struct NodeFile {
     /// How emergencies are declared and reviewed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) emergency: EmergencyEntry,
+    /// Where the audit log goes beside this node.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) audit: AuditEntry,
     /// Where the records are kept.
     #[serde(default, skip_serializing_if = "RecordsEntry::is_directory")]
     pub(crate) records: RecordsEntry,

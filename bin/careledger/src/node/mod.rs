@@ -40,8 +40,8 @@ use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
 pub(crate) use self::settings::{
-    ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry, ValidationEntry,
-    is_default,
+    AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry,
+    ValidationEntry, is_default,
 };
 use crate::hardening::keep_memory_private;
 use crate::keys::token_keys;
@@ -292,6 +292,7 @@ pub(crate) fn gateway(
             allowed_origins: file.import.allowed_origins.clone(),
         },
         emergency: file.emergency.config(),
+        forward: file.audit.config(),
         mllp: mllp::listeners(&file.mllp, folder)?,
     })?)
 }

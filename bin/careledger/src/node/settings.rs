@@ -1,11 +1,11 @@
-//! `[search]`, `[consent]`, `[validation]`, `[release]`, `[limits]` and `[emergency]` in `node.toml`: how the FHIR API
+//! `[search]`, `[consent]`, `[validation]`, `[release]`, `[limits]`, `[emergency]` and `[audit]` in `node.toml`: how the FHIR API
 //! behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use contracts::access::Implicit;
-use gateway::{EmergencyConfig, RequestLimits};
+use gateway::{EmergencyConfig, ForwardConfig, RequestLimits};
 use interop::fhir::Checking;
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,23 @@ impl EmergencyEntry {
     }
 }
 
+/// Where the audit log goes beside this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditEntry {
+    /// The address to which batches of events are posted.
+    forward: Option<String>,
+}
+
+impl AuditEntry {
+    pub(crate) fn config(&self) -> ForwardConfig {
+        ForwardConfig {
+            to: self.forward.clone(),
+            ..ForwardConfig::default()
+        }
+    }
+}
+
 /// Three days.
 const REVIEW_HOURS: NonZeroU32 = NonZeroU32::MIN.saturating_add(71);
 
@@ -196,6 +213,8 @@ mod tests {
         limits: LimitsEntry,
         #[serde(default)]
         emergency: EmergencyEntry,
+        #[serde(default)]
+        audit: AuditEntry,
     }
 
     fn file(text: &str) -> Result<File, toml::de::Error> {
@@ -215,12 +234,16 @@ mod tests {
         assert_eq!(default.limits.limits().unwrap(), RequestLimits::default());
         assert_eq!(default.emergency.config(), EmergencyConfig::default());
         assert_eq!(default.emergency.review_ms(), 72 * 3_600_000);
+        assert_eq!(default.audit.config().to, None);
         let said = file(
             "[search]\nfull_text = true\n[validation]\nmode = \"lenient\"\n\
-             [limits]\nrequests_per_second = 5\nbody_mebibytes = 1",
+             [limits]\nrequests_per_second = 5\nbody_mebibytes = 1\n\
+             [audit]\nforward = \"https://arr.example/fhir\"",
         );
         let said = said.unwrap();
         assert!(said.search.full_text);
+        let forward = said.audit.config().to;
+        assert_eq!(forward.as_deref(), Some("https://arr.example/fhir"));
         assert_eq!(said.validation.checking(), Checking::Lenient);
         let limits = said.limits.limits().unwrap();
         assert_eq!((limits.per_second.get(), limits.body_bytes), (5, 1 << 20));
@@ -241,6 +264,7 @@ mod tests {
             "[limits]\nbody_mebibytes = -1",
             "[emergency]\nreview_hours = 0",
             "[emergency]\nhours = 1",
+            "[audit]\nforwards = \"https://arr.example\"",
         ] {
             assert!(file(text).is_err(), "{text}");
         }

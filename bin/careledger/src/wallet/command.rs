@@ -2,15 +2,19 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use contracts::consent::template::DataClass;
+use contracts::consent::template::{Answers, Template};
+use interop::fhir::timespan::format_instant;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
+use super::life::{self, LifeCommand, in_days};
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
 use super::shown::{history, notices};
-use super::{Power, View, WalletFolder, Wish};
+use super::{Form, Power, View, WalletFolder};
 use crate::audit::Report;
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
@@ -52,14 +56,16 @@ enum WalletCommand {
     Show { name: String },
     /// Enrols the patient at a member.
     Enroll(EnrollArgs),
+    /// Lists the forms in which a patient consents, in plain words.
+    Templates,
     /// Files a consent.
     Grant(GrantArgs),
     /// Lets somebody act in the patient's place at a member.
     Delegate(DelegateArgs),
     /// Lists who may.
     Delegates { name: String },
-    /// Withdraws a consent, or a delegation.
-    Revoke { name: String, consent: String },
+    #[command(flatten)]
+    Life(LifeCommand),
     /// Has branches go on under new keys, which only members get that may hold them.
     Rotate(RotateArgs),
     /// Shows who asked for what, and checks each entry against the ledger.
@@ -92,17 +98,24 @@ struct GrantArgs {
     /// The member through which the consent is filed.
     #[arg(long)]
     through: String,
-    /// The member that is let in.
+    /// The form: see `wallet templates`.
+    #[arg(long, default_value = "share")]
+    template: String,
+    /// The member that is let in; for `caregiver` RelatedPerson/ID.
     #[arg(long)]
-    to: String,
+    to: Option<String>,
     /// laboratory, medications, conditions, allergies, immunizations or all; sensitive records are never included.
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',')]
     data: Vec<String>,
-    /// Purpose of use (v3-ActReason code).
-    #[arg(long, default_value = "TREAT")]
-    purpose: String,
-    #[arg(long, default_value_t = 30)]
-    days: u64,
+    /// Purpose of use (v3-ActReason code); TREAT without one.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// The patient's full name, for a form under 42 CFR part 2.
+    #[arg(long)]
+    full_name: Option<String>,
+    /// Days until it ends; 30 for a form that has to end.
+    #[arg(long)]
+    days: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -195,20 +208,14 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
             say(&serde_json::to_string_pretty(&wallet.state)?)
         }
         WalletCommand::Enroll(args) => enroll(&view, &folder, args).await,
+        WalletCommand::Templates => templates(),
         WalletCommand::Grant(args) => grant(&view, &folder, args).await,
         WalletCommand::Delegate(args) => delegate(&view, &folder, args).await,
         WalletCommand::Delegates { name } => {
             let wallet = folder.wallet(&name)?;
             wallet.delegates().iter().try_for_each(|line| say(line))
         }
-        WalletCommand::Revoke { name, consent } => {
-            let mut wallet = folder.wallet(&name)?;
-            wallet.revoke(&view, &consent).await?;
-            folder.save(&wallet)?;
-            say(&format!(
-                "consent {consent} is withdrawn, and that is final"
-            ))
-        }
+        WalletCommand::Life(command) => life::run(&view, &folder, command).await,
         WalletCommand::Rotate(args) => rotate(&view, &folder, args).await,
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
         WalletCommand::Notices { name } => notices(&view, &folder, &name, args.json).await,
@@ -242,23 +249,38 @@ pub(crate) fn clerk(view: &View, credential: &Path) -> anyhow::Result<Client> {
     )
 }
 
+fn templates() -> anyhow::Result<()> {
+    for template in Template::all() {
+        say(&format!("{}: {}", template.name, template.title))?;
+        for sentence in template.blank() {
+            say(&format!("  {sentence}"))?;
+        }
+        for (name, text, must) in template.questions() {
+            let may = if must { "" } else { ", if you want" };
+            say(&format!("  {name}{may}: {text}"))?;
+        }
+    }
+    Ok(())
+}
+
 async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::Result<()> {
-    let parse = |word: &String| {
-        DataClass::parse(word).with_context(|| format!("`{word}` is no class of data: see --help"))
-    };
-    let data = args.data.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let wish = Wish {
+    let template = Template::named(&args.template);
+    let template = template
+        .with_context(|| format!("there is no template `{}`: see templates", args.template))?;
+    let form = Form {
+        template,
         through: &args.through,
-        grantee: &args.to,
-        data: &data,
-        purpose: &args.purpose,
-        lasts: Duration::from_secs(args.days.saturating_mul(86_400)),
+        grantee: args.to.as_deref().unwrap_or(&args.through),
+        answers: answers(&args, template)?,
     };
     let mut wallet = folder.wallet(&args.name)?;
-    let filed = wallet.grant(view, &wish).await?;
+    let filed = wallet.agree(view, &form).await?;
     folder.save(&wallet)?;
-    if !wallet.state.epochs.is_empty() && wallet.state.patients.contains_key(&args.to) {
-        wallet.share(view, &args.to).await?;
+    if let Some(member) = &args.to
+        && !wallet.state.epochs.is_empty()
+        && wallet.state.patients.contains_key(member)
+    {
+        wallet.share(view, member).await?;
     }
     say(&format!(
         "consent {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
@@ -293,6 +315,25 @@ async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow:
         ))?;
     }
     Ok(())
+}
+
+fn answers(args: &GrantArgs, template: &Template) -> anyhow::Result<Answers> {
+    let mut ends = template.questions();
+    let must_end = ends.any(|(name, _, must)| must && name == "end");
+    let days = args.days.or(must_end.then_some(30));
+    let end = days.map(|days| (OffsetDateTime::now_utc() + in_days(days)).format(&Rfc3339));
+    let given = [
+        ("to", args.to.clone()),
+        ("who", args.to.clone()),
+        ("purpose", args.purpose.clone()),
+        ("name", args.full_name.clone()),
+        ("end", end.transpose()?),
+    ];
+    let given = given
+        .into_iter()
+        .map(|(name, one)| (name.to_owned(), one.into_iter().collect()));
+    let data = ("data".to_owned(), args.data.clone());
+    Ok(given.chain([data]).collect())
 }
 
 async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> anyhow::Result<()> {

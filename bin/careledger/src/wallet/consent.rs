@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use contracts::consent::template::{self, DataClass, Grant};
+use contracts::consent::life;
+use contracts::consent::receipt::{self, Verified};
+use contracts::consent::template::{self, Answers, DataClass, Filing, Grant, Template};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -44,35 +46,30 @@ pub(crate) struct Power<'a> {
     pub(crate) by: Option<&'a str>,
 }
 
-fn delegation(patient: &str, power: &Power<'_>, start: &str) -> Value {
-    let class =
-        |name: &String| json!({ "system": "http://hl7.org/fhir/resource-types", "code": name });
-    let mut consent = json!({
-        "resourceType": "Consent",
-        "status": "active",
-        "scope": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy" }] },
-        "category": [{ "coding": [{ "system": "http://loinc.org", "code": "59284-0" }] }],
-        "patient": { "reference": patient },
-        "dateTime": start,
-        "policyRule": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN" }] },
-        "provision": {
-            "type": "permit",
-            "period": { "start": start, "end": power.until },
-            "actor": [{
-                "role": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": power.role }] },
-                "reference": { "reference": power.to },
-            }],
-            "purpose": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "PATRQT" }],
-        },
-    });
-    if !power.types.is_empty() {
-        let types: Vec<Value> = power.types.iter().map(class).collect();
-        consent["provision"]["class"] = types.into();
+/// A template with a patient's answers.
+#[derive(Debug)]
+pub(crate) struct Form<'a> {
+    pub(crate) template: &'a Template,
+    /// The member through which the consent is filed.
+    pub(crate) through: &'a str,
+    /// Whom the wallet lists the consent under.
+    pub(crate) grantee: &'a str,
+    pub(crate) answers: Answers,
+}
+
+impl Power<'_> {
+    /// The answers to the template for caregivers.
+    fn answers(&self) -> Answers {
+        let one = |name: &str, word: &str| (name.to_owned(), vec![word.to_owned()]);
+        let by = self.by.map(|by| one("by", by));
+        let known = [
+            one("who", self.to),
+            one("role", self.role),
+            one("end", self.until),
+            ("types".to_owned(), self.types.to_vec()),
+        ];
+        known.into_iter().chain(by).collect()
     }
-    if let Some(by) = power.by {
-        consent["performer"] = json!([{ "reference": by }]);
-    }
-    consent
 }
 
 impl Wallet {
@@ -97,10 +94,26 @@ impl Wallet {
         view: &View,
         power: &Power<'_>,
     ) -> anyhow::Result<Filed> {
-        let patient = format!("Patient/{}", self.patient_at(power.through)?);
-        let start = OffsetDateTime::now_utc().format(&Rfc3339)?;
-        let consent = delegation(&patient, power, &start);
-        self.file(view, (power.through, power.to), consent).await
+        let template = Template::named("caregiver");
+        let form = Form {
+            template: template.context("there is no template for caregivers")?,
+            through: power.through,
+            grantee: power.to,
+            answers: power.answers(),
+        };
+        self.agree(view, &form).await
+    }
+
+    /// Files the consent that a form makes, and returns when it is final on the ledger.
+    pub(crate) async fn agree(&mut self, view: &View, form: &Form<'_>) -> anyhow::Result<Filed> {
+        let patient = format!("Patient/{}", self.patient_at(form.through)?);
+        let filing = Filing {
+            patient: &patient,
+            through: form.through,
+            start: &OffsetDateTime::now_utc().format(&Rfc3339)?,
+        };
+        let consent = form.template.consent(&filing, &form.answers)?;
+        self.file(view, (form.through, form.grantee), consent).await
     }
 
     /// A line for each delegation that was not withdrawn.
@@ -150,19 +163,90 @@ impl Wallet {
 
     /// Withdraws a consent, and returns when that is final on the ledger.
     pub(crate) async fn revoke(&mut self, view: &View, id: &str) -> anyhow::Result<()> {
-        let known = self.state.consents.iter().position(|filed| filed.id == id);
-        let at = known.context("the wallet has filed no consent with this id")?;
-        let mut filed = self.state.consents.remove(at);
-        let mut withdrawn = template::withdrawn(filed.consent.clone());
-        withdrawn["id"] = filed.id.clone().into();
-        let request = self.signed(&withdrawn)?;
+        self.follow(view, id, |consent| Ok(life::withdrawn(consent)))
+            .await?;
+        self.state.consents.retain(|filed| filed.id != id);
+        Ok(())
+    }
+
+    /// Puts a consent out of force until it is resumed, and returns when that is final on the ledger.
+    pub(crate) async fn suspend(&mut self, view: &View, id: &str) -> anyhow::Result<()> {
+        self.follow(view, id, |consent| Ok(life::suspended(consent)))
+            .await
+    }
+
+    /// Puts a suspended consent in force again, and returns when that is final on the ledger.
+    pub(crate) async fn resume(&mut self, view: &View, id: &str) -> anyhow::Result<()> {
+        self.follow(view, id, |consent| Ok(life::resumed(consent)))
+            .await
+    }
+
+    /// Lets a consent end later, or earlier: `lasts` from now. Returns when that is final on the ledger.
+    pub(crate) async fn renew(
+        &mut self,
+        view: &View,
+        id: &str,
+        lasts: Duration,
+    ) -> anyhow::Result<()> {
+        let end = (OffsetDateTime::now_utc() + lasts).format(&Rfc3339)?;
+        let renewed = |consent| life::renewed(consent, &end).context("the consent has no rules");
+        self.follow(view, id, renewed).await
+    }
+
+    /// A receipt of a consent as it is now, after it was checked against the ledger.
+    pub(crate) async fn consent_receipt(
+        &self,
+        view: &View,
+        id: &str,
+    ) -> anyhow::Result<(String, Verified)> {
+        let filed = self.filed(id)?;
+        let client = self.client(view, &filed.member)?;
+        let path = format!("Consent/{id}/$consent-receipt");
+        let answer = client.get(&path).await?.ok()?;
+        anyhow::ensure!(answer.status() == 200, "the consent is not final yet");
+        let answer = answer.json()?;
+        let receipt = answer.pointer("/parameter/0/valueString");
+        let receipt = receipt.and_then(Value::as_str);
+        let receipt = receipt.context("the member did not answer a receipt")?;
+        let proof = receipt::proof(receipt)?;
+        let trust = view.trust(proof.receipt.succession.as_ref())?;
+        let verified = receipt::verify(receipt, &trust)?;
+        anyhow::ensure!(
+            verified.export.id == id && verified.export.member.as_str() == filed.member,
+            "the receipt is of another consent"
+        );
+        Ok((receipt.to_owned(), verified))
+    }
+
+    fn filed(&self, id: &str) -> anyhow::Result<&Filed> {
+        let mut all = self.state.consents.iter();
+        let filed = all.find(|filed| filed.id == id);
+        filed.context("the wallet has filed no consent with this id")
+    }
+
+    /// Files the next version of a consent, and returns when it is final on the ledger.
+    async fn follow(
+        &mut self,
+        view: &View,
+        id: &str,
+        next: impl FnOnce(Value) -> anyhow::Result<Value>,
+    ) -> anyhow::Result<()> {
+        let mut filed = self.filed(id)?.clone();
+        filed.consent = next(filed.consent)?;
+        filed.consent["id"] = filed.id.clone().into();
+        let request = self.signed(&filed.consent)?;
         let request = request.with("if-match", &format!("W/\"{}\"", filed.version))?;
         let client = self.client(view, &filed.member)?;
         let answer = client.put(&format!("Consent/{id}"), &request).await?.ok()?;
         filed.version = answer
             .version()
             .context("the member did not say the version")?;
-        until_final(&client, &filed).await
+        until_final(&client, &filed).await?;
+        let mut all = self.state.consents.iter_mut();
+        if let Some(known) = all.find(|known| known.id == id) {
+            *known = filed;
+        }
+        Ok(())
     }
 
     /// The consent with the wallet's signature: a detached JWS in a Provenance in `X-Provenance`.

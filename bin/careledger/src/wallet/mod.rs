@@ -5,6 +5,7 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod life;
 mod notices;
 mod recovery;
 mod rotate;
@@ -27,7 +28,7 @@ use crate::client::{Client, ClientKey, User};
 use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
-pub(crate) use consent::{Power, Wish};
+pub(crate) use consent::{Form, Power, Wish};
 pub(crate) use guardians::Circle;
 pub(crate) use history::Attempt;
 pub(crate) use store::WalletFolder;

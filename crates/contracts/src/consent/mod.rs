@@ -1,9 +1,10 @@
 //! Consent: what a patient permits or denies, read from a FHIR R4 `Consent` and compiled to Cedar policies.
 //!
 //! ```text
-//!   draft, proposed ──> active ──> inactive        an entry of the consent's stream carries one version
-//!          └──> rejected      └──> entered-in-error
+//!   draft, proposed ──> active ⇄ suspended ──> withdrawn        an entry of the consent's stream carries one version
 //! ```
+//! `life` has all states and what may follow what, `part2` what 42 CFR 2.31 demands besides.
+//!
 //! # Invariants
 //! - **C1** Only a consent whose status is `active` permits or denies anything.
 //! - **C2** What cannot be enforced is refused when the consent is filed, with the element named; nothing that
@@ -18,14 +19,19 @@
 
 mod actor;
 mod data;
+pub mod explain;
 mod expression;
 mod gate;
 mod grant;
 pub(crate) mod label;
+pub mod life;
+pub mod part2;
 mod policy;
 pub mod preview;
 mod provision;
 pub(crate) mod purpose;
+pub mod receipt;
+mod residual;
 mod span;
 pub mod template;
 
@@ -41,6 +47,7 @@ pub use grant::{Grant, grants};
 pub use policy::policies;
 pub(crate) use policy::{Rule, rules};
 pub use provision::{Kind, Provision};
+pub use residual::{Considered, Residual, considered};
 pub use span::Span;
 
 /// The identifier system for names of members.
@@ -102,6 +109,25 @@ pub enum Rejection {
     /// A permit is for nobody in particular.
     #[error("`{0}` permits, but names nobody")]
     NamesNobody(String),
+    /// A new version says what cannot come after the version before it.
+    #[error("`{0}` cannot follow what the version before says")]
+    DoesNotFollow(String),
+    /// A consent under 42 CFR part 2 lacks what § 2.31 demands.
+    #[error("`{element}` has to say what 42 CFR 2.31{paragraph} demands")]
+    LacksPart2 {
+        /// The element.
+        element: String,
+        /// The paragraph of § 2.31.
+        paragraph: &'static str,
+    },
+    /// A consent under 42 CFR part 2 combines what has to stand in a consent of its own.
+    #[error("`{element}` combines what 42 CFR 2.31{paragraph} keeps apart")]
+    CombinesPart2 {
+        /// The element.
+        element: String,
+        /// The paragraph of § 2.31.
+        paragraph: &'static str,
+    },
 }
 
 impl Rejection {
@@ -110,18 +136,22 @@ impl Rejection {
         match self {
             Self::Malformed(element)
             | Self::CannotEnforce(element)
-            | Self::NamesNobody(element) => element,
+            | Self::NamesNobody(element)
+            | Self::DoesNotFollow(element)
+            | Self::LacksPart2 { element, .. }
+            | Self::CombinesPart2 { element, .. } => element,
         }
     }
 }
 
 /// Elements that describe a consent without restricting it, or that are read here.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "resourceType",
     "id",
     "meta",
     "language",
     "text",
+    "extension",
     "identifier",
     "status",
     "scope",
@@ -149,6 +179,7 @@ impl Consent {
         if let Some(element) = elements.keys().find(is_unknown) {
             return Err(Rejection::CannotEnforce(format!("Consent.{element}")));
         }
+        life::State::of(consent)?;
         let status = consent
             .get("status")
             .and_then(Value::as_str)

@@ -21,7 +21,7 @@ use crate::access::Action;
 /// A provision that decides, with those around it, the outermost first.
 pub(crate) struct Rule<'a> {
     pub(super) consent: &'a Consent,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Where it stands: `/index` for each step from the root.
     place: String,
     pub(super) around: Vec<&'a Provision>,

@@ -97,6 +97,16 @@ impl Provision {
         !self.delegates.is_empty() || self.nested.iter().any(Self::delegates)
     }
 
+    /// Whether it is about a purpose and nothing else: it holds for everybody and everything that the rules around it do.
+    pub(super) fn keeps_from(&self, purpose: &str) -> bool {
+        let alone = Self {
+            kind: self.kind,
+            purposes: self.purposes.clone(),
+            ..Self::default()
+        };
+        self.purposes.iter().any(|one| one == purpose) && *self == alone
+    }
+
     /// Whether it says nothing but that there are rules in it.
     fn is_bare(&self) -> bool {
         let bare = Self {

@@ -7,8 +7,10 @@ use crate::access::{Action, Document, Emergency, Evaluator, Request, check_conse
 
 mod elements;
 mod lattice;
+mod living;
 mod matrix;
 mod model;
+mod part_two;
 mod reading;
 mod reference;
 mod templates;

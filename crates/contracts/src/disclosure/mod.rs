@@ -1,5 +1,5 @@
-//! Accounting of disclosures: which disclosures of a patient's records a report has, by which rule, and until when it
-//! is owed.
+//! Accounting of disclosures: which disclosures of a patient's records a report has, by which rule. Until when it is owed
+//! is in [`crate::duty`].
 //!
 //! All reports are made of the same disclosures. They differ in what counts, and in how far they reach back:
 //!
@@ -14,16 +14,13 @@
 //! - **D1** What does not count in a report stays in the log, and in the reports in which it counts.
 //! - **D2** A suspension leaves out what went to the agency that asked for it, and nothing else, until it ends; one that
 //!   was asked for orally ends after 30 days, unless it was put in writing.
-//! - **D3** A deadline is extended once.
 
-mod clock;
 mod suspension;
 
 use std::collections::BTreeMap;
 
 use time::{Date, Month, OffsetDateTime};
 
-pub use clock::{Alert, Clock, ClockRefusal, is_free};
 pub use suspension::Suspension;
 
 /// Why records went to somebody, as the reports distinguish it.
@@ -293,6 +290,12 @@ fn line(mut group: Vec<&Disclosure>) -> Option<Line> {
         last: last.at,
         numbers: group.iter().map(|one| one.number).collect(),
     })
+}
+
+/// Whether a report that is asked for at this time is free: the first in twelve months is (164.528(c)(2)).
+pub fn is_free(earlier: &[u64], now: u64) -> bool {
+    let since = years_before(now, 1);
+    !earlier.iter().any(|at| since <= *at && *at <= now)
 }
 
 /// The same day so many years earlier, at its first millisecond.

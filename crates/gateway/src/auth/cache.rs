@@ -88,6 +88,7 @@ mod tests {
             signed_in_at: None,
             related: None,
             emergency: None,
+            extensions: None,
         })
     }
 

@@ -1,10 +1,12 @@
 //! Codes, and the tokens that come from them: what one person granted one client.
 
+use node::custody::{Reach, Requester, Trail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::authentication::Authenticated;
 use super::client::Client;
+use super::pcf;
 use super::rows::{Found, Kind};
 use super::scope::{Scopes, Word};
 use super::secret;
@@ -130,7 +132,7 @@ impl AuthorizationServer {
             self.kept.put(Kind::Grant, &grant_id, &kept, until).await?;
         }
         let refresh = lifetime.map(|_| format!("{family}.{secret}"));
-        self.tokens(&code.grant, &grant_id, scopes, refresh)
+        self.tokens(&code.grant, &grant_id, scopes, refresh).await
     }
 
     /// T7: a refresh token is used once; a second use ends the whole family.
@@ -179,7 +181,8 @@ impl AuthorizationServer {
                 .and_then(|wanted| wanted.within(&allowed))
                 .ok_or(TokenError::ScopeRefused)?,
         };
-        self.tokens(&kept.grant, &id, scopes, Some(format!("{family}.{next}")))
+        let refresh = Some(format!("{family}.{next}"));
+        self.tokens(&kept.grant, &id, scopes, refresh).await
     }
 
     /// Ends a grant: its access tokens and its refresh token.
@@ -235,7 +238,7 @@ impl AuthorizationServer {
         Err(TokenError::CodeRefused)
     }
 
-    fn tokens(
+    async fn tokens(
         &self,
         grant: &Grant,
         grant_id: &str,
@@ -257,6 +260,7 @@ impl AuthorizationServer {
             signed_in_at: Some(grant.signed_in_at).filter(|at| *at > 0),
             related: grant.related.clone(),
             emergency: None,
+            extensions: self.said_by_consents(grant).await?,
         })?;
         answer["token_type"] = json!("Bearer");
         if let Some(patient) = &grant.patient {
@@ -273,6 +277,29 @@ impl AuthorizationServer {
             answer["id_token"] = json!(self.id_token(grant, names_user)?);
         }
         Ok(answer)
+    }
+
+    /// What the consents of the patient in context say for the person now.
+    async fn said_by_consents(&self, grant: &Grant) -> Result<Option<Value>, TokenError> {
+        let Some(patient) = &grant.patient else {
+            return Ok(None);
+        };
+        let by = Requester {
+            member: self.member.clone(),
+            client: grant.client.clone(),
+            practitioner: grant.user.practitioner.clone(),
+            role: grant.user.role.clone(),
+            patient: grant.user.patient.clone(),
+            related: grant.related.clone(),
+            emergency: None,
+            purpose: grant.purpose.clone(),
+            request_id: None,
+            reach: Reach::default(),
+            trail: Trail::default(),
+        };
+        let considered = self.patients.considered(&by, patient).await;
+        let considered = considered.map_err(|_| TokenError::Unavailable)?;
+        Ok(considered.map(|said| pcf::extensions(&self.member, patient, &said)))
     }
 
     /// OpenID Connect Core §2, and `fhirUser` as SMART has it.

@@ -73,6 +73,9 @@ impl AuthorizationServer {
                 "exp": expires_at,
                 "scope": token.scopes.to_string(),
             });
+            if let Some(extensions) = &token.extensions {
+                said["extensions"] = extensions.clone();
+            }
             if let Some(patient) = token.patient_in_context() {
                 said["patient"] = json!(patient);
             }

@@ -46,6 +46,7 @@ mod launch;
 mod origin;
 mod pages;
 mod patients;
+mod pcf;
 mod provider;
 mod registration;
 mod replay;

@@ -1,6 +1,7 @@
 //! The patients among whom a practitioner chooses one. Looking for them is a search like any other: consent decides it, and
 //! it goes on record.
 
+use contracts::consent::Considered;
 use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use interop::fhir::search::{Handling, Query};
@@ -33,6 +34,12 @@ pub trait Patients: Send + Sync {
     fn find<'a>(&'a self, by: &'a Requester, words: &'a str) -> Found<'a>;
     /// The patient to whom a RelatedPerson is related.
     fn principal_of(&self, related: &str) -> Result<Option<String>, PatientsUnavailable>;
+    /// What the patient's consents say for this person.
+    fn considered<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Considered>, PatientsUnavailable>>;
     /// The patient with this local id.
     fn one<'a>(&'a self, by: &'a Requester, id: &'a str) -> Found<'a>;
 }
@@ -50,6 +57,17 @@ impl Patients for Custody {
 
     fn principal_of(&self, related: &str) -> Result<Option<String>, PatientsUnavailable> {
         Custody::principal_of(self, related).map_err(|_| PatientsUnavailable)
+    }
+
+    fn considered<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Considered>, PatientsUnavailable>> {
+        Box::pin(async move {
+            let considered = Custody::considered(self, by, patient).await;
+            considered.map_err(|_| PatientsUnavailable)
+        })
     }
 
     fn one<'a>(&'a self, by: &'a Requester, id: &'a str) -> Found<'a> {

@@ -97,6 +97,7 @@ impl AuthorizationServer {
             signed_in_at: declared_by.signed_in_at,
             related: None,
             emergency: Some(id),
+            extensions: None,
         };
         self.token_for(&token, until.saturating_sub(self.clock.now()))
     }

@@ -71,6 +71,8 @@ pub struct AccessToken {
     pub related: Option<String>,
     /// The emergency that it was issued for.
     pub emergency: Option<EmergencyId>,
+    /// What profiles add to it (`ihe_pcf`), as it was issued.
+    pub extensions: Option<Value>,
 }
 
 impl AccessToken {
@@ -113,6 +115,8 @@ struct Claims {
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Value>,
     careledger: Bearer,
 }
 
@@ -202,6 +206,7 @@ impl TokenSigner {
             jti: token.jti.clone(),
             scope: token.scopes.to_string(),
             auth_time: token.signed_in_at,
+            extensions: token.extensions.clone(),
             careledger: Bearer {
                 member: validity.member.to_owned(),
                 practitioner: token.practitioner.clone(),
@@ -283,6 +288,7 @@ impl TokenSigner {
             signed_in_at: claims.auth_time,
             related: claims.careledger.related,
             emergency: emergency.transpose()?,
+            extensions: claims.extensions,
         };
         Ok((token, claims.exp))
     }
@@ -382,6 +388,7 @@ mod tests {
             signed_in_at: None,
             related: None,
             emergency: None,
+            extensions: None,
         };
         let validity = Validity {
             issuer: "http://clinic",

@@ -128,11 +128,15 @@ fn known_id(id: Option<String>) -> Result<String, Problem> {
 }
 
 fn only_patient(resource_type: ResourceType) -> Result<(), Problem> {
-    if resource_type == ResourceType::PATIENT {
+    only(ResourceType::PATIENT, resource_type)
+}
+
+/// An operation that one type alone has.
+pub(super) fn only(kind: ResourceType, resource_type: ResourceType) -> Result<(), Problem> {
+    if resource_type == kind {
         Ok(())
     } else {
-        Err(Problem::not_supported(
-            "the operation is defined for Patient",
-        ))
+        let said = format!("the operation is defined for {kind}");
+        Err(Problem::not_supported(said))
     }
 }

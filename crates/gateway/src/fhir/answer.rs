@@ -40,7 +40,7 @@ impl<'a> Version<'a> {
         headers.extend(time.ok().map(|time| (header::LAST_MODIFIED, time)));
     }
 
-    fn locate(&self, base: &str, headers: &mut HeaderMap) {
+    pub(super) fn locate(&self, base: &str, headers: &mut HeaderMap) {
         let (kind, id, version) = (self.resource_type, self.id, self.version);
         let url = HeaderValue::from_str(&format!("{base}/{kind}/{id}/_history/{version}"));
         headers.extend(url.ok().map(|url| (header::LOCATION, url)));

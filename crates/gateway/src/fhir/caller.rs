@@ -48,7 +48,11 @@ pub(crate) async fn authenticate(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(problem) => Problem::unauthorized(problem).into_response(),
+        Err(problem) => {
+            let mut response = Problem::unauthorized(problem).into_response();
+            response.extensions_mut().insert(problem);
+            response
+        }
     }
 }
 

@@ -109,6 +109,28 @@ const PATIENT_OPERATIONS: [Operation<'static>; 14] = [
     operation("who-can-see", "urn:careledger:operation:who-can-see"),
 ];
 
+const OF_CONSENTS: [Operation<'static>; 7] = [
+    operation("what-if", "urn:careledger:operation:what-if"),
+    operation(
+        "fileConsent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent",
+    ),
+    operation(
+        "file-consent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent",
+    ),
+    operation(
+        "revokeConsent",
+        "http://hl7.org/fhir/us/consent-management/OperationDefinition/revoke-consent",
+    ),
+    operation(
+        "consent-receipt",
+        "urn:careledger:operation:consent-receipt",
+    ),
+    operation("templates", "urn:careledger:operation:templates"),
+    operation("from-template", "urn:careledger:operation:from-template"),
+];
+
 const OF_AUDIT: [Operation<'static>; 2] = [
     operation("gaps", "urn:careledger:operation:gaps"),
     operation("replay", "urn:careledger:operation:replay"),
@@ -127,7 +149,7 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "http://hl7.org/fhir/us/core/OperationDefinition/docref",
         )],
         "AuditEvent" => return OF_AUDIT.to_vec(),
-        "Consent" => &[operation("what-if", "urn:careledger:operation:what-if")],
+        "Consent" => &OF_CONSENTS,
         "Task" => &[operation("review", "urn:careledger:operation:review")],
         "Composition" => &[operation(
             "document",

@@ -49,7 +49,7 @@ use crate::http::{BODY_BYTES_MAX, BodyLimit, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
 
-pub(crate) use audit::{Sessions, keep_sessions};
+pub(crate) use audit::{Refusals, Sessions, keep_sessions, note_refusals};
 pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
@@ -246,9 +246,34 @@ fn operating() -> Router<Arc<Fhir>> {
             get(operation::who_can_see),
         )
         .route("/fhir/{type}/$what-if", post(operation::what_if))
+        .merge(consenting())
 }
 
-/// Erasure, legal holds, retention and amendment.
+/// Filing, revoking and acknowledging consents.
+fn consenting() -> Router<Arc<Fhir>> {
+    Router::new()
+        .route("/fhir/{type}/$file-consent", post(operation::file_consent))
+        .route("/fhir/{type}/$fileConsent", post(operation::file_consent))
+        .route(
+            "/fhir/{type}/$revokeConsent",
+            post(operation::revoke_consent),
+        )
+        .route("/fhir/{type}/$templates", get(operation::templates))
+        .route(
+            "/fhir/{type}/$from-template",
+            post(operation::from_template),
+        )
+        .route(
+            "/fhir/{type}/{id}/$consent-receipt",
+            get(operation::consent_receipt_of_current),
+        )
+        .route(
+            "/fhir/{type}/{id}/_history/{version}/$consent-receipt",
+            get(operation::consent_receipt),
+        )
+}
+
+/// Erasure, legal holds, retention, and requests with a deadline.
 fn erasing() -> Router<Arc<Fhir>> {
     Router::new()
         .route("/fhir/{type}/{id}/$erase", post(operation::erase))
@@ -263,8 +288,16 @@ fn erasing() -> Router<Arc<Fhir>> {
             post(operation::request_amendment),
         )
         .route(
-            "/fhir/{type}/{id}/$extend-amendment",
-            post(operation::extend_amendment),
+            "/fhir/{type}/{id}/$file-request",
+            post(operation::file_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$extend-request",
+            post(operation::extend_request),
+        )
+        .route(
+            "/fhir/{type}/{id}/$close-request",
+            post(operation::close_request),
         )
         .route(
             "/fhir/{type}/{id}/$decide-amendment",
@@ -276,6 +309,7 @@ fn erasing() -> Router<Arc<Fhir>> {
         .route("/fhir/$release-hold", post(operation::release_hold))
         .route("/fhir/$retention-due", get(operation::retention_due))
         .route("/fhir/$retention-run", post(operation::retention_run))
+        .route("/fhir/$retention-audit", post(operation::retention_audit))
 }
 
 /// Audit events, which are not documents.

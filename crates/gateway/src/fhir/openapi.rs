@@ -84,8 +84,9 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     }
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
-            "lastn" | "docref" | "gaps" | "replay" => ("", "get"),
-            "enroll" | "what-if" => ("", "post"),
+            "lastn" | "docref" | "gaps" | "replay" | "templates" => ("", "get"),
+            "enroll" | "file-consent" | "fileConsent" | "from-template" | "revokeConsent"
+            | "what-if" => ("", "post"),
             "branches" | "break-glass" | "erase" | "hold" | "meta-add" | "meta-delete"
             | "record-disclosure" | "recovery-hand-out" | "recovery-root" | "review"
             | "suspend-accounting" => ("/{id}", "post"),

@@ -41,7 +41,8 @@ impl WriteRules {
         match change {
             Change::Create { resource, .. }
             | Change::CreateAs { resource }
-            | Change::Update { resource, .. } => self.check(resource),
+            | Change::Update { resource, .. }
+            | Change::Answer { resource, .. } => self.check(resource),
             Change::Delete { .. } | Change::File(_) => Ok(()),
         }
     }

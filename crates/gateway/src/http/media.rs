@@ -25,7 +25,12 @@ const JSON_TYPES: [&str; 3] = [FHIR_JSON, "application/json", "text/json"];
 /// Types that mean XML to a FHIR client.
 const XML_TYPES: [&str; 3] = [FHIR_XML, "application/xml", "text/xml"];
 /// What operations and exports answer beside resources; they look at `Accept` themselves.
-const OTHER_TYPES: [&str; 2] = ["application/cbor", "application/fhir+ndjson"];
+const OTHER_TYPES: [&str; 4] = [
+    "application/cbor",
+    "application/fhir+ndjson",
+    "application/jose",
+    "application/ld+json",
+];
 
 /// How a resource is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

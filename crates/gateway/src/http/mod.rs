@@ -1,5 +1,6 @@
 //! What every answer has in common: media types, request ids, the log line, limits on bodies.
 
+mod backoff;
 mod bounds;
 mod media;
 mod observe;
@@ -7,6 +8,7 @@ mod origins;
 mod payload;
 mod request_id;
 
+pub(crate) use backoff::backoff;
 pub use bounds::RequestLimits;
 pub(crate) use bounds::{Bounds, in_time};
 pub(crate) use media::{FHIR_JSON, accepts, fhir_json, is_fhir, names_fhir, negotiate};

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use interop::fhir::subscription::{Channel, Content, Event, Kind, Subscription, notification};
 use node::custody::{CustodyError, Requester};
-use rand::Rng as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,6 +16,7 @@ use super::present::{self, Said};
 use super::rest_hook::NotTaken;
 use super::row::{EventRow, State};
 use super::websocket::Outgoing;
+use crate::http::backoff;
 
 /// Notifications that are on their way at once.
 const UNDER_WAY_MAX: usize = 32;
@@ -227,8 +227,10 @@ async fn settle(
         Err(NotTaken::Disconnected) => entry.socket = None,
         Err(problem) => {
             let attempts_max = desk.config.attempts_max;
+            let (pause, longest) = (desk.config.pause, desk.config.pause_max);
             let given_up = refused(entry, due, problem, attempts_max);
-            entry.not_before = Instant::now().checked_add(pause(desk, entry.row.attempts));
+            entry.not_before =
+                Instant::now().checked_add(backoff(pause, longest, entry.row.attempts));
             if let Some((after, until)) = given_up {
                 let numbers = after.saturating_add(1)..=until;
                 let events: Vec<EventRow> = Book::events(&desk.custody, id, numbers)?;
@@ -293,15 +295,4 @@ fn refused(
             Some((after, until))
         }
     }
-}
-
-/// Doubles with each attempt that failed; spread, so that subscribers that failed together do not come back together.
-fn pause(desk: &Desk, attempts: u32) -> Duration {
-    let config = &desk.config;
-    let doubled = 1_u32
-        .checked_shl(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX);
-    let pause = config.pause.saturating_mul(doubled).min(config.pause_max);
-    let half = pause / 2;
-    half.saturating_add(half.mul_f64(rand::rng().random_range(0.0..=1.0)))
 }

@@ -432,3 +432,25 @@ async fn hipaa_1_the_report_is_also_a_table_and_a_page_to_print() {
         .await
         .problem(400, "value");
 }
+
+#[tokio::test]
+async fn atna_1_refused_tokens_are_in_the_log_and_do_not_flood_it() {
+    let site = Site::new();
+    let auditor = site.auditor().await;
+    let query = format!("{JUNE}&subtype=110126");
+    assert!(site.events(&auditor, &query).await.is_empty());
+    for _ in 0..20 {
+        site.get("forged", "/Patient").await.problem(401, "login");
+        let request = axum::http::Request::get("/fhir/Patient").body(axum::body::Body::empty());
+        site.send(request.unwrap()).await.problem(401, "login");
+    }
+    let events = site.events(&auditor, &query).await;
+    assert_eq!(
+        events.len(),
+        1,
+        "one of each reason, and of those without a token none"
+    );
+    assert_ne!(events[0]["outcome"], "0");
+    assert_eq!(events[0]["outcomeDesc"], "the access token is malformed");
+    assert!(!events[0].to_string().contains("forged"));
+}

@@ -213,7 +213,7 @@ async fn hipaa_7_the_clock_is_extended_once_by_thirty_days() {
     let path = observed(&site).await;
     let task = requested(&site, &path).await;
     let ehr = site.ehr().await;
-    let extend = format!("{task}/$extend-amendment");
+    let extend = format!("{task}/$extend-request");
     let why = decision(&[json!({ "name": "reason", "valueString": "records are off site" })]);
     let extended = site.ask(&ehr, "POST", &extend, &why).await;
     assert_eq!(
@@ -223,4 +223,31 @@ async fn hipaa_7_the_clock_is_extended_once_by_thirty_days() {
     site.ask(&ehr, "POST", &extend, &why)
         .await
         .problem(422, "business-rule");
+}
+
+#[tokio::test]
+async fn hipaa_6_the_audit_log_is_pruned_on_record_and_never_below_six_years() {
+    let site = Site::new();
+    observed(&site).await;
+    let (ehr, officer) = (site.ehr().await, officer(&site).await);
+    let before = |day: &str| {
+        decision(&[
+            json!({ "name": "before", "valueDateTime": day }),
+            json!({ "name": "authority", "valueString": "records office" }),
+        ])
+    };
+    let prune = "/$retention-audit";
+    let refused = site.ask(&ehr, "POST", prune, &before("2019-01-01")).await;
+    refused.problem(403, "forbidden");
+    let refused = site.ask(&officer, "POST", prune, &before("soon")).await;
+    refused.problem(400, "value");
+    let refused = site
+        .ask(&officer, "POST", prune, &before("2020-06-03"))
+        .await;
+    assert!(refused.text.contains("six years"), "{}", refused.text);
+    let done = site
+        .ask(&officer, "POST", prune, &before("2020-05-01"))
+        .await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(done.json()["parameter"][0]["valueString"], "0");
 }

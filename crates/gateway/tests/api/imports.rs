@@ -110,7 +110,7 @@ async fn give(
     (status, headers, body).into_response()
 }
 
-fn manifest_of(inputs: &[(&str, String)]) -> Value {
+pub(crate) fn manifest_of(inputs: &[(&str, String)]) -> Value {
     let inputs = inputs
         .iter()
         .map(|(kind, url)| json!({ "type": kind, "url": url }));
@@ -122,7 +122,7 @@ fn manifest_of(inputs: &[(&str, String)]) -> Value {
     })
 }
 
-async fn importer(site: &Site) -> String {
+pub(crate) async fn importer(site: &Site) -> String {
     let ask = Ask {
         scope: "system/*.cruds careledger/import",
         ..Ask::default()
@@ -134,19 +134,19 @@ async fn ask(site: &Site, token: &str, body: &Value) -> Answer {
     site.ask_with(token, "POST", "/$import", body, &ASYNC).await
 }
 
-async fn begun(site: &Site, token: &str, body: &Value) -> String {
+pub(crate) async fn begun(site: &Site, token: &str, body: &Value) -> String {
     let answer = ask(site, token, body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     below(answer.header("content-location"))
 }
 
-fn below(url: &str) -> String {
+pub(crate) fn below(url: &str) -> String {
     url.strip_prefix(&format!("{BASE}/fhir"))
         .unwrap()
         .to_owned()
 }
 
-async fn finished(site: &Site, token: &str, place: &str) -> Value {
+pub(crate) async fn finished(site: &Site, token: &str, place: &str) -> Value {
     for _ in 0..2_000 {
         let answer = site.get(token, place).await;
         if answer.status == 200 {

@@ -118,3 +118,34 @@ async fn p2_a_sensitive_document_answers_as_one_that_is_not_there() {
     refused.problem(403, "forbidden");
     assert_eq!(site.count(&marketing, "Observation").await, 0);
 }
+
+#[tokio::test]
+async fn ihe_pcf_7_assigned_labels_are_searched_and_show_nobody_more_than_reads_do() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p").await;
+    let secret = written(&site, &ehr, HIV_TEST).await;
+    written(&site, &ehr, "718-7").await;
+    let system = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+    let asked = [
+        format!("/Observation?_security={system}|HIV"),
+        "/Observation?_security=HIV&patient=p".to_owned(),
+        "/Observation?_security=R".to_owned(),
+    ];
+    for path in &asked {
+        let found = site.get(&ehr, path).await.json();
+        assert_eq!(found["total"], 1, "{path}");
+        assert_eq!(found["entry"][0]["resource"]["id"], secret.as_str());
+    }
+    let without = site.get(&ehr, "/Observation?_security:not=R").await.json();
+    assert_eq!(without["total"], 1);
+    let marketing = Ask {
+        purpose: Some("HMARKT"),
+        ..Ask::default()
+    };
+    let marketing = site.token(&marketing).await;
+    for path in &asked {
+        let found = site.get(&marketing, path).await.json();
+        assert_eq!(found["total"], 0, "{path}");
+    }
+}

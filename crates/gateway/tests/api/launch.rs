@@ -411,3 +411,37 @@ async fn the_configuration_says_what_there_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn ihe_pcf_8_a_token_names_the_consents_of_its_patient_and_what_they_keep_back() {
+    let site = site().await;
+    let ehr = site.ehr().await;
+    let deny = json!({ "resourceType": "Consent", "status": "active",
+        "scope": { "coding": [{ "code": "patient-privacy" }] },
+        "category": [{ "coding": [{ "system": "http://loinc.org", "code": "59284-0" }] }],
+        "policyRule": { "coding": [{ "code": "OPTIN" }] },
+        "patient": { "reference": "Patient/p1" },
+        "provision": { "type": "deny", "securityLabel": [{ "code": "HIV" }], "actor": [{
+            "role": { "coding": [{ "code": "IRCP" }] },
+            "reference": { "reference": "Practitioner/7" } }] } });
+    let filed = site.ask(&ehr, "POST", "/Consent", &deny).await;
+    assert_eq!(filed.status, 201, "{}", filed.text);
+    let id = filed.json()["id"].as_str().unwrap().to_owned();
+    let tokens = site.launched(("alice", Some("p1")), PATIENT_SCOPES).await;
+    let said = claims(&tokens["access_token"])["extensions"]["ihe_pcf"].take();
+    let expected = json!({
+        "patient_id": "Patient/p1",
+        "doc_id": [format!("Consent/{id}")],
+        "residual": [{ "type": "forbid", "securityLabel": [{
+            "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV" }] }],
+    });
+    assert_eq!(said, expected);
+    let access = tokens["access_token"].as_str().unwrap();
+    let asked = [("token", access)];
+    let worth = site.post_form("/oauth2/introspect", &asked, Some("portal:portal-secret"));
+    assert_eq!(worth.await.json()["extensions"]["ihe_pcf"], expected);
+    assert_eq!(site.get(access, "/Patient/p1").await.status, 200);
+    // Of a patient without consents the token says nothing.
+    let tokens = site.launched(("alice", Some("p2")), PATIENT_SCOPES).await;
+    assert!(claims(&tokens["access_token"]).get("extensions").is_none());
+}

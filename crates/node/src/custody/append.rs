@@ -18,6 +18,7 @@ use ledger::stream::StreamKey;
 
 use super::access::Accesses;
 use super::branch::DocumentStream;
+use super::duties::{self, DutyRow};
 use super::keys::{EraseKey, Keys};
 use super::postings::{self, Filed, Posting};
 use super::request::Written;
@@ -80,6 +81,8 @@ pub(crate) struct Content {
     pub(crate) labelling: Labelling,
     pub(crate) branch: Own,
     pub(crate) signed: Option<SignedRow>,
+    /// What it owes, if it is a task that does.
+    pub(crate) duty: Option<DutyRow>,
 }
 
 impl Home {
@@ -209,6 +212,10 @@ impl Home {
             labelling: content.as_ref().map(|content| content.labelling.clone()),
         };
         let place = (&subject.id, &document);
+        if head.resource_type == "Task" {
+            let duty = content.as_ref().and_then(|content| content.duty.as_ref());
+            duties::note(&self.keys, transaction, &document, duty);
+        }
         let (payload, signed) = match content {
             Some(content) => {
                 let row = TermsRow {

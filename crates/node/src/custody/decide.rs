@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use self::current::Current;
 use super::delegate::Granted;
+use super::filing::refused;
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -225,10 +226,7 @@ impl Custody {
     pub(super) fn check_consent(&self, consent: &Resource) -> Result<(), CustodyError> {
         let value = Value::Object(consent.object().clone());
         let read = Consent::read("filed", 1, &value);
-        let consent = read.map_err(|rejection| CustodyError::RefusedConsent {
-            element: rejection.element().to_owned(),
-            reason: rejection.to_string(),
-        })?;
+        let consent = read.map_err(refused)?;
         check_consent(&consent).map_err(|_| CustodyError::RefusedConsent {
             element: "Consent.provision".to_owned(),
             reason: "it does not compile to valid policies".to_owned(),
@@ -261,24 +259,7 @@ impl Custody {
         let has_all = self.knows_all_consents(subject)?;
         let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
-        let declared = self.declared(by, subject)?;
-        let now = match &declared {
-            Some(_) => self.latest_time(),
-            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
-        };
-        let request = Request {
-            member: by.member.as_str().to_owned(),
-            practitioner: by.practitioner.clone(),
-            role: by.role.clone(),
-            patient: by.patient.clone(),
-            purpose: by.purpose.clone(),
-            now,
-            consents_known: rules.complete && has_all,
-            related: by.related.clone(),
-            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
-            emergency: declared.map(|declared| declared.emergency),
-            ..Request::default()
-        };
+        let request = self.request(by, subject, (rules.as_ref(), has_all))?;
         let home = home.as_str();
         let patient = subject.patient_id.as_deref();
         let asked = evaluator.asked(&request);
@@ -292,6 +273,33 @@ impl Custody {
         Ok(Decision {
             rulings: rulings.collect(),
             record,
+        })
+    }
+
+    /// What somebody asks of a subject's records, as the policies look at it.
+    fn request(
+        &self,
+        by: &Requester,
+        subject: &Subject,
+        (rules, has_all): (&Rules, bool),
+    ) -> Result<Request, CustodyError> {
+        let declared = self.declared(by, subject)?;
+        let now = match &declared {
+            Some(_) => self.latest_time(),
+            None => i64::try_from((self.0.options.clock)()).unwrap_or(i64::MAX),
+        };
+        Ok(Request {
+            member: by.member.as_str().to_owned(),
+            practitioner: by.practitioner.clone(),
+            role: by.role.clone(),
+            patient: by.patient.clone(),
+            purpose: by.purpose.clone(),
+            now,
+            consents_known: rules.complete && has_all,
+            related: by.related.clone(),
+            on_behalf_of: self.on_behalf_of(by, subject, &rules.granted),
+            emergency: declared.map(|declared| declared.emergency),
+            ..Request::default()
         })
     }
 

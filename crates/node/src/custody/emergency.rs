@@ -3,8 +3,7 @@
 
 mod notice;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use contracts::access::Emergency;
 use contracts::emergency::{Declaration, EmergencyId, Undeclared};
@@ -119,16 +118,6 @@ pub(crate) struct ReviewRow {
     pub(crate) comment: Option<String>,
 }
 
-/// Deadlines of the reviews that are not done.
-#[derive(Default)]
-pub(crate) struct OpenReviews(Mutex<BTreeMap<EmergencyId, u64>>);
-
-impl OpenReviews {
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<EmergencyId, u64>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Custody {
     /// Declares an emergency. When this returns it is on record, told to the patient, and up for review.
     pub async fn declare_emergency(
@@ -241,17 +230,7 @@ impl Custody {
                 Ok(written)
             })
             .await?;
-        self.0.open_reviews.with(|open| open.remove(&id));
         Ok(written)
-    }
-
-    /// How many reviews wait, and how many are late.
-    pub fn emergencies(&self) -> EmergencyCount {
-        let now = (self.0.options.clock)();
-        self.0.open_reviews.with(|open| EmergencyCount {
-            open: open.len(),
-            overdue: open.values().filter(|deadline| **deadline <= now).count(),
-        })
     }
 
     /// What another member has declared, before it is asked for anything because of it.
@@ -323,26 +302,6 @@ impl Custody {
         }
     }
 
-    /// Reads which reviews wait.
-    pub(super) fn read_open_reviews(&self) -> Result<(), CustodyError> {
-        for row in self.0.store.scan(Table::Emergencies, &[]) {
-            let (key, sealed) = row?;
-            let row: Result<EmergencyRow, _> =
-                self.0.home.keys.open_row(Table::Emergencies, &key, &sealed);
-            match row {
-                Ok(row) if row.review.is_none() => {
-                    let id = row.declaration.id;
-                    self.0
-                        .open_reviews
-                        .with(|open| open.insert(id, row.deadline));
-                }
-                Ok(_) => {}
-                Err(_) => tracing::error!("a declared emergency cannot be read"),
-            }
-        }
-        Ok(())
-    }
-
     fn emergency_row(&self, id: EmergencyId) -> Result<Option<EmergencyRow>, CustodyError> {
         let keys = &self.0.home.keys;
         keys.get(&self.0.store, Table::Emergencies, &id.0)
@@ -389,7 +348,7 @@ impl Custody {
             on_behalf_of: None,
         };
         let event = by.audited_access(subject, &draft);
-        let (id, deadline) = (row.declaration.id, row.deadline);
+        let id = row.declaration.id;
         let (home, subject) = (self.0.home.clone(), Arc::clone(subject));
         self.0
             .store
@@ -404,7 +363,6 @@ impl Custody {
                 Ok(())
             })
             .await?;
-        self.0.open_reviews.with(|open| open.insert(id, deadline));
         tracing::warn!(target: "security", event = "break_glass", member = %by.member, client = %by.client,
             "an emergency was declared: its review is due");
         Ok(())

@@ -11,6 +11,7 @@ use contracts::membership::Registry;
 use interop::fhir::labels::{
     Context, Finding, Label, RULES_BYTES, RuleSet, Rules, builtin, is_restricted, labels_in,
 };
+use interop::fhir::search::TokenTerm;
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::Digest;
 
@@ -372,6 +373,15 @@ fn coded(labels: &BTreeSet<Label>) -> Vec<String> {
     labels
         .map(|label| format!("{}|{}", label.system(), label.code()))
         .collect()
+}
+
+/// Labels that decisions look at, as `_security` finds them.
+pub(super) fn searched(codes: &BTreeSet<String>) -> impl Iterator<Item = TokenTerm> {
+    let labels = codes.iter().filter_map(|code| Label::parse(code));
+    labels.map(|label| TokenTerm {
+        system: Some(label.system().to_owned()),
+        code: label.code().to_owned(),
+    })
 }
 
 /// Labels that decisions look at, as they are shown.

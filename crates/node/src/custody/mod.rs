@@ -15,10 +15,12 @@ mod cipher;
 mod consent;
 mod decide;
 mod delegate;
+mod duties;
 mod emergency;
 mod enroll;
 mod erasure;
 mod error;
+mod filing;
 mod foreign;
 mod history;
 pub mod inspect;
@@ -56,6 +58,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -67,7 +70,6 @@ use crate::outbox::{Delivery, OutboxStatus};
 use access::{Accesses, Registrar};
 use append::Home;
 use decide::Rulings;
-use emergency::OpenReviews;
 use keys::Keys;
 use labelling::Labeller;
 use payload::Payloads;
@@ -84,6 +86,7 @@ use upstream::{Upstream, UpstreamStatus};
 pub use anchor::Anchor;
 pub use bulk::Selection;
 pub use changes::{Changed, Effect};
+pub use duties::{DutyCount, EXTENDED};
 pub use emergency::{
     BREAK_GLASS, EmergencyAsk, EmergencyCount, EmergencyReview, JUSTIFIED, NOT_JUSTIFIED,
     REVIEW_CODE, TASK_SYSTEM, is_review,
@@ -135,10 +138,11 @@ struct Inner {
     relabelling: Arc<Relabelling>,
     labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
-    open_reviews: OpenReviews,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
     expected: Mutex<BTreeMap<(MemberName, Tag), String>>,
+    /// Consents that could not be fetched.
+    lacking: AtomicUsize,
     outbox: watch::Receiver<OutboxStatus>,
     delivery: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
@@ -232,12 +236,12 @@ impl Custody {
             labeller: Labeller::new(options.label_rules.clone()),
             relabelling: Arc::default(),
             labelling_anew: Mutex::default(),
-            open_reviews: OpenReviews::default(),
             pins: Pins::default(),
             home,
             subjects,
             store,
             expected: Mutex::default(),
+            lacking: AtomicUsize::new(0),
             outbox,
             delivery: tokio::spawn(delivery.run()),
             sweeping: tokio::spawn(sweeper.run()),
@@ -258,7 +262,6 @@ impl Custody {
             self.expect_consents_of(&*subject?)?;
         }
         self.watch_for_replay();
-        self.read_open_reviews()?;
         self.go_on_indexing();
         self.go_on_rewrapping();
         self.follow_upstream();
@@ -509,6 +512,16 @@ impl Custody {
     /// Consent entries of all patients that the ledger has and this member lacks: patient, filing member and tag.
     pub fn overdue_consents(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
         self.overdue()
+    }
+
+    /// Notes how many consents that the ledger has could not be fetched.
+    pub(crate) fn lack_consents(&self, count: usize) {
+        self.0.lacking.store(count, Ordering::Relaxed);
+    }
+
+    /// How many consents that the ledger has could not be fetched when they were last asked for.
+    pub fn consents_lacking(&self) -> usize {
+        self.0.lacking.load(Ordering::Relaxed)
     }
 
     /// Whether every consent on the ledger is known here, of the patients whose documents have these index tags.

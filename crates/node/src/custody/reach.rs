@@ -196,6 +196,14 @@ impl Custody {
                 let place = (resource.resource_type(), &*id);
                 self.reach_current(by, Aim::Update, place, if_match).await
             }
+            Change::Answer { resource, if_match } => {
+                let id = resource.id().unwrap_or_default().to_owned();
+                reach_content(by, Aim::Update, resource, &id)?;
+                let place = (resource.resource_type(), &*id);
+                let mut if_match = Some(*if_match);
+                self.reach_current(by, Aim::Update, place, &mut if_match)
+                    .await
+            }
             Change::Delete {
                 resource_type,
                 id,

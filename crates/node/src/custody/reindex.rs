@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 use super::keys::EraseKey;
 use super::postings::Posting;
 use super::rows::{DocumentKey, Head, TermsRow, decode};
+use super::search_rows::labelled;
 use super::store::{Store, Table, Transaction};
 use super::{Custody, CustodyError, Inner};
 
@@ -213,7 +214,7 @@ impl Custody {
             return Ok(None);
         };
         let renewed = self.renew(document, &row).await?;
-        Ok(renewed.map(|renewed| renewed.row))
+        Ok(renewed.map(|renewed| labelled(renewed.row)))
     }
 
     /// The terms of a document's current version; `None` if it is deleted or cannot be opened.

@@ -91,6 +91,13 @@ pub enum Change {
         /// The version that must be current.
         if_match: Option<u64>,
     },
+    /// The next version of a task with a deadline (`contracts::duty`), by one of its operations.
+    Answer {
+        /// The content, with its id.
+        resource: Resource,
+        /// The version that must be current.
+        if_match: u64,
+    },
     /// The first version under the resource's own id; refused if the document has a current one.
     CreateAs {
         /// The content, with its id.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use interop::fhir::ResourceType;
 
+use super::labelling::searched;
 use super::postings::{Asked, Filed, Place};
 use super::read::Loaded;
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow, version_key};
@@ -165,9 +166,8 @@ impl Custody {
         let filed = Filed::read(row)?;
         let (keys, store) = (&self.0.home.keys, &self.0.store);
         let erase = keys.erase_key(store, document, filed.version)?;
-        erase
-            .map(|erase| erase.open(Table::Terms, key, filed.sealed))
-            .transpose()
+        let row = erase.map(|erase| erase.open(Table::Terms, key, filed.sealed));
+        Ok(row.transpose()?.map(labelled))
     }
 
     /// Opens rows of the terms, unless their postings rule them out.
@@ -197,7 +197,7 @@ impl Custody {
             let open = || {
                 let filed = filed?;
                 let row = erase?.map(|erase| erase.open(Table::Terms, key, filed.sealed));
-                row.transpose()
+                row.transpose().map(|row| row.map(labelled))
             };
             (place, open())
         });
@@ -226,6 +226,13 @@ impl Custody {
         })
         .collect()
     }
+}
+
+/// Assigned labels are searched as they are shown, whatever was filed: they change without the index.
+pub(super) fn labelled(mut row: TermsRow) -> TermsRow {
+    let labels = searched(&row.facts.disclosure.labels);
+    row.terms.add_tokens("_security", labels);
+    row
 }
 
 /// Subject and document in a key of the terms.

@@ -12,6 +12,8 @@ use ledger::ids::Digest;
 
 use super::append::{Content, Draft, Precondition};
 use super::consent;
+use super::duties::DutyRow;
+use super::filing::Sources;
 use super::keys::EraseKey;
 use super::labelling::{Labelled, Together};
 use super::request::{Change, Requester, SignedConsent, Written};
@@ -31,6 +33,8 @@ pub(super) struct Named {
     pub(super) precondition: Precondition,
     pub(super) resource: Option<Resource>,
     pub(super) signed: Option<SignedConsent>,
+    /// Whether an operation on a duty makes it.
+    pub(super) answers: bool,
 }
 
 /// Whose the changed documents are, and which patients are new.
@@ -58,10 +62,12 @@ impl Custody {
         let mut consenting = Vec::new();
         let mut drafts = Vec::with_capacity(changes.len());
         let together = self.together(&changes);
+        let sources = Sources::of(&changes);
         let mut noted = BTreeSet::new();
-        for change in changes {
+        for mut change in changes {
             let subject = ownership.of(&change)?;
-            self.authorize(by, &change, &subject)?;
+            self.authorize(by, (&change, &sources), &subject)?;
+            self.check_filing(&mut change).await?;
             if change.resource_type.as_str() == CONSENT {
                 consenting.push(subject.id);
             }
@@ -135,11 +141,11 @@ impl Custody {
         Ok((kept, absent))
     }
 
-    /// Who may write at all: the member's users, and a patient consents about themselves.
+    /// Who may write at all: the member's users, and a patient consents about themselves with their sources.
     pub(super) fn authorize(
         &self,
         by: &Requester,
-        change: &Named,
+        (change, sources): (&Named, &Sources),
         subject: &Subject,
     ) -> Result<(), CustodyError> {
         let denied = |reason: &str| CustodyError::Denied {
@@ -151,6 +157,11 @@ impl Custody {
         }
         if self.is_of_emergency(change.resource_type, &change.id)? {
             return Err(denied("what an emergency leaves is closed by its review"));
+        }
+        if !change.answers && self.is_duty(change.resource_type, &change.id)? {
+            return Err(denied(
+                "a request with a deadline is answered by its operations",
+            ));
         }
         if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
             // As a record it would tell nobody anything.
@@ -171,7 +182,8 @@ impl Custody {
                 "an emergency and a delegation open records, and change none",
             ));
         }
-        if by.patient.is_some() && !(is_consent && by.patient == subject.patient_id) {
+        let is_of_consent = is_consent || sources.include(change);
+        if by.patient.is_some() && !(is_of_consent && by.patient == subject.patient_id) {
             return Err(denied("a patient writes consents about themselves"));
         }
         if !is_consent {
@@ -257,6 +269,7 @@ impl Custody {
             labelling: labelled.row,
             branch,
             signed,
+            duty: DutyRow::of(resource),
         })
     }
 
@@ -396,7 +409,15 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::New,
             resource: Some(resource),
             signed: None,
+            answers: false,
         }),
+        Change::Answer { resource, if_match } => {
+            let placed = placed(resource, Precondition::Current(Some(if_match)))?;
+            Ok(Named {
+                answers: true,
+                ..placed
+            })
+        }
         Change::Update { resource, if_match } => placed(resource, Precondition::Current(if_match)),
         Change::CreateAs { resource } => placed(resource, Precondition::Absent),
         Change::Delete {
@@ -409,6 +430,7 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::Current(if_match),
             resource: None,
             signed: None,
+            answers: false,
         }),
         Change::File(signed) => filed(signed),
     }
@@ -422,6 +444,7 @@ fn placed(resource: Resource, precondition: Precondition) -> Result<Named, Custo
         precondition,
         resource: Some(resource),
         signed: None,
+        answers: false,
     })
 }
 
@@ -441,6 +464,7 @@ fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {
         precondition,
         resource: Some(resource),
         signed: Some(signed),
+        answers: false,
     })
 }
 

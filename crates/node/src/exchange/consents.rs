@@ -50,7 +50,7 @@ async fn arrived(parts: &Parts, from: &MemberName, tag: Tag) -> bool {
     }
 }
 
-/// Fetches all that the ledger has and this member lacks; says whether it has them all now.
+/// Fetches all that the ledger has and this member lacks; notes how many it lacks still, and says whether it has them all.
 async fn catch_up(parts: &Parts) -> bool {
     let overdue = match parts.custody.overdue_consents() {
         Ok(overdue) => overdue,
@@ -59,12 +59,15 @@ async fn catch_up(parts: &Parts) -> bool {
             return false;
         }
     };
-    let mut all = true;
+    let mut lacking = 0_usize;
     for (patient_id, from, tag) in overdue {
         // Whoever has filed one consent may have filed more.
-        all &= fetch(parts, &patient_id, &from, tag).await && is_complete(parts, &patient_id);
+        if !(fetch(parts, &patient_id, &from, tag).await && is_complete(parts, &patient_id)) {
+            lacking = lacking.saturating_add(1);
+        }
     }
-    all
+    parts.custody.lack_consents(lacking);
+    lacking == 0
 }
 
 fn is_complete(parts: &Parts, patient_id: &str) -> bool {

@@ -166,22 +166,23 @@ async fn p2_a_key_leaves_only_for_what_a_consent_permits_and_while_it_does() {
     );
     assert!(everything.unreachable.is_empty());
 
-    // Withdrawn, it denies at the next read.
-    let mut withdrawal = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", "inactive");
-    withdrawal.id = Some(filed[0].id.clone());
-    let written = clinic
-        .custody
-        .write(&doctor, vec![Change::File(withdrawal)])
-        .await
-        .unwrap();
-    assert_eq!(written[0].version, 2);
-    until_final(clinic, &doctor, &written[0]).await;
-    until_level(&nodes).await;
-    let denied = open(&result, observation).await;
-    assert!(
-        matches!(denied, Err(CustodyError::Denied { .. })),
-        "{denied:?}"
-    );
+    // Suspended, it denies at the next read; resumed, it permits again; withdrawn, it denies for good.
+    for (version, state, opens) in [
+        (2, "suspended", false),
+        (3, "active", true),
+        (4, "withdrawn", false),
+    ] {
+        let mut next = wallet.grant(&format!("Patient/{at_clinic}"), "clinic", state);
+        next.id = Some(filed[0].id.clone());
+        let written = clinic.custody.write(&doctor, vec![Change::File(next)]);
+        let written = written.await.unwrap();
+        assert_eq!(written[0].version, version);
+        until_final(clinic, &doctor, &written[0]).await;
+        until_level(&nodes).await;
+        let answer = open(&result, observation).await;
+        let is_denied = matches!(answer, Err(CustodyError::Denied { .. }));
+        assert_eq!((answer.is_ok(), is_denied), (opens, !opens), "{state}");
+    }
 }
 
 /// Waits until `node` keeps no body of another member that is there now.

@@ -97,7 +97,7 @@ async fn enrolled(nodes: &[Node], wallet: &Wallet) -> Vec<String> {
 
 async fn file(nodes: &[Node], wallet: &Wallet, patient: &str, before: Option<&str>) -> String {
     let status = if before.is_some() {
-        "inactive"
+        "withdrawn"
     } else {
         "active"
     };

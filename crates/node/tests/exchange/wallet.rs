@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use contracts::consent::template::{DataClass, Grant, access, withdrawn};
+use contracts::consent::life::{suspended, withdrawn};
+use contracts::consent::template::{DataClass, Grant, access};
 use contracts::descriptor::Descriptor;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::ids::{MemberName, NetworkId};
@@ -53,10 +54,10 @@ impl Wallet {
             start: "2026-01-01T00:00:00Z",
             end: "2036-01-01T00:00:00Z",
         });
-        let consent = if status == "inactive" {
-            withdrawn(consent)
-        } else {
-            consent
+        let consent = match status {
+            "suspended" => suspended(consent),
+            "withdrawn" => withdrawn(consent),
+            _ => consent,
         };
         let body = consent.to_string().into_bytes();
         let header = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);

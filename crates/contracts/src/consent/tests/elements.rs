@@ -421,7 +421,7 @@ fn a_withdrawn_template_closes_what_it_opened() {
     let read = |value: &Value| Consent::read("hospital/1", 1, value).unwrap();
     check_consents(&[read(&filed)], "clinic TREAT Condition => permit");
     check_consents(
-        &[read(&template::withdrawn(filed))],
+        &[read(&life::withdrawn(filed))],
         "clinic TREAT Condition => deny",
     );
 }

@@ -165,6 +165,14 @@ impl Patients for Nobody {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn considered<'a>(
+        &'a self,
+        _: &'a node::custody::Requester,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<contracts::consent::Considered>, PatientsUnavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn one<'a>(
         &'a self,
         by: &'a node::custody::Requester,

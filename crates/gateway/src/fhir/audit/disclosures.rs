@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use contracts::disclosure::{Accounting, Class, Clock, Line, Regime, account, is_free};
+use contracts::disclosure::{Accounting, Class, Line, Regime, account, is_free};
+use contracts::duty::{Clock, Duty};
 use interop::fhir::TimeSpan;
 use interop::fhir::audit::Passing;
 use node::custody::audit::disclosed::{DISCLOSED, Disclosures, SUSPENDED, moment};
@@ -72,14 +73,14 @@ pub(crate) async fn disclosures(
         .filter(|(name, _)| name == regime.name());
     let earlier: Vec<u64> = earlier.map(|(_, at)| *at).collect();
     let clock = requested.map(|span| Clock {
-        regime,
+        duty: Duty::of_report(regime),
         received: u64::try_from(span.start_ms).unwrap_or(0),
         extended: None,
     });
     let report = Report {
         accounting: account(regime, &made, &found.suspensions, now),
         is_free: is_free(&earlier, now),
-        due: clock.map(|clock| clock.due()),
+        due: clock.and_then(|clock| clock.due()),
         member: fhir.identity.member.to_string(),
         disclosures: found,
         patient,

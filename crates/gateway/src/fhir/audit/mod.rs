@@ -6,6 +6,7 @@
 mod disclosures;
 mod feed;
 mod page;
+mod refused;
 mod review;
 mod search;
 mod session;
@@ -25,6 +26,7 @@ use crate::problem::Problem;
 
 pub(crate) use disclosures::{disclosures, record_disclosure, suspend};
 pub(crate) use feed::feed;
+pub(crate) use refused::{Refusals, note_refusals};
 pub(crate) use review::{gaps, replay};
 pub(crate) use search::{search, search_by_form};
 pub(crate) use session::{Sessions, keep_sessions};

@@ -1,17 +1,19 @@
-//! Amendment (45 CFR 164.526, GDPR Art. 16): `[type]/[id]/$request-amendment` makes a `Task` with a deadline of 60 days,
-//! which `Task/[id]/$extend-amendment` puts off once by 30 days, and `Task/[id]/$decide-amendment` ends: accepted, a new
-//! version supersedes the old one, and a `Communication` to each member that was given the record goes into it; denied,
-//! the reason is coded, and `Task/[id]/$disagree` files the patient's statement.
+//! Amendment (45 CFR 164.526, GDPR Art. 16): `[type]/[id]/$request-amendment` makes a `Task` with the deadline of the
+//! `regime` (`hipaa`, or `gdpr-16`), and `Task/[id]/$decide-amendment` ends it: accepted, a new version supersedes the old
+//! one, and a `Communication` to each member that was given the record goes into it; denied, the reason is coded, and
+//! `Task/[id]/$disagree` files the patient's statement. The deadline is extended like others: see `duty`.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use contracts::duty::{AMENDMENT_SYSTEM as SYSTEM, Duty, Procedure};
 use interop::fhir::{Resource, ResourceType};
-use node::custody::{Change, CustodyError, Opened};
+use node::custody::{Change, Opened};
 use serde_json::{Value, json};
 
+use super::duty::{Asked, created, of, requested};
 use super::erasure::instant;
 use super::parameters::Given;
 use crate::auth::Permission;
@@ -21,13 +23,6 @@ use crate::fhir::caller::Caller;
 use crate::http::{Payload, fhir_json};
 use crate::problem::Problem;
 
-const DAY_MS: u64 = 86_400_000;
-/// 45 CFR 164.526(b)(2)(i).
-const DUE_DAYS: u64 = 60;
-/// 45 CFR 164.526(b)(2)(ii): once.
-const EXTENSION_DAYS: u64 = 30;
-const CODE: &str = "amendment-request";
-const SYSTEM: &str = "urn:careledger:amendment";
 const DENIAL_SYSTEM: &str = "urn:careledger:amendment-denial";
 /// 45 CFR 164.526(a)(2).
 const DENIALS: [&str; 4] = [
@@ -36,7 +31,6 @@ const DENIALS: [&str; 4] = [
     "not-accessible",
     "accurate-and-complete",
 ];
-const EXTENDED: &str = "urn:careledger:extension:amendment-extended";
 
 pub(crate) async fn request_amendment(
     State(fhir): State<Arc<Fhir>>,
@@ -48,7 +42,13 @@ pub(crate) async fn request_amendment(
     caller.may(task, Permission::Create)?;
     caller.may(resource_type, Permission::Read)?;
     caller.may_address(resource_type, &id)?;
-    let reason = Given::parse(&body)?.words("reason")?;
+    let given = Given::parse(&body)?;
+    let reason = given.words("reason")?;
+    let duty = match given.string("regime")?.as_deref() {
+        None | Some("hipaa") => Duty::Amendment,
+        Some("gdpr-16") => Duty::GdprRectification,
+        Some(_) => return Err(Problem::malformed("`regime` is hipaa or gdpr-16")),
+    };
     let record = fhir
         .custody
         .read(caller.requester(), resource_type, &id)
@@ -56,41 +56,10 @@ pub(crate) async fn request_amendment(
     caller.may_touch(&record.resource)?;
     let now = fhir.custody.now_ms();
     let patient = patient_of(&record, resource_type)?;
-    let task = json!({
-        "resourceType": "Task", "status": "requested", "intent": "order",
-        "code": { "coding": [{ "system": SYSTEM, "code": CODE }] },
-        "description": reason,
-        "focus": { "reference": format!("{resource_type}/{id}") },
-        "for": { "reference": patient },
-        "authoredOn": instant(now),
-        "lastModified": instant(now),
-        "restriction": { "period": { "end": instant(due(now, DUE_DAYS)) } },
-    });
+    let mut task = requested(duty, now, &patient, &reason)?;
+    task["focus"] = json!({ "reference": format!("{resource_type}/{id}") });
     let written = fhir.filed(&caller, vec![created(task)?]).await?;
     Ok(fhir_json(StatusCode::CREATED, &written))
-}
-
-pub(crate) async fn extend_amendment(
-    State(fhir): State<Arc<Fhir>>,
-    caller: Caller,
-    address: InstanceAddress,
-    Payload(body): Payload,
-) -> Result<Response, Problem> {
-    let reason = Given::parse(&body)?.words("reason")?;
-    let (mut task, version) = fhir.open_request(&caller, &address, &["requested"]).await?;
-    let has_extension = task.get("extension").and_then(Value::as_array);
-    if has_extension.is_some_and(|all| all.iter().any(|one| one["url"] == EXTENDED)) {
-        return Err(Problem::unprocessable("the deadline was put off before"));
-    }
-    let authored = task["authoredOn"].as_str().unwrap_or_default();
-    let authored = interop::fhir::timespan::TimeSpan::parse(authored);
-    let authored = authored.and_then(|span| u64::try_from(span.start_ms).ok());
-    let authored = authored.ok_or_else(|| Problem::internal("a request without a time"))?;
-    let end = due(authored, DUE_DAYS.saturating_add(EXTENSION_DAYS));
-    task["restriction"]["period"]["end"] = instant(end).into();
-    task["extension"] = json!([{ "url": EXTENDED, "valueString": reason }]);
-    let written = fhir.filed(&caller, vec![updated(task, version)?]).await?;
-    Ok(fhir_json(StatusCode::OK, &written))
 }
 
 pub(crate) async fn decide_amendment(
@@ -101,14 +70,15 @@ pub(crate) async fn decide_amendment(
 ) -> Result<Response, Problem> {
     caller.must_not_be_a_patient()?;
     let given = Given::parse(&body)?;
-    let (mut task, version) = fhir.open_request(&caller, &address, &["requested"]).await?;
+    let mut asked = fhir.amendment(&caller, &address, "requested").await?;
+    let task = &mut asked.task;
     let accepts = given.value("accept", &["valueBoolean"]);
     let changes = match accepts.as_ref().and_then(Value::as_bool) {
         Some(true) => {
             let amended = given.value("amended", &["resource"]);
             let amended = amended
                 .ok_or_else(|| Problem::malformed("the parameter `amended` must be there"))?;
-            fhir.accepted(&caller, &mut task, amended)?
+            fhir.accepted(&caller, task, amended)?
         }
         Some(false) => {
             let reason = given.words("reason")?;
@@ -124,7 +94,7 @@ pub(crate) async fn decide_amendment(
         None => return Err(Problem::malformed("the parameter `accept` must be there")),
     };
     task["lastModified"] = instant(fhir.custody.now_ms()).into();
-    let all = std::iter::once(updated(task, version)?).chain(changes);
+    let all = std::iter::once(asked.answered()?).chain(changes);
     let written = fhir.filed(&caller, all.collect()).await?;
     Ok(fhir_json(StatusCode::OK, &written))
 }
@@ -137,7 +107,7 @@ pub(crate) async fn disagree(
 ) -> Result<Response, Problem> {
     caller.may(of("Communication")?, Permission::Create)?;
     let statement = Given::parse(&body)?.words("statement")?;
-    let (task, _) = fhir.open_request(&caller, &address, &["rejected"]).await?;
+    let task = fhir.amendment(&caller, &address, "rejected").await?.task;
     let communication = json!({
         "resourceType": "Communication", "status": "completed",
         "category": [{ "coding": [{ "system": SYSTEM, "code": "statement-of-disagreement" }] }],
@@ -151,37 +121,20 @@ pub(crate) async fn disagree(
 }
 
 impl Fhir {
-    /// A request for amendment in one of these states, and its version.
-    async fn open_request(
+    /// A request for amendment in this state.
+    async fn amendment(
         &self,
         caller: &Caller,
         address: &InstanceAddress,
-        states: &[&str],
-    ) -> Result<(Value, u64), Problem> {
-        let task = of("Task")?;
-        if address.resource_type != task {
-            return Err(Problem::not_supported("the operation is defined for Task"));
-        }
-        caller.may(task, Permission::Update)?;
-        let opened = self
-            .custody
-            .read(caller.requester(), task, &address.id)
-            .await?;
-        caller.may_touch(&opened.resource)?;
-        let version = opened.version;
-        let mut task = opened.into_presented();
-        if task.pointer("/code/coding/0/code") != Some(&CODE.into()) {
+        state: &str,
+    ) -> Result<Asked, Problem> {
+        let asked = self.request(caller, address, state).await?;
+        if asked.duty.procedure() != Procedure::Amendment {
             return Err(Problem::unprocessable(
                 "the task is no request for amendment",
             ));
         }
-        if !states.iter().any(|state| task["status"] == *state) {
-            return Err(Problem::unprocessable("the request is in another state"));
-        }
-        if let Some(task) = task.as_object_mut() {
-            task.remove("meta");
-        }
-        Ok((task, version))
+        Ok(asked)
     }
 
     /// The amended record, and a word to each member that was given the record before.
@@ -218,23 +171,6 @@ impl Fhir {
         task["status"] = "completed".into();
         Ok(changes)
     }
-
-    /// Writes all or none; the first as it is now.
-    async fn filed(&self, caller: &Caller, changes: Vec<Change>) -> Result<Value, Problem> {
-        let by = caller.requester();
-        let written = self.custody.write(by, changes).await?;
-        let first = written.into_iter().next().ok_or(CustodyError::NotFound)?;
-        let (resource_type, version) = (first.resource_type, first.version);
-        let opened = self
-            .custody
-            .vread(by, resource_type, &first.id, version)
-            .await?;
-        Ok(opened.into_presented())
-    }
-}
-
-fn due(from: u64, days: u64) -> u64 {
-    from.saturating_add(days.saturating_mul(DAY_MS))
 }
 
 fn patient_of(record: &Opened, resource_type: ResourceType) -> Result<String, Problem> {
@@ -247,21 +183,4 @@ fn patient_of(record: &Opened, resource_type: ResourceType) -> Result<String, Pr
         Belonging::Patient(PatientReference::Id(id)) => Ok(format!("Patient/{id}")),
         _ => Err(Problem::unprocessable("the record is no patient's")),
     }
-}
-
-fn of(name: &str) -> Result<ResourceType, Problem> {
-    ResourceType::parse(name).ok_or_else(|| Problem::internal("R4 lacks a type"))
-}
-
-fn created(resource: Value) -> Result<Change, Problem> {
-    let resource = Resource::from_value(resource)?;
-    Ok(Change::Create { resource, id: None })
-}
-
-fn updated(resource: Value, version: u64) -> Result<Change, Problem> {
-    let resource = Resource::from_value(resource)?;
-    Ok(Change::Update {
-        resource,
-        if_match: Some(version),
-    })
 }

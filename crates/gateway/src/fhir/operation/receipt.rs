@@ -98,7 +98,7 @@ fn exported(export: Vec<u8>, headers: &HeaderMap) -> Response {
     ([(header::CONTENT_TYPE, content_type)], export).into_response()
 }
 
-fn pending() -> Response {
+pub(super) fn pending() -> Response {
     let issue = Issue::error(
         IssueType::Incomplete,
         "the version is durable and not final yet",
@@ -114,7 +114,7 @@ pub(super) fn wants_fhir(headers: &HeaderMap) -> bool {
     wants(headers, "json") && !wants(headers, CBOR)
 }
 
-fn wants(headers: &HeaderMap, media_type: &str) -> bool {
+pub(super) fn wants(headers: &HeaderMap, media_type: &str) -> bool {
     let accepted = headers
         .get_all(header::ACCEPT)
         .iter()

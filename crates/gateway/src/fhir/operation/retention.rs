@@ -1,5 +1,5 @@
 //! Legal holds and retention, for privacy officers: `[type]/[id]/$hold`, `$release-hold`, `$holds`, `$retention-due`,
-//! `$retention-run`.
+//! `$retention-run`, and `$retention-audit`, which lets go of entries of the audit log that are older than six years.
 
 use std::sync::Arc;
 
@@ -92,6 +92,31 @@ pub(crate) async fn retention_run(
     let by = caller.requester();
     let erased = fhir.custody.erase_expired(by, RUN_MAX, &authority).await?;
     Ok(answer(&erased))
+}
+
+pub(crate) async fn retention_audit(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    Payload(body): Payload,
+) -> Result<Response, Problem> {
+    caller.may_do(Word::Erase)?;
+    let given = Given::parse(&body)?;
+    let authority = given.words("authority")?;
+    let before = given.value("before", &["valueDateTime", "valueInstant", "valueDate"]);
+    let span = before.as_ref().and_then(Value::as_str);
+    let span = span.and_then(TimeSpan::parse);
+    let at = span.and_then(|span| u64::try_from(span.start_ms).ok());
+    let at = at.ok_or_else(|| Problem::malformed("the parameter `before` is no date"))?;
+    // Who asks is in the log before anything goes, and whatever comes of it.
+    let entry = caller.requester().audited("retention-audit");
+    let mut entry = entry
+        .with("before", instant(at))
+        .with("authority", authority);
+    entry.target = "AuditEvent".to_owned();
+    fhir.custody.audit(entry).await?;
+    let gone = fhir.custody.prune_audit(at).await?;
+    let body = parameters(vec![text("entries", gone.to_string())]);
+    Ok(fhir_json(StatusCode::OK, &body))
 }
 
 fn until(given: &Given) -> Result<Option<u64>, Problem> {

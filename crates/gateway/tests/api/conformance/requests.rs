@@ -27,6 +27,8 @@ const fn row(
     }
 }
 
+const CONSENT: &str = r#"{"resourceType":"Consent","id":"c1","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/p1"},"policyRule":{"coding":[{"code":"OPTIN"}]}}"#;
+const FILING: &str = r#"{"resourceType":"Parameters","parameter":[{"name":"consent","resource":{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/p1"},"policyRule":{"coding":[{"code":"OPTIN"}]}}},{"name":"document","resource":{"resourceType":"DocumentReference","status":"current","subject":{"reference":"Patient/p1"},"content":[{"attachment":{"contentType":"application/pdf","data":"JVBERi0="}}]}}]}"#;
 const P9: &str = r#"{"resourceType":"Patient","id":"p9","active":true,"birthDate":"1999-09-09"}"#;
 const NEW: &str = r#"{"resourceType":"Patient","identifier":[{"system":"urn:mrn","value":"900"}]}"#;
 const BASIC: &str = r#"{"resourceType":"Basic","id":"k1","code":{"text":"kept"}}"#;
@@ -399,6 +401,48 @@ pub(super) const ROWS: &[Row] = &[
         "GET /Observation/$lastn?patient=p1",
         "",
         &["200", "Observation/b2"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$fileConsent` (HL7 FAST)",
+        "POST /Consent/$fileConsent",
+        FILING,
+        &["200", "/Consent/"],
+    ),
+    row(
+        "Operations",
+        "a Consent under a chosen id",
+        "PUT /Consent/c1",
+        CONSENT,
+        &["201"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$revokeConsent` (HL7 FAST)",
+        "POST /Consent/$revokeConsent",
+        r#"{"resourceType":"Parameters","parameter":[{"name":"consent","valueReference":{"reference":"Consent/c1"}},{"name":"patient","valueReference":{"reference":"Patient/p1"}}]}"#,
+        &["200", "/Consent/c1/_history/2"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$templates`",
+        "GET /Consent/$templates",
+        "",
+        &["200", "urn:careledger:consent-template:share"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$from-template`",
+        "POST /Consent/$from-template",
+        r#"{"resourceType":"QuestionnaireResponse","questionnaire":"urn:careledger:consent-template:treat-here","status":"completed","subject":{"reference":"Patient/p1"},"authored":"2026-06-01T00:00:00Z","item":[{"linkId":"data","answer":[{"valueCoding":{"code":"all"}}]},{"linkId":"end","answer":[{"valueDate":"2026-12-31"}]}]}"#,
+        &["200", "all your records"],
+    ),
+    row(
+        "Operations",
+        "`Consent/$consent-receipt` (ISO/IEC TS 27560)",
+        "GET /Consent/c1/_history/1/$consent-receipt",
+        "",
+        &["2"],
     ),
     row(
         "Operations",

@@ -21,7 +21,7 @@ use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::mllp::{Mllp, MllpListener};
 use gateway::{
-    Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
+    ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
     SubscriptionConfig,
 };
 use interop::fhir::Checking;
@@ -64,6 +64,7 @@ pub(crate) struct Site {
     hpke: HpkeKeyPair,
     folder: TempDir,
     import: ImportConfig,
+    forward: ForwardConfig,
 }
 
 impl Site {
@@ -114,7 +115,20 @@ impl Site {
         let import = ImportConfig {
             allowed_origins: vec![origin.to_owned()],
         };
-        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
+        let further = (import, ForwardConfig::default());
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
+    }
+
+    /// A node that forwards its audit log.
+    pub(crate) fn forwarding(forward: ForwardConfig) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let how = (
+            SubscriptionConfig::default(),
+            RequestLimits::default(),
+            Checking::Strict,
+        );
+        let further = (ImportConfig::default(), forward);
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
     }
 
     /// The same node, stopped and started again.
@@ -125,11 +139,12 @@ impl Site {
             mllp,
             folder,
             import,
+            forward,
             ..
         } = self;
         drop((router, mllp));
         let how = (subscriptions, RequestLimits::default(), Checking::Strict);
-        Self::with(folder, ledger, ("clinic", BASE, 5), how, import)
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, (import, forward))
     }
 
     fn on(
@@ -138,8 +153,8 @@ impl Site {
         (member, base, token_seed): (&str, &str, u8),
         how: (SubscriptionConfig, RequestLimits, Checking),
     ) -> Self {
-        let import = ImportConfig::default();
-        Self::with(folder, ledger, (member, base, token_seed), how, import)
+        let further = (ImportConfig::default(), ForwardConfig::default());
+        Self::with(folder, ledger, (member, base, token_seed), how, further)
     }
 
     fn with(
@@ -147,12 +162,14 @@ impl Site {
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
         (subscriptions, limits, checking): (SubscriptionConfig, RequestLimits, Checking),
-        import: ImportConfig,
+        (import, forward): (ImportConfig, ForwardConfig),
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
+        let records = custody(member, &folder, &ledger);
+        let owing = records.clone();
         let parts = GatewayParts {
             base_url: base.to_owned(),
             identity: NodeIdentity {
@@ -162,12 +179,12 @@ impl Site {
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
-            custody: custody(member, &folder, &ledger),
+            custody: records,
             ledger: Arc::new(ledger.clone()),
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: StatusSource::new(|| Health {
+            status: StatusSource::new(move || Health {
                 height: Height(1),
                 final_height: Height(1),
                 epoch: Epoch(0),
@@ -184,7 +201,10 @@ impl Site {
                 erasures: node::custody::ErasureStanding::default(),
                 upstream: None,
                 labelling: LabelProgress::default(),
-                emergencies: node::custody::EmergencyCount::default(),
+                emergencies: owing.emergencies().unwrap(),
+                duties: owing.duties().unwrap(),
+                consents_missing: owing.consents_lacking(),
+                forward: owing.forward_standing().unwrap(),
                 waiting_bytes: Vec::new(),
             }),
             clients: tokens::clients(),
@@ -203,6 +223,7 @@ impl Site {
             subscriptions,
             import: import.clone(),
             emergency: gateway::EmergencyConfig::default(),
+            forward: forward.clone(),
             mllp: vec![listener()],
         };
         let gateway = Gateway::new(parts).unwrap();
@@ -215,6 +236,7 @@ impl Site {
             hpke,
             folder,
             import,
+            forward,
         }
     }
 

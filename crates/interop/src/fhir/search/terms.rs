@@ -202,6 +202,29 @@ impl IndexTerms {
         }
     }
 
+    /// Adds codes to a parameter's values, unless they are there.
+    pub fn add_tokens(&mut self, parameter: &str, tokens: impl IntoIterator<Item = TokenTerm>) {
+        let terms: Vec<Term> = tokens.into_iter().map(Term::Token).collect();
+        if terms.is_empty() {
+            return;
+        }
+        let entry = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.parameter == parameter);
+        match entry {
+            Some(entry) => {
+                let fresh = terms.into_iter();
+                let fresh: Vec<Term> = fresh.filter(|one| !entry.terms.contains(one)).collect();
+                entry.terms.extend(fresh);
+            }
+            None => self.entries.push(Entry {
+                parameter: parameter.to_owned(),
+                terms,
+            }),
+        }
+    }
+
     /// The values of a parameter.
     pub fn get(&self, parameter: &str) -> &[Term] {
         let entry = self

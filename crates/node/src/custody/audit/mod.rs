@@ -11,6 +11,7 @@
 
 pub mod disclosed;
 mod event;
+mod forward;
 pub mod gaps;
 mod held;
 mod reading;
@@ -30,6 +31,7 @@ use super::rows::{DocumentKey, SubjectId, version_key};
 use super::store::{Store, Table, Transaction};
 use super::{Custody, CustodyError};
 
+pub use forward::ForwardStanding;
 pub use held::Held;
 pub use reading::{AuditWanted, RETAINED_MS};
 

@@ -133,7 +133,7 @@ impl Custody {
                 "entries of the audit log are kept for six years",
             )));
         }
-        let end = self.first_from(before_ms)?;
+        let end = self.first_from(before_ms)?.min(self.may_go_to()?);
         let mut pruned = 0_u64;
         loop {
             let home = self.0.home.clone();

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use contracts::consent::Consent;
+use contracts::access::Document;
 use contracts::consent::preview::{
     Asker, Change, Moment, Preview, Records, Row, askers, looks_closely, what_if, who_can_see,
 };
+use contracts::consent::{Consent, Considered, considered};
 use contracts::descriptor::Decided;
 use interop::fhir::{Resource, ResourceType};
 
@@ -86,6 +87,30 @@ impl Custody {
             what_if(both, (&askers, &records), moment)
         })
         .await
+    }
+
+    /// What the consents of a patient say now for somebody who asks for nothing in particular yet; `None` if none
+    /// matters, or the patient is not here. Nothing is opened by it: each request is decided by itself.
+    pub async fn considered(
+        &self,
+        by: &Requester,
+        patient_id: &str,
+    ) -> Result<Option<Considered>, CustodyError> {
+        let basis = match self.basis(by, patient_id).await {
+            Err(CustodyError::NotFound) => return Ok(None),
+            basis => basis?,
+        };
+        let consents = basis.current.all();
+        let rules = self.prepared(basis.current)?;
+        let known = (&rules, basis.moment.consents_known);
+        let request = self.request(by, &basis.subject, known)?;
+        let document = Document {
+            home: self.0.home.member.as_str().to_owned(),
+            patient: Some(patient_id.to_owned()),
+            ..Document::default()
+        };
+        let evaluator = &rules.evaluator;
+        Ok(considered(&consents, evaluator, &request, &document))
     }
 
     async fn basis(&self, by: &Requester, patient_id: &str) -> Result<Basis, CustodyError> {

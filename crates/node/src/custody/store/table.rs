@@ -29,6 +29,7 @@ pub(crate) enum Table {
     Labelling,
     Audit,
     Emergencies,
+    Duties,
     Messages,
 }
 
@@ -60,6 +61,7 @@ impl Table {
         Self::Labelling,
         Self::Audit,
         Self::Emergencies,
+        Self::Duties,
         Self::Messages,
     ];
 
@@ -92,6 +94,7 @@ impl Table {
             Self::Labelling => "labelling",
             Self::Audit => "audit",
             Self::Emergencies => "emergencies",
+            Self::Duties => "duties",
             Self::Messages => "messages",
         }
     }

@@ -367,7 +367,7 @@ async fn part2_5_another_members_emergency_opens_its_types_and_is_told_and_revie
         .await;
     assert_eq!(again.granted.len(), 1);
     assert_eq!(
-        record.custody.emergencies().open,
+        record.custody.emergencies().unwrap().open,
         1,
         "one review for one declaration"
     );
@@ -402,7 +402,7 @@ async fn part2_5_another_members_emergency_opens_its_types_and_is_told_and_revie
         let answer = record.ask_in(in_emergency("clinic", id), Some(one)).await;
         assert!(answer.granted.is_empty());
     }
-    assert_eq!(record.custody.emergencies().open, 1);
+    assert_eq!(record.custody.emergencies().unwrap().open, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use contracts::consent::template::{DataClass, Grant, access, withdrawn};
+use contracts::consent::life::withdrawn;
+use contracts::consent::template::{DataClass, Grant, access};
 use interop::fhir::ResourceType;
 use interop::fhir::search::{Compartment, Handling, NoValueSets, Query, Scope};
 use proptest::prelude::*;

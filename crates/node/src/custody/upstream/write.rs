@@ -10,6 +10,7 @@ use super::rows::{IntentRow, intent_key, know};
 use super::server::{Listing, Outgoing, Stored, UpstreamError};
 use super::{Upstream, canonical};
 use crate::custody::append::{Draft, Precondition};
+use crate::custody::filing::Sources;
 use crate::custody::keys::EraseKey;
 use crate::custody::labelling::Together;
 use crate::custody::request::{Requester, Written};
@@ -72,7 +73,10 @@ impl Custody {
                     .await?;
             }
         }
-        let (changes, absent) = self.without_absent(changes)?;
+        let (mut changes, absent) = self.without_absent(changes)?;
+        for change in &mut changes {
+            self.check_filing(change).await?;
+        }
         let (mut admitted, mut ownership) = self.admit_changes(by, changes)?;
         let mut intents = self.intend(by, &admitted).await?;
         let mut answer = send(upstream, &admitted).await;
@@ -118,10 +122,11 @@ impl Custody {
         changes: Vec<Named>,
     ) -> Result<(Vec<Admitted>, Ownership), CustodyError> {
         let ownership = self.ownership(&changes)?;
+        let sources = Sources::of(&changes);
         let mut admitted = Vec::with_capacity(changes.len());
         for change in changes {
             let subject = ownership.of(&change)?;
-            self.authorize(by, &change, &subject)?;
+            self.authorize(by, (&change, &sources), &subject)?;
             let head = self.head(change.resource_type, &change.id)?;
             let place = (change.precondition, change.resource.is_some());
             crate::custody::append::admit(place, subject.id, head.as_ref())?;

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Named, fresh_id, invalid, unsound};
 use crate::custody::append::{Content, Draft, Precondition};
+use crate::custody::filing::Sources;
 use crate::custody::keys::EraseKey;
 use crate::custody::labelling::Together;
 use crate::custody::payload::{PayloadWriter, UnderWay};
@@ -92,12 +93,14 @@ impl Custody {
             precondition,
             resource: Some(resource.clone()),
             signed: None,
+            answers: false,
         };
         let subject = {
             let changes = std::slice::from_ref(&change);
             self.ownership(changes)?.of(&change)?
         };
-        self.authorize(by, &change, &subject)?;
+        let none = Sources::of(&[]);
+        self.authorize(by, (&change, &none), &subject)?;
         self.check_early(&change)?;
         let stored = resource
             .stored(&change.id)
@@ -208,6 +211,7 @@ impl BinaryUpload {
             labelling: labelled.row,
             branch,
             signed: None,
+            duty: None,
         };
         let draft = Draft {
             subject: self.subject,

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&[Table]] = &[&[
     Table::Labelling,
     Table::Audit,
     Table::Emergencies,
+    Table::Duties,
     Table::Messages,
 ]];
 
