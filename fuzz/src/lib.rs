@@ -9,6 +9,7 @@ pub mod draw;
 pub mod exchange;
 pub mod fhir;
 pub mod formats;
+pub mod hl7v2;
 pub mod languages;
 pub mod mutate;
 pub mod notes;
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 10] = [
+pub const GROUPS: [&[Target]; 11] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -39,6 +40,7 @@ pub const GROUPS: [&[Target]; 10] = [
     exchange::TARGETS,
     sealed::TARGETS,
     fhir::TARGETS,
+    hl7v2::TARGETS,
     snapshots::TARGETS,
     languages::TARGETS,
 ];
