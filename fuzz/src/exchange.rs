@@ -37,6 +37,14 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| message(MessageKind::StatementBytes, bytes),
     },
     Target {
+        name: "exchange-erase-notice",
+        run: |bytes| message(MessageKind::EraseNotice, bytes),
+    },
+    Target {
+        name: "exchange-erase-answer",
+        run: |bytes| message(MessageKind::EraseAnswer, bytes),
+    },
+    Target {
         name: "gossip-frame",
         run: frame,
     },

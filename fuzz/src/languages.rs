@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use interop::fhir::fhirpath::{Context, Element, Expression};
+use interop::fhir::labels::{Context as LabelContext, RuleSet, Rules, labels_in};
 use interop::fhir::patch::{Patch, PatchError};
 use interop::fhir::search::{Handling, IndexTerms, Query};
 use interop::fhir::subscription::Subscription;
@@ -33,7 +34,24 @@ pub const TARGETS: &[Target] = &[
         name: "subscription",
         run: subscription,
     },
+    Target {
+        name: "label-rules",
+        run: label_rules,
+    },
 ];
+
+/// A rule set that is taken is the bytes that were voted, and has something to say of any resource or nothing.
+fn label_rules(bytes: &[u8]) {
+    let Ok(set) = RuleSet::parse(bytes) else {
+        return;
+    };
+    assert_eq!(set.text(), bytes);
+    let again = RuleSet::parse(set.text()).unwrap();
+    assert_eq!(again.version(), set.version());
+    let rules = Rules::of(vec![set]);
+    let findings = rules.findings(&PATIENT, &LabelContext::default());
+    let _labels = labels_in(&findings);
+}
 
 /// What is patched, and what expressions speak of.
 static PATIENT: LazyLock<Resource> = LazyLock::new(|| {

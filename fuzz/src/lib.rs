@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod draw;
+pub mod erasure;
 pub mod exchange;
 pub mod fhir;
 pub mod formats;
@@ -15,6 +16,7 @@ pub mod mutate;
 pub mod notes;
 pub mod proofs;
 pub mod registry;
+pub mod release;
 pub mod sealed;
 pub mod seeds;
 pub mod snapshots;
@@ -31,7 +33,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 11] = [
+pub const GROUPS: [&[Target]; 13] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -43,6 +45,8 @@ pub const GROUPS: [&[Target]; 11] = [
     hl7v2::TARGETS,
     snapshots::TARGETS,
     languages::TARGETS,
+    release::TARGETS,
+    erasure::TARGETS,
 ];
 
 /// Every target.

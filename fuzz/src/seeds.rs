@@ -1,5 +1,7 @@
 //! Seeds: real artefacts of every kind, from which the corpus is written.
 
+mod committees;
+
 use contracts::governance::Command;
 use ledger::checkpoint::witness::AddCheckpoint;
 use ledger::checkpoint::{Cosignature, SignedCheckpoint};
@@ -26,7 +28,7 @@ pub type Seeds = Vec<(&'static str, Vec<Vec<u8>>)>;
 
 /// All seeds. What is sealed differs each time, as its salts are random.
 pub fn all() -> Seeds {
-    [constant(), sealed(), fhir(), hl7v2()].concat()
+    [constant(), sealed(), fhir(), hl7v2(), committees::dealt()].concat()
 }
 
 /// Artefacts of the ledger, the same each time.
@@ -39,6 +41,7 @@ pub fn constant() -> Seeds {
         registry(),
         messages(),
         snapshots(),
+        committees::constant(),
     ]
     .concat()
 }
@@ -468,6 +471,10 @@ fn fhir() -> Seeds {
         (
             "subscription",
             own(&[include_str!("../seeds/subscription.json")]),
+        ),
+        (
+            "label-rules",
+            own(&[include_str!("../seeds/label-rules.json")]),
         ),
         ("etag", own(&["W/\"7\"", "W/\"18446744073709551615\""])),
     ]

@@ -113,6 +113,7 @@ impl World {
             opening,
             content: CONTENT.to_vec(),
             receipt: receipt.clone(),
+            moves: None,
         };
         receipt.cosigned = Some(Cosigned {
             path: receipt.log_path.clone(),

@@ -131,6 +131,16 @@ fn languages() {
 }
 
 #[test]
+fn release() {
+    try_group(GROUPS[10]);
+}
+
+#[test]
+fn erasure() {
+    try_group(GROUPS[11]);
+}
+
+#[test]
 fn one_input() {
     let Ok(name) = std::env::var("CARELEDGER_INPUT") else {
         return;

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use contracts::descriptor::{AccessDescriptor, Descriptor};
+use contracts::rotation::{MovedDescriptor, Successor};
 use interop::fhir::timespan::format_instant;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
@@ -19,12 +20,21 @@ struct Entry {
     descriptor: Vec<u8>,
     opening: Opening,
     receipt: Option<Receipt>,
+    /// By which the entry after one that closes the stream is known.
+    successor_salt: Option<[u8; 32]>,
 }
 
 struct Checked {
     member: MemberName,
     tag: Tag,
-    access: AccessDescriptor,
+    said: Said,
+}
+
+/// What an entry says.
+enum Said {
+    Access(Box<AccessDescriptor>),
+    /// The patient's keys were rotated.
+    Moved(MovedDescriptor, Option<[u8; 32]>),
 }
 
 /// Checks a member's answer to `$access-history`. Entries that are not final yet are counted, and prove nothing.
@@ -61,20 +71,26 @@ pub(crate) fn check(
         }
         let one = opened(entry, &recorded, pinned.genesis.network())
             .map_err(|failure| failure.at(&place))?;
-        if let Some(before) = checked.last()
-            && (before.access.next != one.tag || before.member != one.member)
-        {
-            let message = "it does not follow the one before it";
-            return Err(Failure::new("entry-order", message).at(place));
+        if let Some(before) = checked.last() {
+            follows(before, &one).map_err(|failure| failure.at(&place))?;
         }
         checked.push(one);
     }
-    let accesses = checked.iter().flat_map(|one| one.access.clone().each());
-    let lines: Vec<Value> = accesses.map(|access| json!(line(&access))).collect();
+    let accesses = checked.iter().filter_map(|one| match &one.said {
+        Said::Access(access) => Some(AccessDescriptor::clone(access).each()),
+        Said::Moved(..) => None,
+    });
+    let lines: Vec<Value> = accesses
+        .flatten()
+        .map(|access| json!(line(&access)))
+        .collect();
+    let is_moved = |one: &&Checked| matches!(one.said, Said::Moved(..));
+    let moved = checked.iter().filter(is_moved).count();
     let member = checked.first().map(|one| json!(one.member.as_str()));
     Ok(vec![
         ("member", member.unwrap_or_default()),
         ("entries", json!(checked.len())),
+        ("rotations of the key", json!(moved)),
         ("not final yet", json!(pending)),
         ("accesses", Value::Array(lines)),
     ])
@@ -92,16 +108,40 @@ fn opened(entry: &Entry, recorded: &Recorded, network: NetworkId) -> Result<Chec
     }
     let descriptor =
         Descriptor::decode(&entry.descriptor).map_err(|error| Failure::new("descriptor", error))?;
-    let Descriptor::Access(access) = descriptor else {
-        let message = "the descriptor is not of an access";
-        return Err(Failure::new("descriptor-kind", message));
+    let said = match descriptor {
+        Descriptor::Access(access) => Said::Access(Box::new(access)),
+        Descriptor::Moved(moved) => Said::Moved(moved, entry.successor_salt),
+        _ => {
+            let message = "the descriptor is not of an access";
+            return Err(Failure::new("descriptor-kind", message));
+        }
     };
     let [tag, _] = recorded.item.tags;
     Ok(Checked {
         member: member.clone(),
         tag,
-        access,
+        said,
     })
+}
+
+/// Whether an entry is the one that must come after another.
+fn follows(before: &Checked, one: &Checked) -> Result<(), Failure> {
+    let out_of_order = || Failure::new("entry-order", "it does not follow the one before it");
+    if before.member != one.member {
+        return Err(out_of_order());
+    }
+    match &before.said {
+        Said::Access(access) if access.next == one.tag => Ok(()),
+        Said::Access(_) => Err(out_of_order()),
+        Said::Moved(moved, salt) => {
+            let step = salt.map(|salt| Successor { salt, tag: one.tag });
+            if step.is_some_and(|step| moved.leads_to(&step)) {
+                return Ok(());
+            }
+            let message = "the stream was closed before it, and does not go on with it";
+            Err(Failure::new("entry-after-closing", message))
+        }
+    }
 }
 
 fn line(access: &AccessDescriptor) -> String {
@@ -156,5 +196,9 @@ fn entry(parameter: &Value) -> Option<Entry> {
         descriptor: bytes(part("descriptor")?)?,
         opening: Opening(bytes(part("opening")?)?.try_into().ok()?),
         receipt,
+        successor_salt: match part("successorSalt") {
+            Some(salt) => Some(bytes(salt)?.try_into().ok()?),
+            None => None,
+        },
     })
 }

@@ -36,6 +36,7 @@ impl From<ExportError> for Failure {
             ExportError::NotARecord => "descriptor-kind",
             ExportError::OtherContent => "payload",
             ExportError::AbsenceOfAnother => "absence-of-another",
+            ExportError::OtherMove => "move",
         };
         Self::new(name, error)
     }

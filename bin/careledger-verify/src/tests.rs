@@ -123,5 +123,6 @@ fn export(forge: &Forge, item: &Item, record: RecordDescriptor, absent: &[Tag]) 
         opening: opening(n),
         content: CONTENT.to_vec(),
         receipt: forge.receipt(item, absent).unwrap(),
+        moves: None,
     }
 }

@@ -1,4 +1,4 @@
-//! `careledger emergencies`: declared emergencies, and their review.
+//! `careledger emergencies`: declaring one, those that were declared, and their review.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,25 +6,27 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::client::{self, Client, Request, User};
+use crate::client::{self, Answer, Client, Request, User};
 use crate::network::{Credential, read_json};
 
-/// Shows declared emergencies (break-glass), and closes their reviews.
+/// Declares an emergency (break-glass) as a system, shows those that were declared, and closes their reviews.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  careledger emergencies list --credential net/clinic/clients/ehr.json \
-                  --practitioner Practitioner/90"
+    after_help = "Examples:\n  careledger emergencies declare --credential net/clinic/clients/ehr.json \
+                  --practitioner Practitioner/7 --role physician --patient p1 --nature 'unconscious after a fall' \
+                  --justification 'no other way to learn of anticoagulants'\n  \
+                  careledger emergencies list --credential net/clinic/clients/ehr.json --practitioner Practitioner/90"
 )]
 pub(crate) struct EmergenciesArgs {
     #[command(subcommand)]
     action: Action,
-    /// The credential file of a system that may claim the reviewer's role.
+    /// The credential file of a system that may claim the role.
     #[arg(long, global = true, default_value = "clients/ehr.json")]
     credential: PathBuf,
-    /// Who reviews, as Practitioner/ID: not who declared.
+    /// Who declares or reviews, as Practitioner/ID: not the same.
     #[arg(long, global = true, default_value = "Practitioner/privacy-officer")]
     practitioner: String,
-    /// The role of who reviews.
+    /// The role of whoever that is.
     #[arg(long, global = true, default_value = "privacy-officer")]
     role: String,
     /// Prints JSON.
@@ -34,6 +36,14 @@ pub(crate) struct EmergenciesArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Declares one for a patient; prints the token that opens what is needed.
+    Declare {
+        /// The patient's id at the member.
+        #[arg(long)]
+        patient: String,
+        #[command(flatten)]
+        said: Said,
+    },
     /// Those whose review waits, the first deadline first.
     List {
         /// Those that were reviewed too.
@@ -56,6 +66,23 @@ enum Action {
     },
 }
 
+/// What is said of an emergency.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Said {
+    /// ETREAT, BTG or DISASTER.
+    #[arg(long, default_value = "ETREAT")]
+    pub(crate) reason: String,
+    /// Why there is no other way.
+    #[arg(long)]
+    pub(crate) justification: String,
+    /// What the emergency is.
+    #[arg(long)]
+    pub(crate) nature: String,
+    /// How long; as long as the member has set, without it.
+    #[arg(long)]
+    pub(crate) minutes: Option<u32>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Outcome {
     Justified,
@@ -64,14 +91,19 @@ enum Outcome {
 
 pub(crate) async fn run(args: EmergenciesArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
+    let purpose = match &args.action {
+        Action::Declare { .. } => "TREAT",
+        Action::List { .. } | Action::Review { .. } => "HOPERAT",
+    };
     let user = User {
-        purpose: "HOPERAT".to_owned(),
+        purpose: purpose.to_owned(),
         practitioner: Some(args.practitioner),
         role: Some(args.role),
     };
     let http = client::http()?;
     let client = Client::of_system(&http, &credential, user, "system/*.cruds")?;
     let answer = match &args.action {
+        Action::Declare { patient, said } => declare(&client, patient, said).await?,
         Action::List { all } => client.get(&listed(*all)).await?,
         Action::Review {
             id,
@@ -96,6 +128,21 @@ pub(crate) async fn run(args: EmergenciesArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Declares an emergency, with an assertion that the client makes for it alone.
+pub(crate) async fn declare(client: &Client, patient: &str, said: &Said) -> anyhow::Result<Answer> {
+    let path = format!("Patient/{patient}/$break-glass");
+    let mut parameters = vec![
+        json!({ "name": "reason", "valueCode": said.reason }),
+        json!({ "name": "justification", "valueString": said.justification }),
+        json!({ "name": "nature", "valueString": said.nature }),
+        json!({ "name": "assertion", "valueString": client.assertion_for(&path)? }),
+    ];
+    let minutes = said.minutes;
+    parameters.extend(minutes.map(|of| json!({ "name": "minutes", "valuePositiveInt": of })));
+    let body = json!({ "resourceType": "Parameters", "parameter": parameters });
+    client.post(&path, &Request::json(&body)).await
+}
+
 fn listed(all: bool) -> String {
     let waiting = if all { "" } else { "&status=requested" };
     format!("Task?code=break-glass-review{waiting}&_sort=authored-on&_count=200")
@@ -115,6 +162,9 @@ fn review(outcome: Outcome, reason: &str, comment: Option<&str>) -> Value {
 }
 
 fn lines(answer: &Value) -> Vec<String> {
+    if let Some(parts) = answer["parameter"].as_array() {
+        return parts.iter().filter_map(parameter).collect();
+    }
     if answer["resourceType"] == "Task" {
         return vec![line(answer)];
     }
@@ -125,6 +175,19 @@ fn lines(answer: &Value) -> Vec<String> {
     } else {
         lines
     }
+}
+
+/// Its name and what it says.
+fn parameter(part: &Value) -> Option<String> {
+    let said = part.as_object()?.iter();
+    let value =
+        said.filter(|(name, _)| name.starts_with("value"))
+            .find_map(|(_, value)| match value.get("reference").unwrap_or(value) {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            });
+    Some(format!("{}\t{}", part["name"].as_str()?, value?))
 }
 
 fn line(task: &Value) -> String {

@@ -11,6 +11,7 @@ use crate::erasure::ErasureDescriptor;
 
 use crate::access::Delegation;
 use crate::emergency::Declaration;
+use crate::rotation::MovedDescriptor;
 
 /// What an item stands for.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,6 +35,9 @@ pub enum Descriptor {
     /// The keys of versions that should not have been filed were destroyed.
     #[n(4)]
     Redaction(#[n(0)] ErasureDescriptor),
+    /// The stream goes on under another key.
+    #[n(5)]
+    Moved(#[n(0)] MovedDescriptor),
 }
 
 /// One version of one document at its home member.
@@ -227,6 +231,7 @@ impl std::fmt::Debug for Descriptor {
             Self::Void => "Descriptor::Void",
             Self::Erasure(_) => "Descriptor::Erasure(..)",
             Self::Redaction(_) => "Descriptor::Redaction(..)",
+            Self::Moved(_) => "Descriptor::Moved(..)",
         })
     }
 }

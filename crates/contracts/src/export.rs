@@ -3,16 +3,18 @@
 //! ```text
 //! content ─SHA-256→ descriptor ─with the opening→ item ─receipt→ 2f + 1 validators' signatures
 //! ```
-//! A receipt that also shows the descriptor's `next` tag absent proves that no later version was final by then.
+//! A receipt that also shows the descriptor's `next` tag absent proves that no later version was final by then. If the
+//! patient's keys were rotated since, closing items lead from `next` to the tag that is absent (`contracts::rotation`).
 
 use ledger::codec::{self, DecodeError};
-use ledger::ids::{BlockTime, Digest, Height, MemberName};
+use ledger::ids::{BlockTime, Digest, Height, MemberName, Tag};
 use ledger::item::Opening;
 use ledger::node_key::NodeKey;
 use ledger::receipt::{Receipt, ReceiptError, Trust};
 use minicbor::{Decode, Encode};
 
 use crate::descriptor::{Descriptor, RecordDescriptor};
+use crate::rotation::Successor;
 
 /// One version of a document, in the clear, with its receipt.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -31,6 +33,27 @@ pub struct Export {
     /// That the item is recorded.
     #[n(3)]
     pub receipt: Receipt,
+    /// The closing items behind the version, if its stream was moved since; absent if there are none.
+    #[n(4)]
+    pub moves: Option<Vec<Move>>,
+}
+
+/// The closing item of a stream, and where the stream goes on.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Move {
+    /// The descriptor's bytes.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub descriptor: Vec<u8>,
+    /// What opens the item's commitment.
+    #[n(1)]
+    pub opening: Opening,
+    /// That the item is recorded.
+    #[n(2)]
+    pub receipt: Receipt,
+    /// Where the stream goes on.
+    #[n(3)]
+    pub successor: Successor,
 }
 
 /// What an export proves.
@@ -89,6 +112,9 @@ pub enum ExportError {
     /// The receipt shows the absence of something else than the next version.
     #[error("the receipt shows a tag absent that is not the next version's")]
     AbsenceOfAnother,
+    /// A closing item is not of this document's stream, or leads elsewhere.
+    #[error("a move of the stream does not lead from this version to where it goes on")]
+    OtherMove,
 }
 
 impl Export {
@@ -100,6 +126,38 @@ impl Export {
     /// The export's bytes.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
+    }
+}
+
+impl Move {
+    /// The tag with which the stream goes on, if this is the item with which it ended.
+    fn follow<F>(
+        &self,
+        trust: &Trust<F>,
+        (member, last): (&MemberName, Tag),
+    ) -> Result<Tag, ExportError>
+    where
+        F: Fn(&MemberName, Digest) -> Option<NodeKey>,
+    {
+        let recorded = self.receipt.verify(trust)?;
+        let digest = Digest::of(&self.descriptor);
+        let is_opened = recorded
+            .item
+            .opens_to(trust.network, member, &self.opening, digest);
+        let Descriptor::Moved(moved) = Descriptor::decode(&self.descriptor)? else {
+            return Err(ExportError::OtherMove);
+        };
+        let [tag, _] = recorded.item.tags;
+        let is_next = recorded.member == *member && tag == last;
+        (is_opened && is_next && moved.leads_to(&self.successor))
+            .then_some(self.successor.tag)
+            .ok_or(ExportError::OtherMove)
+    }
+}
+
+impl std::fmt::Debug for Move {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Move(..)")
     }
 }
 
@@ -128,7 +186,11 @@ where
     if !content_is_of(&export.content, &record) {
         return Err(ExportError::OtherContent);
     }
-    if recorded.absent.iter().any(|tag| *tag != record.next) {
+    let mut next = record.next;
+    for one in export.moves.iter().flatten() {
+        next = one.follow(trust, (&recorded.member, next))?;
+    }
+    if recorded.absent.iter().any(|tag| *tag != next) {
         return Err(ExportError::AbsenceOfAnother);
     }
     Ok(Verified {

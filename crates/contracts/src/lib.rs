@@ -17,4 +17,5 @@ pub mod recovery;
 pub mod rejection;
 pub mod release;
 pub mod replay;
+pub mod rotation;
 pub mod trust;

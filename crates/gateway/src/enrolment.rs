@@ -1,7 +1,7 @@
 //! How a wallet hands branch keys to a member: CBOR, sealed with HPKE to the member's key.
 //!
 //! ```text
-//! plaintext = [ [branch name, 32-byte key], … ]              deterministic CBOR
+//! plaintext = [ [branch name, 32-byte key, epoch], … ]       deterministic CBOR; no epoch means 0
 //! info      = "careledger/enrolment/v1" ‖ network id (32)    the wallet key (32) is the AAD
 //! sealed    = encapsulated key (32) ‖ ciphertext             base64 in the request
 //! ```
@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ledger::ids::NetworkId;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::{BranchKey, GrantedBranch, KeyEpoch};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -39,12 +39,14 @@ pub enum BranchesError {
 }
 
 #[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
-struct GrantedBranch {
+struct GrantedRow {
     #[n(0)]
     name: String,
     #[n(1)]
     #[cbor(with = "minicbor::bytes")]
     key: [u8; 32],
+    #[n(2)]
+    epoch: Option<KeyEpoch>,
 }
 
 impl MemberKey {
@@ -61,7 +63,7 @@ impl MemberKey {
         network: NetworkId,
         wallet_key: &[u8; 32],
         sealed: &[u8],
-    ) -> Result<Vec<(Branch, BranchKey)>, BranchesError> {
+    ) -> Result<Vec<GrantedBranch>, BranchesError> {
         let plain =
             (self.0)(&info(network), wallet_key, sealed).ok_or(BranchesError::NotForThisMember)?;
         decode(&plain)
@@ -80,26 +82,29 @@ pub fn info(network: NetworkId) -> Vec<u8> {
 }
 
 /// The plaintext that a wallet seals.
-pub fn encode(branches: &[(Branch, BranchKey)]) -> Zeroizing<Vec<u8>> {
-    let granted: Vec<GrantedBranch> = branches
+pub fn encode(branches: &[GrantedBranch]) -> Zeroizing<Vec<u8>> {
+    let granted: Vec<GrantedRow> = branches
         .iter()
-        .map(|(branch, key)| GrantedBranch {
-            name: branch.name(),
-            key: *key.expose(),
+        .map(|granted| GrantedRow {
+            name: granted.branch.name(),
+            key: *granted.key.expose(),
+            epoch: (granted.epoch > 0).then_some(granted.epoch),
         })
         .collect();
     Zeroizing::new(ledger::codec::encode(&granted))
 }
 
-fn decode(plain: &[u8]) -> Result<Vec<(Branch, BranchKey)>, BranchesError> {
-    let granted: Vec<GrantedBranch> =
-        minicbor::decode(plain).map_err(|_| BranchesError::Malformed)?;
+fn decode(plain: &[u8]) -> Result<Vec<GrantedBranch>, BranchesError> {
+    let granted: Vec<GrantedRow> = minicbor::decode(plain).map_err(|_| BranchesError::Malformed)?;
     if granted.is_empty() || granted.len() > BRANCHES_MAX {
         return Err(BranchesError::Count);
     }
     let branches = granted.iter().map(|granted| {
-        let branch = granted.name.parse().map_err(|_| BranchesError::Malformed)?;
-        Ok((branch, BranchKey::from_bytes(granted.key)))
+        Ok(GrantedBranch {
+            branch: granted.name.parse().map_err(|_| BranchesError::Malformed)?,
+            epoch: granted.epoch.unwrap_or(0),
+            key: BranchKey::from_bytes(granted.key),
+        })
     });
     branches.collect()
 }
@@ -113,14 +118,16 @@ mod tests {
     fn branches_round_trip_and_nothing_else_is_taken() {
         let network = NetworkId(Digest([7; 32]));
         let branches = vec![
-            (
-                "index/clinic".parse().unwrap(),
-                BranchKey::from_bytes([1; 32]),
-            ),
-            (
-                "consent/clinic".parse().unwrap(),
-                BranchKey::from_bytes([2; 32]),
-            ),
+            GrantedBranch {
+                branch: "index/clinic".parse().unwrap(),
+                epoch: 0,
+                key: BranchKey::from_bytes([1; 32]),
+            },
+            GrantedBranch {
+                branch: "consent/clinic".parse().unwrap(),
+                epoch: 7,
+                key: BranchKey::from_bytes([2; 32]),
+            },
         ];
         let key = MemberKey::new(move |info, aad, sealed| {
             let is_right = info == self::info(network) && aad == [3; 32];

@@ -9,7 +9,10 @@
 //!
 //! # Invariants
 //! - **S1** A key yields what is below it, and nothing beside or above it.
-//! - **S2** Positions of a stream start at 1 and have no gaps, so that the latest one is found by search.
+//! - **S2** Positions of a stream start at 1 and have no gaps, so that the latest one is found by search. The stream of a
+//!   document that was moved to another key starts where the former one ended.
+//! - **S3** A stream whose tag of position 0 is used is closed, by the item that has this tag beside that of the stream's
+//!   last position. As a member uses a tag once, a stream is closed once.
 
 use std::fmt;
 
@@ -23,6 +26,9 @@ use crate::ids::{MemberName, NetworkId, Tag};
 
 /// A position in a stream; the first is 1.
 pub type Position = u64;
+
+/// The number of a branch's key; the first is 0.
+pub type KeyEpoch = u32;
 
 /// What a branch of a subject is for; each has one writing member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,15 +134,35 @@ secret_key! {
     StreamKey
 }
 
+/// A branch's key of one epoch, as a wallet gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedBranch {
+    /// The branch.
+    pub branch: Branch,
+    /// The number of the key.
+    pub epoch: KeyEpoch,
+    /// The key.
+    pub key: BranchKey,
+}
+
 impl RootKey {
     /// The key of `branch` on `network`, in key epoch `epoch`.
-    pub fn branch(&self, network: NetworkId, branch: &Branch, epoch: u32) -> BranchKey {
+    pub fn branch(&self, network: NetworkId, branch: &Branch, epoch: KeyEpoch) -> BranchKey {
         let name = branch.name();
         BranchKey(derive(
             &self.0,
             "careledger/branch/v1",
             &[&network.0.0, name.as_bytes(), &epoch.to_be_bytes()],
         ))
+    }
+
+    /// The same with its name and number, to be given to a member.
+    pub fn grant(&self, network: NetworkId, branch: Branch, epoch: KeyEpoch) -> GrantedBranch {
+        GrantedBranch {
+            key: self.branch(network, &branch, epoch),
+            branch,
+            epoch,
+        }
     }
 
     /// 32 bytes for a purpose other than a branch, such as the seed of the wallet's signing key.
@@ -180,6 +206,16 @@ impl StreamKey {
         let mut tag = [0; 16];
         tag.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
         Tag(tag)
+    }
+
+    /// The tag that closes the stream when it is used (S3).
+    pub fn closing(&self) -> Tag {
+        self.tag(0)
+    }
+
+    /// 32 bytes for a purpose other than tags, from which nothing else of the stream follows.
+    pub fn purpose(&self, name: &str) -> [u8; 32] {
+        derive(&self.0, "careledger/stream-purpose/v1", &[name.as_bytes()])
     }
 
     /// The latest position for which `is_used` holds, or 0; asks O(log n) times (S2).

@@ -1,6 +1,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use contracts::descriptor::Descriptor;
+use contracts::rotation::{MovedDescriptor, Successor};
 use serde_json::{Value, json};
 
 use super::*;
@@ -86,6 +87,60 @@ fn p2_an_entry_left_out_changed_or_out_of_order_is_named() {
             .name,
         "answer"
     );
+}
+
+/// The second entry closes the stream in favour of the third, which is under another key.
+fn rotated(first: u8) -> (Forge, Vec<Value>) {
+    let step = Successor {
+        salt: [7; 32],
+        tag: tag(first),
+    };
+    let moved = Descriptor::Moved(MovedDescriptor {
+        branch: "access/hospital".to_owned(),
+        epoch: 1,
+        successor: step.commitment(),
+    });
+    let descriptors = [
+        Descriptor::Access(access(1)),
+        moved.clone(),
+        Descriptor::Access(access(3)),
+    ];
+    let (forge, items) = recorded(&descriptors);
+    let mut entries = [1, 2, 3].map(|n| entry(&forge, &items, n));
+    entries[1]["part"][1]["valueBase64Binary"] = json!(BASE64_STANDARD.encode(moved.encode()));
+    let salt =
+        json!({ "name": "successorSalt", "valueBase64Binary": BASE64_STANDARD.encode([7; 32]) });
+    entries[1]["part"].as_array_mut().unwrap().push(salt);
+    (forge, entries.to_vec())
+}
+
+#[test]
+fn p2_a_history_goes_on_where_its_closing_entry_leads() {
+    let (forge, entries) = rotated(3);
+    let facts = check(&answer(&entries), &pinned(forge.genesis()), None).unwrap();
+    assert!(facts.contains(&("entries", json!(3))));
+    assert!(facts.contains(&("rotations of the key", json!(1))));
+    let name = |entries: &[Value]| {
+        check(&answer(entries), &pinned(forge.genesis()), None)
+            .unwrap_err()
+            .name
+    };
+    assert_eq!(
+        name(&[entries[0].clone(), entries[2].clone()]),
+        "entry-missing"
+    );
+    let mut unsalted = entries.clone();
+    unsalted[1]["part"].as_array_mut().unwrap().pop();
+    assert_eq!(name(&unsalted), "entry-after-closing");
+}
+
+#[test]
+fn p4_an_entry_behind_the_closing_one_under_the_former_key_is_named() {
+    let (forge, entries) = rotated(9);
+    let refused = check(&answer(&entries), &pinned(forge.genesis()), None).unwrap_err();
+    assert_eq!(refused.name, "entry-after-closing");
+    let facts = check(&answer(&entries[..2]), &pinned(forge.genesis()), None).unwrap();
+    assert!(facts.contains(&("entries", json!(2))), "it may be the last");
 }
 
 #[test]

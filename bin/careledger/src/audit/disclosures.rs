@@ -20,6 +20,13 @@ pub(super) struct DisclosuresArgs {
     /// The patient's id at the member.
     #[arg(long)]
     patient: String,
+    #[command(flatten)]
+    report: Report,
+}
+
+/// Which report, and how it is written.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
     /// The rule that the report follows.
     #[arg(long, value_enum, default_value_t = Rule::Hipaa)]
     regime: Rule,
@@ -57,27 +64,31 @@ enum Form {
     Html,
 }
 
-pub(super) async fn run(args: DisclosuresArgs) -> anyhow::Result<()> {
-    let regime = match args.regime {
-        Rule::Hipaa => "hipaa",
-        Rule::Intermediary => "part2-2.24",
-        Rule::Consented => "part2-2.25",
-        Rule::Gdpr15 => "gdpr-15",
-    };
-    let format = match args.format {
-        Form::Fhir => "json",
-        Form::Csv => "csv",
-        Form::Html => "html",
-    };
-    let mut path = format!(
-        "Patient/{}/$disclosures?regime={regime}&_format={format}",
-        args.patient
-    );
-    if let Some(requested) = args.requested {
-        path.push_str(&format!("&requested={requested}"));
+impl Report {
+    /// Where a member has it of the patient with this id.
+    pub(crate) fn path(&self, patient: &str) -> String {
+        let regime = match self.regime {
+            Rule::Hipaa => "hipaa",
+            Rule::Intermediary => "part2-2.24",
+            Rule::Consented => "part2-2.25",
+            Rule::Gdpr15 => "gdpr-15",
+        };
+        let format = match self.format {
+            Form::Fhir => "json",
+            Form::Csv => "csv",
+            Form::Html => "html",
+        };
+        let path = format!("Patient/{patient}/$disclosures?regime={regime}&_format={format}");
+        match &self.requested {
+            Some(requested) => format!("{path}&requested={requested}"),
+            None => path,
+        }
     }
+}
+
+pub(super) async fn run(args: DisclosuresArgs) -> anyhow::Result<()> {
     let client = args.auditor.client(&args.credential)?;
-    let answer = client.get(&path).await?.ok()?;
+    let answer = client.get(&args.report.path(&args.patient)).await?.ok()?;
     std::io::stdout().write_all(answer.bytes())?;
     Ok(())
 }

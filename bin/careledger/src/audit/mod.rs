@@ -22,6 +22,8 @@ use crate::client::{self, Client, User};
 use crate::network::{Credential, NodeFile, read_genesis, read_json};
 use crate::node::{blobs, open_keys, records};
 
+pub(crate) use disclosures::Report;
+
 /// Holds a member's audit log against the ledger, decides again what was decided, accounts for disclosures.
 #[derive(Debug, Args)]
 #[command(

@@ -5,6 +5,7 @@ mod fhir;
 mod figures;
 mod ledger;
 mod limits;
+mod release;
 
 use clap::{Args, Subcommand};
 
@@ -27,6 +28,8 @@ enum BenchCommand {
     Fhir(fhir::FhirArgs),
     /// Access decisions as consents and patients become more, and their replay.
     Access(access::AccessArgs),
+    /// Opening a record with a committee's shares while its custodian does not answer, beside the time until an entry is final.
+    Release(release::ReleaseArgs),
     /// One validator that makes its own load; started by `bench ledger`.
     #[command(hide = true)]
     Validator(ledger::ValidatorArgs),
@@ -38,6 +41,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Access(args) => access::run(&args),
+        BenchCommand::Release(args) => release::run(args).await,
         BenchCommand::Validator(args) => ledger::run_validator(args).await,
     }
 }

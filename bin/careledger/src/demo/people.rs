@@ -99,6 +99,7 @@ fn password(clinic: &MemberLayout, account: &str) -> anyhow::Result<String> {
     Ok(hash_password(fs::read_to_string(&path)?.trim_end())?)
 }
 
-fn accounts(clinic: &MemberLayout) -> PathBuf {
+/// The file of the clinic's accounts.
+pub(super) fn accounts(clinic: &MemberLayout) -> PathBuf {
     clinic.config().with_file_name(ACCOUNTS)
 }

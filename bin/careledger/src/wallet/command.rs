@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use contracts::consent::template::DataClass;
-use interop::fhir::timespan::format_instant;
-use serde_json::json;
 
 use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
-use super::{Attempt, Power, View, WalletFolder, Wish};
+use super::shown::{history, notices};
+use super::{Power, View, WalletFolder, Wish};
+use crate::audit::Report;
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
 
@@ -60,8 +60,14 @@ enum WalletCommand {
     Delegates { name: String },
     /// Withdraws a consent, or a delegation.
     Revoke { name: String, consent: String },
+    /// Has branches go on under new keys, which only members get that may hold them.
+    Rotate(RotateArgs),
     /// Shows who asked for what, and checks each entry against the ledger.
     History { name: String },
+    /// Shows what members have told the patient, such as of an emergency.
+    Notices { name: String },
+    /// Asks a member for the accounting of its disclosures.
+    Disclosures(DisclosuresArgs),
     /// Who gives the wallet back if it is lost.
     #[command(subcommand)]
     Guardians(GuardiansCommand),
@@ -100,6 +106,28 @@ struct GrantArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Members learn of consents by the keys of `consent/...`: one that is left out of those discloses nothing of the \
+    patient any more.\n\nExample:\n  careledger wallet --network net --folder w rotate ada --branch index/clinic --without payer"
+)]
+#[group(id = "which", required = true, multiple = false)]
+struct RotateArgs {
+    name: String,
+    /// A branch, such as index/clinic; more than once for several.
+    #[arg(long, group = "which")]
+    branch: Vec<String>,
+    /// All branches that this member writes.
+    #[arg(long, group = "which")]
+    member: Option<String>,
+    /// All branches of all members where the patient is enrolled.
+    #[arg(long, group = "which")]
+    all: bool,
+    /// A member that does not get the new keys, whatever consents say; more than once for several.
+    #[arg(long)]
+    without: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 struct DelegateArgs {
     name: String,
     /// The member through which it is filed, and at which it counts.
@@ -122,6 +150,16 @@ struct DelegateArgs {
     /// Who gives it in the patient's place: a delegate, as RelatedPerson/ID.
     #[arg(long)]
     by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct DisclosuresArgs {
+    name: String,
+    /// The member that is asked.
+    #[arg(long)]
+    member: String,
+    #[command(flatten)]
+    report: Report,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -171,7 +209,10 @@ pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
                 "consent {consent} is withdrawn, and that is final"
             ))
         }
+        WalletCommand::Rotate(args) => rotate(&view, &folder, args).await,
         WalletCommand::History { name } => history(&view, &folder, &name, args.json).await,
+        WalletCommand::Notices { name } => notices(&view, &folder, &name, args.json).await,
+        WalletCommand::Disclosures(args) => disclosures(&view, &folder, args).await,
         WalletCommand::Guardians(command) => guardians(&view, &folder, command).await,
         WalletCommand::Recover(command) => recover(&view, &folder, command).await,
     }
@@ -216,10 +257,42 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
     let mut wallet = folder.wallet(&args.name)?;
     let filed = wallet.grant(view, &wish).await?;
     folder.save(&wallet)?;
+    if !wallet.state.epochs.is_empty() && wallet.state.patients.contains_key(&args.to) {
+        wallet.share(view, &args.to).await?;
+    }
     say(&format!(
         "consent {} is filed through {} and final; `wallet revoke {} {}` withdraws it",
         filed.id, filed.member, args.name, filed.id
     ))
+}
+
+async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow::Result<()> {
+    let mut wallet = folder.wallet(&args.name)?;
+    let branches = if args.branch.is_empty() {
+        wallet.branches_of(args.member.as_deref())?
+    } else {
+        let named = args.branch.iter();
+        named
+            .map(|name| Ok(name.parse()?))
+            .collect::<anyhow::Result<_>>()?
+    };
+    for branch in branches {
+        let rotated = wallet.rotate(view, branch, &args.without).await?;
+        // A key that was given is never given again for another.
+        folder.save(&wallet)?;
+        let holders = rotated.holders.join(", ");
+        let holders = if holders.is_empty() {
+            "nobody else"
+        } else {
+            &holders
+        };
+        say(&format!(
+            "{} goes on under a new key, which {} and {holders} have",
+            rotated.branch.name(),
+            rotated.branch.writer(),
+        ))?;
+    }
+    Ok(())
 }
 
 async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> anyhow::Result<()> {
@@ -242,61 +315,15 @@ async fn delegate(view: &View, folder: &WalletFolder, args: DelegateArgs) -> any
     ))
 }
 
-async fn history(view: &View, folder: &WalletFolder, name: &str, json: bool) -> anyhow::Result<()> {
-    let history = folder.wallet(name)?.history(view).await?;
-    if json {
-        let attempts: Vec<_> = history.attempts.iter().map(as_json).collect();
-        return say(&serde_json::to_string_pretty(&attempts)?);
-    }
-    for attempt in &history.attempts {
-        say(&line(attempt))?;
-    }
-    say(&format!(
-        "{} accesses; {} of them are not final yet; all others verify against the ledger",
-        history.attempts.len(),
-        history.pending
-    ))
-}
-
-fn at(attempt: &Attempt) -> String {
-    format_instant(i64::try_from(attempt.access.at).unwrap_or(i64::MAX))
-}
-
-fn line(attempt: &Attempt) -> String {
-    let access = &attempt.access;
-    let outcome = match attempt.outcome() {
-        None => "asked".to_owned(),
-        Some((0, _)) => "denied".to_owned(),
-        Some((opened, 0)) => format!("opened {opened}"),
-        Some((opened, withheld)) => format!("opened {opened}, withheld {withheld}"),
-    };
-    format!(
-        "{}  {:<10} {:<24} {:<8} {:<11} {outcome} at {}",
-        at(attempt),
-        access.requester,
-        access.principal,
-        access.purpose,
-        access.interaction,
-        access.custodian,
-    )
-}
-
-fn as_json(attempt: &Attempt) -> serde_json::Value {
-    let access = &attempt.access;
-    json!({
-        "at": at(attempt),
-        "recordedBy": attempt.recorded_by,
-        "position": attempt.position,
-        "requester": access.requester.as_str(),
-        "principal": access.principal,
-        "purpose": access.purpose,
-        "interaction": access.interaction,
-        "target": access.target,
-        "custodian": access.custodian.as_str(),
-        "opened": access.decision.as_ref().map(|decision| &decision.permitted),
-        "withheld": access.decision.as_ref().map(|decision| decision.withheld),
-        "final": attempt.receipt.is_some(),
-    })
+async fn disclosures(
+    view: &View,
+    folder: &WalletFolder,
+    args: DisclosuresArgs,
+) -> anyhow::Result<()> {
+    let wallet = folder.wallet(&args.name)?;
+    let path = args.report.path(wallet.patient_at(&args.member)?);
+    let answer = wallet.client(view, &args.member)?.get(&path).await?.ok()?;
+    Ok(std::io::stdout().write_all(answer.bytes())?)
 }
 
 pub(super) fn say(line: &str) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gateway::enrolment::{encode, info};
 use ledger::ids::MemberName;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::{Branch, GrantedBranch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vault::wrap::{HpkePublicKey, wrap_for};
@@ -32,15 +32,7 @@ impl Wallet {
     ) -> anyhow::Result<()> {
         let name: MemberName = member.parse()?;
         let key = member_key(view, member).await?;
-        let branches = self.branches_for(view, &name);
-        let info = info(view.network_id());
-        let public_key = self.public_key();
-        let wrapped = wrap_for(&key, &info, &public_key, &encode(&branches))?;
-        let sealed = [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat();
-        let body = json!({ "resourceType": "Parameters", "parameter": [
-            { "name": "walletKey", "valueString": URL_SAFE_NO_PAD.encode(public_key) },
-            { "name": "branches", "valueBase64Binary": STANDARD.encode(sealed) },
-        ] });
+        let body = self.sealed(view, &key, &self.branches_for(view, &name))?;
         let answer = through
             .post("Patient/$enroll", &Request::json(&body))
             .await?
@@ -55,8 +47,26 @@ impl Wallet {
         Ok(())
     }
 
-    /// A member's own branches; and of all members the consents, and which records exist beside the restricted ones.
-    fn branches_for(&self, view: &View, member: &MemberName) -> Vec<(Branch, BranchKey)> {
+    /// `Parameters` with branches that only the member with the key can open.
+    pub(super) fn sealed(
+        &self,
+        view: &View,
+        key: &HpkePublicKey,
+        branches: &[GrantedBranch],
+    ) -> anyhow::Result<Value> {
+        let info = info(view.network_id());
+        let public_key = self.public_key();
+        let wrapped = wrap_for(key, &info, &public_key, &encode(branches))?;
+        let sealed = [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat();
+        Ok(json!({ "resourceType": "Parameters", "parameter": [
+            { "name": "walletKey", "valueString": URL_SAFE_NO_PAD.encode(public_key) },
+            { "name": "branches", "valueBase64Binary": STANDARD.encode(sealed) },
+        ] }))
+    }
+
+    /// A member's own branches; and of all members the consents, and which records exist beside the restricted ones. Of
+    /// branches that were rotated, the later keys only if the member may hold them.
+    pub(super) fn branches_for(&self, view: &View, member: &MemberName) -> Vec<GrantedBranch> {
         let mut branches = vec![
             Branch::Restricted(member.clone()),
             Branch::Access(member.clone()),
@@ -64,15 +74,16 @@ impl Wallet {
         for other in view.members() {
             branches.extend([Branch::Consent(other.clone()), Branch::Index(other.clone())]);
         }
-        let keyed = branches.into_iter().map(|branch| {
-            let key = self.branch(view.network_id(), &branch);
-            (branch, key)
-        });
-        keyed.collect()
+        let keyed = branches
+            .iter()
+            .flat_map(|branch| self.keys(view.network_id(), branch));
+        keyed
+            .filter(|one| one.epoch == 0 || self.may_hold(member, &one.branch))
+            .collect()
     }
 }
 
-async fn member_key(view: &View, member: &str) -> anyhow::Result<HpkePublicKey> {
+pub(super) async fn member_key(view: &View, member: &str) -> anyhow::Result<HpkePublicKey> {
     let url = format!("{}/.well-known/careledger", view.base_url(member)?);
     let about = view.http.get(url).send().await?.error_for_status()?;
     let about: About = about.json().await?;

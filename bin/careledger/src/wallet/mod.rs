@@ -5,7 +5,10 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod notices;
 mod recovery;
+mod rotate;
+mod shown;
 mod store;
 
 use std::collections::BTreeMap;
@@ -15,7 +18,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName, NetworkId};
 use ledger::receipt::Trust;
-use ledger::stream::{Branch, BranchKey, RootKey, StreamKey};
+use ledger::stream::{Branch, GrantedBranch, KeyEpoch, RootKey, StreamKey};
 use ledger::succession::Succession;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -53,6 +56,9 @@ pub(crate) struct State {
     pub(crate) patients: BTreeMap<String, String>,
     /// The consents that were filed.
     pub(crate) consents: Vec<Filed>,
+    /// The number of the newest key of each branch that was rotated.
+    #[serde(default)]
+    pub(crate) epochs: BTreeMap<String, KeyEpoch>,
 }
 
 /// A consent that was filed.
@@ -138,8 +144,16 @@ impl Wallet {
         VerificationKey::from(&self.signing_key()).into()
     }
 
-    fn branch(&self, network: NetworkId, branch: &Branch) -> BranchKey {
-        self.root.branch(network, branch, 0)
+    /// The number of a branch's newest key.
+    fn epoch(&self, branch: &Branch) -> KeyEpoch {
+        self.state.epochs.get(&branch.name()).copied().unwrap_or(0)
+    }
+
+    /// All keys of a branch, the oldest first.
+    fn keys(&self, network: NetworkId, branch: &Branch) -> Vec<GrantedBranch> {
+        let epochs = 0..=self.epoch(branch);
+        let key = |epoch| self.root.grant(network, branch.clone(), epoch);
+        epochs.map(key).collect()
     }
 
     /// The streams of entries that members write about the patient.
@@ -153,8 +167,9 @@ impl Wallet {
                 Branch::Access(member.clone()),
             ];
             for branch in branches {
-                let key = self.branch(view.network_id(), &branch);
-                streams.push((member.clone(), key.entries()));
+                let keys = self.keys(view.network_id(), &branch);
+                let keyed = keys.iter().map(|one| (member.clone(), one.key.entries()));
+                streams.extend(keyed);
             }
         }
         streams

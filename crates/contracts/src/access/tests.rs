@@ -9,6 +9,7 @@ use super::*;
 
 mod acting;
 mod implicit;
+mod reasons;
 mod voted_policies;
 use crate::consent::tests::{consent, question, read};
 
@@ -298,25 +299,6 @@ fn x4_the_answer_names_what_determined_it_and_why() {
         nested.determining,
         ["consent/hospital/deny/1/0"],
         "the deepest rule is named"
-    );
-    let reason = |line: &str| decide(line).reason;
-    assert_eq!(
-        reason("payer TREAT Observation"),
-        "no consent in force permits it"
-    );
-    assert_eq!(
-        reason("hospital HMARKT Observation"),
-        "no policy permits this purpose or role"
-    );
-    let unknown = decide("clinic TREAT Observation unknown");
-    assert_eq!(
-        unknown.determining,
-        ["network/consents-unknown"],
-        "X3: the permit does not count"
-    );
-    assert_eq!(
-        unknown.reason,
-        "the patient's current consents are not known here"
     );
 }
 

@@ -140,7 +140,7 @@ where
     let (is_redaction, descriptor) = match Descriptor::decode(&erasure.descriptor)? {
         Descriptor::Erasure(descriptor) => (false, descriptor),
         Descriptor::Redaction(descriptor) => (true, descriptor),
-        Descriptor::Record(_) | Descriptor::Access(_) | Descriptor::Void => {
+        Descriptor::Record(_) | Descriptor::Access(_) | Descriptor::Moved(_) | Descriptor::Void => {
             return Err(CertificateError::NotAnErasure);
         }
     };

@@ -265,3 +265,47 @@ macro_rules! redacted {
 }
 
 redacted!(ErasureDescriptor, Grounds, Acknowledged);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p6_an_acknowledgement_is_of_one_erasure_of_one_member_in_one_network() {
+        let home: MemberName = "clinic".parse().unwrap();
+        let descriptor = ErasureDescriptor {
+            erased: vec![[Tag([1; 16]), Tag([2; 16])]],
+            at: 1,
+            holders: vec![home.clone()],
+            grounds: Digest([3; 32]),
+            tombstone: None,
+            next: Tag([4; 16]),
+        };
+        let network = NetworkId(Digest([5; 32]));
+        let bytes = b"the descriptor";
+        let said = Acknowledgement {
+            network,
+            home: home.clone(),
+            holder: home.clone(),
+            erasure: Tag([6; 16]),
+            descriptor: Digest::of(bytes),
+            tags: vec![Tag([2; 16])],
+            held: 1,
+            places: Vec::new(),
+            at: 2,
+        };
+        let place = descriptor.place(network, &home, bytes);
+        assert!(place.is_of(&said));
+        let changes: [fn(&mut Acknowledgement); 4] = [
+            |said| said.descriptor = Digest::of(b"another one"),
+            |said| said.network = NetworkId(Digest([9; 32])),
+            |said| said.home = "payer".parse().unwrap(),
+            |said| said.tags.clear(),
+        ];
+        for change in changes {
+            let mut other = said.clone();
+            change(&mut other);
+            assert!(!place.is_of(&other), "{other:?}");
+        }
+    }
+}

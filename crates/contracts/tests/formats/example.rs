@@ -262,6 +262,7 @@ impl Example {
             opening: Opening([6; 32]),
             content: CONTENT.to_vec(),
             receipt: self.receipt(),
+            moves: None,
         }
     }
 

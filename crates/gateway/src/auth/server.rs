@@ -194,13 +194,14 @@ impl AuthorizationServer {
     /// What a token says, and when it expires.
     pub(super) fn verified(&self, text: &str) -> Result<(Arc<AccessToken>, u64), TokenProblem> {
         let now = self.clock.now();
-        let (token, expires_at) = match self.verified.find(text, now) {
+        let as_of = (self.signer.replaced(), now);
+        let (token, expires_at) = match self.verified.find(text, as_of) {
             Some(found) => found,
             None => {
                 let member = self.member.as_str();
                 let (token, expires_at) = self.signer.verify(text, &self.base_url, member, now)?;
                 let token = Arc::new(token);
-                self.verified.keep(text, &token, expires_at, now);
+                self.verified.keep(text, (&token, expires_at), as_of);
                 (token, expires_at)
             }
         };

@@ -231,6 +231,18 @@ fn a_token_is_good_here_unchanged_and_for_its_time() {
 }
 
 #[test]
+fn a_token_that_was_used_ends_with_the_key_that_signed_it() {
+    let bench = Bench::new(BASE, 9);
+    let token = bench.bearer(&signed(1, &claims()));
+    let verify = || bench.server.verify(&token).map(|_| ());
+    assert_eq!(verify(), Ok(()));
+    bench.signer.replace(vec![token_key(10), token_key(9)]);
+    assert_eq!(verify(), Ok(()), "its key still counts");
+    bench.signer.replace(vec![token_key(10)]);
+    assert_eq!(verify(), Err(TokenProblem::SignatureInvalid));
+}
+
+#[test]
 fn a_token_of_another_member_is_refused() {
     let (here, elsewhere) = (Bench::new(BASE, 9), Bench::new("http://127.0.0.1:1", 10));
     let claims = with(json!({ "aud": "http://127.0.0.1:1/oauth2/token" }));

@@ -26,7 +26,14 @@ type Sign = dyn Fn(&[u8]) -> Result<[u8; 64], SigningFailed> + Send + Sync;
 /// The node's Ed25519 token keys, wherever they are kept: the newest signs, and what older ones signed is good until it
 /// expires. Clones share them.
 #[derive(Clone)]
-pub struct TokenSigner(Arc<RwLock<Vec<TokenKey>>>);
+pub struct TokenSigner(Arc<RwLock<TokenKeys>>);
+
+/// The keys, and how often they were replaced.
+#[derive(Clone)]
+struct TokenKeys {
+    keys: Vec<TokenKey>,
+    replaced: u64,
+}
 
 /// One of a node's token keys.
 #[derive(Clone)]
@@ -153,19 +160,25 @@ impl TokenSigner {
 
     /// A signer with these keys, the newest first.
     pub fn of(keys: Vec<TokenKey>) -> Self {
-        Self(Arc::new(RwLock::new(keys)))
+        Self(Arc::new(RwLock::new(TokenKeys { keys, replaced: 0 })))
     }
 
     /// Signs from now on with the first of these keys; tokens of a key that is not among them are refused.
     pub fn replace(&self, keys: Vec<TokenKey>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        held.keys = keys;
+        held.replaced = held.replaced.wrapping_add(1);
+    }
+
+    /// How often the keys were replaced: what was verified before the last time has to be verified again.
+    pub(super) fn replaced(&self) -> u64 {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.replaced
     }
 
     fn keys(&self) -> Vec<TokenKey> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.keys.clone()
     }
 
     /// The public keys as a JWK set.

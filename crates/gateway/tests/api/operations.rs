@@ -92,6 +92,38 @@ async fn p2_every_attempt_is_in_the_history_that_the_wallet_fetches() {
 }
 
 #[tokio::test]
+async fn a_newer_branch_key_closes_the_stream_and_a_stale_one_is_refused() {
+    let site = Site::new();
+    let wallet = Wallet::new(3);
+    let id = wallet.enroll(&site).await;
+    let token = wallet.token(&site, &id).await;
+    let path = format!("/Patient/{id}/$branches");
+    let newer = wallet.parameters_in(&site, &["access/clinic", "index/clinic"], 2);
+    for _ in 0..2 {
+        let taken = site.ask(&token, "POST", &path, &newer).await;
+        assert_eq!(taken.status, 200, "{}", taken.text);
+    }
+    let stale = wallet.parameters_in(&site, &["access/clinic"], 1);
+    let refused = site.ask(&token, "POST", &path, &stale).await;
+    assert!(
+        refused.text.contains("stale branch keys"),
+        "{}",
+        refused.text
+    );
+    refused.problem(422, "conflict");
+    let history = format!("/Patient/{id}/$access-history");
+    let history = site.get(&token, &history).await.json();
+    let entries = history["parameter"].as_array().unwrap();
+    let part = |name: &str| {
+        let parts = entries[0]["part"].as_array().unwrap();
+        parts.iter().find(|part| part["name"] == name).cloned()
+    };
+    assert_eq!(part("interaction").unwrap()["valueString"], "moved");
+    assert_eq!(part("epoch").unwrap()["valueUnsignedInt"], 2);
+    assert!(part("successorSalt").is_some());
+}
+
+#[tokio::test]
 async fn a_wallet_enrols_grants_more_branches_and_files_consents() {
     let site = Site::new();
     let wallet = Wallet::new(3);

@@ -299,7 +299,8 @@ impl Home {
         draft: AccessDraft,
         further: Vec<FurtherAccess>,
     ) -> Result<Recorded, CustodyError> {
-        let entries = subject.key(Own::Access)?.entries();
+        let subject = &self.renewed(transaction, subject)?;
+        let entries = subject.key(Own::Access)?;
         let position = self.take_position(transaction, subject, Own::Access)?;
         let tag = entries.tag(position);
         let next = entries.tag(position.saturating_add(1));

@@ -17,12 +17,13 @@ use ledger::item::{Item, Opening};
 use ledger::stream::StreamKey;
 
 use super::access::Accesses;
+use super::branch::DocumentStream;
 use super::keys::{EraseKey, Keys};
 use super::postings::{self, Filed, Posting};
 use super::request::Written;
 use super::rows::{
-    DocumentKey, EntryRow, Facts, Head, Labelling, Own, Payload, SignedRow, SubjectId, TermsRow,
-    VersionRow, position_key, type_of, version_key,
+    DocumentKey, EntryRow, Facts, Head, Labelling, Own, Payload, SignedRow, StreamMove, SubjectId,
+    TermsRow, VersionRow, position_key, type_of, version_key,
 };
 use super::store::{Table, Transaction};
 use super::subject::Subject;
@@ -86,9 +87,10 @@ impl Home {
     pub(crate) fn append(
         &self,
         transaction: &mut Transaction<'_>,
-        draft: Draft,
+        mut draft: Draft,
         now: u64,
     ) -> Result<Written, CustodyError> {
+        draft.subject = Arc::new(self.renewed(transaction, &draft.subject)?);
         let head: Option<Head> = self
             .keys
             .get_in(transaction, Table::Heads, &draft.document)?;
@@ -118,19 +120,22 @@ impl Home {
         let before = head.as_ref().map(|head| head.branch);
         let branch = branch.or(before).ok_or(CustodyError::NotFound)?;
         let stream = head.as_ref().map_or(branch, |head| head.stream);
-        let versions = draft.subject.key(stream)?;
-        let versions = versions.document(draft.resource_type.as_str(), &draft.id);
-        let last = head.as_ref().map_or(0, |head| head.version);
-        let next = Head {
+        let keys = draft.subject.key(stream)?;
+        let mut next = Head {
             resource_type: draft.resource_type.as_str().to_owned(),
             id: draft.id.clone(),
             subject: draft.subject.id,
             stream,
-            version: self.free_after(last, &versions)?,
+            version: head.as_ref().map_or(0, |head| head.version),
             deleted: draft.content.is_none(),
             recorded_at: now.max(head.as_ref().map_or(0, |head| head.recorded_at)),
             branch,
+            moves: match &head {
+                Some(head) => head.moves.clone(),
+                None => StreamMove::of_new(keys.newest().epoch),
+            },
         };
+        next.version = self.free_after(next.version, keys.document(&next).newest())?;
         let created = head.is_none_or(|head| head.deleted);
         let answer = written(next.version, next.recorded_at, created);
         self.audit_change(transaction, &draft, next.version)?;
@@ -187,10 +192,8 @@ impl Home {
             ..
         } = draft;
         let version = head.version;
-        let versions = subject
-            .key(head.stream)?
-            .document(&head.resource_type, &head.id);
-        let entries = subject.key(head.branch)?.entries();
+        let versions = subject.key(head.stream)?.document(head);
+        let entries = subject.key(head.branch)?;
         let entry = self.take_position(transaction, &subject, head.branch)?;
         let descriptor = descriptor_of(head, &versions, author, content.as_ref()).encode();
         let tags = [versions.tag(version), entries.tag(entry)];
@@ -279,14 +282,17 @@ impl Home {
     ) -> Result<u64, CustodyError> {
         let key = position_key(&subject.id, branch);
         let last: Option<u64> = self.keys.get_in(transaction, Table::Positions, &key)?;
-        let entries = subject.key(branch)?.entries();
-        let next = self.free_after(last.unwrap_or(0), &entries)?;
+        let newest = subject.key(branch)?.newest();
+        let last = last.unwrap_or(0).saturating_sub(newest.before);
+        let next = self.free_after(last, &newest.key.entries())?;
+        let next = newest.before.saturating_add(next);
         self.keys.put(transaction, Table::Positions, &key, &next);
         Ok(next)
     }
 
     /// The first position after `last` that the ledger does not hold. It holds later ones if these records were put back
-    /// from a backup: what was written since is lost here, and its tags are used.
+    /// from a backup: what was written since is lost here, and its tags are used. Nothing is appended to a stream that the
+    /// ledger says is closed.
     pub(crate) fn free_after(&self, last: u64, stream: &StreamKey) -> Result<u64, CustodyError> {
         let mut next = last.saturating_add(1);
         while self
@@ -295,6 +301,17 @@ impl Home {
             .is_some()
         {
             next = next.saturating_add(1);
+        }
+        let is_behind = next > last.saturating_add(1);
+        if is_behind
+            && self
+                .anchor
+                .locate(&self.member, stream.closing())?
+                .is_some()
+        {
+            return Err(CustodyError::Unavailable {
+                what: "the patient's newest branch key, which the wallet has",
+            });
         }
         Ok(next)
     }
@@ -378,7 +395,7 @@ pub(crate) fn admit(
 
 fn descriptor_of(
     head: &Head,
-    versions: &StreamKey,
+    versions: &DocumentStream,
     author: String,
     content: Option<&Content>,
 ) -> Descriptor {

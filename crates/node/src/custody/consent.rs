@@ -15,6 +15,8 @@ use ledger::stream::Branch;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
+use super::branch::EpochKey;
+use super::moved::Numbered;
 use super::request::{MissingConsent, SealedConsent};
 use super::rows::{AdoptedRow, EntryRow, Own, SignedRow, adopted_key, decode};
 use super::store::Table;
@@ -105,7 +107,7 @@ impl Custody {
             content,
             signed: loaded.row.signed,
         };
-        let key = subject.key(Own::Consent)?.descriptor_key();
+        let key = subject.key(Own::Consent)?.descriptor_key(loaded.row.entry);
         let bound = binding(self.0.home.network, &self.0.home.member, tag);
         let sealed = cipher::seal(&key, &bound, &Zeroizing::new(codec::encode(&consent)));
         Ok(SealedConsent { tag, sealed })
@@ -121,20 +123,24 @@ impl Custody {
         let subject = subject.ok_or(CustodyError::UnknownPatient)?;
         let branch = subject.branches.get(&Branch::Consent(from.clone()));
         let branch = branch.ok_or(CustodyError::NotFound)?;
-        let entries = branch.entries();
         let known = self.adopted(&subject, from)?;
-        if (1..=known).any(|position| entries.tag(position) == sealed.tag) {
-            return Ok(());
-        }
+        let has = |one: &EpochKey| {
+            let entries = one.key.entries();
+            (1..=known).any(|position| entries.tag(position) == sealed.tag)
+        };
         let position = known.saturating_add(1);
-        if entries.tag(position) != sealed.tag {
-            return Err(invalid(
-                IssueType::Conflict,
-                "an entry before this one is missing",
-            ));
-        }
+        let key = match self.numbered(from, branch, position)? {
+            Numbered::At(key, at) if key.entries().tag(at) == sealed.tag => key,
+            _ if branch.each().any(has) => return Ok(()),
+            _ => {
+                return Err(invalid(
+                    IssueType::Conflict,
+                    "an entry before this one is missing",
+                ));
+            }
+        };
         let bound = binding(self.0.home.network, from, sealed.tag);
-        let consent = cipher::open(&branch.descriptor_key(), &bound, &sealed.sealed)?;
+        let consent = cipher::open(&key.descriptor_key(), &bound, &sealed.sealed)?;
         let consent: TravellingConsent = decode("consent", &consent)?;
         self.check_recorded(from, sealed.tag, &consent)?;
         check_content(&subject, &consent)?;
@@ -183,14 +189,17 @@ impl Custody {
 
     pub(super) fn missing(&self, subject: &Subject) -> Result<Vec<MissingConsent>, CustodyError> {
         let mut missing = Vec::new();
-        for (from, key) in subject.foreign_consents(&self.0.home.member) {
-            let entries = key.entries();
+        for (from, keys) in subject.foreign_consents(&self.0.home.member) {
             let mut position = self.adopted(subject, from)?.saturating_add(1);
-            while self.0.anchor.locate(from, entries.tag(position))?.is_some() {
+            while let Numbered::At(key, at) = self.numbered(from, keys, position)? {
+                let tag = key.entries().tag(at);
+                if self.0.anchor.locate(from, tag)?.is_none() {
+                    break;
+                }
                 missing.push(MissingConsent {
                     from: from.clone(),
                     position,
-                    tag: entries.tag(position),
+                    tag,
                 });
                 position = position.saturating_add(1);
             }
@@ -198,15 +207,49 @@ impl Custody {
         Ok(missing)
     }
 
+    /// Whether every consent of the patient that the ledger has is here. It is not, if consents go on under a key that
+    /// the patient did not give to this member: what they say is not known here any more.
+    pub(super) fn knows_all_consents(&self, subject: &Subject) -> Result<bool, CustodyError> {
+        for (from, keys) in subject.foreign_consents(&self.0.home.member) {
+            let position = self.adopted(subject, from)?.saturating_add(1);
+            let Numbered::At(key, at) = self.numbered(from, keys, position)? else {
+                return Ok(false);
+            };
+            if self.0.anchor.locate(from, key.entries().tag(at))?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     pub(super) fn overdue(&self) -> Result<Vec<(String, MemberName, Tag)>, CustodyError> {
         let expected = self.0.expected().clone();
         let mut overdue = Vec::new();
         for ((from, tag), patient_id) in expected {
-            if self.0.anchor.locate(&from, tag)?.is_some() {
+            if self.0.anchor.locate(&from, tag)?.is_some()
+                && let Some(patient_id) = self.still_expects(patient_id, &from, tag)?
+            {
                 overdue.push((patient_id, from, tag));
             }
         }
         Ok(overdue)
+    }
+
+    /// The patient, unless the ledger has the end of the stream under the tag: then the next one is waited for.
+    pub(super) fn still_expects(
+        &self,
+        patient_id: String,
+        from: &MemberName,
+        tag: Tag,
+    ) -> Result<Option<String>, CustodyError> {
+        let Some(subject) = self.0.subjects.of_patient(&patient_id)? else {
+            return Ok(None);
+        };
+        let place = (from.clone(), tag);
+        self.0.expected().remove(&place);
+        self.expect_consents_of(&subject)?;
+        let is_expected = self.0.expected().contains_key(&place);
+        Ok(is_expected.then_some(patient_id))
     }
 
     pub(super) fn knows_consents_for(&self, documents: &[Tag]) -> Result<bool, CustodyError> {
@@ -218,7 +261,7 @@ impl Custody {
             }
         }
         for subject in subjects.values() {
-            if !self.missing(subject)?.is_empty() {
+            if !self.knows_all_consents(subject)? {
                 return Ok(false);
             }
         }
@@ -243,13 +286,22 @@ impl Custody {
         let Some(patient_id) = &subject.patient_id else {
             return Ok(());
         };
-        for (from, key) in subject.foreign_consents(&self.0.home.member) {
+        for (from, keys) in subject.foreign_consents(&self.0.home.member) {
             let known = self.adopted(subject, from)?;
-            let entries = key.entries();
+            let tag = |number: u64| -> Result<Option<Tag>, CustodyError> {
+                Ok(match self.numbered(from, keys, number)? {
+                    Numbered::At(key, at) => Some(key.entries().tag(at)),
+                    Numbered::Beyond => None,
+                })
+            };
+            let (before, next) = (tag(known)?, tag(known.saturating_add(1))?);
             let mut expected = self.0.expected();
-            expected.remove(&(from.clone(), entries.tag(known)));
-            let next = entries.tag(known.saturating_add(1));
-            expected.insert((from.clone(), next), patient_id.clone());
+            if let Some(tag) = before.filter(|_| known > 0) {
+                expected.remove(&(from.clone(), tag));
+            }
+            if let Some(tag) = next {
+                expected.insert((from.clone(), tag), patient_id.clone());
+            }
         }
         Ok(())
     }

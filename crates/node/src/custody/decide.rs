@@ -258,7 +258,7 @@ impl Custody {
         self.must_serve()?;
         let (tip, registry) = self.0.anchor.governed();
         // Looked up before the consents are read: one that arrives in between is known in vain, never missed.
-        let has_all = self.missing(subject)?.is_empty();
+        let has_all = self.knows_all_consents(subject)?;
         let rules = self.rules(subject, &registry).await?;
         let evaluator = &rules.evaluator;
         let declared = self.declared(by, subject)?;

@@ -1,13 +1,14 @@
 //! Enrolment: a patient's wallet brings the branch keys that this member may use.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use interop::fhir::IssueType;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::GrantedBranch;
 
 use super::request::{Enrolment, Requester};
-use super::subject::{Subject, is_taken};
+use super::rotate::refused;
+use super::subject::{NotEnrolled, Subject, in_order, is_taken};
 use super::write::{fresh_id, invalid};
 use super::{Custody, CustodyError};
 
@@ -23,12 +24,13 @@ impl Custody {
                 determining: Vec::new(),
             });
         }
-        let mut branches: BTreeMap<Branch, BranchKey> = BTreeMap::new();
-        for (branch, key) in enrolment.branches {
-            if branches.insert(branch, key).is_some() {
+        let mut named = BTreeSet::new();
+        for one in &enrolment.branches {
+            if !named.insert((&one.branch, one.epoch)) {
                 return Err(invalid(IssueType::Duplicate, "a branch is granted twice"));
             }
         }
+        let branches = in_order(enrolment.branches);
         match enrolment.patient_id {
             Some(patient_id) => {
                 self.extend(by, patient_id, enrolment.wallet_key, branches)
@@ -42,18 +44,37 @@ impl Custody {
         &self,
         by: &Requester,
         wallet_key: [u8; 32],
-        branches: BTreeMap<Branch, BranchKey>,
+        branches: Vec<GrantedBranch>,
     ) -> Result<String, CustodyError> {
         let home = self.0.home.clone();
         let patient_id = fresh_id();
         let subject = Subject::enrolled(&home.member, patient_id.clone(), wallet_key, branches);
-        let subject = subject.ok_or_else(|| {
-            invalid(
+        let subject = subject.map_err(|why| match why {
+            NotEnrolled::Key(brought) => refused(brought),
+            NotEnrolled::Lacking => invalid(
                 IssueType::Required,
                 "a member needs its four branches: consent, index, index/restricted and access",
-            )
+            ),
         })?;
-        self.put_subject(by, subject, true).await?;
+        let mut event = by.audited("enroll");
+        event.recorded = self.now();
+        event.patient = Some(patient_id.clone());
+        event.target = format!("Patient/{patient_id}");
+        let expecting = Arc::new(subject.clone());
+        let taken = patient_id.clone();
+        self.0
+            .store
+            .transact(move |transaction| {
+                if is_taken(&home.keys, transaction, &taken)? {
+                    return Err(invalid(IssueType::Conflict, "the id is taken"));
+                }
+                subject.put(&home.keys, transaction);
+                home.audit(transaction, Some(&subject.id), event)?;
+                Ok(())
+            })
+            .await?;
+        self.0.rulings.forget(&expecting.id);
+        self.expect_consents_of(&expecting)?;
         Ok(patient_id)
     }
 
@@ -62,7 +83,7 @@ impl Custody {
         by: &Requester,
         patient_id: String,
         wallet_key: [u8; 32],
-        branches: BTreeMap<Branch, BranchKey>,
+        branches: Vec<GrantedBranch>,
     ) -> Result<String, CustodyError> {
         if by.patient.as_ref().is_some_and(|own| *own != patient_id) {
             return Err(CustodyError::Denied {
@@ -78,41 +99,7 @@ impl Custody {
                 "the patient is enrolled with another wallet, or with none",
             ));
         }
-        let extended = Arc::unwrap_or_clone(subject).extended(branches);
-        let extended = extended
-            .ok_or_else(|| invalid(IssueType::Conflict, "a branch is known here by another key"))?;
-        self.put_subject(by, extended, false).await?;
+        self.take_keys(by, subject, branches).await?;
         Ok(patient_id)
-    }
-
-    async fn put_subject(
-        &self,
-        by: &Requester,
-        subject: Subject,
-        is_new: bool,
-    ) -> Result<(), CustodyError> {
-        let mut event = by.audited(if is_new { "enroll" } else { "branches" });
-        event.recorded = self.now();
-        event.patient.clone_from(&subject.patient_id);
-        event.target = format!(
-            "Patient/{}",
-            subject.patient_id.as_deref().unwrap_or_default()
-        );
-        let home = self.0.home.clone();
-        let expecting = Arc::new(subject.clone());
-        self.0
-            .store
-            .transact(move |transaction| {
-                let patient_id = subject.patient_id.as_deref().unwrap_or_default();
-                if is_new && is_taken(&home.keys, transaction, patient_id)? {
-                    return Err(invalid(IssueType::Conflict, "the id is taken"));
-                }
-                subject.put(&home.keys, transaction);
-                home.audit(transaction, Some(&subject.id), event)?;
-                Ok(())
-            })
-            .await?;
-        self.0.rulings.forget(&expecting.id);
-        self.expect_consents_of(&expecting)
     }
 }

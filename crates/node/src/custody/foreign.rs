@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use contracts::descriptor::{AccessDescriptor, Descriptor};
 use ledger::ids::MemberName;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::Branch;
 
+use super::branch::BranchKeys;
+use super::moved::{Numbered, extent};
 use super::rows::{AccessRow, Own, access_key, position_key};
 use super::store::Table;
 use super::{Custody, CustodyError};
@@ -46,8 +48,8 @@ impl Custody {
         patient_id: &str,
     ) -> Result<BTreeMap<String, u64>, CustodyError> {
         let mut positions = BTreeMap::new();
-        for (member, branch, key) in self.foreign(patient_id)? {
-            positions.insert(branch.name(), self.last(&member, &key)?);
+        for (member, branch, keys) in self.foreign(patient_id)? {
+            positions.insert(branch.name(), self.last(&member, &keys)?);
         }
         Ok(positions)
     }
@@ -64,7 +66,7 @@ impl Custody {
         known: &BTreeMap<String, u64>,
     ) -> Result<Vec<ForeignEntry>, CustodyError> {
         let mut found = Vec::new();
-        for (member, branch, key) in self.foreign(patient_id)? {
+        for (member, branch, keys) in self.foreign(patient_id)? {
             let stream = match branch {
                 Branch::Index(_) | Branch::Restricted(_) => ForeignStream::Records,
                 Branch::Consent(_) => ForeignStream::Consents,
@@ -73,9 +75,11 @@ impl Custody {
             let Some(last) = known.get(&branch.name()) else {
                 continue;
             };
-            let entries = key.entries();
             for position in last.saturating_add(1)..=last.saturating_add(LOOKED_AHEAD) {
-                let tag = entries.tag(position);
+                let Numbered::At(key, at) = self.numbered(&member, &keys, position)? else {
+                    break;
+                };
+                let tag = key.entries().tag(at);
                 if self.0.anchor.locate(&member, tag)?.is_none() {
                     break;
                 }
@@ -127,41 +131,31 @@ impl Custody {
     fn foreign(
         &self,
         patient_id: &str,
-    ) -> Result<Vec<(MemberName, Branch, BranchKey)>, CustodyError> {
+    ) -> Result<Vec<(MemberName, Branch, BranchKeys)>, CustodyError> {
         let Some(subject) = self.0.subjects.of_patient(patient_id)? else {
             return Ok(Vec::new());
         };
-        let branches = subject.branches.iter().map(|(branch, key)| {
+        let branches = subject.branches.iter().map(|(branch, keys)| {
             let member = match branch {
                 Branch::Index(member)
                 | Branch::Restricted(member)
                 | Branch::Consent(member)
                 | Branch::Access(member) => member.clone(),
             };
-            (member, branch.clone(), key.clone())
+            (member, branch.clone(), keys.clone())
         });
         let home = &self.0.home.member;
         Ok(branches.filter(|(member, _, _)| member != home).collect())
     }
 
-    /// The last used position of a stream, which has no gaps: found by doubling, then by halving.
-    fn last(&self, member: &MemberName, key: &BranchKey) -> Result<u64, CustodyError> {
-        let entries = key.entries();
-        let is_used = |position: u64| -> Result<bool, CustodyError> {
-            let place = self.0.anchor.locate(member, entries.tag(position))?;
-            Ok(place.is_some())
-        };
-        let mut beyond = 1_u64;
-        while is_used(beyond)? {
-            beyond = beyond.saturating_mul(2);
-        }
-        let mut last = beyond / 2;
-        while beyond.saturating_sub(last) > 1 {
-            let middle = last.midpoint(beyond);
-            if is_used(middle)? {
-                last = middle;
-            } else {
-                beyond = middle;
+    /// How many entries a branch has over all keys that are held here.
+    fn last(&self, member: &MemberName, keys: &BranchKeys) -> Result<u64, CustodyError> {
+        let mut last = 0_u64;
+        for one in keys.each() {
+            let extent = extent(&*self.0.anchor, member, &one.key.entries())?;
+            last = last.saturating_add(extent.entries);
+            if !extent.is_closed {
+                break;
             }
         }
         Ok(last)

@@ -14,7 +14,7 @@ use ledger::codec;
 use ledger::ids::{Digest, MemberName, Tag};
 use ledger::item::{ITEM_BYTES, Item};
 use ledger::statement::SubmittedStatement;
-use ledger::stream::RootKey;
+use ledger::stream::{KeyEpoch, RootKey};
 use minicbor::{Decode, Encode};
 use vault::blob::{BlobConfig, BlobId};
 use vault::wrap::WrappingKey;
@@ -28,7 +28,7 @@ use super::keys::Keys;
 use super::payload::Payloads;
 use super::reindex::Indexing;
 use super::rows::{
-    AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectRow, access_key, version_key,
+    AccessRow, AdoptedRow, ChangeRow, EntryRow, Own, SubjectId, SubjectRow, access_key, version_key,
 };
 use super::store::{Disk, RecordsConfig, Store, Table, sequence};
 use super::subject::{Subject, Subjects};
@@ -198,11 +198,12 @@ impl<P: FnMut(u64)> Walk<P> {
     }
 
     fn patients(&mut self) {
-        for (key, row) in self.rows(Table::Subjects, RecordPart::Subject) {
+        for (id, row) in self.rows(Table::Subjects, RecordPart::Subject) {
             self.step();
-            let row = (key.as_slice(), row.as_slice());
+            let row = (id.as_slice(), row.as_slice());
             let subject: Option<SubjectRow> = self.open(Table::Subjects, RecordPart::Subject, row);
             self.report.subjects += u64::from(subject.is_some());
+            self.closings(&id);
         }
         for (_, id) in self.rows(Table::Patients, RecordPart::Subject) {
             self.step();
@@ -220,9 +221,7 @@ impl<P: FnMut(u64)> Walk<P> {
             else {
                 continue;
             };
-            let next = subject
-                .key(branch)
-                .map(|branch| branch.entries().tag(last + 1));
+            let next = subject.key(branch).map(|branch| branch.tag(last + 1));
             let on_ledger = next.map(|tag| self.anchor.locate(&self.member, tag));
             if matches!(on_ledger, Ok(Ok(Some(_)))) {
                 self.findings.note(RecordPart::Position, RecordFault::Lost);
@@ -233,6 +232,36 @@ impl<P: FnMut(u64)> Walk<P> {
             let row = (key.as_slice(), row.as_slice());
             let _consent: Option<AdoptedRow> = self.open(Table::Adopted, RecordPart::Consent, row);
         }
+    }
+
+    /// The items that closed a patient's branches: on the ledger, or on their way.
+    fn closings(&mut self, id: &[u8]) {
+        let Some(subject) = self.subject_in(id) else {
+            return;
+        };
+        let place = (self.anchor.network(), &self.member);
+        let mut faults = Vec::new();
+        for own in Own::ALL {
+            let closings = subject
+                .key(own)
+                .map(|keys| keys.closings(place, &own.of(place.1)));
+            for (_, closing) in closings.into_iter().flatten() {
+                let [tag, _] = closing.item.tags;
+                // When it was closed is on the ledger alone.
+                faults.extend(self.anchored((tag, u64::MAX), |_| closing.item));
+            }
+        }
+        for fault in faults {
+            self.findings.note(RecordPart::Position, fault);
+        }
+    }
+
+    /// Whether the patient's branch went on under a key after that of an epoch.
+    fn is_moved(&self, (subject, branch): (&SubjectId, Own), epoch: KeyEpoch) -> bool {
+        let subject = self.subjects.load(subject).ok();
+        let moved =
+            subject.and_then(|subject| Some(subject.key(branch).ok()?.move_from(epoch)?.1.epoch));
+        moved.is_some()
     }
 
     /// The feed has numbers without gaps and names no version twice; whether it names all is seen with the versions.
@@ -282,7 +311,7 @@ impl<P: FnMut(u64)> Walk<P> {
                 continue;
             };
             let digest = Digest::of(&access.descriptor);
-            let tag = entries.entries().tag(position);
+            let tag = entries.tag(position);
             let commits = |tags: [Tag; 2]| {
                 Item::commit(
                     self.anchor.network(),
@@ -353,6 +382,11 @@ impl<P: FnMut(u64)> Walk<P> {
                     let key = version_key(&document, number);
                     matches!(self.store.get(Table::Erasures, &key), Ok(Some(_)))
                 }
+                Some(EntryRow::Closing {
+                    subject,
+                    branch,
+                    epoch,
+                }) => self.is_moved((&subject, branch), epoch),
             };
             if !there {
                 self.findings.note(RecordPart::Entry, RecordFault::Missing);

@@ -8,6 +8,7 @@ mod anchor;
 mod append;
 pub mod audit;
 mod authorization;
+mod branch;
 mod bulk;
 mod changes;
 mod cipher;
@@ -23,6 +24,7 @@ mod history;
 pub mod inspect;
 mod keys;
 mod labelling;
+mod moved;
 mod notify;
 mod options;
 mod payload;
@@ -38,6 +40,7 @@ mod release;
 mod remote;
 mod request;
 mod rewrap;
+mod rotate;
 mod rows;
 mod search;
 mod search_chain;
@@ -476,7 +479,7 @@ impl Custody {
         Ok(SubjectView {
             patient_id: patient_id.to_owned(),
             branches: branches
-                .map(|(branch, key)| (branch.clone(), key.clone()))
+                .flat_map(|(branch, keys)| keys.each().map(|one| (branch.clone(), one.key.clone())))
                 .collect(),
             wallet_key: subject.wallet_key,
         })
@@ -513,9 +516,13 @@ impl Custody {
         self.knows_consents_for(documents)
     }
 
-    /// The patient here whose next consent entry filed through `from` has this tag.
-    pub fn expects(&self, from: &MemberName, tag: Tag) -> Option<String> {
-        self.0.expected().get(&(from.clone(), tag)).cloned()
+    /// The patient here whose next consent entry filed through `from` has this tag; none if it closes the stream.
+    pub fn expects(&self, from: &MemberName, tag: Tag) -> Result<Option<String>, CustodyError> {
+        let expected = self.0.expected().get(&(from.clone(), tag)).cloned();
+        match expected {
+            Some(patient_id) => self.still_expects(patient_id, from, tag),
+            None => Ok(None),
+        }
     }
 
     /// Consents filed through this member, sealed for the holders of their branches.

@@ -32,7 +32,12 @@ impl Custody {
             return Err(CustodyError::NotFound);
         }
         let loaded = loaded.ok_or(CustodyError::Gone)?;
-        let Some(receipt) = self.version_receipt(&subject, &head, version, &loaded)? else {
+        let receipt = self.version_receipt(&subject, &head, version, &loaded)?;
+        let moves = match version == head.version {
+            true => self.moves_behind(&subject, &head, version)?,
+            false => Some(Vec::new()),
+        };
+        let (Some(receipt), Some(moves)) = (receipt, moves) else {
             return Ok(ReceiptState::Pending);
         };
         let payloads = &self.0.payloads;
@@ -49,6 +54,7 @@ impl Custody {
             opening: loaded.erase.opening(),
             content,
             receipt,
+            moves: Some(moves).filter(|moves| !moves.is_empty()),
         })))
     }
 
@@ -60,16 +66,15 @@ impl Custody {
         version: u64,
         loaded: &Loaded,
     ) -> Result<Option<Receipt>, CustodyError> {
-        let entries = subject.key(loaded.row.facts.branch)?.entries();
-        let tag = entries.tag(loaded.row.entry);
-        self.entry_receipt(tag, head, version, loaded)
+        let tag = subject.key(loaded.row.facts.branch)?.tag(loaded.row.entry);
+        self.entry_receipt(tag, (subject, head), version, loaded)
     }
 
     /// The receipt of the version's item with this tag.
     pub(super) fn entry_receipt(
         &self,
         tag: Tag,
-        head: &Head,
+        (subject, head): (&Subject, &Head),
         version: u64,
         loaded: &Loaded,
     ) -> Result<Option<Receipt>, CustodyError> {
@@ -77,7 +82,7 @@ impl Custody {
             Ok(Descriptor::Record(record)) => record.next,
             _ => return Err(CustodyError::Storage("a version's descriptor".to_owned())),
         };
-        let next = [next];
+        let next = [self.next_tag(subject, head, version, next)?];
         let is_current = version == head.version;
         self.item_receipt(tag, if is_current { next.as_slice() } else { &[] })
     }
@@ -105,9 +110,9 @@ impl Custody {
         let registrar = self.0.registrar.clone();
         let entered = tokio::spawn(async move { registrar.enter().await }).await;
         entered.map_err(|error| CustodyError::Storage(error.to_string()))??;
-        let entries = subject.key(Own::Access)?.entries();
+        let entries = subject.key(Own::Access)?;
         let rows = self.0.store.scan(Table::Accesses, &subject.id);
-        rows.map(|row| {
+        let stored = rows.map(|row| {
             let (key, sealed) = row?;
             let row: AccessRow = self.0.home.keys.open_row(Table::Accesses, &key, &sealed)?;
             let position = key.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
@@ -118,8 +123,10 @@ impl Custody {
                 descriptor: row.descriptor,
                 opening: row.opening,
                 receipt: self.item_receipt(tag, &[])?,
+                successor: None,
             })
-        })
-        .collect()
+        });
+        let stored = stored.collect::<Result<_, CustodyError>>()?;
+        self.with_closings(&subject, stored)
     }
 }

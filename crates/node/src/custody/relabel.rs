@@ -281,11 +281,11 @@ impl Home {
         if let Some(mut head) = head.filter(|head| head.version == version && !head.deleted) {
             let branch = labelled.branch(resource_type);
             if branch != head.branch {
+                let subject = &self.renewed(transaction, subject)?;
                 row.moved = Some(self.moved(transaction, subject, &row, (branch, labelled))?);
                 let named = EntryRow::Version { document, version };
-                let entries = subject.key(branch)?.entries();
                 let entry = row.moved.as_ref().map_or(0, |moved| moved.entry);
-                self.put_entry(transaction, entries.tag(entry), named);
+                self.put_entry(transaction, subject.key(branch)?.tag(entry), named);
                 head.branch = branch;
                 self.keys.put(transaction, Table::Heads, &document, &head);
             }
@@ -317,7 +317,7 @@ impl Home {
             descriptor: descriptor.encode(),
             opening: Opening(random()),
         };
-        let tags = [subject.key(branch)?.entries().tag(entry), random_tag()];
+        let tags = [subject.key(branch)?.tag(entry), random_tag()];
         self.enqueue(transaction, tags, &moved.opening, &moved.descriptor);
         Ok(moved)
     }

@@ -149,7 +149,7 @@ impl Custody {
         }
         let payload = payloads.sealed(&loaded.erase, &loaded.row.payload).await?;
         let branch = subject.key(loaded.row.facts.branch)?;
-        let tag = branch.entries().tag(loaded.row.entry);
+        let tag = branch.tag(loaded.row.entry);
         let Some(descriptor) = self.descriptors(&[tag])?.into_iter().flatten().next() else {
             return Ok(None);
         };
@@ -160,7 +160,7 @@ impl Custody {
             tag,
             key,
             next: record.next,
-            mark: mark(subject.key(super::rows::Own::Consent)?),
+            mark: mark(&subject.key(super::rows::Own::Consent)?.newest().key),
             target: format!("{}/{}", record.resource_type, record.id),
             facts: loaded.row.facts.disclosure.clone(),
         };
@@ -171,7 +171,7 @@ impl Custody {
         let copy = SealedCopy {
             tag,
             descriptor: descriptor.sealed,
-            terms: cipher::seal(&branch.descriptor_key(), &bound, &clear),
+            terms: cipher::seal(&branch.descriptor_key(loaded.row.entry), &bound, &clear),
             payload,
             key: sealed,
         };
@@ -293,8 +293,9 @@ impl Custody {
             let subject = subject?;
             for home in &homes {
                 let branch = Branch::Consent((*home).clone());
-                let known = subject.branches.get(&branch).map(mark);
-                if let Some(known) = known.filter(|known| wanted.contains(known)) {
+                let keys = subject.branches.get(&branch).into_iter();
+                let marks = keys.flat_map(|keys| keys.each().map(|one| mark(&one.key)));
+                for known in marks.filter(|known| wanted.contains(known)) {
                     found.insert(known, Arc::clone(&subject));
                 }
             }

@@ -68,6 +68,7 @@ pub fn open_payload(granted: &Granted) -> Result<ClearBytes, CustodyError> {
 /// A version that another member asks for, as it was found.
 struct Asking {
     tag: Tag,
+    subject: Arc<Subject>,
     document: DocumentKey,
     head: Head,
     version: u64,
@@ -97,10 +98,10 @@ impl Custody {
                     return Ok(None);
                 };
                 let (head, subject) = self.subject_of(&document)?;
-                let Some((branch, open)) = listed(&head, &subject, &loaded, tag)? else {
+                let Some(listed) = listed(&head, &subject, &loaded, tag)? else {
                     return Ok(None);
                 };
-                (subject.key(branch)?.descriptor_key(), open)
+                listed
             }
             Some(EntryRow::Access { subject, position }) => {
                 let row: AccessRow = self
@@ -118,13 +119,23 @@ impl Custody {
                     opening: row.opening,
                 };
                 let subject = self.0.subjects.load(&subject)?;
-                (subject.key(Own::Access)?.descriptor_key(), open)
+                (subject.key(Own::Access)?.descriptor_key(position), open)
             }
             Some(EntryRow::Erasure { document, number }) => {
-                let Some((open, subject, branch)) = self.erasure_entry(&document, number)? else {
+                let Some(erasure) = self.erasure_entry(&document, number)? else {
                     return Ok(None);
                 };
-                (subject.key(branch)?.descriptor_key(), open)
+                erasure
+            }
+            Some(EntryRow::Closing {
+                subject,
+                branch,
+                epoch,
+            }) => {
+                let Some(closing) = self.closing_entry(&subject, branch, epoch)? else {
+                    return Ok(None);
+                };
+                closing
             }
         };
         let bound = descriptor_binding(self.0.home.network, &self.0.home.member, tag);
@@ -274,6 +285,7 @@ impl Custody {
         let labels = self.current(&head)?.row.facts.disclosure.labels;
         Ok(Ok(Asking {
             tag,
+            subject,
             document,
             labels,
             head,
@@ -336,6 +348,7 @@ impl Custody {
     async fn grant(&self, one: Asking) -> Result<Granted, CustodyError> {
         let Asking {
             tag,
+            subject,
             head,
             version,
             loaded,
@@ -344,7 +357,7 @@ impl Custody {
         } = one;
         Ok(Granted {
             tag,
-            receipt: self.entry_receipt(tag, &head, version, &loaded)?,
+            receipt: self.entry_receipt(tag, (&subject, &head), version, &loaded)?,
             sealed: {
                 let payloads = &self.0.payloads;
                 payloads.sealed(&loaded.erase, &loaded.row.payload).await?
@@ -356,17 +369,20 @@ impl Custody {
     }
 }
 
-/// The branch under whose tag a version is listed so, and what its item there commits to; `None` if it is listed
+/// The key that seals what a version's item with this tag commits to, and that; `None` if it is listed
 /// elsewhere by now: what has become sensitive is not shown to those who lack the restricted branch.
 fn listed(
     head: &Head,
     subject: &Subject,
     loaded: &Loaded,
     tag: Tag,
-) -> Result<Option<(Own, OpenDescriptor)>, CustodyError> {
+) -> Result<Option<([u8; 32], OpenDescriptor)>, CustodyError> {
     let row = &loaded.row;
     let has = |branch: Own, entry: u64| -> Result<bool, CustodyError> {
-        Ok(subject.key(branch)?.entries().tag(entry) == tag)
+        Ok(subject.key(branch)?.tag(entry) == tag)
+    };
+    let key = |branch: Own, entry: u64| -> Result<[u8; 32], CustodyError> {
+        Ok(subject.key(branch)?.descriptor_key(entry))
     };
     if let Some(moved) = &row.moved
         && has(moved.branch, moved.entry)?
@@ -375,7 +391,8 @@ fn listed(
             descriptor: moved.descriptor.clone(),
             opening: moved.opening.clone(),
         };
-        return Ok((!is_hidden(head, moved.branch)).then_some((moved.branch, open)));
+        let key = key(moved.branch, moved.entry)?;
+        return Ok((!is_hidden(head, moved.branch)).then_some((key, open)));
     }
     if is_hidden(head, row.facts.branch) || !has(row.facts.branch, row.entry)? {
         return Ok(None);
@@ -384,7 +401,7 @@ fn listed(
         descriptor: row.descriptor.clone(),
         opening: loaded.erase.opening(),
     };
-    Ok(Some((row.facts.branch, open)))
+    Ok(Some((key(row.facts.branch, row.entry)?, open)))
 }
 
 /// Whether a document's entries in the branch are hidden, because its current version is sensitive.

@@ -9,7 +9,7 @@ use interop::fhir::labels::{with_labels, with_notice};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{Height, MemberName, Tag};
 use ledger::item::Opening;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::{Branch, BranchKey, GrantedBranch};
 use serde_json::Value;
 use vault::secret::DataKey;
 
@@ -69,7 +69,7 @@ pub struct Enrolment {
     /// The wallet's Ed25519 key, which signs consents.
     pub wallet_key: [u8; 32],
     /// The branches that the patient grants, of this member and of others.
-    pub branches: Vec<(Branch, BranchKey)>,
+    pub branches: Vec<GrantedBranch>,
     /// The patient's id here, to add branches to an enrolment of the same wallet.
     pub patient_id: Option<String>,
 }
@@ -276,7 +276,7 @@ pub enum ReceiptState {
 /// One entry of the patient's access history at this member.
 #[derive(Clone)]
 pub struct AccessEntry {
-    /// Its position in the member's access stream: from 1, without gaps.
+    /// Its number among the member's entries and what closed their streams: from 1, without gaps.
     pub position: u64,
     /// Its tag.
     pub tag: Tag,
@@ -286,6 +286,8 @@ pub struct AccessEntry {
     pub opening: Opening,
     /// The receipt, once final.
     pub receipt: Option<ledger::receipt::Receipt>,
+    /// Where the stream goes on, if this entry closes it under one key.
+    pub successor: Option<contracts::rotation::Successor>,
 }
 
 /// A descriptor and its opening, sealed under the branch's descriptor key.
@@ -302,7 +304,7 @@ pub struct SealedDescriptor {
 pub struct SubjectView {
     /// The patient's id here.
     pub patient_id: String,
-    /// The branches that this member holds keys of.
+    /// The branches that this member holds keys of, with each of the keys, the oldest first.
     pub branches: Vec<(Branch, BranchKey)>,
     /// The wallet's key; `None` while this member is the patient's escrow.
     pub wallet_key: Option<[u8; 32]>,

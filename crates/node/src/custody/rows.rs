@@ -11,7 +11,7 @@ use interop::fhir::search::IndexTerms;
 use ledger::codec;
 use ledger::ids::{Digest, MemberName};
 use ledger::item::Opening;
-use ledger::stream::{Branch, BranchKey};
+use ledger::stream::{Branch, KeyEpoch};
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -84,20 +84,17 @@ pub(crate) struct BranchRow {
     pub(crate) name: String,
     #[n(1)]
     pub(crate) key: SecretRow,
+    /// The number of the key; absent for the first.
+    #[n(2)]
+    pub(crate) epoch: Option<KeyEpoch>,
+    /// Entries of this member before the key; absent if there were none.
+    #[n(3)]
+    pub(crate) before: Option<u64>,
 }
 
 #[derive(Clone, Zeroize, ZeroizeOnDrop, Encode, Decode)]
 #[cbor(transparent)]
 pub(crate) struct SecretRow(#[cbor(n(0), with = "minicbor::bytes")] pub(crate) [u8; 32]);
-
-impl BranchRow {
-    pub(crate) fn of(branch: &Branch, key: &BranchKey) -> Self {
-        Self {
-            name: branch.name(),
-            key: SecretRow(*key.expose()),
-        }
-    }
-}
 
 /// Which version of a document is current. What the version says is sealed under its own key.
 #[derive(Clone, Encode, Decode)]
@@ -121,6 +118,25 @@ pub(crate) struct Head {
     /// The branch of the current version's index entry.
     #[n(7)]
     pub(crate) branch: Own,
+    /// Under which keys the stream is; absent while it is under the first.
+    #[n(8)]
+    pub(crate) moves: Option<Vec<StreamMove>>,
+}
+
+/// From which version on a document's stream is under a key of its branch.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct StreamMove {
+    #[n(0)]
+    pub(crate) epoch: KeyEpoch,
+    #[n(1)]
+    pub(crate) first: u64,
+}
+
+impl StreamMove {
+    /// Of a document that begins under a key of its branch.
+    pub(crate) fn of_new(epoch: KeyEpoch) -> Option<Vec<Self>> {
+        (epoch > 0).then(|| vec![Self { epoch, first: 1 }])
+    }
 }
 
 /// What a decision needs to know of a version.
@@ -303,6 +319,18 @@ pub(crate) enum EntryRow {
         document: DocumentKey,
         #[n(1)]
         number: u64,
+    },
+    /// The end of a branch's entries under one key.
+    #[n(3)]
+    Closing {
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        subject: SubjectId,
+        #[n(1)]
+        branch: Own,
+        /// Of the key that was closed.
+        #[n(2)]
+        epoch: KeyEpoch,
     },
 }
 

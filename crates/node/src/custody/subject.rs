@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::ids::{Digest, MemberName, NetworkId};
-use ledger::stream::{Branch, BranchKey, RootKey};
+use ledger::stream::{Branch, BranchKey, GrantedBranch, RootKey};
 
 use super::CustodyError;
+use super::branch::{BranchKeys, Brought};
 use super::keys::{Keys, random};
-use super::rows::{BranchRow, Own, SecretRow, SubjectId, SubjectRow};
+use super::rows::{Own, SecretRow, SubjectId, SubjectRow};
 use super::store::{Store, Table, Transaction};
 
 /// A subject in memory.
@@ -19,8 +20,8 @@ pub(crate) struct Subject {
     pub(crate) patient_id: Option<String>,
     /// `None` while this member is the escrow.
     pub(crate) wallet_key: Option<[u8; 32]>,
-    pub(crate) branches: BTreeMap<Branch, BranchKey>,
-    own: BTreeMap<Own, BranchKey>,
+    pub(crate) branches: BTreeMap<Branch, BranchKeys>,
+    own: BTreeMap<Own, BranchKeys>,
     escrow_root: Option<SecretRow>,
 }
 
@@ -30,8 +31,12 @@ impl Subject {
         member: &MemberName,
         patient_id: String,
         wallet_key: [u8; 32],
-        branches: BTreeMap<Branch, BranchKey>,
-    ) -> Option<Self> {
+        granted: Vec<GrantedBranch>,
+    ) -> Result<Self, NotEnrolled> {
+        let mut branches: BTreeMap<Branch, BranchKeys> = BTreeMap::new();
+        for one in in_order(granted) {
+            bring(&mut branches, one).map_err(NotEnrolled::Key)?;
+        }
         let subject = Self {
             id: random(),
             patient_id: Some(patient_id),
@@ -40,7 +45,9 @@ impl Subject {
             branches,
             escrow_root: None,
         };
-        (subject.own.len() == Own::ALL.len()).then_some(subject)
+        (subject.own.len() == Own::ALL.len())
+            .then_some(subject)
+            .ok_or(NotEnrolled::Lacking)
     }
 
     /// A patient without a wallet, whose root this member keeps until there is one.
@@ -70,28 +77,67 @@ impl Subject {
         }
     }
 
+    pub(crate) fn of(member: &MemberName, id: SubjectId, row: SubjectRow) -> Self {
+        let mut branches: BTreeMap<Branch, BranchKeys> = BTreeMap::new();
+        for row in &row.branches {
+            let Ok(branch) = row.name.parse::<Branch>() else {
+                continue;
+            };
+            let (epoch, key) = (row.epoch.unwrap_or(0), BranchKey::from_bytes(row.key.0));
+            match branches.get_mut(&branch) {
+                Some(keys) => keys.go_on(epoch, key, row.before.unwrap_or(0)),
+                None => {
+                    branches.insert(branch, BranchKeys::new(epoch, key));
+                }
+            }
+        }
+        Self {
+            id,
+            patient_id: Some(row.patient_id),
+            wallet_key: row.wallet_key.map(|key| key.0),
+            own: own(member, &branches),
+            branches,
+            escrow_root: row.escrow_root,
+        }
+    }
+
     /// The key of a branch that this member writes.
-    pub(crate) fn key(&self, branch: Own) -> Result<&BranchKey, CustodyError> {
+    pub(crate) fn key(&self, branch: Own) -> Result<&BranchKeys, CustodyError> {
         let lacking =
             || CustodyError::Storage("a subject lacks a branch of this member".to_owned());
         self.own.get(&branch).ok_or_else(lacking)
     }
 
-    /// The same subject with more branches.
-    pub(crate) fn extended(mut self, more: BTreeMap<Branch, BranchKey>) -> Option<Self> {
-        for (branch, key) in more {
-            if self.branches.entry(branch).or_insert_with(|| key.clone()) != &key {
-                return None;
-            }
+    /// Takes the key of a branch that another member writes.
+    pub(crate) fn bring(&mut self, granted: GrantedBranch) -> Result<(), Brought> {
+        bring(&mut self.branches, granted)
+    }
+
+    /// Goes on under a key of a branch that this member writes, after so many entries.
+    pub(crate) fn go_on(&mut self, branch: Own, granted: GrantedBranch, before: u64) {
+        for keys in [
+            self.branches.get_mut(&granted.branch),
+            self.own.get_mut(&branch),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            keys.go_on(granted.epoch, granted.key.clone(), before);
         }
-        Some(self)
+    }
+
+    /// The next key of a branch of a patient whose root this member keeps.
+    pub(crate) fn minted(&self, network: NetworkId, branch: &Branch) -> Option<GrantedBranch> {
+        let root = RootKey::from_bytes(self.escrow_root.as_ref()?.0);
+        let newest = self.branches.get(branch)?.newest().epoch;
+        Some(root.grant(network, branch.clone(), newest.saturating_add(1)))
     }
 
     /// Members other than `member` through which consents may be filed, with the branches' keys.
     pub(crate) fn foreign_consents<'a>(
         &'a self,
         member: &'a MemberName,
-    ) -> impl Iterator<Item = (&'a MemberName, &'a BranchKey)> {
+    ) -> impl Iterator<Item = (&'a MemberName, &'a BranchKeys)> {
         self.branches
             .iter()
             .filter_map(move |(branch, key)| match branch {
@@ -111,13 +157,47 @@ impl Subject {
             branches: self
                 .branches
                 .iter()
-                .map(|(branch, key)| BranchRow::of(branch, key))
+                .flat_map(|(branch, keys)| keys.rows(branch))
                 .collect(),
             escrow_root: self.escrow_root.clone(),
         };
         keys.put(transaction, Table::Subjects, &self.id, &row);
         let named = keys.document("Patient", patient_id);
         transaction.put(Table::Patients, &named, self.id.to_vec());
+    }
+}
+
+/// Why a patient is not enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotEnrolled {
+    /// A key is not taken.
+    Key(Brought),
+    /// Branches of this member are lacking.
+    Lacking,
+}
+
+/// The keys of each branch, the oldest first.
+pub(crate) fn in_order(mut granted: Vec<GrantedBranch>) -> Vec<GrantedBranch> {
+    granted.sort_by_key(|one| one.epoch);
+    granted
+}
+
+fn bring(
+    branches: &mut BTreeMap<Branch, BranchKeys>,
+    granted: GrantedBranch,
+) -> Result<(), Brought> {
+    let GrantedBranch { branch, epoch, key } = granted;
+    let Some(keys) = branches.get_mut(&branch) else {
+        branches.insert(branch, BranchKeys::new(epoch, key));
+        return Ok(());
+    };
+    match keys.brought(epoch, &key) {
+        Brought::Known => Ok(()),
+        Brought::New => {
+            keys.go_on(epoch, key, 0);
+            Ok(())
+        }
+        refused @ (Brought::Stale | Brought::Other) => Err(refused),
     }
 }
 
@@ -159,19 +239,7 @@ impl Subjects {
             .keys
             .get(&self.store, Table::Subjects, id)?
             .ok_or_else(|| CustodyError::Storage("a row names no subject".to_owned()))?;
-        let branch = |row: &BranchRow| {
-            let branch: Branch = row.name.parse().ok()?;
-            Some((branch, BranchKey::from_bytes(row.key.0)))
-        };
-        let branches: BTreeMap<_, _> = row.branches.iter().filter_map(branch).collect();
-        Ok(Arc::new(Subject {
-            id: *id,
-            patient_id: Some(row.patient_id),
-            wallet_key: row.wallet_key.map(|key| key.0),
-            own: own(&self.member, &branches),
-            branches,
-            escrow_root: row.escrow_root,
-        }))
+        Ok(Arc::new(Subject::of(&self.member, *id, row)))
     }
 
     /// The subject of a patient who is known here.
@@ -209,7 +277,7 @@ pub(crate) fn is_taken(
     Ok(transaction.get(Table::Patients, &named)?.is_some())
 }
 
-fn own(member: &MemberName, branches: &BTreeMap<Branch, BranchKey>) -> BTreeMap<Own, BranchKey> {
+fn own(member: &MemberName, branches: &BTreeMap<Branch, BranchKeys>) -> BTreeMap<Own, BranchKeys> {
     let key = |own: Own| Some((own, branches.get(&own.of(member))?.clone()));
     Own::ALL.into_iter().filter_map(key).collect()
 }
@@ -218,13 +286,13 @@ fn branches_of(
     root: &RootKey,
     network: NetworkId,
     member: &MemberName,
-) -> BTreeMap<Branch, BranchKey> {
+) -> BTreeMap<Branch, BranchKeys> {
     let branches = Own::ALL.map(|own| own.of(member));
     branches
         .into_iter()
         .map(|branch| {
             let key = root.branch(network, &branch, 0);
-            (branch, key)
+            (branch, BranchKeys::new(0, key))
         })
         .collect()
 }

@@ -173,18 +173,7 @@ async fn list_branch(
     member: &MemberName,
     branch: &BranchKey,
 ) -> Result<Vec<Listed>, AskError> {
-    let entries = branch.entries();
-    let mut tags = Vec::new();
-    let mut position = 1;
-    while parts
-        .chain
-        .locate(member, entries.tag(position))
-        .map_err(CustodyError::from)?
-        .is_some()
-    {
-        tags.push(entries.tag(position));
-        position = position.saturating_add(1);
-    }
+    let tags = entries_of(parts, member, branch)?;
     let mut listed = Vec::with_capacity(tags.len());
     for tags in tags.chunks(TAGS_MAX) {
         let message = Tags {
@@ -206,6 +195,28 @@ async fn list_branch(
         }
     }
     Ok(listed)
+}
+
+/// The tags of a branch's entries under one key. What stands behind the closing item belongs to nothing.
+pub(super) fn entries_of(
+    parts: &Parts,
+    member: &MemberName,
+    branch: &BranchKey,
+) -> Result<Vec<Tag>, CustodyError> {
+    let entries = branch.entries();
+    let closing = match parts.chain.locate(member, entries.closing())? {
+        Some(place) => Some(parts.chain.item(place)?.1.tags[0]),
+        None => None,
+    };
+    let mut tags = Vec::new();
+    for position in 1.. {
+        let tag = entries.tag(position);
+        if closing == Some(tag) || parts.chain.locate(member, tag)?.is_none() {
+            break;
+        }
+        tags.push(tag);
+    }
+    Ok(tags)
 }
 
 /// The record that a sealed descriptor shows, if it is the one that the ledger holds.

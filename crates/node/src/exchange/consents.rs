@@ -41,8 +41,12 @@ pub(super) async fn follow(parts: Arc<Parts>) {
 /// Fetches the consent with this tag, if it is one that is waited for; says whether none is left.
 async fn arrived(parts: &Parts, from: &MemberName, tag: Tag) -> bool {
     match parts.custody.expects(from, tag) {
-        Some(patient_id) => fetch(parts, &patient_id, from, tag).await,
-        None => true,
+        Ok(Some(patient_id)) => fetch(parts, &patient_id, from, tag).await,
+        Ok(None) => true,
+        Err(error) => {
+            tracing::error!(%error, "a consent cannot be looked up");
+            false
+        }
     }
 }
 

@@ -186,10 +186,6 @@ pub enum MessageKind {
 /// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
 #[doc(hidden)]
 pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
-    fn again<T: for<'b> Decode<'b, ()> + Encode<()>>(bytes: &[u8]) -> Option<Vec<u8>> {
-        let message: T = codec::decode("message", bytes).ok()?;
-        Some(codec::encode(&message))
-    }
     match kind {
         MessageKind::Tags => again::<Tags>(bytes),
         MessageKind::Sealed => again::<Sealed>(bytes),
@@ -201,6 +197,12 @@ pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
         MessageKind::EraseNotice => again::<EraseNotice>(bytes),
         MessageKind::EraseAnswer => again::<SignedAcknowledgement>(bytes),
     }
+}
+
+/// The message's bytes as it is read and written again; nothing where it is refused.
+pub(super) fn again<T: for<'b> Decode<'b, ()> + Encode<()>>(bytes: &[u8]) -> Option<Vec<u8>> {
+    let message: T = codec::decode("message", bytes).ok()?;
+    Some(codec::encode(&message))
 }
 
 impl SignedRequest {

@@ -35,7 +35,7 @@ use crate::outbox::Signer;
 pub use collect::Elsewhere;
 #[doc(hidden)]
 pub use message::{MessageKind, reread};
-pub use release::{ReleaseFault, WrongShare};
+pub use release::{ReleaseFault, ReleaseMessage, WrongShare, reread_release};
 
 /// What the exchange of one node needs.
 pub struct ExchangeConfig {

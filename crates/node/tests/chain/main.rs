@@ -22,6 +22,8 @@ mod governance;
 mod joining;
 mod liars;
 mod network;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod power;
 mod quotas;
 

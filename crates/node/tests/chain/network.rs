@@ -1,6 +1,6 @@
 //! A network of members in one process, with real certificates, engines and directories.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,6 +23,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+
+use crate::ports::free_address;
 
 /// A year in which nobody runs these tests.
 const FAR: i32 = 3_000;
@@ -369,11 +371,4 @@ fn certify(issuer: &Issuer<'static, KeyPair>, name: &str, year: i32) -> (Vec<u8>
 
 pub(crate) fn public(seed: &[u8; 32]) -> PublicKey {
     PublicKey(VerificationKey::from(&SigningKey::from_bytes(seed)).into())
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

@@ -7,6 +7,8 @@
 
 mod chain;
 mod epochs;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod simulation;
 mod spy;
 
@@ -17,7 +19,7 @@ use node::engine::{
     Committee, CommitteeError, ConfigError, Engine, EngineConfig, EngineError, EngineHandle,
     FinalityCertificate, GossipError, StartError, Validator,
 };
-use std::{net::TcpListener, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 use tokio::time::timeout;
 
 const NAMESPACE: &[u8] = b"careledger-test";
@@ -46,16 +48,11 @@ impl Network {
     ) -> Self {
         let mut seeds: Vec<_> = (0..size).map(|number| [number as u8 + 1; 32]).collect();
         seeds.sort_by_key(public_key);
-        let listeners: Vec<_> = seeds
-            .iter()
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
         let validators: Vec<_> = seeds
             .iter()
-            .zip(&listeners)
-            .map(|(seed, listener)| Validator {
+            .map(|seed| Validator {
                 public_key: public_key(seed),
-                address: listener.local_addr().unwrap(),
+                address: ports::free_address(),
             })
             .collect();
         let configs = seeds.iter().enumerate().map(|(number, seed)| {

@@ -1,7 +1,6 @@
 //! A network of whole nodes in one process.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +18,8 @@ use node::{Node, NodeConfig, PeerAddress};
 use tempfile::TempDir;
 use vault::certificate::MemberCa;
 use vault::keystore::{FileKeyStore, KdfCost, KeyStore, SecretKind, SecretName, Signer};
+
+use crate::ports::free_address;
 
 const CHEAP: KdfCost = KdfCost {
     memory_kib: 8,
@@ -65,8 +66,8 @@ impl Founding {
             addresses.insert(
                 member,
                 PeerAddress {
-                    consensus: free(),
-                    exchange: free(),
+                    consensus: free_address(),
+                    exchange: free_address(),
                 },
             );
         }
@@ -215,13 +216,6 @@ pub(crate) fn clinician(member: &str) -> Requester {
         reach: node::custody::Reach::default(),
         trail: node::custody::Trail::default(),
     }
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 fn now() -> u64 {

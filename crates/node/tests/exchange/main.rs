@@ -7,6 +7,8 @@
 )]
 
 mod founding;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod release;
 mod wallet;
 

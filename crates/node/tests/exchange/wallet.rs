@@ -34,10 +34,9 @@ impl Wallet {
             let other: MemberName = other.parse().unwrap();
             branches.extend([Branch::Consent(other.clone()), Branch::Index(other)]);
         }
-        let keyed = branches.into_iter().map(|branch| {
-            let key = self.root.branch(network, &branch, 0);
-            (branch, key)
-        });
+        let keyed = branches
+            .into_iter()
+            .map(|branch| self.root.grant(network, branch, 0));
         Enrolment {
             wallet_key: VerificationKey::from(&self.key).into(),
             branches: keyed.collect(),

@@ -103,7 +103,7 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
         rules: Rules::default(),
     };
     found(&layout, &founding)?;
-    unbounded(&layout)?;
+    unbounded(&layout, MEMBER)?;
     if let Some(records) = &args.records {
         let text = std::fs::read(records)
             .with_context(|| format!("{} cannot be read", records.display()))?;
@@ -119,7 +119,7 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     let limits = Limits::measure(folder, &view.http, load).await?;
     let processes = Processes::start(&layout, &view.network).await?;
     let mut site = Site {
-        client: Arc::new(clinician(&layout, &view)?),
+        client: Arc::new(clinician(&layout, &view, MEMBER)?),
         process: processes.process_id(MEMBER),
         records: layout.member(MEMBER).data().join("records"),
         load,
@@ -141,9 +141,9 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     })
 }
 
-/// One client asks for all that is measured.
-fn unbounded(layout: &Layout) -> anyhow::Result<()> {
-    let config = layout.member(MEMBER).config();
+/// One client asks a member for all that is measured.
+pub(super) fn unbounded(layout: &Layout, member: &str) -> anyhow::Result<()> {
+    let config = layout.member(member).config();
     let mut file = std::fs::OpenOptions::new().append(true).open(&config)?;
     writeln!(file, "\n[limits]\nrequests_per_second = 1000000")?;
     Ok(())
@@ -187,8 +187,9 @@ async fn bare(http: &reqwest::Client, load: Load, body: Vec<u8>) -> anyhow::Resu
     outcome
 }
 
-fn clinician(layout: &Layout, view: &View) -> anyhow::Result<Client> {
-    let credential = read_json(&layout.member(MEMBER).credential("ehr"))?;
+/// A clinician of a member.
+pub(super) fn clinician(layout: &Layout, view: &View, member: &str) -> anyhow::Result<Client> {
+    let credential = read_json(&layout.member(member).credential("ehr"))?;
     let user = User {
         purpose: "TREAT".to_owned(),
         practitioner: None,

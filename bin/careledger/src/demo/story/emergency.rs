@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Story;
 use crate::client::{Client, Request, User};
+use crate::emergencies::{Said, declare};
 use crate::network::read_json;
 
 impl Story {
@@ -19,11 +20,18 @@ impl Story {
         );
         let before = client.get(&place).await?.status();
         anyhow::ensure!(before != 200, "without an emergency it was opened");
-        let declared = declare(&client, &patient).await?;
+        let said = Said {
+            reason: "ETREAT".to_owned(),
+            justification: "no other way to learn of conditions".to_owned(),
+            nature: "unconscious after a fall".to_owned(),
+            minutes: Some(MINUTES),
+        };
+        let declared = declare(&client, &patient, &said).await?.ok()?.json()?;
         let token = part(&declared, "access_token")?;
         let opened = client.get_with(&token, &place).await?.ok()?;
         anyhow::ensure!(opened.status() == 200, "the emergency did not open it");
 
+        self.told("network/break-glass").await?;
         let history = self.hero_wallet()?.history(&self.view).await?;
         let of_it: Vec<_> = history
             .attempts
@@ -46,15 +54,25 @@ impl Story {
         anyhow::ensure!(refused.status() == 403, "who declared it reviewed it");
         let officer = self.reviewer("Practitioner/clinic-90")?;
         officer.post(&path, &Request::json(&review())).await?.ok()?;
+        self.told("not justified").await?;
         let after = client.get_with(&token, &place).await?.status();
         anyhow::ensure!(after == 403, "after its review it answered {after}");
         Ok(format!(
-            "a {} at {} opened for {} minutes, is named in {} entries of the patient's history, and closed by the review",
+            "a {} at {} opened for {} minutes; the patient was told, sees it in {} entries of the history, and was told of \
+             the review that closed it",
             hero.diagnosis.kind(),
             hero.diagnosis.member,
             MINUTES,
             of_it.len()
         ))
+    }
+
+    /// Whether the patient was told, in a notice with these words.
+    async fn told(&self, words: &str) -> anyhow::Result<()> {
+        let notices = self.hero_wallet()?.notices(&self.view).await?;
+        let told = notices.iter().any(|one| one.text.contains(words));
+        anyhow::ensure!(told, "no notice to the patient says `{words}`");
+        Ok(())
     }
 
     /// Somebody at the clinic who reviews.
@@ -70,22 +88,6 @@ impl Story {
 }
 
 const MINUTES: u32 = 15;
-
-async fn declare(client: &Client, patient: &str) -> anyhow::Result<Value> {
-    let path = format!("Patient/{patient}/$break-glass");
-    let body = json!({ "resourceType": "Parameters", "parameter": [
-        { "name": "reason", "valueCode": "ETREAT" },
-        { "name": "justification", "valueString": "no other way to learn of conditions" },
-        { "name": "nature", "valueString": "unconscious after a fall" },
-        { "name": "minutes", "valuePositiveInt": MINUTES },
-        { "name": "assertion", "valueString": client.assertion_for(&path)? },
-    ] });
-    client
-        .post(&path, &Request::json(&body))
-        .await?
-        .ok()?
-        .json()
-}
 
 fn review() -> Value {
     json!({ "resourceType": "Parameters", "parameter": [

@@ -1,4 +1,4 @@
-//! A step: a record is erased at every holder, and the certificate of it is checked offline.
+//! Step 12: a record is erased at every holder, and the certificate of it is checked offline.
 
 use std::fs;
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Story {
 }
 
 /// A new result of the patient, as it is referred to.
-async fn observed(hospital: &Client, patient: &str) -> anyhow::Result<String> {
+pub(super) async fn observed(clinician: &Client, patient: &str) -> anyhow::Result<String> {
     let observation = json!({
         "resourceType": "Observation", "status": "final",
         "category": [{ "coding": [{
@@ -104,7 +104,7 @@ async fn observed(hospital: &Client, patient: &str) -> anyhow::Result<String> {
         "code": { "coding": [{ "system": "http://loinc.org", "code": "718-7" }] },
         "subject": { "reference": format!("Patient/{patient}") },
     });
-    let created = hospital
+    let created = clinician
         .post("Observation", &Request::json(&observation))
         .await?
         .ok()?;

@@ -1,6 +1,9 @@
 //! Step 4: every attempt is in the patient's access history, with a receipt.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
+
+use contracts::blocking::split;
 
 use super::attempt::Attempted;
 use super::{PATIENCE, POLL, Story};
@@ -34,6 +37,11 @@ impl Story {
             })?;
             recorded.swap_remove(found);
         }
+        let reasons = denials(&history.attempts)?;
+        anyhow::ensure!(
+            history.attempts.iter().any(is_limited),
+            "the history has no access of which a part was withheld"
+        );
         let asked = history
             .attempts
             .iter()
@@ -46,11 +54,37 @@ impl Story {
         let denied = self.attempts.iter().filter(|one| !one.granted).count();
         Ok(format!(
             "all {} attempts across members, {denied} of them denied, are in the history of {} accesses, \
-             assembled with the patient's keys, each with a receipt",
+             assembled with the patient's keys, each with a receipt; each denial has its reason, such as `{}`",
             self.attempts.len(),
-            history.attempts.len()
+            history.attempts.len(),
+            reasons.first().map_or("", String::as_str),
         ))
     }
+}
+
+/// Why the patient's records were denied, each reason once and with the code of its exception.
+fn denials(attempts: &[Attempt]) -> anyhow::Result<BTreeSet<String>> {
+    let denied = attempts.iter().filter(|one| {
+        let outcome = one.outcome();
+        outcome.is_some_and(|(opened, withheld)| opened == 0 && withheld > 0)
+    });
+    let mut reasons = BTreeSet::new();
+    for one in denied {
+        let reason = one.reason().unwrap_or_default();
+        anyhow::ensure!(
+            split(reason).0.is_some(),
+            "a denial at {} has no coded reason in the patient's history",
+            one.access.custodian
+        );
+        reasons.insert(reason.to_owned());
+    }
+    Ok(reasons)
+}
+
+/// Whether a part was opened, and a part withheld.
+fn is_limited(attempt: &Attempt) -> bool {
+    let outcome = attempt.outcome();
+    outcome.is_some_and(|(opened, withheld)| opened > 0 && withheld > 0)
 }
 
 /// What the custodian recorded of another member's request for one document.

@@ -48,6 +48,13 @@ impl Story {
             .await?;
         self.must_not_open(&hero.result, "after the revocation")
             .await?;
+        let own = self.hero_wallet()?.client(&self.view, "clinic")?;
+        let withdrawn = own.get(&format!("Consent/{grant}")).await?.ok()?.json()?;
+        anyhow::ensure!(
+            withdrawn["status"] == "inactive",
+            "the patient sees the consent as {}",
+            withdrawn["status"]
+        );
         Ok(format!(
             "the payer is denied for marketing ({}); a grant of {} s, filed through the hospital, denies after its end; \
              a revoked grant denies at the next read, at the hospital and at the laboratory",

@@ -1,8 +1,11 @@
 //! The story that `careledger demo --check` goes through: each step fails the check unless it holds.
 
+mod accounting;
 mod arrival;
 mod attempt;
+mod browser;
 mod consent;
+mod delegation;
 mod emergency;
 mod erasure;
 mod faults;
@@ -44,7 +47,7 @@ pub(super) struct Story {
     attempts: Vec<Attempted>,
 }
 
-/// The patient of steps 2 to 7, and some records of theirs.
+/// The patient of the story, and some records of theirs.
 #[derive(Debug, Clone)]
 struct Hero {
     wallet: String,
@@ -115,9 +118,18 @@ impl Story {
         let start = Instant::now();
         line(9, "break-glass", start, self.emergency().await)?;
         let start = Instant::now();
-        line(10, "erasure with proof", start, self.erasure().await)?;
+        line(10, "delegation", start, self.delegation().await)?;
         let start = Instant::now();
-        line(11, "recovery by guardians", start, self.recovery().await)
+        line(
+            11,
+            "accounting of disclosures",
+            start,
+            self.accounting().await,
+        )?;
+        let start = Instant::now();
+        line(12, "erasure with proof", start, self.erasure().await)?;
+        let start = Instant::now();
+        line(13, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

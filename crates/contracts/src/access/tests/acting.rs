@@ -1,6 +1,7 @@
 //! Acting in a patient's place: chains of delegations, their limits and their ends.
 
 use super::*;
+use crate::consent::Rejection;
 
 struct Chain {
     consents: Vec<Consent>,
@@ -265,6 +266,26 @@ fn who_acts_is_kept_out_by_name_alone_and_is_no_staff() {
 }
 
 #[test]
+fn part2_5_an_emergency_opens_from_when_it_was_declared_until_it_ends() {
+    let evaluator = Evaluator::new(&[]).unwrap();
+    let (mut request, document) = ask("clinic TREAT Observation by=7");
+    let now = request.now;
+    for (from, until, opens) in [
+        (now, now + 1, true),
+        (now - 1, now, false),
+        (now + 1, now + 2, false),
+    ] {
+        request.emergency = Some(Emergency {
+            reason: "x".to_owned(),
+            from,
+            until,
+        });
+        let decision = evaluator.decide(&request, &document);
+        assert_eq!(decision.permitted, opens, "{:?}", decision.determining);
+    }
+}
+
+#[test]
 fn p5_who_acted_in_an_emergency_or_for_a_patient_stands_in_the_record() {
     let Chain {
         consents,
@@ -300,4 +321,20 @@ fn p5_who_acted_in_an_emergency_or_for_a_patient_stands_in_the_record() {
             Ok(Replay::Diverged(vec![0]))
         );
     }
+}
+
+#[test]
+fn only_a_delegation_has_to_say_by_reference_who_gives_it() {
+    let unnamed = |provision: &serde_json::Value| {
+        let mut resource = consent(provision);
+        resource["performer"] = json!([{ "display": "the patient's mother" }]);
+        read("a", &resource).map(|_| ())
+    };
+    let delegate = json!({ "type": "permit", "actor": [{
+        "role": { "coding": [{ "code": "POWATT" }] },
+        "reference": { "reference": "RelatedPerson/1" },
+    }] });
+    let refused = Rejection::CannotEnforce("Consent.performer".to_owned());
+    assert_eq!(unnamed(&delegate), Err(refused));
+    assert_eq!(unnamed(&permit()), Ok(()));
 }

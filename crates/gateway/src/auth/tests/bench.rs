@@ -31,6 +31,7 @@ impl WalletKeys for OneWallet {
 
 pub(super) struct Bench {
     pub(super) server: AuthorizationServer,
+    pub(super) signer: TokenSigner,
     pub(super) time: Arc<AtomicU64>,
 }
 
@@ -60,16 +61,12 @@ impl Bench {
             token_seconds: 600,
         };
         let clients = ClientRegistry::new(vec![ehr], OneWallet).unwrap();
-        let key = ed_key(token_seed);
-        let signer = TokenSigner::new(public(&key), move |bytes| {
-            key.sign(bytes)
-                .as_ref()
-                .try_into()
-                .map_err(|_| SigningFailed)
-        });
+        let signer = TokenSigner::of(vec![token_key(token_seed)]);
+        let server =
+            AuthorizationServer::new(config, clients, signer.clone(), clock, backing(rows));
         Self {
-            server: AuthorizationServer::new(config, clients, signer, clock, backing(rows))
-                .unwrap(),
+            server: server.unwrap(),
+            signer,
             time,
         }
     }
@@ -94,6 +91,17 @@ impl Bench {
             .unwrap();
         format!("Bearer {}", answer["access_token"].as_str().unwrap())
     }
+}
+
+/// One of a node's token keys.
+pub(super) fn token_key(seed: u8) -> TokenKey {
+    let key = ed_key(seed);
+    TokenKey::new(public(&key), move |bytes| {
+        key.sign(bytes)
+            .as_ref()
+            .try_into()
+            .map_err(|_| SigningFailed)
+    })
 }
 
 pub(super) fn backing(rows: Memory) -> Backing {

@@ -1,7 +1,8 @@
 //! `Patient/[id]/$access-history`: who asked this member about the patient, for the patient alone.
 //!
 //! Each entry has what the wallet needs to check it (position, tag, descriptor, opening, receipt),
-//! and the descriptor's words in the clear.
+//! and the descriptor's words in the clear. Where the patient's keys were rotated stands the entry that closed the stream,
+//! with the salt by which the next entry is known.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,8 +50,16 @@ fn parameter(entry: &AccessEntry) -> Value {
     if let Some(receipt) = &entry.receipt {
         parts.push(binary("receipt", &receipt.encode()));
     }
-    if let Ok(Descriptor::Access(access)) = Descriptor::decode(&entry.descriptor) {
-        parts.extend(words(access));
+    if let Some(successor) = &entry.successor {
+        parts.push(binary("successorSalt", &successor.salt));
+    }
+    match Descriptor::decode(&entry.descriptor) {
+        Ok(Descriptor::Access(access)) => parts.extend(words(access)),
+        Ok(Descriptor::Moved(moved)) => {
+            parts.push(text("interaction", "moved"));
+            parts.push(json!({ "name": "epoch", "valueUnsignedInt": moved.epoch }));
+        }
+        _ => {}
     }
     json!({ "name": "entry", "part": parts })
 }

@@ -1,4 +1,5 @@
-//! `Patient/[id]/$branches`: the wallet grants more branches to this member.
+//! `Patient/[id]/$branches`: the wallet grants more branches to this member, or newer keys of them. A newer key of a branch
+//! that this member writes closes its streams, which go on under that key.
 //!
 //! In: `branches` (see [`crate::enrolment`]). Out: `patient`. It takes the wallet's own token.
 

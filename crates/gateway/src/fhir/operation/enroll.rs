@@ -52,7 +52,7 @@ impl Fhir {
         &self,
         given: &Given,
         wallet_key: &[u8; 32],
-    ) -> Result<Vec<(ledger::stream::Branch, ledger::stream::BranchKey)>, Problem> {
+    ) -> Result<Vec<ledger::stream::GrantedBranch>, Problem> {
         let sealed = given.bytes("branches")?;
         self.member_key
             .open_branches(self.identity.network, wallet_key, &sealed)

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::consent::template::{DataClass, Grant, access};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use gateway::enrolment;
-use ledger::stream::{Branch, BranchKey, RootKey};
+use ledger::stream::{GrantedBranch, KeyEpoch, RootKey};
 use serde_json::{Value, json};
 
 use super::{Answer, Ask, Site};
@@ -29,14 +29,16 @@ impl Wallet {
 
     /// `Parameters` with these branches, sealed to the site's member.
     pub(crate) fn parameters(&self, site: &Site, branches: &[&str]) -> Value {
-        let branches: Vec<(Branch, BranchKey)> = branches
-            .iter()
-            .map(|name| {
-                let branch: Branch = name.parse().unwrap();
-                let key = self.root.branch(site.network(), &branch, 0);
-                (branch, key)
-            })
-            .collect();
+        self.parameters_in(site, branches, 0)
+    }
+
+    /// The same with the keys of an epoch.
+    pub(crate) fn parameters_in(&self, site: &Site, branches: &[&str], epoch: KeyEpoch) -> Value {
+        let granted = |name: &&str| {
+            let branch = name.parse().unwrap();
+            self.root.grant(site.network(), branch, epoch)
+        };
+        let branches: Vec<GrantedBranch> = branches.iter().map(granted).collect();
         let plain = enrolment::encode(&branches);
         let sealed = site.wrap(&enrolment::info(site.network()), &self.public(), &plain);
         json!({ "resourceType": "Parameters", "parameter": [

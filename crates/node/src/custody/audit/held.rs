@@ -127,7 +127,7 @@ impl Held {
     }
 
     pub(super) fn access_tag(subject: &Subject, position: u64) -> Result<Tag, CustodyError> {
-        Ok(subject.key(Own::Access)?.entries().tag(position))
+        Ok(subject.key(Own::Access)?.tag(position))
     }
 }
 

@@ -97,7 +97,7 @@ impl Custody {
         let subject = subject.ok_or(CustodyError::NotFound)?;
         let (_, registry) = self.0.anchor.governed();
         // As decisions do: what arrives in between is known in vain.
-        let consents_known = self.missing(&subject)?.is_empty();
+        let consents_known = self.knows_all_consents(&subject)?;
         let mut current = Current::default();
         self.filed_here(&subject, &mut current).await?;
         for (from, _) in subject.foreign_consents(&self.0.home.member) {

@@ -144,7 +144,7 @@ impl Custody {
             let key = crate::custody::rows::position_key(&subject.id, branch);
             let keys = &self.0.home.keys;
             let last: Option<u64> = keys.get(&self.0.store, Table::Positions, &key)?;
-            let entries = subject.key(branch)?.entries();
+            let entries = subject.key(branch)?;
             for position in 1..=last.unwrap_or(0) {
                 if let Some(EntryRow::Version { document, .. }) =
                     self.entry(entries.tag(position))?
@@ -335,10 +335,14 @@ impl Home {
         doomed.remove(transaction);
         let number = self.next_erasure(transaction)?;
         let branch = branch_of(&doomed.head);
-        let position = self.take_position(transaction, &doomed.subject, branch)?;
-        let entries = doomed.subject.key(branch)?.entries();
-        let versions = doomed.subject.key(doomed.head.stream)?;
-        let versions = versions.document(&doomed.head.resource_type, &doomed.head.id);
+        let subject = self.renewed(transaction, &doomed.subject)?;
+        let head: Option<Head> = self
+            .keys
+            .get_in(transaction, Table::Heads, &doomed.document)?;
+        let head = head.unwrap_or_else(|| doomed.head.clone());
+        let position = self.take_position(transaction, &subject, branch)?;
+        let entries = subject.key(branch)?;
+        let versions = subject.key(head.stream)?.document(&head);
         let descriptor = ErasureDescriptor {
             erased: doomed.versions.iter().map(|one| one.tags).collect(),
             at: now,
@@ -379,6 +383,7 @@ impl Home {
                 .collect(),
             tombstone,
             branch,
+            position: Some(position),
         };
         let key = version_key(&document, number);
         self.keys.put(transaction, Table::Erasures, &key, &row);
@@ -427,9 +432,8 @@ pub(super) fn doomed_version(
     version: u64,
     loaded: &Loaded,
 ) -> Result<DoomedVersion, CustodyError> {
-    let versions = subject.key(head.stream)?;
-    let versions = versions.document(&head.resource_type, &head.id);
-    let entries = subject.key(loaded.row.facts.branch)?.entries();
+    let versions = subject.key(head.stream)?.document(head);
+    let entries = subject.key(loaded.row.facts.branch)?;
     Ok(DoomedVersion {
         version,
         tags: [versions.tag(version), entries.tag(loaded.row.entry)],

@@ -43,6 +43,9 @@ pub(super) struct ErasureRow {
     /// Where its item stands.
     #[n(10)]
     pub(super) branch: Own,
+    /// Its position there; absent in rows of releases in which a branch had one key.
+    #[n(11)]
+    pub(super) position: Option<u64>,
 }
 
 /// A holder, and what it has said.

@@ -17,7 +17,6 @@ use super::{Erasure, ErasureStanding, Holder};
 use crate::custody::remote::OpenDescriptor;
 use crate::custody::rows::{DocumentKey, Head, Own, decode, version_key};
 use crate::custody::store::Table;
-use crate::custody::subject::Subject;
 use crate::custody::{Custody, CustodyError};
 
 const FIRST_WAIT_MS: u64 = 1_000;
@@ -287,12 +286,12 @@ impl Custody {
         Ok(())
     }
 
-    /// The descriptor of an erasure, whose it is, and in which branch it stands.
+    /// The descriptor of an erasure, and the key that seals it for the holders of its branch.
     pub(in crate::custody) fn erasure_entry(
         &self,
         document: &DocumentKey,
         number: u64,
-    ) -> Result<Option<(OpenDescriptor, Arc<Subject>, Own)>, CustodyError> {
+    ) -> Result<Option<([u8; 32], OpenDescriptor)>, CustodyError> {
         let key = version_key(document, number);
         let keys = &self.0.home.keys;
         let row: Option<ErasureRow> = keys.get(&self.0.store, Table::Erasures, &key)?;
@@ -304,7 +303,8 @@ impl Custody {
             descriptor: row.descriptor,
             opening: row.opening,
         };
-        Ok(Some((open, subject, row.branch)))
+        let key = subject.key(row.branch)?;
+        Ok(Some((key.descriptor_key(row.position.unwrap_or(1)), open)))
     }
 
     pub(super) fn erasure(

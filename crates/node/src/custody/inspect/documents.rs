@@ -79,9 +79,29 @@ impl<P: FnMut(u64)> Walk<P> {
             };
             self.version(head, version, (&row, &erase)).await;
         }
+        for fault in self.closings_faults(head) {
+            self.findings.note(RecordPart::Version, fault);
+        }
         if !head.deleted {
             self.terms(head, document);
         }
+    }
+
+    /// What is wrong with the items that closed the document's stream under former keys.
+    fn closings_faults(&self, head: &Head) -> Vec<RecordFault> {
+        let subject = self.subjects.load(&head.subject).ok();
+        let keys = subject
+            .as_ref()
+            .and_then(|subject| subject.key(head.stream).ok());
+        let place = (self.anchor.network(), &self.member);
+        let branch = head.stream.of(place.1);
+        let closings = keys.map(|keys| keys.document(head).closings(place, &branch));
+        let faults = closings.into_iter().flatten().filter_map(|(_, closing)| {
+            let [tag, _] = closing.item.tags;
+            // When it was closed is on the ledger alone.
+            self.anchored((tag, u64::MAX), |_| closing.item)
+        });
+        faults.collect()
     }
 
     async fn version(&mut self, head: &Head, version: u64, (row, erase): (&VersionRow, &EraseKey)) {
@@ -150,9 +170,8 @@ impl<P: FnMut(u64)> Walk<P> {
         (row, erase): (&VersionRow, &EraseKey),
     ) -> Option<RecordFault> {
         let subject = self.subjects.load(&head.subject).ok()?;
-        let versions = subject.key(head.stream).ok()?;
-        let versions = versions.document(&head.resource_type, &head.id);
-        let entries = subject.key(row.facts.branch).ok()?.entries();
+        let versions = subject.key(head.stream).ok()?.document(head);
+        let entries = subject.key(row.facts.branch).ok()?;
         let tags = [versions.tag(version), entries.tag(row.entry)];
         let digest = Digest::of(&row.descriptor);
         let due = Item::commit(
@@ -169,7 +188,7 @@ impl<P: FnMut(u64)> Walk<P> {
     fn moved_anchored(&self, head: &Head, row: &VersionRow) -> Option<RecordFault> {
         let moved = row.moved.as_ref()?;
         let subject = self.subjects.load(&head.subject).ok()?;
-        let tag = subject.key(moved.branch).ok()?.entries().tag(moved.entry);
+        let tag = subject.key(moved.branch).ok()?.tag(moved.entry);
         let digest = Digest::of(&moved.descriptor);
         let network = self.anchor.network();
         let due = |tags| Item::commit(network, &self.member, tags, &moved.opening, digest);

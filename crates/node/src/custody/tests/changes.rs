@@ -155,8 +155,8 @@ async fn entries_of_another_member_are_seen_once_they_are_final() {
     let network = home.0.home.network;
     let mut enrolment = wallet.enrolment(network, "hospital", &["clinic"]);
     let index = Branch::Index("clinic".parse().unwrap());
-    let key = wallet.branch(network, &index);
-    enrolment.branches.push((index.clone(), key));
+    let granted = wallet.grant(network, index.clone(), 0);
+    enrolment.branches.push(granted);
     let here = home.enroll(&clinician("hospital"), enrolment).await;
     let here = here.unwrap();
     let there = wallet.enrolment(network, "clinic", &[]);

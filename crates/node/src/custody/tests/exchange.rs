@@ -125,6 +125,10 @@ async fn p2_an_answer_grants_what_the_consent_permits_and_is_on_record() {
     assert!(!answer.withheld[0].reason.is_empty());
 
     let accesses = record.accesses().await;
+    assert!(
+        accesses.iter().all(|one| one.audit.is_some()),
+        "an answer names its event in the audit log"
+    );
     let decisions: Vec<_> = accesses
         .iter()
         .filter_map(|one| one.decision.as_ref())

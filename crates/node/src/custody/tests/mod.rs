@@ -19,6 +19,7 @@ mod postgresql;
 mod records;
 mod recovery;
 mod rewrap;
+mod rotation;
 mod searching;
 mod store;
 mod unseen;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ::ledger::ids::{MemberName, NetworkId};
-use ::ledger::stream::{Branch, BranchKey, RootKey};
+use ::ledger::stream::{Branch, BranchKey, GrantedBranch, KeyEpoch, RootKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use contracts::erasure::Basis;
@@ -314,6 +315,15 @@ impl Wallet {
         self.root.branch(network, branch, 0)
     }
 
+    pub(super) fn grant(
+        &self,
+        network: NetworkId,
+        branch: Branch,
+        epoch: KeyEpoch,
+    ) -> GrantedBranch {
+        self.root.grant(network, branch, epoch)
+    }
+
     /// All four branches of `member`, and the consent branches of `others`.
     pub(super) fn enrolment(&self, network: NetworkId, member: &str, others: &[&str]) -> Enrolment {
         let member: MemberName = member.parse().unwrap();
@@ -326,10 +336,10 @@ impl Wallet {
             Branch::Restricted(member.clone()),
             Branch::Access(member),
         ];
-        let branches = own.into_iter().chain(consents).map(|branch| {
-            let key = self.branch(network, &branch);
-            (branch, key)
-        });
+        let branches = own
+            .into_iter()
+            .chain(consents)
+            .map(|branch| self.root.grant(network, branch, 0));
         Enrolment {
             wallet_key: self.public(),
             branches: branches.collect(),

@@ -267,7 +267,7 @@ async fn a_patient_without_a_wallet_is_held_in_escrow_and_enrolment_needs_all_br
     let clinic = Branch::Index("payer".parse().unwrap());
     let more = Enrolment {
         wallet_key: wallet.public(),
-        branches: vec![(clinic.clone(), wallet.branch(ledger.network(), &clinic))],
+        branches: vec![wallet.grant(ledger.network(), clinic.clone(), 0)],
         patient_id: Some(id.clone()),
     };
     custody.enroll(&by, more.clone()).await.unwrap();

@@ -23,7 +23,7 @@ use super::state;
 use crate::custody::{
     AccessAsk, CustodyError, Granted, Opened, ReleaseTerms, Requester, SealedCopy, open_descriptor,
 };
-use crate::exchange::collect::{indexes, listed_entry, opened};
+use crate::exchange::collect::{entries_of, indexes, listed_entry, opened};
 use crate::exchange::message::{Ask, Request, TAGS_MAX};
 use crate::exchange::open::{LIFETIME, is_final, sign};
 use crate::exchange::{Exchange, Parts, unavailable};
@@ -117,15 +117,7 @@ async fn find(
     branch: &BranchKey,
     target: &str,
 ) -> Result<Vec<Found>, CustodyError> {
-    let entries = branch.entries();
-    let mut tags = Vec::new();
-    for position in 1.. {
-        let tag = entries.tag(position);
-        if parts.chain.locate(home, tag)?.is_none() {
-            break;
-        }
-        tags.push(tag);
-    }
+    let tags = entries_of(parts, home, branch)?;
     let mut holders = parts.client.members();
     holders.push(parts.member.clone());
     let mut found = BTreeMap::new();

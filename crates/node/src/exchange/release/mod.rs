@@ -23,7 +23,7 @@ use super::serve::{Peer, Refusal, message};
 
 pub(super) use copies::place_copies;
 pub(super) use forming::take_part;
-pub use message::{ReleaseFault, WrongShare};
+pub use message::{ReleaseFault, ReleaseMessage, WrongShare, reread_release};
 
 /// Bytes of a message with copies at most.
 const COPIES_BYTES_MAX: usize = 48 << 20;
