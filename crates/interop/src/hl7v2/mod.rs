@@ -11,6 +11,7 @@ mod fault;
 mod map;
 mod message;
 mod moment;
+mod outbound;
 mod overrides;
 mod read;
 
@@ -21,6 +22,7 @@ pub use map::{Mapped, Merge, PatientIdentifier, Unmapped, map};
 pub use message::{
     Component, Field, Kind, Message, PatientKey, Repeat, Segment, Sender, Separators, Version,
 };
+pub use outbound::{Envelope, patient_update, result};
 pub use overrides::{Overrides, SenderOverrides, StandardCode, ZField};
 pub use read::Limits;
 

@@ -215,13 +215,8 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn finish(mut self) -> Result<Mapped, Vec<Fault>> {
-        if self.patient.is_none() {
-            self.fault(
-                Place::segment("PID", 1),
-                ErrorCode::SegmentSequence,
-                "a patient",
-            );
-        }
+        self.close_document();
+        self.check_content();
         let mut entries = Vec::new();
         let mut written = BTreeSet::new();
         for (index, entry) in std::mem::take(&mut self.entries).into_iter().enumerate() {
