@@ -3,14 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use gateway::mllp::{Mllp, MllpListener, MllpTls, serve};
 use interop::hl7v2::{Overrides, Sender};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A listener.
@@ -115,37 +114,33 @@ pub(crate) fn listeners(entries: &[MllpEntry], folder: &Path) -> anyhow::Result<
 /// The sockets of listeners, while they are served.
 pub(super) struct Served {
     tasks: JoinSet<std::io::Result<()>>,
-    stop: Arc<Notify>,
-    count: usize,
+    stop: watch::Sender<()>,
 }
 
 /// Listens, and takes messages in.
 pub(super) async fn listen(entries: &[MllpEntry], mllp: &Mllp) -> anyhow::Result<Served> {
-    let (mut tasks, stop) = (JoinSet::new(), Arc::new(Notify::new()));
+    let (mut tasks, (stop, until)) = (JoinSet::new(), watch::channel(()));
     for entry in entries {
         let socket = TcpListener::bind(entry.address).await.with_context(|| {
             let name = &entry.name;
             format!("the listener `{name}` cannot listen on {}", entry.address)
         })?;
-        let (mllp, name, stop) = (mllp.clone(), entry.name.clone(), Arc::clone(&stop));
-        tasks.spawn(async move { serve(socket, mllp, &name, stop.notified()).await });
+        let (mllp, name, mut until) = (mllp.clone(), entry.name.clone(), until.clone());
+        let stopped = async move {
+            // Nothing is sent: it ends with its sender.
+            let _ended = until.changed().await;
+        };
+        tasks.spawn(async move { serve(socket, mllp, &name, stopped).await });
     }
-    Ok(Served {
-        tasks,
-        stop,
-        count: entries.len(),
-    })
+    Ok(Served { tasks, stop })
 }
 
 impl Served {
     /// Takes nothing further in, and finishes what is under way.
-    pub(super) async fn stop(mut self) {
-        for _ in 0..self.count {
-            // It is kept for a listener that does not wait yet.
-            self.stop.notify_one();
-        }
-        self.stop.notify_waiters();
-        while let Some(ended) = self.tasks.join_next().await {
+    pub(super) async fn stop(self) {
+        let Self { mut tasks, stop } = self;
+        drop(stop);
+        while let Some(ended) = tasks.join_next().await {
             if let Ok(Err(error)) = ended {
                 tracing::warn!(%error, "a listener ended");
             }

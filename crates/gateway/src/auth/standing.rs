@@ -31,6 +31,7 @@ impl AuthorizationServer {
                 signed_in_at: None,
                 related: None,
                 emergency: None,
+                extensions: None,
             })
         }))
     }

@@ -46,14 +46,15 @@ pub(super) async fn run(desk: Arc<Desk>) {
     let mut under_way: JoinSet<()> = JoinSet::new();
     let mut numbers: HashMap<Id, u64> = HashMap::new();
     loop {
+        let now = Instant::now();
         let free = AT_ONCE.saturating_sub(under_way.len());
-        let taken = desk.line().take(Instant::now(), free);
+        let taken = desk.line().take(now, free);
         for (number, is_unsure) in taken {
             let desk = Arc::clone(&desk);
             let task = under_way.spawn(async move { desk.attempt(number, is_unsure).await });
             numbers.insert(task.id(), number);
         }
-        let next = desk.line().next_due();
+        let next = desk.line().next_due(now);
         let is_full = under_way.len() == AT_ONCE;
         let next = next.filter(|_| !is_full);
         let pause = tokio::time::sleep_until(next.unwrap_or_else(|| Instant::now() + PAUSE_MAX));
@@ -93,7 +94,7 @@ impl Desk {
         let (original, edited) = self.bytes(number)?;
         let original = original.unwrap_or_default();
         let outcome = self
-            .file(&row, is_unsure, (&original, edited.as_deref()))
+            .file(&row, is_unsure, (original.as_slice(), edited.as_deref()))
             .await?;
         row.attempts += 1;
         let (code, faults) = match outcome {

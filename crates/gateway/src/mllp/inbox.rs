@@ -62,7 +62,7 @@ enum Refused {
 
 impl Desk {
     /// Keeps a message, and says what its sender is told.
-    pub(super) async fn receive(self: &Arc<Self>, arrival: Arrival<'_>) -> Reply {
+    pub(super) async fn receive(&self, arrival: Arrival<'_>) -> Reply {
         let name = arrival.listener.name.clone();
         let message = match Message::parse(arrival.bytes) {
             Ok(message) => message,
@@ -156,10 +156,9 @@ impl Desk {
 
     /// The number and row of a message with this control id of its sender.
     fn known(&self, control: &[u8]) -> Result<Option<(u64, MessageRow)>, CustodyError> {
-        let Some(number) = self.custody.shelved(Shelf::Messages, control)? else {
-            return Ok(None);
-        };
-        let Some(number) = number_of(&[b"c".as_slice(), &number].concat()) else {
+        let number = self.custody.shelved(Shelf::Messages, control)?;
+        let number = number.and_then(|row| row.try_into().ok());
+        let Some(number) = number.map(u64::from_be_bytes) else {
             return Ok(None);
         };
         Ok(self.load(number)?.map(|row| (number, row)))

@@ -72,10 +72,11 @@ impl Line {
         taken
     }
 
-    /// When the next message is due that waits for a time.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    /// When the next message comes due. One that is due and held up goes when what holds it up is done.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let waiting = self.0.values().filter(|one| !one.is_under_way);
-        waiting.filter_map(|one| one.due).min()
+        let due = waiting.filter_map(|one| one.due);
+        due.filter(|due| *due > now).min()
     }
 
     /// Puts a message off.
@@ -131,7 +132,7 @@ mod tests {
             [5],
             "a put-off one holds up its patient's"
         );
-        assert_eq!(line.next_due(), Some(later));
+        assert_eq!(line.next_due(now), Some(later));
         assert_eq!(line.take(later, 8), [(1, true)]);
         line.done(1, b"");
         assert_eq!(line.take(later, 8), [(2, false)]);
