@@ -108,7 +108,7 @@ pub struct Fault {
 /// Where in a message something is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Three letters or digits; `???` where no such name stands.
+    /// Three capitals or digits; `???` where no such name stands.
     pub segment: String,
     /// Which of the segments with this name, from 1.
     pub ordinal: usize,
@@ -121,7 +121,10 @@ pub struct Place {
 impl Place {
     /// A segment.
     pub fn segment(name: &str, ordinal: usize) -> Self {
-        let is_name = name.len() == 3 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_name = name.len() == 3
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
         Self {
             segment: if is_name { name } else { "???" }.to_owned(),
             ordinal,

@@ -158,12 +158,12 @@ fn pid(patient: &Value) -> String {
         &[
             (1, "1".to_owned()),
             (3, repeated(&patient["identifier"], identifier)),
-            (5, trimmed(format!("{family}^{}^{}", given(0), given(1)))),
+            (5, trimmed(&format!("{family}^{}^{}", given(0), given(1)))),
             (7, time(patient["birthDate"].as_str())),
             (8, back(&patient["gender"], GENDER)),
             (
                 11,
-                trimmed(format!("{line}^^{city}^{state}^{code}^{country}")),
+                trimmed(&format!("{line}^^{city}^{state}^{code}^{country}")),
             ),
         ],
     )
@@ -239,7 +239,7 @@ fn concept(concept: &Value) -> String {
         format!("{code}^{display}^{system}")
     };
     let text = encode(concept["text"].as_str().unwrap_or_default());
-    trimmed(format!("{}^{}^^^{text}", triplet(0), triplet(1)))
+    trimmed(&format!("{}^{}^^^{text}", triplet(0), triplet(1)))
 }
 
 /// CX: the namespace is the URI of the system.
@@ -256,7 +256,7 @@ fn identifier(one: &Value) -> String {
     } else {
         format!("&{system}&URI")
     };
-    trimmed(format!("{value}^^^{authority}^{kind}"))
+    trimmed(&format!("{value}^^^{authority}^{kind}"))
 }
 
 fn numbered<'a>(report: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -280,7 +280,7 @@ fn repeated(list: &Value, each: impl Fn(&Value) -> String) -> String {
     all.map(each).collect::<Vec<_>>().join("~")
 }
 
-fn trimmed(text: String) -> String {
+fn trimmed(text: &str) -> String {
     text.trim_end_matches('^').to_owned()
 }
 

@@ -1,5 +1,5 @@
 //! HL7 v2 from outside: our own messages, and what nobody should send.
-#![expect(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![cfg(test)]
 
 mod input;
 mod rows;
@@ -15,7 +15,7 @@ const MESSAGES: [&str; 11] = [
 ];
 
 /// Whether a Bundle is a transaction that the FHIR API takes; how many entries it has.
-pub fn accepted(bundle: Value) -> Result<usize, String> {
+fn accepted(bundle: Value) -> Result<usize, String> {
     let bundle = Resource::from_value(bundle).map_err(|error| error.to_string())?;
     let mut number = 0;
     let plan = transaction::plan(bundle, Checking::Strict, &mut || {
@@ -30,7 +30,7 @@ pub fn accepted(bundle: Value) -> Result<usize, String> {
 fn every_field_becomes_what_the_table_says() {
     let wrong: Vec<String> = rows::rows()
         .iter()
-        .filter(|row| row.is_mapped != row.works)
+        .filter(|row| row.works == Some(false))
         .map(|row| format!("{} {} {}", row.message, row.field, row.element))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

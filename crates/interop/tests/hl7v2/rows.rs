@@ -12,32 +12,30 @@ const FOLDER: &str = concat!(
 );
 
 /// One field and what became of it.
-pub struct Row {
+pub(crate) struct Row {
     /// The message's file, without its ending.
-    pub message: String,
+    pub(crate) message: String,
     /// Segment and field.
-    pub field: String,
+    pub(crate) field: String,
     /// The element.
-    pub element: String,
-    /// Whether the line says that something is made of it.
-    pub is_mapped: bool,
-    /// Whether what it says holds.
-    pub works: bool,
+    pub(crate) element: String,
+    /// Whether what it says holds; nothing where it says that nothing is made of it.
+    pub(crate) works: Option<bool>,
 }
 
 /// A message of the folder.
-pub fn message(name: &str) -> Vec<u8> {
+pub(crate) fn message(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(FOLDER).join(name).with_extension("hl7")).unwrap()
 }
 
 /// The overrides of the folder.
-pub fn overrides() -> Overrides {
+pub(crate) fn overrides() -> Overrides {
     let text = std::fs::read(Path::new(FOLDER).join("overrides.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
 /// All lines, tried.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let text = std::fs::read_to_string(Path::new(FOLDER).join("rows.txt")).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(row).collect()
@@ -48,10 +46,9 @@ fn row(line: &str) -> Row {
     let [message, field, element, resource, expression] = parts[..] else {
         panic!("a line has five parts: {line}");
     };
-    let is_mapped = resource != "-";
+    let expression = expression.replace("\\|", "|");
     Row {
-        works: is_mapped && holds(message, resource, &expression.replace("\\|", "|")),
-        is_mapped,
+        works: (resource != "-").then(|| holds(message, resource, &expression)),
         message: message.to_owned(),
         field: field.to_owned(),
         element: element.to_owned(),
