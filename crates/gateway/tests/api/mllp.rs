@@ -269,13 +269,15 @@ async fn a_dead_letter_is_shown_on_record_edited_and_filed_or_discarded() {
         .get(
             &site
                 .token(&Ask {
+                    client: "audit-desk".to_owned(),
+                    seed: [9; 32],
                     purpose: Some("HOPERAT"),
                     role: "privacy-officer",
                     scope: "system/AuditEvent.rs",
                     ..Ask::default()
                 })
                 .await,
-            "/AuditEvent?_count=200",
+            "/AuditEvent?date=ge2026-06-01&_count=200",
         )
         .await;
     for interaction in ["$v2-message", "$v2-retry", "$v2-discard"] {
