@@ -10,6 +10,7 @@ pub mod erasure;
 pub mod exchange;
 pub mod fhir;
 pub mod formats;
+pub mod hl7v2;
 pub mod languages;
 pub mod mutate;
 pub mod notes;
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 12] = [
+pub const GROUPS: [&[Target]; 13] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -41,6 +42,7 @@ pub const GROUPS: [&[Target]; 12] = [
     exchange::TARGETS,
     sealed::TARGETS,
     fhir::TARGETS,
+    hl7v2::TARGETS,
     snapshots::TARGETS,
     languages::TARGETS,
     release::TARGETS,

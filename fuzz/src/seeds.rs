@@ -28,7 +28,7 @@ pub type Seeds = Vec<(&'static str, Vec<Vec<u8>>)>;
 
 /// All seeds. What is sealed differs each time, as its salts are random.
 pub fn all() -> Seeds {
-    [constant(), sealed(), fhir(), committees::dealt()].concat()
+    [constant(), sealed(), fhir(), hl7v2(), committees::dealt()].concat()
 }
 
 /// Artefacts of the ledger, the same each time.
@@ -406,6 +406,26 @@ fn sealed() -> Seeds {
         ),
         ("sealed-small", vec![seal::seal_small(&KEY, PLACE, CLEAR)]),
         ("wrapped-key", vec![codec::encode(&wrapped)]),
+    ]
+}
+
+fn hl7v2() -> Seeds {
+    let messages = [
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/adt-a01.hl7"),
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/adt-a40.hl7"),
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/mdm-t02.hl7"),
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/oru-r01.hl7"),
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/siu-s12.hl7"),
+        include_str!("../../crates/interop/tests/fixtures/hl7v2/vxu-v04.hl7"),
+    ];
+    let [admission, merge, ..] = messages;
+    let batch = format!("FHS|^~\\&\rBHS|^~\\&\r{admission}{merge}BTS|2\rFTS|1\r");
+    vec![
+        (
+            "hl7v2",
+            messages.map(|one| one.as_bytes().to_vec()).to_vec(),
+        ),
+        ("hl7v2-batch", vec![batch.into_bytes()]),
     ]
 }
 

@@ -19,6 +19,7 @@ mod import;
 mod keys;
 mod logging;
 mod matches;
+mod messages;
 mod network;
 mod node;
 mod policies;
@@ -67,6 +68,7 @@ enum Command {
     Subscriptions(subscriptions::SubscriptionsArgs),
     Emergencies(emergencies::EmergenciesArgs),
     Duties(duties::DutiesArgs),
+    Messages(messages::MessagesArgs),
     Token(token::TokenArgs),
     Clients(clients::ClientsArgs),
     Users(users::UsersArgs),
@@ -107,6 +109,7 @@ async fn main() -> ExitCode {
         Command::Subscriptions(args) => subscriptions::run(args).await,
         Command::Emergencies(args) => emergencies::run(args).await,
         Command::Duties(args) => duties::run(args).await,
+        Command::Messages(args) => messages::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Clients(args) => clients::run(args).await,
         Command::Users(args) => users::run(&args),

@@ -34,6 +34,7 @@ use crate::http::{Bounds, RequestLimits, observe};
 use crate::log;
 use crate::members;
 use crate::metrics::Metrics;
+use crate::mllp::{self, Mllp, MllpListener};
 use crate::network::Network;
 use crate::problem::{self, Problem};
 use crate::scitt::{self, Scitt};
@@ -90,6 +91,8 @@ pub struct GatewayParts {
     pub forward: ForwardConfig,
     /// Code systems, value sets and concept maps that are loaded.
     pub vocabularies: Vocabularies,
+    /// Where messages of HL7 v2 are taken in.
+    pub mllp: Vec<MllpListener>,
 }
 
 /// Why a gateway cannot be built.
@@ -110,6 +113,9 @@ pub enum GatewayError {
     /// The audit log cannot be forwarded like this.
     #[error(transparent)]
     Forward(#[from] ForwardConfigError),
+    /// Messages that were accepted cannot be read.
+    #[error("messages that were accepted cannot be read: {0}")]
+    Messages(String),
 }
 
 /// The routes of one node.
@@ -117,6 +123,7 @@ pub enum GatewayError {
 pub struct Gateway {
     router: Router,
     admin: Router,
+    mllp: Mllp,
 }
 
 impl Gateway {
@@ -159,6 +166,13 @@ impl Gateway {
             rules,
             vocabularies: parts.vocabularies,
         });
+        let (mllp, filing) = Mllp::start(
+            (fhir.custody.clone(), fhir::bundles(&fhir)),
+            Arc::clone(&server),
+            Arc::clone(&metrics),
+            parts.mllp,
+        )
+        .map_err(|error| GatewayError::Messages(error.to_string()))?;
         let status = StatusRoutes {
             source: parts.status,
             identity,
@@ -178,6 +192,7 @@ impl Gateway {
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)
+            .merge(mllp::routes(&mllp, filing, Arc::clone(&server)))
             .layer(refusals)
             // It ends with the last route.
             .layer(Extension(Arc::new(forwarding)))
@@ -192,7 +207,13 @@ impl Gateway {
         Ok(Self {
             router: outer(public, &metrics),
             admin: outer(admin, &metrics),
+            mllp,
         })
+    }
+
+    /// Messages of HL7 v2, for listeners.
+    pub fn mllp(&self) -> Mllp {
+        self.mllp.clone()
     }
 
     /// Everything for the outside.

@@ -12,6 +12,7 @@ mod http;
 mod log;
 mod members;
 mod metrics;
+pub mod mllp;
 mod network;
 mod problem;
 mod scitt;

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     waiting: Family<Submitter, Gauge>,
     missing: Family<Submitter, Gauge>,
     duties: Family<Owed, Gauge>,
+    messages: Family<Message, Counter>,
     upstream: UpstreamMetrics,
 }
 
@@ -173,6 +174,13 @@ struct Interaction {
     interaction: &'static str,
 }
 
+/// A message of HL7 v2, at a listener of `node.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Message {
+    listener: String,
+    outcome: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Submitter {
     member: String,
@@ -221,6 +229,12 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
             (reading, gauge)
         });
+        let messages = Family::default();
+        registry.register(
+            "v2_messages",
+            "Messages of HL7 v2, by listener and what came of them",
+            messages.clone(),
+        );
         let upstream = UpstreamMetrics::default();
         upstream.register(&mut registry);
         Self {
@@ -231,6 +245,7 @@ impl Metrics {
             waiting,
             missing,
             duties,
+            messages,
             upstream,
         }
     }
@@ -245,6 +260,14 @@ impl Metrics {
         self.durations
             .get_or_create(&Interaction { interaction })
             .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_message(&self, listener: &str, outcome: &'static str) {
+        let message = Message {
+            listener: listener.to_owned(),
+            outcome,
+        };
+        self.messages.get_or_create(&message).inc();
     }
 
     /// The text that Prometheus reads.

@@ -3,5 +3,6 @@
 pub mod fhir;
 pub mod identity;
 pub mod shl;
+pub mod hl7v2;
 pub mod synth;
 pub mod terminology;

@@ -1,6 +1,7 @@
 //! `careledger demo`: four member organisations on this machine, to try, or to be checked step by step.
 
 mod guide;
+mod interfaces;
 mod people;
 mod processes;
 mod story;
@@ -136,6 +137,7 @@ fn found_members(layout: &Layout) -> anyhow::Result<()> {
         },
     };
     found(layout, &founding)?;
+    interfaces::configure(layout)?;
     people::name_file(layout)
 }
 

@@ -162,7 +162,7 @@ impl Processes {
 pub(crate) fn free_ports(first: u16, members: u16) -> anyhow::Result<u16> {
     let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let all_free = |base: &u16| {
-        let ports = (0..members).flat_map(|at| [0, 100, 200].map(|group| base + group + at));
+        let ports = (0..members).flat_map(|at| [0, 100, 200, 300].map(|group| base + group + at));
         ports.into_iter().all(is_free)
     };
     let mut bases = (0..40)

@@ -46,7 +46,7 @@ struct ClientKind {
     scopes: &'static str,
 }
 
-const CLIENTS: [ClientKind; 7] = [
+const CLIENTS: [ClientKind; 9] = [
     ClientKind {
         name: "ehr",
         purposes: &["TREAT", "ETREAT", "CAREMGT", "HOPERAT"],
@@ -64,6 +64,18 @@ const CLIENTS: [ClientKind; 7] = [
         purposes: &["HOPERAT"],
         roles: &["clerk"],
         scopes: "careledger/import system/*.cruds",
+    },
+    ClientKind {
+        name: "interface",
+        purposes: &["TREAT"],
+        roles: &[],
+        scopes: "system/*.cruds",
+    },
+    ClientKind {
+        name: "integrator",
+        purposes: &["HOPERAT"],
+        roles: &["administrator"],
+        scopes: "careledger/messages",
     },
     ClientKind {
         name: "clerk",
@@ -298,5 +310,6 @@ pub(super) fn node_file(
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),
+        mllp: Vec::new(),
     }
 }

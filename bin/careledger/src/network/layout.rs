@@ -16,7 +16,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
+    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry, PayloadsEntry,
     RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry, is_default,
 };
 
@@ -92,6 +92,9 @@ pub(crate) struct NodeFile {
     /// Outsiders who cosign the log's checkpoints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<WitnessEntry>,
+    /// Where messages of HL7 v2 are taken in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mllp: Vec<MllpEntry>,
     /// Where bulk imports come from.
     #[serde(default, skip_serializing_if = "ImportEntry::is_empty")]
     pub(crate) import: ImportEntry,

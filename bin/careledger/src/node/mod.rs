@@ -3,6 +3,7 @@
 mod joining;
 mod keys;
 mod labels;
+mod mllp;
 mod payloads;
 mod profiles;
 mod records;
@@ -35,6 +36,7 @@ use vault::wrap::WrappedKey;
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 pub(crate) use self::labels::LabelsEntry;
+pub(crate) use self::mllp::MllpEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
 pub(crate) use self::records::{RecordsEntry, records};
@@ -120,9 +122,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         &vocabularies,
     )?;
     aside.spawn(crate::terminology::serve(vocabularies));
+    let messages = mllp::listen(&file.mllp, &gateway.mllp()).await?;
     tracing::info!(member = %file.member, address = %file.listen, "the node is up");
     let stop = stop_signal(args.until_stdin_ends);
     let outcome = serve(&node, listener, gateway, stop).await;
+    messages.stop().await;
     drop(aside);
     let stopped = node.stop().await;
     // What made the node end says more than how it ended.
@@ -302,6 +306,7 @@ pub(crate) fn gateway(
         emergency: file.emergency.config(),
         forward: file.audit.config(),
         vocabularies: vocabularies.clone(),
+        mllp: mllp::listeners(&file.mllp, folder)?,
     })?)
 }
 

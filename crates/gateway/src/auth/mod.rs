@@ -57,6 +57,7 @@ mod scope;
 mod secret;
 mod server;
 mod sign_in;
+mod standing;
 mod step_up;
 mod throttle;
 mod token;

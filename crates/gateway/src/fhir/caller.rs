@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use interop::fhir::ResourceType;
 use interop::fhir::audit::AuditToken;
+use ledger::ids::MemberName;
 use node::custody::{Aim, Reach, Requester, Trail};
 
 use crate::auth::{AccessToken, AuthorizationServer, Permission, Scopes, TokenProblem, Word};
@@ -42,23 +43,9 @@ pub(crate) async fn authenticate(
         Ok(token) => {
             let id = request.extensions().get::<RequestId>();
             let id = id.map(|id| id.logged().to_owned());
-            let requester = Requester {
-                member: server.member().clone(),
-                client: token.client.clone(),
-                practitioner: token.practitioner.clone(),
-                role: token.role.clone(),
-                patient: token.patient.clone(),
-                related: token.related.clone(),
-                emergency: token.emergency,
-                purpose: token.purpose.clone(),
-                request_id: id,
-                reach: reach(&token.scopes, token.patient_in_context()),
-                trail: trail(&request, &token, server.issuer()),
-            };
-            request.extensions_mut().insert(Caller {
-                token,
-                requester: Arc::new(requester),
-            });
+            let trail = trail(&request, &token, server.issuer());
+            let caller = Caller::of(server.member(), token, id, trail);
+            request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(problem) => {
@@ -84,6 +71,32 @@ fn trail(request: &Request, token: &AccessToken, issuer: &str) -> Trail {
 }
 
 impl Caller {
+    /// Whoever bears the token, at this member.
+    pub(crate) fn of(
+        member: &MemberName,
+        token: Arc<AccessToken>,
+        request_id: Option<String>,
+        trail: Trail,
+    ) -> Self {
+        let requester = Requester {
+            member: member.clone(),
+            client: token.client.clone(),
+            practitioner: token.practitioner.clone(),
+            role: token.role.clone(),
+            patient: token.patient.clone(),
+            related: token.related.clone(),
+            emergency: token.emergency,
+            purpose: token.purpose.clone(),
+            request_id,
+            reach: reach(&token.scopes, token.patient_in_context()),
+            trail,
+        };
+        Self {
+            token,
+            requester: Arc::new(requester),
+        }
+    }
+
     pub(crate) fn requester(&self) -> &Requester {
         &self.requester
     }

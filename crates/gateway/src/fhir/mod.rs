@@ -50,7 +50,6 @@ use crate::enrolment::MemberKey;
 use crate::http::{BODY_BYTES_MAX, BodyLimit, Bounds, in_time, negotiate};
 use crate::network::Network;
 use crate::status::NodeIdentity;
-use transaction::Bundles;
 
 pub(crate) use audit::{Refusals, Sessions, keep_sessions, note_refusals};
 pub(crate) use caller::{Caller, authenticate, reach};
@@ -59,6 +58,7 @@ pub(crate) use cursor::Cursors;
 pub use cursor::NoCursorKey;
 pub(crate) use operation::{Given, Lists, parameters, text};
 pub(crate) use profiles::WriteRules;
+pub(crate) use transaction::Bundles;
 pub(crate) use update::written_as_sent;
 
 /// What the interactions work with.
@@ -85,7 +85,7 @@ pub(crate) fn routes(
     bounds: Arc<Bounds>,
 ) -> Router {
     let limit = Extension(BodyLimit(fhir.rules.body_bytes));
-    let alone = alone().with_state(Arc::clone(&fhir)).layer(limit);
+    let alone = entries(&fhir);
     let bundles = Bundles::new(Arc::clone(&fhir), alone.clone());
     let streamed = Router::new()
         .fallback(binary::native)
@@ -111,6 +111,16 @@ pub(crate) fn routes(
         .layer(from_fn(negotiate))
         .layer(from_fn_with_state(streamed, divert))
         .layer(CompressionLayer::new())
+}
+
+/// What writes Bundles that do not come over HTTP.
+pub(crate) fn bundles(fhir: &Arc<Fhir>) -> Bundles {
+    Bundles::new(Arc::clone(fhir), entries(fhir))
+}
+
+fn entries(fhir: &Arc<Fhir>) -> Router {
+    let limit = Extension(BodyLimit(fhir.rules.body_bytes));
+    alone().with_state(Arc::clone(fhir)).layer(limit)
 }
 
 /// A Binary in its own form is streamed: whatever type it has, and however long it takes.

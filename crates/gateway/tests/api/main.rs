@@ -26,6 +26,7 @@ mod labels;
 mod launch;
 mod limits;
 mod log;
+mod mllp;
 mod negotiation;
 mod notices;
 mod operations;

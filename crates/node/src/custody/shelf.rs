@@ -12,6 +12,8 @@ pub enum Shelf {
     Bulk,
     /// Shares of committees, what is needed to form them, and copies for release.
     Release,
+    /// Messages of HL7 v2, until they are filed, and what became of them.
+    Messages,
 }
 
 /// A row's key, and its content; none removes it.
@@ -26,6 +28,7 @@ impl Shelf {
             Self::Subscriptions => Table::Subscriptions,
             Self::Bulk => Table::Bulk,
             Self::Release => Table::Release,
+            Self::Messages => Table::Messages,
         }
     }
 }

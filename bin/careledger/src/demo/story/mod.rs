@@ -11,6 +11,7 @@ mod erasure;
 mod faults;
 mod history;
 mod limits;
+mod messages;
 mod privacy;
 mod proofs;
 mod recovery;
@@ -132,7 +133,9 @@ impl Story {
         let start = Instant::now();
         line(13, "rotation of branch keys", start, self.rotation().await)?;
         let start = Instant::now();
-        line(14, "recovery by guardians", start, self.recovery().await)
+        line(14, "HL7 v2 over MLLP", start, self.messages().await)?;
+        let start = Instant::now();
+        line(15, "recovery by guardians", start, self.recovery().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

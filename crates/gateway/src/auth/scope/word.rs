@@ -32,9 +32,11 @@ pub enum Word {
     Import,
     /// Erasing, holding and letting go of records: a privacy officer's.
     Erase,
+    /// Looking at messages of HL7 v2 that were not filed, sending them through again and discarding them.
+    Messages,
 }
 
-const WORDS: [(Word, &str); 12] = [
+const WORDS: [(Word, &str); 13] = [
     (Word::OpenId, "openid"),
     (Word::FhirUser, "fhirUser"),
     (Word::Profile, "profile"),
@@ -47,6 +49,7 @@ const WORDS: [(Word, &str); 12] = [
     (Word::Launches, "careledger/launches"),
     (Word::Import, "careledger/import"),
     (Word::Erase, "careledger/erase"),
+    (Word::Messages, "careledger/messages"),
 ];
 
 impl Word {
@@ -54,7 +57,7 @@ impl Word {
     pub(super) fn is_of_a_person(self) -> bool {
         !matches!(
             self,
-            Self::Clients | Self::Launches | Self::Import | Self::Erase
+            Self::Clients | Self::Launches | Self::Import | Self::Erase | Self::Messages
         )
     }
 }

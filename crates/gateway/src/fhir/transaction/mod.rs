@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use interop::fhir::search::Query;
+use interop::fhir::search::{Handling, Query};
 use interop::fhir::transaction::{
     Action, BundleKind, EntryResponse, Plan, PlannedCall, PlannedEntry, plan, response_bundle,
 };
@@ -65,6 +65,19 @@ impl Bundles {
     pub(super) fn new(fhir: Arc<Fhir>, alone: Router) -> Self {
         let entries = Entries::new(fhir.base.clone(), alone);
         Self { fhir, entries }
+    }
+
+    /// Writes a transaction that did not come over HTTP; answers its response Bundle.
+    pub(crate) async fn file(&self, caller: &Caller, bundle: Value) -> Result<Value, Problem> {
+        let bundle = Resource::from_value(bundle)?;
+        let plan = plan(bundle, self.fhir.rules.checking, &mut || {
+            uuid::Uuid::new_v4().to_string()
+        })?;
+        let preferences = Preferences {
+            answer: None,
+            handling: Handling::Strict,
+        };
+        self.all_or_nothing(caller, plan, preferences).await
     }
 
     async fn all_or_nothing(

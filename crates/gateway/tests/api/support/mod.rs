@@ -20,12 +20,14 @@ use axum::http::{Method, Request};
 use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
+use gateway::mllp::{Mllp, MllpListener};
 use gateway::{
     ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
     SubscriptionConfig,
 };
 use interop::fhir::Checking;
 use interop::fhir::profile::Profiles;
+use interop::hl7v2::Overrides;
 use node::custody::{
     Anchor, Custody, CustodyOptions, LabelProgress, PostgresqlConfig, RecordsConfig,
 };
@@ -62,6 +64,7 @@ pub(crate) struct Site {
     pub(crate) ledger: Ledger,
     pub(crate) others: Arc<Others>,
     router: axum::Router,
+    mllp: Mllp,
     time: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
     folder: TempDir,
@@ -139,12 +142,13 @@ impl Site {
         let Self {
             ledger,
             router,
+            mllp,
             folder,
             import,
             forward,
             ..
         } = self;
-        drop(router);
+        drop((router, mllp));
         let how = (subscriptions, RequestLimits::default(), Checking::Strict);
         Self::with(folder, ledger, ("clinic", BASE, 5), how, (import, forward))
     }
@@ -207,9 +211,12 @@ impl Site {
             emergency: gateway::EmergencyConfig::default(),
             forward: forward.clone(),
             vocabularies: vocabularies.clone(),
+            mllp: vec![listener()],
         };
+        let gateway = Gateway::new(parts).unwrap();
         Self {
-            router: Gateway::new(parts).unwrap().router(),
+            router: gateway.router(),
+            mllp: gateway.mllp(),
             ledger,
             others,
             time,
@@ -236,6 +243,10 @@ impl Site {
 
     pub(crate) fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    pub(crate) fn mllp(&self) -> Mllp {
+        self.mllp.clone()
     }
 
     pub(crate) fn network(&self) -> NetworkId {
@@ -369,6 +380,17 @@ fn records(folder: &TempDir) -> RecordsConfig {
     let schema = format!("test_{}_{}", std::process::id(), hex::encode(own));
     let config = PostgresqlConfig::parse(&url).unwrap();
     RecordsConfig::Postgresql(config.with_schema(&schema).unwrap())
+}
+
+/// Where messages of HL7 v2 are taken in, as the EHR.
+fn listener() -> MllpListener {
+    MllpListener {
+        name: "adt".to_owned(),
+        system: "ehr".to_owned(),
+        senders: Vec::new(),
+        overrides: Overrides::default(),
+        tls: None,
+    }
 }
 
 /// One profile: an Observation with a method.

@@ -95,7 +95,8 @@ pub(super) fn clients() -> Vec<ClientConfig> {
         keys: vec![serde_json::from_value(jwk).unwrap()],
         roles: vec!["physician".to_owned(), "privacy-officer".to_owned()],
         purposes: ["TREAT", "HMARKT", "HOPERAT"].map(str::to_owned).to_vec(),
-        scopes: "system/*.cruds careledger/clients careledger/launches careledger/import careledger/erase"
+        scopes: "system/*.cruds careledger/clients careledger/launches careledger/import careledger/erase \
+                 careledger/messages"
             .to_owned(),
         ..ClientConfig::default()
     };

@@ -32,6 +32,7 @@ pub(crate) enum Table {
     Duties,
     Shares,
     Matches,
+    Messages,
 }
 
 impl Table {
@@ -65,6 +66,7 @@ impl Table {
         Self::Duties,
         Self::Shares,
         Self::Matches,
+        Self::Messages,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -99,6 +101,7 @@ impl Table {
             Self::Duties => "duties",
             Self::Shares => "shares",
             Self::Matches => "matches",
+            Self::Messages => "messages",
         }
     }
 }

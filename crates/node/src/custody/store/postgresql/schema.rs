@@ -34,7 +34,12 @@ const MIGRATIONS: &[&[Table]] = &[
         Table::Audit,
         Table::Emergencies,
     ],
-    &[Table::Duties, Table::Shares, Table::Matches],
+    &[
+        Table::Duties,
+        Table::Shares,
+        Table::Matches,
+        Table::Messages,
+    ],
 ];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.

@@ -1,0 +1,164 @@
+//! HL7 v2 from outside: our own messages, and what nobody should send.
+#![cfg(test)]
+
+mod input;
+mod rows;
+
+use interop::fhir::resource::Checking;
+use interop::fhir::{Resource, transaction};
+use interop::hl7v2::{Envelope, Message, Overrides, map, patient_update, result};
+use serde_json::{Value, json};
+
+const MESSAGES: [&str; 11] = [
+    "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "orm-o01", "oru-r01",
+    "siu-s12", "siu-s15", "vxu-v04",
+];
+
+/// Whether a Bundle is a transaction that the FHIR API takes; how many entries it has.
+fn accepted(bundle: Value) -> Result<usize, String> {
+    let bundle = Resource::from_value(bundle).map_err(|error| error.to_string())?;
+    let mut number = 0;
+    let plan = transaction::plan(bundle, Checking::Strict, &mut || {
+        number += 1;
+        format!("n{number}")
+    });
+    plan.map(|plan| plan.entries.len())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_field_becomes_what_the_table_says() {
+    let wrong: Vec<String> = rows::rows()
+        .iter()
+        .filter(|row| row.works == Some(false))
+        .map(|row| format!("{} {} {}", row.message, row.field, row.element))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_message_becomes_a_transaction_with_its_provenance() {
+    for name in MESSAGES {
+        let message = Message::parse(&rows::message(name)).unwrap();
+        let mapped =
+            map(&message, &rows::overrides()).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+        let entries = mapped.bundle["entry"].as_array().unwrap().len();
+        let whole = mapped.with_provenance("Binary/original", 1_772_000_000_000);
+        assert_eq!(accepted(whole), Ok(entries + 1), "{name}");
+    }
+}
+
+#[test]
+fn the_same_message_again_finds_what_it_wrote() {
+    let bytes = rows::message("oru-r01");
+    let mapped = map(&Message::parse(&bytes).unwrap(), &rows::overrides()).unwrap();
+    let entries = mapped.bundle["entry"].as_array().unwrap();
+    let unconditional = entries.iter().filter(|entry| {
+        entry["request"]["method"] == "POST" && entry["request"]["ifNoneExist"].is_null()
+    });
+    assert_eq!(unconditional.count(), 0, "an entry would be made twice");
+    let patient = &entries[0];
+    assert_eq!(
+        patient["request"]["method"], "POST",
+        "a result does not overwrite a patient"
+    );
+}
+
+#[test]
+fn a_merge_names_who_remains_and_who_is_absorbed() {
+    let mapped = map(
+        &Message::parse(&rows::message("adt-a40")).unwrap(),
+        &rows::overrides(),
+    )
+    .unwrap();
+    let [merge] = &mapped.merges[..] else {
+        panic!("one merge");
+    };
+    assert_eq!(merge.survivor[0].value, "4711");
+    assert_eq!(merge.absorbed[0].value, "5822");
+    assert_eq!(merge.absorbed[0].system, "https://north.example/mrn");
+    let text = String::from_utf8(rows::message("adt-a40"))
+        .unwrap()
+        .replace("5822", "4711");
+    let fault = &map(
+        &Message::parse(text.as_bytes()).unwrap(),
+        &rows::overrides(),
+    )
+    .unwrap_err()[0];
+    assert_eq!(
+        fault.to_string(),
+        "MRG-1: duplicate key identifier: another patient than that of PID-3"
+    );
+}
+
+#[test]
+fn a_local_code_is_kept_beside_its_meaning_and_noted_without_one() {
+    let message = Message::parse(&rows::message("oru-r01")).unwrap();
+    let with = map(&message, &rows::overrides()).unwrap();
+    let without = map(&message, &Overrides::default()).unwrap();
+    let named =
+        |mapped: &interop::hl7v2::Mapped| mapped.unmapped.iter().any(|one| one.code == "POSX");
+    assert!(named(&without) && !named(&with));
+    let text = without.bundle.to_string();
+    assert!(text.contains("POSX") && !text.contains("10828004"));
+}
+
+#[test]
+fn what_is_sent_reads_back_as_what_it_was() {
+    let envelope = Envelope {
+        from: ("CARE", "NORTH"),
+        to: ("HIS", "SOUTH"),
+        control_id: "X|1",
+        time_ms: 0,
+    };
+    let patient = json!({
+        "resourceType": "Patient",
+        "identifier": [{"system": "https://north.example/mrn", "value": "4711"}],
+        "name": [{"family": "Brandt & Söhne", "given": ["Ilse"]}],
+        "gender": "female",
+        "birthDate": "1962-04-17",
+    });
+    let message = Message::parse(&patient_update(&envelope, &patient)).unwrap();
+    assert_eq!(message.control_id(), "X|1");
+    let mapped = map(&message, &Overrides::default()).unwrap();
+    assert_eq!(mapped.bundle["entry"][0]["resource"], patient);
+
+    let report = json!({
+        "resourceType": "DiagnosticReport",
+        "identifier": [{"system": "urn:oid:1.2", "value": "F200"}],
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "24323-8", "display": "Panel"}]},
+        "issued": "2026-03-02T08:25:00Z",
+    });
+    let observation = json!({
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
+        "valueQuantity": {"value": 5.40, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"},
+    });
+    let sent = result(
+        &envelope,
+        &patient,
+        &report,
+        std::slice::from_ref(&observation),
+    );
+    let mapped = map(&Message::parse(&sent).unwrap(), &Overrides::default()).unwrap();
+    let resources = mapped.bundle["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["resource"]);
+    let back = resources
+        .clone()
+        .find(|one| one["resourceType"] == "Observation")
+        .unwrap();
+    assert_eq!(back["valueQuantity"], observation["valueQuantity"]);
+    let back = resources
+        .clone()
+        .find(|one| one["resourceType"] == "DiagnosticReport")
+        .unwrap();
+    assert_eq!(
+        (&back["status"], &back["issued"]),
+        (&report["status"], &json!("2026-03-02T08:25:00+00:00"))
+    );
+}
