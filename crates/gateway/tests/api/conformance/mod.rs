@@ -4,8 +4,6 @@
 //! what works fails the test until the document is made anew (`CARELEDGER_REGENERATE=1`).
 
 mod requests;
-#[path = "../../../../interop/tests/hl7v2/rows.rs"]
-mod rows;
 mod search;
 mod terminology;
 
@@ -31,7 +29,6 @@ async fn the_document_says_what_works() {
     let mut document = HEAD.to_owned();
     requests(&mut document).await;
     searches(&mut document).await;
-    messages(&mut document);
     if std::env::var_os("CARELEDGER_REGENERATE").is_some() {
         std::fs::write(DOCUMENT, &document).unwrap();
     }
@@ -149,33 +146,6 @@ fn found(answer: &Answer, expected: &str) -> bool {
         wanted.sort();
     }
     shown == wanted
-}
-
-const MESSAGES: &str = "
-## HL7 v2
-
-What becomes of fields of messages (`interop::hl7v2`), by HL7's guide for v2 to FHIR where it has a map; each line is tried on
-a message of `crates/interop/tests/fixtures/hl7v2`. All else stays in the original message. Acknowledgements, batches and bad
-input are tried in `crates/interop/tests/hl7v2`.
-
-| Field | FHIR | Message | |
-|---|---|---|---|
-";
-
-fn messages(document: &mut String) {
-    document.push_str(MESSAGES);
-    for row in rows::rows() {
-        let works = if row.works == Some(true) {
-            "works"
-        } else {
-            "**not**"
-        };
-        let _infallible = writeln!(
-            document,
-            "| {} | {} | `{}` | {works} |",
-            row.field, row.element, row.message
-        );
-    }
 }
 
 fn heading(document: &mut String, title: &str, columns: &str) {
