@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod fhir;
+pub mod hl7v2;
 pub mod identity;
 pub mod shl;
-pub mod hl7v2;
 pub mod synth;
 pub mod terminology;

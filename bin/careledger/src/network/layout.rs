@@ -16,8 +16,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry, is_default,
+    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry,
+    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
+    is_default,
 };
 
 /// The folder of a network.

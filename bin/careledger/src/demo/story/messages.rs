@@ -1,4 +1,4 @@
-//! Step 13: a result that a laboratory's system sends by HL7 v2 is in the record at the hospital.
+//! Step 14: a result that a laboratory's system sends by HL7 v2 is in the record at the hospital.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Step 14: guardians give a lost wallet back, and not to a thief.
+//! Step 15: guardians give a lost wallet back, and not to a thief.
 
 use std::path::PathBuf;
 use std::time::Duration;
