@@ -51,7 +51,7 @@ const SCHEMA: &str = include_str!("open.cedarschema");
 const NETWORK: &str = include_str!("network.cedar");
 const IMPLICIT: &str = include_str!("implicit.cedar");
 /// How consents become policies: changes with every change of an outcome.
-const COMPILATION: &str = "2";
+const COMPILATION: &str = "3";
 
 /// The outcome for one document.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -125,6 +125,14 @@ fn attribute_of(variable: Var, attribute: &str) -> Condition {
     })
 }
 
+/// Whether the document has the attribute.
+pub(super) fn has(attribute: &str) -> Condition {
+    Arc::new(Expr::HasAttr {
+        expr: Arc::new(Expr::Var(Var::Resource)),
+        attrs: (attribute.into(), Vec::new()).into(),
+    })
+}
+
 fn literal(value: Literal) -> Condition {
     Arc::new(Expr::Literal(value))
 }

@@ -10,7 +10,7 @@ use super::actor::Actor;
 use super::data::{Data, Meaning};
 use super::expression::{
     Condition, all, any, at_least, at_most, before, contains, contains_all, contains_any, context,
-    equal, is_action, is_empty, not, principal, resource, text, texts, truth, when,
+    equal, has, is_action, is_empty, not, principal, resource, text, texts, truth, when,
 };
 use super::label::{Labels, NORMAL, RESTRICTED};
 use super::provision::{Kind, Provision};
@@ -105,7 +105,11 @@ impl<'a> Rule<'a> {
         let nested = self.own.nested.iter();
         conditions.extend(nested.map(|nested| not(decides(nested, home, &around))));
         let effect = match self.kind {
-            Kind::Permit => Effect::Permit,
+            Kind::Permit => {
+                // A patient lets nobody change what is no patient's, such as the directory.
+                conditions.push(has("patient"));
+                Effect::Permit
+            }
             Kind::Deny => Effect::Forbid,
         };
         let template = Template::new(

@@ -153,8 +153,8 @@ async fn atna_1_nothing_is_lost_while_the_repository_is_down_or_the_node_is_stop
     let before = repository.got().len();
     assert!(before > 0);
     // Stopped after the repository has them, and before the node knows.
-    let site = site.again(SubscriptionConfig::default());
     repository.be(TAKES);
+    let site = site.again(SubscriptionConfig::default());
     work(&site, "q").await;
     all_taken(&site).await;
     let got = repository.got();

@@ -187,7 +187,7 @@ async fn m4_a_control_id_is_one_message() {
     assert_eq!(found[0]["meta"]["versionId"], "1");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m1_m2_what_was_accepted_is_filed_once_after_a_restart() {
     let site = Site::new();
     let mut sender = Connection::to(&site).await;

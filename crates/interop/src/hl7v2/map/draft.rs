@@ -45,6 +45,8 @@ pub(super) struct Draft<'a> {
     pub(super) patient: Option<usize>,
     pub(super) encounter: Option<usize>,
     pub(super) order: Option<Segment<'a>>,
+    /// TQ1 that came after ORC and before OBR.
+    pub(super) timed: Option<Segment<'a>>,
     pub(super) request: Option<usize>,
     pub(super) report: Option<usize>,
     pub(super) immunization: Option<usize>,
@@ -76,6 +78,7 @@ impl<'a> Draft<'a> {
             patient: None,
             encounter: None,
             order: None,
+            timed: None,
             request: None,
             report: None,
             immunization: None,

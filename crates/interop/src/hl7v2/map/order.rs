@@ -36,6 +36,7 @@ impl<'a> Draft<'a> {
     /// ORC begins an order; what it says goes into what follows.
     pub(super) fn order(&mut self, segment: &Segment<'a>) {
         self.order = Some(*segment);
+        self.timed = None;
         self.close_order();
     }
 
@@ -96,6 +97,9 @@ impl<'a> Draft<'a> {
         let request = self.add(request, Writing::Replace, place);
         self.request = Some(request);
         self.noted = Some(request);
+        if let Some(timed) = self.timed.take() {
+            self.timing(&timed);
+        }
     }
 
     /// ORC-5, else what ORC-1 asks for.
@@ -146,6 +150,9 @@ impl<'a> Draft<'a> {
         let report = self.add(report, Writing::Replace, place);
         self.report = Some(report);
         self.noted = Some(report);
+        if let Some(timed) = self.timed.take() {
+            self.leave_unread(&timed);
+        }
     }
 
     /// OBR-7 and OBR-8: when the specimen was collected.
@@ -167,7 +174,7 @@ impl<'a> Draft<'a> {
     }
 
     /// TQ1-7 to TQ1-9: start, end and priority of an order or an appointment.
-    pub(super) fn timing(&mut self, segment: &Segment<'_>) {
+    pub(super) fn timing(&mut self, segment: &Segment<'a>) {
         const REQUEST: &[Rule] = &[
             rule(7, "occurrenceDateTime", Shape::DateTime),
             rule(9, "priority", Shape::Code(&codes::PRIORITY)),
@@ -179,6 +186,9 @@ impl<'a> Draft<'a> {
         match (self.appointment, self.request) {
             (Some(_), _) => self.fill_entry(self.appointment, segment, APPOINTMENT),
             (None, Some(_)) => self.fill_entry(self.request, segment, REQUEST),
+            (None, None) if self.order.is_some() && self.report.is_none() => {
+                self.timed = Some(*segment);
+            }
             (None, None) => self.leave_unread(segment),
         }
     }
