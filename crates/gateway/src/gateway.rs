@@ -130,11 +130,7 @@ impl Gateway {
     /// A gateway of these parts.
     pub fn new(mut parts: GatewayParts) -> Result<Self, GatewayError> {
         let base_url = parts.base_url.trim_end_matches('/').to_owned();
-        let rules = WriteRules {
-            checking: parts.checking,
-            profiles: Arc::new(std::mem::take(&mut parts.profiles)),
-            body_bytes: parts.limits.body_bytes,
-        };
+        let rules = write_rules(&mut parts);
         let bulk = bulk_jobs(&parts, &rules, &base_url);
         let subscriptions = subscriptions(&parts, &base_url);
         let forwarding = forwarding(&parts, &base_url)?;
@@ -166,13 +162,10 @@ impl Gateway {
             rules,
             vocabularies: parts.vocabularies,
         });
-        let (mllp, filing) = Mllp::start(
-            (fhir.custody.clone(), fhir::bundles(&fhir)),
-            Arc::clone(&server),
-            Arc::clone(&metrics),
-            parts.mllp,
-        )
-        .map_err(|error| GatewayError::Messages(error.to_string()))?;
+        let filed = (fhir.custody.clone(), fhir::bundles(&fhir));
+        let (of, counted) = (Arc::clone(&server), Arc::clone(&metrics));
+        let (mllp, filing) = Mllp::start(filed, of, counted, parts.mllp)
+            .map_err(|error| GatewayError::Messages(error.to_string()))?;
         let status = StatusRoutes {
             source: parts.status,
             identity,
@@ -183,8 +176,7 @@ impl Gateway {
             (parts.ledger, parts.log),
             parts.snapshots,
         );
-        let metered = Router::new().route("/metrics", get(status::metrics));
-        let admin = metered.merge(probes()).with_state(status.clone());
+        let admin = admin_routes(&status);
         let bounds = Arc::new(Bounds::new(parts.limits));
         let open = parts.serves_metrics.then(|| admin.clone());
         let open = open.unwrap_or_else(|| probes().with_state(status.clone()));
@@ -274,6 +266,20 @@ fn forwarding(parts: &GatewayParts, base_url: &str) -> Result<JoinSet<()>, Forwa
         member: parts.identity.member.to_string(),
     };
     forwarding::start(parts.custody.clone(), site, parts.forward.clone())
+}
+
+/// `/metrics` and the probes.
+fn admin_routes(status: &StatusRoutes) -> Router {
+    let metered = Router::new().route("/metrics", get(status::metrics));
+    metered.merge(probes()).with_state(status.clone())
+}
+
+fn write_rules(parts: &mut GatewayParts) -> WriteRules {
+    WriteRules {
+        checking: parts.checking,
+        profiles: Arc::new(std::mem::take(&mut parts.profiles)),
+        body_bytes: parts.limits.body_bytes,
+    }
 }
 
 fn bulk_jobs(parts: &GatewayParts, rules: &WriteRules, base_url: &str) -> Bulk {

@@ -269,14 +269,14 @@ impl Desk {
     }
 
     /// The bytes that came, and those that an operator put in their place.
-    pub(super) fn bytes(
-        &self,
-        number: u64,
-    ) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>), CustodyError> {
+    pub(super) fn bytes(&self, number: u64) -> Result<Texts, CustodyError> {
         let one = |key: Vec<u8>| self.custody.shelved(Shelf::Messages, &key);
         Ok((one(original_key(number))?, one(edited_key(number))?))
     }
 }
+
+/// What came, and what an operator put in its place.
+pub(super) type Texts = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Numbers of messages: those up to `reserved` are given by nobody else.
 pub(super) struct Numbers {

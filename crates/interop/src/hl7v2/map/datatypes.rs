@@ -131,7 +131,7 @@ impl Draft<'_> {
             .cloned()
             .collect::<Vec<_>>()
         {
-            parts if parts.is_empty() => whole.clone(),
+            parts if parts.is_empty() => whole,
             parts => parts.join(" "),
         };
         let is_email =

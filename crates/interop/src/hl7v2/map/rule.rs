@@ -194,6 +194,10 @@ impl Draft<'_> {
 }
 
 /// A text as FHIR has it: not empty, without control characters.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "most of its callers have just made the text"
+)]
 pub(super) fn text(text: String) -> Option<Value> {
     let kept: String = text
         .chars()

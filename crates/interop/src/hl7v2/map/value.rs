@@ -116,7 +116,7 @@ impl Draft<'_> {
             return;
         };
         self.put_text(quantity, "unit", cwe.component(2).text());
-        self.put_text(quantity, "unit", code.clone());
+        self.put_text(quantity, "unit", code);
         let place = self.place(segment).field(field);
         let concept = self.concept(cwe, "", &place);
         let coding = concept.map(|concept| concept["coding"][0].clone());
