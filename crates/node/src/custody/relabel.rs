@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use contracts::descriptor::Descriptor;
 use interop::fhir::{Resource, ResourceType};
@@ -33,6 +34,8 @@ const STEP: usize = 32;
 const STATE_KEY: &[u8] = b"state";
 /// Times that a patient's documents are gone over: labels have come as far as they go, see `labelling`.
 const ROUNDS: usize = 2;
+/// Between a failure and the next attempt.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How far labelling anew is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,9 +86,23 @@ impl Relabelling {
     }
 }
 
-/// Notes that the subject's documents have to be gone over, in the batch that makes it necessary.
+/// Notes that the subject's documents have to be gone over, in the batch that makes it necessary. Each note is another:
+/// one that is made while the documents are gone over outlives that.
 pub(super) fn note(transaction: &mut Transaction<'_>, subject: &SubjectId) {
-    transaction.put(Table::Labelling, subject, Vec::new());
+    let noted: [u8; 8] = random();
+    transaction.put(Table::Labelling, subject, noted.to_vec());
+}
+
+/// Takes out the note that was gone by, and no later one.
+fn strike(
+    transaction: &mut Transaction<'_>,
+    subject: &SubjectId,
+    noted: &[u8],
+) -> Result<(), CustodyError> {
+    if transaction.get(Table::Labelling, subject)?.as_deref() == Some(noted) {
+        transaction.remove(Table::Labelling, subject);
+    }
+    Ok(())
 }
 
 impl Custody {
@@ -122,11 +139,15 @@ impl Custody {
         }
         let pending = self.0.store.scan(Table::Labelling, &[]);
         let pending = pending.collect::<Result<Vec<_>, _>>()?;
-        for (key, _) in pending {
+        for (key, noted) in pending {
             let Ok(subject) = SubjectId::try_from(key.as_slice()) else {
                 continue;
             };
             self.relabel_subject(&subject).await?;
+            let noted = noted.to_vec();
+            let strike =
+                move |transaction: &mut Transaction<'_>| strike(transaction, &subject, &noted);
+            self.0.store.transact(strike).await?;
         }
         Ok(())
     }
@@ -200,12 +221,7 @@ impl Custody {
                 break;
             }
         }
-        let subject = *subject;
-        let done = move |transaction: &mut Transaction<'_>| {
-            transaction.remove(Table::Labelling, &subject);
-            Ok(())
-        };
-        self.0.store.transact(done).await
+        Ok(())
     }
 
     /// Labels all versions of a document anew; says whether what others take from it has changed.
@@ -368,8 +384,10 @@ pub(crate) async fn follow(records: Weak<Inner>) {
         let relabelling = Arc::clone(&custody.0.relabelling);
         relabelling.running.store(false, Ordering::Release);
         if let Err(error) = outcome {
-            tracing::error!(%error, "documents are not labelled anew: the next start goes on");
-            return;
+            tracing::error!(%error, "documents are not labelled anew: it is tried again");
+            drop(custody);
+            tokio::time::sleep(PAUSE).await;
+            continue;
         }
         let rules = custody.label_rules().digest;
         drop(custody);

@@ -344,31 +344,75 @@ async fn labels_come_from_what_is_referred_to_and_references_in_circles_end() {
     until(&custody, &["a", "b", "c"], 2).await;
 }
 
+fn contraception() -> Value {
+    json!({"resourceType": "Condition", "id": "c", "recordedDate": "2026-05-01",
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z30.0"}]},
+        "subject": {"reference": "Patient/p"}})
+}
+
+fn born(date: &str) -> Value {
+    let mut one = patient("p");
+    one["birthDate"] = date.into();
+    one
+}
+
+async fn labels_of_care(custody: &Custody) -> usize {
+    let kind = ResourceType::parse("Condition").unwrap();
+    let by = clinician("hospital");
+    custody.read(&by, kind, "c").await.unwrap().labels.len()
+}
+
+async fn until_care_has(custody: &Custody, labels: usize) {
+    for _ in 0..500 {
+        if labels_of_care(custody).await == labels {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the date of birth was corrected");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minors_care_is_labelled_by_the_patients_birth_date_in_the_same_transaction_too() {
     let ledger = Ledger::of(&["hospital"]);
     let site = Site::at(&ledger, "hospital");
     let custody = site.open();
     let by = clinician("hospital");
-    let mut minor = patient("p");
-    minor["birthDate"] = "2012-01-01".into();
-    let care = json!({"resourceType": "Condition", "id": "c", "recordedDate": "2026-05-01",
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z30.0"}]},
-        "subject": {"reference": "Patient/p"}});
-    let both = vec![update(minor.clone(), None), update(care, None)];
+    let both = vec![
+        update(born("2012-01-01"), None),
+        update(contraception(), None),
+    ];
     custody.write(&by, both).await.unwrap();
-    let kind = ResourceType::parse("Condition").unwrap();
-    let labels = || async { custody.read(&by, kind, "c").await.unwrap().labels.len() };
-    assert_eq!(labels().await, 3, "ADOL, SEX, R");
-    minor["birthDate"] = "1990-01-01".into();
-    custody.write(&by, vec![update(minor, None)]).await.unwrap();
-    for _ in 0..500 {
-        if labels().await == 2 {
-            return;
+    assert_eq!(labels_of_care(&custody).await, 3, "ADOL, SEX, R");
+    let corrected = vec![update(born("1990-01-01"), None)];
+    custody.write(&by, corrected).await.unwrap();
+    until_care_has(&custody, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_while_labels_are_made_anew_is_not_forgotten() {
+    let ledger = Ledger::of(&["hospital"]);
+    let site = Site::at(&ledger, "hospital");
+    let custody = site.open();
+    let by = clinician("hospital");
+    let both = vec![
+        update(born("2012-01-01"), None),
+        update(contraception(), None),
+    ];
+    custody.write(&by, both).await.unwrap();
+    for round in 0..12 {
+        for _ in 0..round {
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        for (date, labels) in [("1990-01-01", 2), ("2012-01-01", 3)] {
+            let there_and_back = [date, "2000-01-01", "2012-01-01", date];
+            for date in there_and_back {
+                let change = vec![update(born(date), None)];
+                custody.write(&by, change).await.unwrap();
+            }
+            until_care_has(&custody, labels).await;
+        }
     }
-    panic!("the date of birth was corrected");
 }
 
 async fn until(custody: &Custody, ids: &[&str], labels: usize) {
