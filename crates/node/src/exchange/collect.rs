@@ -308,5 +308,6 @@ pub(super) fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened
         version: record.version,
         last_updated_ms: record.recorded_at,
         labels: record.labels,
+        scope: granted.scope.clone(),
     })
 }

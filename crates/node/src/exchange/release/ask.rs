@@ -90,6 +90,7 @@ impl Exchange {
             descriptor: found.descriptor,
             opening: found.opening,
             receipt: None,
+            scope: None,
         };
         opened(home, &granted)
     }
