@@ -96,20 +96,12 @@ pub(crate) async fn run(args: LabelsArgs) -> anyhow::Result<()> {
 impl Client {
     /// Of each document what it is called, whose it is and when it was written; no content.
     async fn possible(&self) -> anyhow::Result<Vec<Value>> {
-        let mut found = Vec::new();
-        let mut next = Some(format!("?{POSSIBLE}&_sort=-_lastUpdated&_count=200"));
-        while let Some(path) = next {
-            let page = self.get(&path).await?.ok()?.json()?;
-            let entries = page["entry"].as_array().into_iter().flatten();
-            let matches = entries.filter(|entry| entry["search"]["mode"] == "match");
-            found.extend(matches.map(|entry| described(&entry["resource"])));
-            let mut links = page["link"].as_array().into_iter().flatten();
-            let link = links.find(|link| link["relation"] == "next");
-            let link = link.and_then(|link| link["url"].as_str());
-            let path = link.and_then(|url| url.split_once("/fhir"));
-            next = path.map(|(_, path)| path.trim_start_matches('/').to_owned());
-        }
-        Ok(found)
+        let query = format!("?{POSSIBLE}&_sort=-_lastUpdated&_count=200");
+        let found = self.found(query).await?;
+        let documents = found
+            .iter()
+            .filter(|one| one["resourceType"] != "OperationOutcome");
+        Ok(documents.map(described).collect())
     }
 
     async fn label<'a>(

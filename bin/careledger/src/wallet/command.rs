@@ -168,25 +168,32 @@ struct GrantArgs {
     after_help = "Members learn of consents by the keys of `consent/...`: one that is left out of those discloses nothing of the \
     patient any more.\n\nExample:\n  careledger wallet --network net --folder w rotate ada --branch index/clinic --without payer"
 )]
-#[group(id = "which", required = true, multiple = false)]
 struct RotateArgs {
     name: String,
-    /// A branch, such as index/clinic; more than once for several.
-    #[arg(long, group = "which")]
-    branch: Vec<String>,
-    /// All branches that this member writes.
-    #[arg(long, group = "which")]
-    member: Option<String>,
-    /// All branches of all members where the patient is enrolled.
-    #[arg(long, group = "which")]
-    all: bool,
-    /// The root itself, which was stolen: members take the key of a new one for the wallet's, and all branches go on under
-    /// its keys. Goes on where it was cut off.
-    #[arg(long, group = "which")]
-    root: bool,
+    #[command(flatten)]
+    which: Which,
     /// A member that does not get the new keys, whatever consents say; more than once for several.
     #[arg(long)]
     without: Vec<String>,
+}
+
+/// What goes on under new keys.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// A branch, such as index/clinic; more than once for several.
+    #[arg(long)]
+    branch: Vec<String>,
+    /// All branches that this member writes.
+    #[arg(long)]
+    member: Option<String>,
+    /// All branches of all members where the patient is enrolled.
+    #[arg(long)]
+    all: bool,
+    /// The root itself, which was stolen: members take the key of a new one for the wallet's, and all branches go on under
+    /// its keys. Goes on where it was cut off.
+    #[arg(long)]
+    root: bool,
 }
 
 #[derive(Debug, Args)]
@@ -380,14 +387,14 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
 }
 
 async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow::Result<()> {
-    if args.root {
+    if args.which.root {
         return root(view, folder, &args).await;
     }
     let mut wallet = folder.wallet(&args.name)?;
-    let branches = if args.branch.is_empty() {
-        wallet.branches_of(args.member.as_deref())?
+    let branches = if args.which.branch.is_empty() {
+        wallet.branches_of(args.which.member.as_deref())?
     } else {
-        let named = args.branch.iter();
+        let named = args.which.branch.iter();
         named
             .map(|name| Ok(name.parse()?))
             .collect::<anyhow::Result<_>>()?

@@ -290,7 +290,8 @@ impl Wallet {
             .patients
             .insert(member.to_owned(), patient.to_owned());
         self.succeed(view, member).await?;
-        self.learn_epochs(view, member).await
+        self.learn_epochs(view, member).await?;
+        self.learn_consents(view, member).await
     }
 
     fn said(&self, view: &View, standing: &Standing, numbered: (u64, Command)) -> Signed {

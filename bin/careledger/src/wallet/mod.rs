@@ -5,6 +5,7 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod learned;
 mod life;
 mod lineage;
 mod notices;

@@ -186,6 +186,8 @@ async fn finish(view: &View, folder: &WalletFolder, finish: Finish) -> anyhow::R
     folder.save(&wallet)?;
     wallet.learn_epochs(view, &args.member).await?;
     folder.save(&wallet)?;
+    wallet.learn_consents(view, &args.member).await?;
+    folder.save(&wallet)?;
     for (member, patient) in finish.also {
         elsewhere(view, folder, &mut wallet, (&member, &patient)).await?;
     }

@@ -75,7 +75,7 @@ pub(crate) async fn rotate_root(
 
 fn cut_off(member: &str) -> String {
     format!(
-        "the rotation was cut off at {member}: do it again, it goes on there; or with --without {member} for now"
+        "the rotation was cut off at {member}: do it again, it goes on there; or leave {member} until later with --without {member}"
     )
 }
 

@@ -1,5 +1,6 @@
 //! Step 15: guardians give a lost wallet back, and not to a thief.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ impl Story {
         let clinic = lost.patient_at(MEMBER)?.to_owned();
         new.state.patients.insert(MEMBER.to_owned(), clinic);
         new.learn_epochs(&self.view, MEMBER).await?;
+        new.learn_consents(&self.view, MEMBER).await?;
         let others = lost.state.patients.iter();
         let others = others.filter(|(member, _)| *member != MEMBER);
         let mut taken = 0;
@@ -89,6 +91,14 @@ impl Story {
         anyhow::ensure!(
             new.state.epochs == lost.state.epochs,
             "the new wallet does not know of the rotation"
+        );
+        let known = |wallet: &Wallet| -> BTreeSet<String> {
+            let consents = wallet.state.consents.iter();
+            consents.map(|filed| filed.id.clone()).collect()
+        };
+        anyhow::ensure!(
+            known(lost).is_subset(&known(&new)),
+            "the new wallet does not know of all consents"
         );
         let history = self.settled_history(&new).await?;
         self.is_recorded(&history)?;
