@@ -128,22 +128,7 @@ async fn open(client: &Client) -> anyhow::Result<Vec<Value>> {
         .map(|duty| format!("{}%7C{}", duty.system(), duty.code()))
         .collect();
     let query = format!("Task?code={}&status=requested&_count=200", codes.join(","));
-    let mut tasks = Vec::new();
-    let mut next = Some(query);
-    while let Some(path) = next.take() {
-        let bundle = client.get(&path).await?.ok()?.json()?;
-        let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
-        tasks.extend(
-            entries
-                .into_iter()
-                .map(|mut entry| entry["resource"].take()),
-        );
-        let links = bundle["link"].as_array().into_iter().flatten();
-        let mut links = links.filter(|link| link["relation"] == "next");
-        let link = links.next().and_then(|link| link["url"].as_str());
-        next = link.and_then(|url| Some(url.split_once("/fhir/")?.1.to_owned()));
-    }
-    Ok(tasks)
+    client.found(query).await
 }
 
 fn asked(action: &Action) -> (String, Value) {

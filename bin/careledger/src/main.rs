@@ -17,6 +17,7 @@ mod hardening;
 mod holds;
 mod import;
 mod keys;
+mod labels;
 mod logging;
 mod matches;
 mod messages;
@@ -86,6 +87,7 @@ enum Command {
     Holds(holds::HoldsArgs),
     Retention(holds::RetentionArgs),
     Matches(matches::MatchesArgs),
+    Labels(labels::LabelsArgs),
     Reindex(reindex::ReindexArgs),
     Relabel(relabel::RelabelArgs),
     Terminology(terminology::TerminologyArgs),
@@ -125,6 +127,7 @@ async fn main() -> ExitCode {
         Command::Holds(args) => holds::run(args).await,
         Command::Retention(args) => holds::retention(args).await,
         Command::Matches(args) => matches::run(args).await,
+        Command::Labels(args) => labels::run(args).await,
         Command::Records(args) => records::run(args).await,
         Command::Reindex(args) => reindex::run(args).await,
         Command::Relabel(args) => relabel::run(args).await,

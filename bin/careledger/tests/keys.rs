@@ -247,6 +247,20 @@ async fn rotations_of_a_running_node_and_no_secret_in_a_log_at_any_level() {
     assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(1));
     assert_ne!(jwks["keys"][0]["kid"], newest);
 
+    let sealed_to = async || net.get("/.well-known/careledger").await.unwrap()["hpkeKey"].clone();
+    let first = sealed_to().await;
+    assert!(
+        net.sound(&["rotate", "exchange"])
+            .contains("exchange/2, exchange;")
+    );
+    let second = sealed_to().await;
+    assert!(first.is_string() && second.is_string() && first != second);
+    net.sound(&["rotate", "exchange", "--at-once"]);
+    assert_ne!(sealed_to().await, second);
+    let names = net.names();
+    let of_exchange = names.iter().filter(|name| name.starts_with("exchange"));
+    assert!(of_exchange.eq(["exchange/3"]), "{names:?}");
+
     let shown = net.sound(&["show"]) + &net.sound(&["export-public"]);
     net.stop();
     net.start().await;

@@ -11,6 +11,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::ids::NetworkId;
 use ledger::stream::{BranchKey, GrantedBranch, KeyEpoch};
 use minicbor::{Decode, Encode};
@@ -22,9 +24,12 @@ const BRANCHES_MAX: usize = 1_024;
 
 type Open = dyn Fn(&[u8], &[u8], &[u8]) -> Option<Zeroizing<Vec<u8>>> + Send + Sync;
 
-/// The member's HPKE key, wherever it is kept: opens what was sealed to it.
+/// The member's HPKE key, wherever it is kept: opens what was sealed to it, or to the one before.
 #[derive(Clone)]
-pub struct MemberKey(Arc<Open>);
+pub struct MemberKey {
+    public: Arc<dyn Fn() -> Option<[u8; 32]> + Send + Sync>,
+    open: Arc<Open>,
+}
 
 /// Why branches are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -50,11 +55,21 @@ struct GrantedRow {
 }
 
 impl MemberKey {
-    /// A key that `open` uses: it gets info, AAD, and the encapsulated key before the ciphertext.
+    /// A key of which `public` gives the public part, X25519, to which wallets seal now, and that `open` uses: it gets info,
+    /// AAD, and the encapsulated key before the ciphertext.
     pub fn new(
+        public: impl Fn() -> Option<[u8; 32]> + Send + Sync + 'static,
         open: impl Fn(&[u8], &[u8], &[u8]) -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(open))
+        Self {
+            public: Arc::new(public),
+            open: Arc::new(open),
+        }
+    }
+
+    /// The public part, base64url, to which wallets seal now; `None` while the key store fails.
+    pub(crate) fn published(&self) -> Option<String> {
+        (self.public)().map(|key| URL_SAFE_NO_PAD.encode(key))
     }
 
     /// The branches that a wallet sealed to this member.
@@ -64,8 +79,8 @@ impl MemberKey {
         wallet_key: &[u8; 32],
         sealed: &[u8],
     ) -> Result<Vec<GrantedBranch>, BranchesError> {
-        let plain =
-            (self.0)(&info(network), wallet_key, sealed).ok_or(BranchesError::NotForThisMember)?;
+        let plain = (self.open)(&info(network), wallet_key, sealed)
+            .ok_or(BranchesError::NotForThisMember)?;
         decode(&plain)
     }
 }
@@ -129,10 +144,13 @@ mod tests {
                 key: BranchKey::from_bytes([2; 32]),
             },
         ];
-        let key = MemberKey::new(move |info, aad, sealed| {
-            let is_right = info == self::info(network) && aad == [3; 32];
-            is_right.then(|| Zeroizing::new(sealed.to_vec()))
-        });
+        let key = MemberKey::new(
+            || None,
+            move |info, aad, sealed| {
+                let is_right = info == self::info(network) && aad == [3; 32];
+                is_right.then(|| Zeroizing::new(sealed.to_vec()))
+            },
+        );
         let sealed = encode(&branches);
         assert!(key.open_branches(network, &[3; 32], &sealed) == Ok(branches));
         let refused =

@@ -152,7 +152,7 @@ impl Gateway {
             custody: parts.custody,
             network: parts.network,
             identity: Arc::clone(&identity),
-            member_key: parts.member_key,
+            member_key: parts.member_key.clone(),
             base: fhir_url,
             token_url: format!("{base_url}/oauth2/token"),
             authorization_url: server.authorization_url(),
@@ -169,6 +169,7 @@ impl Gateway {
         let status = StatusRoutes {
             source: parts.status,
             identity,
+            member_key: parts.member_key,
             metrics: Arc::clone(&metrics),
         };
         let ledger = about_the_ledger(

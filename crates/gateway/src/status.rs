@@ -7,12 +7,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::ids::{Digest, MemberName, NetworkId};
 use node::health::Health;
 use serde_json::{Value, json};
 
+use crate::enrolment::MemberKey;
 use crate::members::instant;
 use crate::metrics::{Metrics, OPEN_METRICS};
 use crate::problem::Problem;
@@ -28,8 +27,6 @@ pub struct NodeIdentity {
     pub member: MemberName,
     /// The network.
     pub network: NetworkId,
-    /// The member's X25519 public key, to which wallets wrap branch keys.
-    pub hpke_key: [u8; 32],
     /// SHA-256 of the node's certificate.
     pub certificate: Digest,
     /// Whether the genesis allows the network's clock to be set.
@@ -58,6 +55,7 @@ impl fmt::Debug for StatusSource {
 pub(crate) struct StatusRoutes {
     pub(crate) source: StatusSource,
     pub(crate) identity: Arc<NodeIdentity>,
+    pub(crate) member_key: MemberKey,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -138,7 +136,7 @@ pub(crate) async fn careledger(State(routes): State<StatusRoutes>) -> Json<Value
     Json(json!({
         "member": identity.member.as_str(),
         "network": identity.network.0.to_string(),
-        "hpkeKey": URL_SAFE_NO_PAD.encode(identity.hpke_key),
+        "hpkeKey": routes.member_key.published(),
         "certificateThumbprint": identity.certificate.to_string(),
     }))
 }

@@ -44,6 +44,16 @@ pub enum Branch {
 }
 
 impl Branch {
+    /// The branches that a member writes.
+    pub fn all_of(member: &MemberName) -> [Self; 4] {
+        [
+            Self::Consent(member.clone()),
+            Self::Index(member.clone()),
+            Self::Restricted(member.clone()),
+            Self::Access(member.clone()),
+        ]
+    }
+
     /// The branch's name, as it goes into the derivation of its key.
     pub fn name(&self) -> String {
         match self {

@@ -104,6 +104,23 @@ impl Client {
         self.send(Method::GET, path, &Request::default()).await
     }
 
+    /// The resources that a search finds, page after page.
+    pub(crate) async fn found(&self, query: String) -> anyhow::Result<Vec<Value>> {
+        let mut found = Vec::new();
+        let mut next = Some(query);
+        while let Some(path) = next.take() {
+            let mut bundle = self.get(&path).await?.ok()?.json()?;
+            let link = bundle["link"].as_array().and_then(|links| {
+                let mut links = links.iter().filter(|link| link["relation"] == "next");
+                links.next()?["url"].as_str()?.split_once("/fhir")
+            });
+            next = link.map(|(_, path)| path.trim_start_matches('/').to_owned());
+            let entries = bundle["entry"].as_array_mut().into_iter().flatten();
+            found.extend(entries.map(|entry| entry["resource"].take()));
+        }
+        Ok(found)
+    }
+
     pub(crate) async fn post(&self, path: &str, request: &Request) -> anyhow::Result<Answer> {
         self.send(Method::POST, path, request).await
     }

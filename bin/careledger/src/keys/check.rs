@@ -71,7 +71,10 @@ fn missing(keys: &dyn KeyStore) -> Vec<Finding> {
             "token",
             names.iter().any(|name| name.token_number().is_some()),
         ),
-        ("exchange", keys.contains(&SecretName::exchange())),
+        (
+            "exchange",
+            names.iter().any(|name| name.exchange_number().is_some()),
+        ),
         ("wrapping/1", keys.contains(&SecretName::wrapping(1))),
     ];
     let lacking = needed.iter().filter(|(_, is_there)| !is_there);

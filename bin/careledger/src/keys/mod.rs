@@ -16,7 +16,7 @@ use vault::keystore::{KeyPlace, KeyStore, SecretKind};
 use crate::network::NodeFile;
 use crate::node::open_keys;
 
-pub(crate) use serve::{serve, token_keys};
+pub(crate) use serve::{exchange_names, open_with_any, serve, token_keys};
 
 const EXAMPLES: &str = "\
 Examples:

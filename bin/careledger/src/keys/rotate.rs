@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::serve::{Request, Told, ask, told};
+use super::serve::{EXCHANGE_SECONDS, Request, Told, ask, told};
 use crate::governance;
 use crate::network::{KeyType, NodeFile};
 use crate::progress;
@@ -44,6 +44,14 @@ pub(super) enum Rotate {
         #[command(flatten)]
         running: Running,
         /// Destroys the older keys at once: they were stolen. Everybody signs in again.
+        #[arg(long)]
+        at_once: bool,
+    },
+    /// A new key to which wallets seal the keys that they bring; what was sealed to the one before is opened for an hour.
+    Exchange {
+        #[command(flatten)]
+        running: Running,
+        /// Destroys the older keys at once: they were stolen. A wallet that was just about to enrol tries again.
         #[arg(long)]
         at_once: bool,
     },
@@ -95,6 +103,21 @@ pub(super) async fn run(what: Rotate) -> anyhow::Result<()> {
                 &format!("token keys: {}", told.tokens.join(", ")),
             )
         }
+        Rotate::Exchange { running, at_once } => {
+            let data = data(&running.config)?;
+            ask(&data, &Request::Exchange { at_once })?;
+            until_taken(&data).await?;
+            let told = sound(told(&data)?)?;
+            let names = told.exchange.join(", ");
+            let line = match told.exchange.len() {
+                0 | 1 => format!("exchange key: {names}"),
+                _ => format!(
+                    "exchange keys: {names}; the older are destroyed {} minutes after the newest was made",
+                    EXCHANGE_SECONDS / 60
+                ),
+            };
+            say(running.json, &told, &line)
+        }
     }
 }
 
@@ -143,6 +166,7 @@ fn say(as_json: bool, told: &Told, line: &str) -> anyhow::Result<()> {
     if as_json {
         let said = json!({
             "wrappingEpoch": told.epoch, "isComplete": told.is_complete, "tokenKeys": told.tokens,
+            "exchangeKeys": told.exchange,
         });
         writeln!(out, "{said}")?;
     } else {

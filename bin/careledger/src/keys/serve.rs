@@ -12,9 +12,13 @@ use ::node::rotation::{retire_wrapping, rotate_wrapping};
 use gateway::auth::{SigningFailed, TokenKey, TokenSigner};
 use serde::{Deserialize, Serialize};
 use vault::keystore::{KeyPlace, KeyStore, KeyStoreError, SecretKind, SecretName};
+use vault::wrap::WrappedKey;
+use zeroize::Zeroizing;
 
 const POLL: Duration = Duration::from_millis(500);
 const DAY: u64 = 86_400;
+/// What a wallet has sealed to the key before is opened for so long.
+pub(super) const EXCHANGE_SECONDS: u64 = 3_600;
 
 /// What a node is asked to do.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,16 @@ const DAY: u64 = 86_400;
 pub(super) enum Request {
     Wrapping,
     Tokens { at_once: bool },
+    Exchange { at_once: bool },
+}
+
+/// Keys of which the newest is used, while older ones are still good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Series {
+    /// Sign access tokens.
+    Tokens,
+    /// Open what wallets have sealed.
+    Exchange,
 }
 
 /// How far it is, and which token keys there are, the newest first.
@@ -32,6 +46,9 @@ pub(super) struct Told {
     pub(super) done: u64,
     pub(super) keys: u64,
     pub(super) tokens: Vec<String>,
+    /// The exchange keys, the newest first.
+    #[serde(default)]
+    pub(super) exchange: Vec<String>,
     /// Why the last request was not done.
     pub(super) refused: Option<String>,
 }
@@ -77,7 +94,7 @@ fn answered(data: &Path, now: &Told) {
 /// The token keys of a key store, the newest first.
 pub(crate) fn token_keys(keys: &Arc<dyn KeyStore>) -> Result<Vec<TokenKey>, KeyStoreError> {
     let mut of_tokens = Vec::new();
-    for name in token_names(&**keys) {
+    for name in Series::Tokens.names(&**keys) {
         let public = keys.public_key(&name)?;
         let keys = Arc::clone(keys);
         of_tokens.push(TokenKey::new(public, move |bytes| {
@@ -85,6 +102,23 @@ pub(crate) fn token_keys(keys: &Arc<dyn KeyStore>) -> Result<Vec<TokenKey>, KeyS
         }));
     }
     Ok(of_tokens)
+}
+
+/// Opens what was sealed to one of the node's exchange keys: encapsulated key, then ciphertext.
+pub(crate) fn open_with_any(
+    keys: &dyn KeyStore,
+    info: &[u8],
+    bound: &[u8],
+    sealed: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
+    let wrapped = WrappedKey {
+        encapsulated: *encapsulated,
+        ciphertext: ciphertext.to_vec(),
+    };
+    let names = exchange_names(keys).into_iter();
+    let mut opened = names.filter_map(|name| keys.unwrap_for(&name, info, bound, &wrapped).ok());
+    opened.next().map(|clear| clear.into_vec().into())
 }
 
 pub(super) fn ask(data: &Path, request: &Request) -> anyhow::Result<()> {
@@ -114,30 +148,80 @@ async fn act(
             tracing::info!(epoch, "erase keys are wrapped under a new key");
         }
         Request::Tokens { at_once } => {
-            rotate_tokens(keys, *at_once).map_err(|error| error.to_string())?;
+            let rotated = Series::Tokens.rotate(keys, *at_once);
+            rotated.map_err(|error| error.to_string())?;
             let newest = token_keys(keys).map_err(|error| error.to_string())?;
             signer.replace(newest);
             tracing::info!("access tokens are signed with a new key");
         }
-    }
-    Ok(())
-}
-
-fn rotate_tokens(keys: &Arc<dyn KeyStore>, at_once: bool) -> Result<(), KeyStoreError> {
-    keys.refresh()?;
-    let older = token_names(&**keys);
-    let newest = older.iter().filter_map(SecretName::token_number).max();
-    let next = SecretName::token_of(newest.unwrap_or(0).saturating_add(1));
-    keys.generate(next, SecretKind::Signing)?;
-    if at_once {
-        for name in older {
-            keys.destroy(&name)?;
+        Request::Exchange { at_once } => {
+            let rotated = Series::Exchange.rotate(keys, *at_once);
+            rotated.map_err(|error| error.to_string())?;
+            tracing::info!("wallets seal to a new key");
         }
     }
     Ok(())
 }
 
-/// Destroys wrapping keys under which nothing is wrapped, and token keys of which no token is valid any more.
+/// The keys that open what wallets have sealed to this node, the newest first.
+pub(crate) fn exchange_names(keys: &dyn KeyStore) -> Vec<SecretName> {
+    Series::Exchange.names(keys)
+}
+
+impl Series {
+    fn number(self, name: &SecretName) -> Option<u32> {
+        match self {
+            Self::Tokens => name.token_number(),
+            Self::Exchange => name.exchange_number(),
+        }
+    }
+
+    /// The keys that there are, the newest first.
+    fn names(self, keys: &dyn KeyStore) -> Vec<SecretName> {
+        let mut names: Vec<SecretName> = keys.names();
+        names.retain(|name| self.number(name).is_some());
+        names.sort_by_key(|name| std::cmp::Reverse(self.number(name)));
+        names
+    }
+
+    /// Makes the next key; destroys the older ones if they were stolen.
+    fn rotate(self, keys: &Arc<dyn KeyStore>, at_once: bool) -> Result<(), KeyStoreError> {
+        keys.refresh()?;
+        let older = self.names(&**keys);
+        let newest = older.first().and_then(|name| self.number(name));
+        let next = newest.unwrap_or(0).saturating_add(1);
+        match self {
+            Self::Tokens => keys.generate(SecretName::token_of(next), SecretKind::Signing)?,
+            Self::Exchange => {
+                keys.generate(SecretName::exchange_of(next), SecretKind::Agreement)?
+            }
+        }
+        if at_once {
+            for name in older {
+                keys.destroy(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Destroys the older keys once the newest is older than what was made with them lasts; whether it did.
+    fn retire(self, keys: &dyn KeyStore, seconds: u64) -> Result<bool, KeyStoreError> {
+        let names = self.names(keys);
+        let Some((newest, older)) = names.split_first() else {
+            return Ok(false);
+        };
+        if older.is_empty() || !is_over(keys, newest, seconds)? {
+            return Ok(false);
+        }
+        for name in older {
+            keys.destroy(name)?;
+            tracing::info!(%name, "a key is destroyed: the last that was made with it has expired");
+        }
+        Ok(true)
+    }
+}
+
+/// Destroys wrapping keys under which nothing is wrapped, and older keys of which nothing is to be taken any more.
 fn retire(
     custody: &Custody,
     keys: &Arc<dyn KeyStore>,
@@ -147,18 +231,10 @@ fn retire(
     for epoch in retire_wrapping(&**keys, custody)? {
         tracing::info!(epoch, "the wrapping key of this epoch is destroyed");
     }
-    let names = token_names(&**keys);
-    let Some((newest, older)) = names.split_first() else {
-        return Ok(());
-    };
-    if older.is_empty() || !is_over(&**keys, newest, token_seconds)? {
-        return Ok(());
+    if Series::Tokens.retire(&**keys, token_seconds)? {
+        signer.replace(token_keys(keys)?);
     }
-    for name in older {
-        keys.destroy(name)?;
-        tracing::info!(%name, "a key of access tokens is destroyed: the last that it signed has expired");
-    }
-    signer.replace(token_keys(keys)?);
+    Series::Exchange.retire(&**keys, EXCHANGE_SECONDS)?;
     Ok(())
 }
 
@@ -178,22 +254,19 @@ fn is_over(
     Ok(made_by.is_some_and(|made| now > made.saturating_add(token_seconds)))
 }
 
-fn token_names(keys: &dyn KeyStore) -> Vec<SecretName> {
-    let mut names: Vec<SecretName> = keys.names();
-    names.retain(|name| name.token_number().is_some());
-    names.sort_by_key(|name| std::cmp::Reverse(name.token_number()));
-    names
-}
-
 fn state(custody: &Custody, keys: &dyn KeyStore, refused: Option<String>) -> Told {
     let progress = custody.wrapping();
-    let names = token_names(keys);
+    let names = |series: Series| {
+        let names = series.names(keys);
+        names.iter().map(ToString::to_string).collect()
+    };
     Told {
         epoch: progress.epoch,
         is_complete: progress.is_complete,
         done: progress.done,
         keys: progress.keys,
-        tokens: names.iter().map(ToString::to_string).collect(),
+        tokens: names(Series::Tokens),
+        exchange: names(Series::Exchange),
         refused,
     }
 }
@@ -231,6 +304,7 @@ fn state_in(data: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use vault::keystore::{FileKeyStore, KdfCost};
+    use vault::wrap::wrap_for;
 
     use super::*;
 
@@ -252,9 +326,9 @@ mod tests {
     fn a_new_token_key_comes_first_and_the_one_before_stays_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let keys = store(folder.path());
-        rotate_tokens(&keys, false).unwrap();
+        Series::Tokens.rotate(&keys, false).unwrap();
         assert_eq!(
-            token_names(&*keys),
+            Series::Tokens.names(&*keys),
             [SecretName::token_of(2), SecretName::token()]
         );
         assert_eq!(token_keys(&keys).unwrap().len(), 2);
@@ -268,16 +342,51 @@ mod tests {
     fn stolen_token_keys_go_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let keys = store(folder.path());
-        rotate_tokens(&keys, true).unwrap();
-        assert_eq!(token_names(&*keys), [SecretName::token_of(2)]);
+        Series::Tokens.rotate(&keys, true).unwrap();
+        assert_eq!(Series::Tokens.names(&*keys), [SecretName::token_of(2)]);
         let again = FileKeyStore::open(&folder.path().join("keys.bin"), b"words").unwrap();
         assert!(!again.contains(&SecretName::token()));
     }
 
     #[test]
+    fn an_exchange_key_opens_what_was_sealed_to_it_until_the_overlap_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = store(folder.path());
+        let first = SecretName::exchange();
+        keys.generate(first.clone(), SecretKind::Agreement).unwrap();
+        let sealed = |name: &SecretName| {
+            let key = keys.hpke_public_key(name).unwrap();
+            let wrapped = wrap_for(&key, b"info", b"bound", b"branches").unwrap();
+            [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat()
+        };
+        let before = sealed(&first);
+        let opened = |sealed: &[u8]| open_with_any(&*keys, b"info", b"bound", sealed);
+        Series::Exchange.rotate(&keys, false).unwrap();
+        let newest = SecretName::exchange_of(2);
+        assert_eq!(exchange_names(&*keys), [newest.clone(), first.clone()]);
+        assert!(!Series::Exchange.retire(&*keys, EXCHANGE_SECONDS).unwrap());
+        let after = sealed(&newest);
+        for sealed in [&before, &after] {
+            assert_eq!(opened(sealed).unwrap().as_slice(), b"branches");
+        }
+        std::thread::sleep(Duration::from_millis(2_100));
+        assert!(Series::Exchange.retire(&*keys, 0).unwrap());
+        assert!(opened(&before).is_none() && opened(&after).is_some());
+        assert!(!keys.contains(&first));
+        // The number of a key that was destroyed is not given again.
+        Series::Exchange.rotate(&keys, true).unwrap();
+        assert_eq!(exchange_names(&*keys), [SecretName::exchange_of(3)]);
+        assert!(opened(&after).is_none());
+    }
+
+    #[test]
     fn a_request_is_read_as_it_was_written_and_rubbish_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        for request in [Request::Wrapping, Request::Tokens { at_once: true }] {
+        for request in [
+            Request::Wrapping,
+            Request::Tokens { at_once: true },
+            Request::Exchange { at_once: false },
+        ] {
             ask(folder.path(), &request).unwrap();
             assert_eq!(asked(folder.path()), Some(request));
         }

@@ -30,8 +30,7 @@ use gateway::{
 use ledger::ids::MemberName;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use vault::keystore::{KeyStore, SecretName};
-use vault::wrap::WrappedKey;
+use vault::keystore::KeyStore;
 
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
@@ -45,7 +44,7 @@ pub(crate) use self::settings::{
     TerminologyEntry, ValidationEntry, is_default,
 };
 use crate::hardening::keep_memory_private;
-use crate::keys::token_keys;
+use crate::keys::{exchange_names, open_with_any, token_keys};
 use crate::network::{MemberLayout, NodeFile, WitnessEntry, read_genesis};
 
 const TOKEN_SECONDS: u64 = 15 * 60;
@@ -276,7 +275,6 @@ pub(crate) fn gateway(
         identity: NodeIdentity {
             member: member(&file.member)?,
             network: node.chain.network(),
-            hpke_key: keys.hpke_public_key(&SecretName::exchange())?.0,
             certificate: node.certificate(),
             has_test_clock: false,
         },
@@ -304,7 +302,7 @@ pub(crate) fn gateway(
             allowed_origins: file.import.allowed_origins.clone(),
         },
         emergency: file.emergency.config(),
-        forward: file.audit.config(),
+        forward: file.audit.config(folder),
         vocabularies: vocabularies.clone(),
         mllp: mllp::listeners(&file.mllp, folder)?,
     })?)
@@ -354,14 +352,13 @@ fn witnesses(file: &NodeFile) -> anyhow::Result<Vec<Witness>> {
 
 fn member_key(keys: &Arc<dyn KeyStore>) -> MemberKey {
     let keys = Arc::clone(keys);
-    MemberKey::new(move |info, bound, sealed| {
-        let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
-        let wrapped = WrappedKey {
-            encapsulated: *encapsulated,
-            ciphertext: ciphertext.to_vec(),
-        };
-        let opened = keys.unwrap_for(&SecretName::exchange(), info, bound, &wrapped);
-        opened.ok().map(|clear| clear.into_vec().into())
+    let public = Arc::clone(&keys);
+    let public = move || {
+        let newest = exchange_names(&*public).into_iter().next()?;
+        Some(public.hpke_public_key(&newest).ok()?.0)
+    };
+    MemberKey::new(public, move |info, bound, sealed| {
+        open_with_any(&*keys, info, bound, sealed)
     })
 }
 

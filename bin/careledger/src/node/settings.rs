@@ -2,6 +2,7 @@
 //! `node.toml`: how the FHIR API behaves.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contracts::access::Implicit;
@@ -185,12 +186,23 @@ impl EmergencyEntry {
 pub(crate) struct AuditEntry {
     /// The address to which batches of events are posted.
     forward: Option<String>,
+    /// A file with the bearer token that the repository asks for.
+    token_file: Option<PathBuf>,
+    /// A file with the node's certificate for it, and the key (PEM).
+    certificate_file: Option<PathBuf>,
+    /// A file with the authorities that certify the repository, instead of the system's (PEM).
+    authorities_file: Option<PathBuf>,
 }
 
 impl AuditEntry {
-    pub(crate) fn config(&self) -> ForwardConfig {
+    /// Paths are from the configuration's folder.
+    pub(crate) fn config(&self, folder: &Path) -> ForwardConfig {
+        let path = |file: &Option<PathBuf>| file.as_ref().map(|file| folder.join(file));
         ForwardConfig {
             to: self.forward.clone(),
+            token: path(&self.token_file),
+            certificate: path(&self.certificate_file),
+            authorities: path(&self.authorities_file),
             ..ForwardConfig::default()
         }
     }
@@ -242,16 +254,17 @@ mod tests {
         assert_eq!(default.limits.limits().unwrap(), RequestLimits::default());
         assert_eq!(default.emergency.config(), EmergencyConfig::default());
         assert_eq!(default.emergency.review_ms(), 72 * 3_600_000);
-        assert_eq!(default.audit.config().to, None);
+        assert_eq!(default.audit.config(Path::new(".")).to, None);
         let said = file(
             "[search]\nfull_text = true\n[validation]\nmode = \"lenient\"\n\
              [limits]\nrequests_per_second = 5\nbody_mebibytes = 1\n\
-             [audit]\nforward = \"https://arr.example/fhir\"",
+             [audit]\nforward = \"https://arr.example/fhir\"\ntoken_file = \"arr.token\"",
         );
         let said = said.unwrap();
         assert!(said.search.full_text);
-        let forward = said.audit.config().to;
-        assert_eq!(forward.as_deref(), Some("https://arr.example/fhir"));
+        let forward = said.audit.config(Path::new("net/clinic"));
+        assert_eq!(forward.to.as_deref(), Some("https://arr.example/fhir"));
+        assert_eq!(forward.token, Some(PathBuf::from("net/clinic/arr.token")));
         assert_eq!(said.validation.checking(), Checking::Lenient);
         let limits = said.limits.limits().unwrap();
         assert_eq!((limits.per_second.get(), limits.body_bytes), (5, 1 << 20));

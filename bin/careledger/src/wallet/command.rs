@@ -14,7 +14,7 @@ use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
 use super::share::{self, ShareArgs};
 use super::shown::{history, notices};
 use super::take::{Escrow, take};
-use super::{Form, Power, View, WalletFolder};
+use super::{Form, Power, View, WalletFolder, rotate_root};
 use crate::audit::Report;
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
@@ -168,21 +168,32 @@ struct GrantArgs {
     after_help = "Members learn of consents by the keys of `consent/...`: one that is left out of those discloses nothing of the \
     patient any more.\n\nExample:\n  careledger wallet --network net --folder w rotate ada --branch index/clinic --without payer"
 )]
-#[group(id = "which", required = true, multiple = false)]
 struct RotateArgs {
     name: String,
-    /// A branch, such as index/clinic; more than once for several.
-    #[arg(long, group = "which")]
-    branch: Vec<String>,
-    /// All branches that this member writes.
-    #[arg(long, group = "which")]
-    member: Option<String>,
-    /// All branches of all members where the patient is enrolled.
-    #[arg(long, group = "which")]
-    all: bool,
+    #[command(flatten)]
+    which: Which,
     /// A member that does not get the new keys, whatever consents say; more than once for several.
     #[arg(long)]
     without: Vec<String>,
+}
+
+/// What goes on under new keys.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// A branch, such as index/clinic; more than once for several.
+    #[arg(long)]
+    branch: Vec<String>,
+    /// All branches that this member writes.
+    #[arg(long)]
+    member: Option<String>,
+    /// All branches of all members where the patient is enrolled.
+    #[arg(long)]
+    all: bool,
+    /// The root itself, which was stolen: members take the key of a new one for the wallet's, and all branches go on under
+    /// its keys. Goes on where it was cut off.
+    #[arg(long)]
+    root: bool,
 }
 
 #[derive(Debug, Args)]
@@ -376,11 +387,14 @@ async fn grant(view: &View, folder: &WalletFolder, args: GrantArgs) -> anyhow::R
 }
 
 async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow::Result<()> {
+    if args.which.root {
+        return root(view, folder, &args).await;
+    }
     let mut wallet = folder.wallet(&args.name)?;
-    let branches = if args.branch.is_empty() {
-        wallet.branches_of(args.member.as_deref())?
+    let branches = if args.which.branch.is_empty() {
+        wallet.branches_of(args.which.member.as_deref())?
     } else {
-        let named = args.branch.iter();
+        let named = args.which.branch.iter();
         named
             .map(|name| Ok(name.parse()?))
             .collect::<anyhow::Result<_>>()?
@@ -399,6 +413,34 @@ async fn rotate(view: &View, folder: &WalletFolder, args: RotateArgs) -> anyhow:
             "{} goes on under a new key, which {} and {holders} have",
             rotated.branch.name(),
             rotated.branch.writer(),
+        ))?;
+    }
+    Ok(())
+}
+
+async fn root(view: &View, folder: &WalletFolder, args: &RotateArgs) -> anyhow::Result<()> {
+    let rotated = rotate_root(view, folder, &args.name, &args.without).await?;
+    let how = if rotated.is_resumed {
+        "the rotation that was cut off is finished"
+    } else {
+        "the wallet has a new root"
+    };
+    let members = rotated.members.join(", ");
+    say(&format!(
+        "{how}: {members} know its key, and the branches go on under keys of it; the former root opens nothing from now on"
+    ))?;
+    for member in &rotated.guarded_at {
+        say(&format!(
+            "guardians at {member} have shares of a former root: set them up anew (`wallet guardians set`)"
+        ))?;
+    }
+    for member in args
+        .without
+        .iter()
+        .filter(|name| !members.contains(name.as_str()))
+    {
+        say(&format!(
+            "{member} still takes the former root's key for the wallet's: do it again without leaving it out"
         ))?;
     }
     Ok(())

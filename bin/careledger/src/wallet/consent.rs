@@ -143,7 +143,7 @@ impl Wallet {
     ) -> anyhow::Result<Filed> {
         let client = self.client(view, through)?;
         let answer = client
-            .post("Consent", &self.signed(&consent)?)
+            .post("Consent", &self.signed(through, &consent)?)
             .await?
             .ok()?;
         let id = answer
@@ -234,7 +234,7 @@ impl Wallet {
         let mut filed = self.filed(id)?.clone();
         filed.consent = next(filed.consent)?;
         filed.consent["id"] = filed.id.clone().into();
-        let request = self.signed(&filed.consent)?;
+        let request = self.signed(&filed.member, &filed.consent)?;
         let request = request.with("if-match", &format!("W/\"{}\"", filed.version))?;
         let client = self.client(view, &filed.member)?;
         let answer = client.put(&format!("Consent/{id}"), &request).await?.ok()?;
@@ -250,11 +250,12 @@ impl Wallet {
     }
 
     /// The consent with the wallet's signature: a detached JWS in a Provenance in `X-Provenance`.
-    fn signed(&self, consent: &Value) -> anyhow::Result<Request> {
+    fn signed(&self, through: &str, consent: &Value) -> anyhow::Result<Request> {
         let request = Request::json(consent);
         let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
         let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(&request.body));
-        let signature = self.signing_key().sign(input.as_bytes()).to_bytes();
+        let key = self.identity_at(through).signing_key();
+        let signature = key.sign(input.as_bytes()).to_bytes();
         let jws = format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature));
         let now = OffsetDateTime::now_utc().format(&Rfc3339)?;
         let who = json!({ "reference": consent["patient"]["reference"] });

@@ -23,7 +23,8 @@ struct About {
 }
 
 impl Wallet {
-    /// Enrols the patient at `member`, through a system of that member that may enrol.
+    /// Enrols the patient at `member`, through a system of that member that may enrol. The member gets to know the wallet's
+    /// identities one after the other, each with the branches of its root, as the members did that were there before.
     pub(crate) async fn enroll(
         &mut self,
         view: &View,
@@ -31,15 +32,30 @@ impl Wallet {
         through: &Client,
     ) -> anyhow::Result<()> {
         let name: MemberName = member.parse()?;
-        let granted = (self.public_key(), self.branches_for(view, &name));
-        let id = enroll_with(view, member, through, &granted).await?;
+        let identities = self.identities();
+        let (first, later) = identities.split_first().context("a wallet has a root")?;
+        let branches = self.branches_until(view, &name, first.era);
+        let id = enroll_with(view, member, through, &(first.public(), branches)).await?;
         self.state.patients.insert(member.to_owned(), id);
+        let mut former = first;
+        for next in later {
+            self.replace(view, member, (former, next)).await?;
+            let branches = self.branches_until(view, &name, next.era);
+            self.give_as(view, member, (next, &branches)).await?;
+            former = next;
+        }
+        self.note_known(member);
         Ok(())
     }
 
     /// A member's own branches; and of all members the consents, and which records exist beside the restricted ones. Of
     /// branches that were rotated, the later keys only if the member may hold them.
     pub(super) fn branches_for(&self, view: &View, member: &MemberName) -> Vec<GrantedBranch> {
+        self.branches_until(view, member, self.lineage.eras())
+    }
+
+    /// Those of the roots until that of an era.
+    fn branches_until(&self, view: &View, member: &MemberName, era: usize) -> Vec<GrantedBranch> {
         let mut branches = vec![
             Branch::Restricted(member.clone()),
             Branch::Access(member.clone()),
@@ -52,6 +68,7 @@ impl Wallet {
             .flat_map(|branch| self.keys(view.network_id(), branch));
         keyed
             .filter(|one| one.epoch == 0 || self.may_hold(member, &one.branch))
+            .filter(|one| self.lineage.era_of(&one.branch, one.epoch) <= era)
             .collect()
     }
 }

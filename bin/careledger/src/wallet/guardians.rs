@@ -1,31 +1,33 @@
 //! Guardians: people with wallets of their own, k of whom give a lost wallet back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::recovery::{Command, Signed, Terms};
-use ed25519_zebra::SigningKey;
 use ledger::codec;
 use ledger::ids::Digest;
-use ledger::stream::RootKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::release::{GuardedRoot, Guardian};
-use vault::wrap::{HpkeKeyPair, HpkePublicKey, WrappedKey};
-use zeroize::Zeroizing;
+use vault::wrap::{HpkePublicKey, WrappedKey};
 
-use super::{State, View, Wallet};
+use super::lineage::Identity;
+use super::{Lineage, View, Wallet};
 use crate::client::{Client, Request};
 use crate::network::read_json;
 
 /// Between looks whether a delay has passed.
 const POLL: Duration = Duration::from_millis(500);
 
+/// What keys of an identity are for.
+const GUARDIAN: &str = "guardian";
+const RECOVERY: &str = "recovery";
+
 /// What a guardian gives to the patient, once.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Card {
     key: String,
@@ -34,6 +36,16 @@ pub(crate) struct Card {
 
 /// Guardianship as the member has it.
 pub(super) struct Standing(Value);
+
+/// The guardians that a wallet has set up at a member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Guards {
+    k: u32,
+    cards: Vec<Card>,
+    delay_ms: u64,
+    /// The number of the root that they give back.
+    pub(super) era: usize,
+}
 
 /// What a patient wants of guardians.
 pub(crate) struct Circle<'a> {
@@ -53,12 +65,24 @@ impl Standing {
         Ok(Self(answer.json()?))
     }
 
-    fn digest(&self, name: &str) -> Option<Digest> {
+    /// Whether there are guardians.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.element("k", "valueString").is_some()
+    }
+
+    /// Whether a key is a guardian's.
+    fn names(&self, key: [u8; 32]) -> bool {
+        let key = STANDARD.encode(key);
+        let mut guardians = parts(&self.0).filter(|one| one["name"] == "guardian");
+        guardians.any(|one| one["valueBase64Binary"] == key.as_str())
+    }
+
+    pub(super) fn digest(&self, name: &str) -> Option<Digest> {
         let bytes = STANDARD.decode(self.element(name, "valueBase64Binary")?);
         Some(Digest(bytes.ok()?.try_into().ok()?))
     }
 
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         let number = self.element("number", "valueString");
         number.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
@@ -92,35 +116,58 @@ impl Standing {
 impl Wallet {
     /// What this wallet's owner gives to whom it shall guard.
     pub(crate) fn card(&self) -> Card {
+        let identity = self.identity();
         Card {
-            key: STANDARD.encode(self.public_key()),
-            recipient: STANDARD.encode(self.guardian_keys().public_key().0),
+            key: STANDARD.encode(identity.public()),
+            recipient: STANDARD.encode(identity.recipient(GUARDIAN).public_key().0),
         }
     }
 
     /// Has other guardians from now on, or the first ones.
     pub(crate) async fn set_guardians(
-        &self,
+        &mut self,
         view: &View,
         circle: &Circle<'_>,
     ) -> anyhow::Result<()> {
-        let patient = self.patient_at(circle.member)?;
-        let through = self.client(view, circle.member)?;
+        let cards = circle.cards.iter().map(|path| read_json(path));
+        let guards = Guards {
+            k: circle.k,
+            cards: cards.collect::<anyhow::Result<_>>()?,
+            delay_ms: u64::try_from(circle.delay.as_millis())?,
+            era: self.lineage.eras(),
+        };
+        self.guard(view, circle.member, guards).await
+    }
+
+    /// Has guardians give the newest root back.
+    pub(super) async fn guard(
+        &mut self,
+        view: &View,
+        member: &str,
+        guards: Guards,
+    ) -> anyhow::Result<()> {
+        let patient = self.patient_at(member)?;
+        let through = self.client(view, member)?;
         let standing = Standing::read(&through, patient).await?;
         let number = standing.number().saturating_add(1);
-        let cards = circle.cards.iter().map(|path| read_card(path));
-        let mut guardians = cards.collect::<anyhow::Result<Vec<_>>>()?;
+        let guardians = guards.cards.iter().map(Card::guardian);
+        let mut guardians = guardians.collect::<anyhow::Result<Vec<_>>>()?;
         guardians.sort_unstable();
-        let guarded = GuardedRoot::seal(self.root.expose(), number, circle.k, &guardians)?;
-        let sealed = codec::encode(&guarded);
+        let root = self.lineage.newest().expose();
+        let guarded = GuardedRoot::seal(root, number, guards.k, &guardians)?;
+        let sealed = codec::encode(&guarded.with_former(self.lineage.former()?));
         let terms = Terms {
-            k: circle.k,
+            k: guards.k,
             guardians: guardians.iter().map(|one| Digest(one.key)).collect(),
-            delay_ms: u64::try_from(circle.delay.as_millis())?,
+            delay_ms: guards.delay_ms,
             sealed: Digest::of(&sealed),
         };
         let said = self.said(view, &standing, (number, Command::SetUp(terms)));
-        say(&through, patient, &said, Some(&sealed)).await
+        say_signed(&through, patient, &said, Some(&sealed)).await?;
+        let era = self.lineage.eras();
+        let guards = Guards { era, ..guards };
+        self.state.guards.insert(member.to_owned(), guards);
+        Ok(())
     }
 
     /// Asks for a patient's wallet, for this new one.
@@ -131,11 +178,11 @@ impl Wallet {
     ) -> anyhow::Result<()> {
         let standing = Standing::read(through, patient).await?;
         let command = Command::Request {
-            recipient: Digest(self.recovery_keys().public_key().0),
+            recipient: Digest(self.identity().recipient(RECOVERY).public_key().0),
             nonce: Digest(rand::random()),
         };
         let said = self.said(view, &standing, (standing.number(), command));
-        say(through, patient, &said, None).await
+        say_signed(through, patient, &said, None).await
     }
 
     /// Approves the recovery under way, as a guardian. Make sure by other means of who asks.
@@ -148,7 +195,11 @@ impl Wallet {
         let request = standing.digest("request");
         let request = request.context("no recovery is under way")?;
         let recipient = standing.digest("recipient").context("no recipient")?;
-        let key = self.public_key();
+        // A card that was given before a rotation of this wallet's root names a former key.
+        let mut identities = self.identities().into_iter().rev();
+        let identity = identities.find(|identity| standing.names(identity.public()));
+        let identity = identity.context("the wallet is no guardian of this patient")?;
+        let key = identity.public();
         let asked = json!({ "resourceType": "Parameters", "parameter": [
             { "name": "guardian", "valueBase64Binary": STANDARD.encode(key) },
         ] });
@@ -156,13 +207,13 @@ impl Wallet {
         let answer = through.post(&path, &Request::json(&asked)).await?.ok()?;
         let guarded: GuardedRoot = codec::decode("root", &binary(&answer.json()?, "sealed")?)?;
         let share = guarded.approve(
-            (&key, &self.guardian_keys()),
+            (&key, &identity.recipient(GUARDIAN)),
             (&request.0, &HpkePublicKey(recipient.0)),
         )?;
         let share = codec::encode(&share);
         let command = Command::Approve { request, share };
-        let said = self.said(view, &standing, (standing.number(), command));
-        say(through, patient, &said, None).await
+        let said = said(view, &standing, &identity, (standing.number(), command));
+        say_signed(through, patient, &said, None).await
     }
 
     /// Ends the recovery under way: the wallet is not lost.
@@ -173,7 +224,7 @@ impl Wallet {
         let request = standing.digest("request");
         let command = Command::Object(request.context("no recovery is under way")?);
         let said = self.said(view, &standing, (standing.number(), command));
-        say(&through, patient, &said, None).await
+        say_signed(&through, patient, &said, None).await
     }
 
     /// The recovered root, once the delay has passed and enough guardians have approved; waits for that.
@@ -181,7 +232,7 @@ impl Wallet {
         &self,
         (through, patient): (&Client, &str),
         patience: Duration,
-    ) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    ) -> anyhow::Result<Lineage> {
         let standing = Standing::read(through, patient).await?;
         let request = standing.digest("request");
         let request = request.context("no recovery is under way")?;
@@ -207,7 +258,9 @@ impl Wallet {
             Ok((guardian.context("a guardian's key")?, share))
         });
         let approvals = approvals.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(guarded.recover(&request.0, &self.recovery_keys(), &approvals)?)
+        let keys = self.identity().recipient(RECOVERY);
+        let root = guarded.recover(&request.0, &keys, &approvals)?;
+        Lineage::recovered(*root, guarded.former())
     }
 
     /// Has the member take this wallet for the one whose root was recovered.
@@ -215,24 +268,14 @@ impl Wallet {
         &self,
         view: &View,
         (through, patient): (&Client, &str),
-        root: &[u8; 32],
+        lineage: &Lineage,
     ) -> anyhow::Result<()> {
         let standing = Standing::read(through, patient).await?;
         let request = standing.digest("request");
         let command = Command::Finish(request.context("no recovery is under way")?);
-        let lost = SigningKey::from_bytes(&RootKey::from_bytes(*root).purpose("signing"));
-        let guarded = standing.digest("guarded").context("no guardianship")?;
-        let signer = Digest(ed25519_zebra::VerificationKey::from(&lost).into());
-        let place = (view.network_id(), guarded, standing.number());
-        let said = Signed::sign(place, command, signer, |bytes| lost.sign(bytes).into());
-        say(through, patient, &said, None).await
-    }
-
-    /// The wallet whose root this one has recovered, as a member knows it.
-    fn lost_at(&self, member: &str, patient: &str) -> Self {
-        let mut state = State::default();
-        state.patients.insert(member.to_owned(), patient.to_owned());
-        Self::new(&self.name, *self.root.expose(), state)
+        let lost = Identity::new(lineage.newest().clone(), lineage.eras());
+        let said = said(view, &standing, &lost, (standing.number(), command));
+        say_signed(through, patient, &said, None).await
     }
 
     /// Has another member where the patient is enrolled take this wallet for the one whose root was recovered: the key
@@ -246,45 +289,32 @@ impl Wallet {
         self.state
             .patients
             .insert(member.to_owned(), patient.to_owned());
-        // The member has taken it before.
-        if self.learn_epochs(view, member).await.is_ok() {
-            return Ok(());
-        }
-        let lost = self.lost_at(member, patient);
-        let through = lost.client(view, member)?;
-        let standing = Standing::read(&through, patient).await?;
-        let former = Digest(lost.public_key());
-        let guarded = standing.digest("guarded").unwrap_or(former);
-        let place = (view.network_id(), guarded, standing.number());
-        let command = Command::replace(place, (former, Digest(self.public_key())), |bytes| {
-            self.signing_key().sign(bytes).into()
-        });
-        let said = lost.said(view, &standing, (standing.number(), command));
-        say(&through, patient, &said, None).await?;
-        self.learn_epochs(view, member).await
+        self.succeed(view, member).await?;
+        self.learn_epochs(view, member).await?;
+        self.learn_consents(view, member).await
     }
 
-    fn said(&self, view: &View, standing: &Standing, (number, command): (u64, Command)) -> Signed {
-        let signer = Digest(self.public_key());
-        let guarded = standing.digest("guarded").unwrap_or(signer);
-        let place = (view.network_id(), guarded, number);
-        Signed::sign(place, command, signer, |bytes| {
-            self.signing_key().sign(bytes).into()
-        })
-    }
-
-    /// To which what this wallet's owner guards is sealed.
-    fn guardian_keys(&self) -> HpkeKeyPair {
-        HpkeKeyPair::from_private(Zeroizing::new(self.signer.purpose("guardian")))
-    }
-
-    /// To which a recovered root is sealed.
-    fn recovery_keys(&self) -> HpkeKeyPair {
-        HpkeKeyPair::from_private(Zeroizing::new(self.signer.purpose("recovery")))
+    fn said(&self, view: &View, standing: &Standing, numbered: (u64, Command)) -> Signed {
+        said(view, standing, &self.identity(), numbered)
     }
 }
 
-async fn say(
+/// A command, signed by an identity.
+pub(super) fn said(
+    view: &View,
+    standing: &Standing,
+    identity: &Identity,
+    (number, command): (u64, Command),
+) -> Signed {
+    let signer = Digest(identity.public());
+    let guarded = standing.digest("guarded").unwrap_or(signer);
+    let place = (view.network_id(), guarded, number);
+    Signed::sign(place, command, signer, |bytes| {
+        identity.signing_key().sign(bytes).into()
+    })
+}
+
+pub(super) async fn say_signed(
     through: &Client,
     patient: &str,
     said: &Signed,
@@ -302,19 +332,19 @@ async fn say(
     Ok(())
 }
 
-fn read_card(path: &Path) -> anyhow::Result<Guardian> {
-    let card: Card = read_json(path)?;
-    let bytes = |text: &str| {
-        let bytes = STANDARD.decode(text).ok()?;
-        <[u8; 32]>::try_from(bytes).ok()
-    };
-    let guardian = bytes(&card.key).zip(bytes(&card.recipient));
-    let (key, recipient) =
-        guardian.with_context(|| format!("{} is no guardian's card", path.display()))?;
-    Ok(Guardian {
-        key,
-        recipient: HpkePublicKey(recipient),
-    })
+impl Card {
+    fn guardian(&self) -> anyhow::Result<Guardian> {
+        let bytes = |text: &str| {
+            let bytes = STANDARD.decode(text).ok()?;
+            <[u8; 32]>::try_from(bytes).ok()
+        };
+        let guardian = bytes(&self.key).zip(bytes(&self.recipient));
+        let (key, recipient) = guardian.context("a card is no guardian's")?;
+        Ok(Guardian {
+            key,
+            recipient: HpkePublicKey(recipient),
+        })
+    }
 }
 
 fn parts(parameters: &Value) -> impl Iterator<Item = &Value> {

@@ -5,36 +5,41 @@ mod consent;
 mod enroll;
 mod guardians;
 mod history;
+mod learned;
 mod life;
+mod lineage;
 mod notices;
 mod recovery;
 mod rotate;
 mod share;
 mod shown;
 mod store;
+mod succession;
 mod take;
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::genesis::Genesis;
 use ledger::ids::{Digest, MemberName, NetworkId};
 use ledger::receipt::Trust;
-use ledger::stream::{Branch, GrantedBranch, KeyEpoch, RootKey, StreamKey};
+use ledger::stream::{Branch, GrantedBranch, KeyEpoch, StreamKey};
 use ledger::succession::Succession;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use self::lineage::Identity;
 use crate::client::{Client, ClientKey, User};
 use crate::network::{Layout, NetworkFile, read_genesis};
 
 pub(crate) use command::{WalletArgs, clerk, run};
 pub(crate) use consent::{Form, Power, Wish};
 pub(crate) use enroll::enroll_with;
-pub(crate) use guardians::Circle;
+pub(crate) use guardians::{Circle, Guards};
 pub(crate) use history::{Attempt, History};
+pub(crate) use lineage::{Era, Lineage};
 pub(crate) use store::WalletFolder;
+pub(crate) use succession::rotate_root;
 
 /// What a wallet knows of the network.
 #[derive(Debug, Clone)]
@@ -47,9 +52,9 @@ pub(crate) struct View {
 /// One patient's wallet.
 pub(crate) struct Wallet {
     pub(crate) name: String,
-    root: RootKey,
-    /// From which the wallet's own keys derive: its root, unless that was recovered from another wallet.
-    signer: RootKey,
+    lineage: Lineage,
+    /// The identity of a wallet that has recovered another one.
+    own: Option<Identity>,
     pub(crate) state: State,
 }
 
@@ -63,6 +68,15 @@ pub(crate) struct State {
     /// The number of the newest key of each branch that was rotated.
     #[serde(default)]
     pub(crate) epochs: BTreeMap<String, KeyEpoch>,
+    /// What each later root began, the oldest first.
+    #[serde(default)]
+    pub(crate) eras: Vec<Era>,
+    /// How many later roots there were when the wallet recovered them from another.
+    #[serde(default)]
+    pub(crate) recovered_eras: usize,
+    /// The guardians that were set up, by the member that keeps what their shares open.
+    #[serde(default)]
+    pub(crate) guards: BTreeMap<String, Guards>,
 }
 
 /// A consent that was filed.
@@ -118,34 +132,13 @@ impl View {
 }
 
 impl Wallet {
-    pub(crate) fn new(name: &str, root: [u8; 32], state: State) -> Self {
+    fn new(name: &str, lineage: Lineage, own: Option<Identity>, state: State) -> Self {
         Self {
             name: name.to_owned(),
-            root: RootKey::from_bytes(root),
-            signer: RootKey::from_bytes(root),
+            lineage,
+            own,
             state,
         }
-    }
-
-    /// The same wallet with the root of one that was lost.
-    fn with_recovered(self, root: [u8; 32]) -> Self {
-        Self {
-            root: RootKey::from_bytes(root),
-            ..self
-        }
-    }
-
-    /// Signs consents, and asks members for tokens.
-    fn signing_seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.signer.purpose("signing"))
-    }
-
-    fn signing_key(&self) -> SigningKey {
-        SigningKey::from_bytes(&self.signing_seed())
-    }
-
-    fn public_key(&self) -> [u8; 32] {
-        VerificationKey::from(&self.signing_key()).into()
     }
 
     /// The number of a branch's newest key.
@@ -156,7 +149,7 @@ impl Wallet {
     /// All keys of a branch, the oldest first.
     fn keys(&self, network: NetworkId, branch: &Branch) -> Vec<GrantedBranch> {
         let epochs = 0..=self.epoch(branch);
-        let key = |epoch| self.root.grant(network, branch.clone(), epoch);
+        let key = |epoch| self.lineage.grant(network, branch, epoch);
         epochs.map(key).collect()
     }
 
@@ -164,13 +157,7 @@ impl Wallet {
     pub(crate) fn streams(&self, view: &View) -> Vec<(MemberName, StreamKey)> {
         let mut streams = Vec::new();
         for member in view.members() {
-            let branches = [
-                Branch::Consent(member.clone()),
-                Branch::Index(member.clone()),
-                Branch::Restricted(member.clone()),
-                Branch::Access(member.clone()),
-            ];
-            for branch in branches {
+            for branch in Branch::all_of(member) {
                 let keys = self.keys(view.network_id(), &branch);
                 let keyed = keys.iter().map(|one| (member.clone(), one.key.entries()));
                 streams.extend(keyed);
@@ -188,7 +175,16 @@ impl Wallet {
 
     /// A client that speaks for the patient at a member.
     pub(crate) fn client(&self, view: &View, member: &str) -> anyhow::Result<Client> {
-        let key = ClientKey::of_wallet(self.patient_at(member)?, self.signing_seed());
+        self.speaks(view, member, self.identity_at(member).seed())
+    }
+
+    fn speaks(
+        &self,
+        view: &View,
+        member: &str,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> anyhow::Result<Client> {
+        let key = ClientKey::of_wallet(self.patient_at(member)?, seed);
         let user = User {
             purpose: "PATRQT".to_owned(),
             practitioner: None,

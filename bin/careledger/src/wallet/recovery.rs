@@ -115,7 +115,9 @@ pub(super) async fn guardians(
                 cards: &cards,
                 delay: Duration::from_secs(delay_seconds),
             };
-            folder.wallet(&name)?.set_guardians(view, &circle).await?;
+            let mut wallet = folder.wallet(&name)?;
+            wallet.set_guardians(view, &circle).await?;
+            folder.save(&wallet)?;
             say(&format!(
                 "{k} of {} guardians can give the wallet back, at {member}",
                 cards.len()
@@ -174,15 +176,17 @@ async fn finish(view: &View, folder: &WalletFolder, finish: Finish) -> anyhow::R
     let at = (&through, args.patient.as_str());
     let wallet = folder.wallet(&args.name)?;
     let patience = Duration::from_secs(finish.wait_seconds);
-    let root = wallet.recover(at, patience).await?;
+    let lineage = wallet.recover(at, patience).await?;
     // Here before the member forgets the lost wallet.
-    folder.take_over(&args.name, *root)?;
-    wallet.finish_recovery(view, at, &root).await?;
+    folder.take_over(&args.name, &lineage)?;
+    wallet.finish_recovery(view, at, &lineage).await?;
     let mut wallet = folder.wallet(&args.name)?;
     let patients = &mut wallet.state.patients;
     patients.insert(args.member.clone(), args.patient);
     folder.save(&wallet)?;
     wallet.learn_epochs(view, &args.member).await?;
+    folder.save(&wallet)?;
+    wallet.learn_consents(view, &args.member).await?;
     folder.save(&wallet)?;
     for (member, patient) in finish.also {
         elsewhere(view, folder, &mut wallet, (&member, &patient)).await?;

@@ -7,6 +7,7 @@ use ledger::stream::{Branch, GrantedBranch, KeyEpoch};
 use serde_json::Value;
 
 use super::enroll::sealed_branches;
+use super::lineage::Identity;
 use super::{Filed, View, Wallet};
 use crate::client::Request;
 
@@ -29,12 +30,7 @@ impl Wallet {
         let mut branches = Vec::new();
         for name in members {
             let name: MemberName = name.parse()?;
-            branches.extend([
-                Branch::Consent(name.clone()),
-                Branch::Index(name.clone()),
-                Branch::Restricted(name.clone()),
-                Branch::Access(name),
-            ]);
+            branches.extend(Branch::all_of(&name));
         }
         anyhow::ensure!(!branches.is_empty(), "the wallet is not enrolled there");
         Ok(branches)
@@ -51,7 +47,7 @@ impl Wallet {
         let writer = branch.writer().clone();
         self.patient_at(writer.as_str())?;
         let epoch = self.epoch(&branch).saturating_add(1);
-        let granted = self.root.grant(view.network_id(), branch.clone(), epoch);
+        let granted = self.lineage.grant(view.network_id(), &branch, epoch);
         let mut holders = Vec::new();
         for name in self.state.patients.keys() {
             let member: MemberName = name.parse()?;
@@ -97,16 +93,27 @@ impl Wallet {
         self.give(view, member, &branches).await
     }
 
-    async fn give(
+    pub(super) async fn give(
         &self,
         view: &View,
         member: &str,
         branches: &[GrantedBranch],
     ) -> anyhow::Result<()> {
-        let granted = (self.public_key(), branches.to_vec());
+        let identity = self.identity_at(member);
+        self.give_as(view, member, (&identity, branches)).await
+    }
+
+    /// Gives a member keys in the name of an identity that it knows.
+    pub(super) async fn give_as(
+        &self,
+        view: &View,
+        member: &str,
+        (identity, branches): (&Identity, &[GrantedBranch]),
+    ) -> anyhow::Result<()> {
+        let granted = (identity.public(), branches.to_vec());
         let body = sealed_branches(view, member, &granted).await?;
         let id = self.patient_at(member)?;
-        let client = self.client(view, member)?;
+        let client = self.speaks(view, member, identity.seed())?;
         let path = format!("Patient/{id}/$branches");
         client.post(&path, &Request::json(&body)).await?.ok()?;
         Ok(())

@@ -154,9 +154,15 @@ impl Wallet {
         view.base_url(&args.with)?;
         let member: MemberName = args.with.parse()?;
         let branches = self.chosen(view, &member, &args.branches)?;
+        anyhow::ensure!(
+            self.state.eras.is_empty() || self.state.patients.contains_key(&args.with),
+            "a wallet whose root was rotated enrols at a member itself (`wallet enroll`): the member has to take its keys one \
+             after the other"
+        );
         let place = (view.network_id(), member);
-        let grant = BranchGrant::sign(place, self.public_key(), branches, |bytes| {
-            self.signing_key().sign(bytes).into()
+        let identity = self.identity_at(&args.with);
+        let grant = BranchGrant::sign(place, identity.public(), branches, |bytes| {
+            identity.signing_key().sign(bytes).into()
         });
         Ok(grant.to_resource())
     }

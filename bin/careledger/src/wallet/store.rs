@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ledger::stream::RootKey;
 use vault::keystore::{FileKeyStore, KdfCost, KeyStore, Secret, SecretKind, SecretName};
 
-use super::{State, Wallet};
+use super::lineage::Identity;
+use super::{Era, Lineage, State, Wallet};
 use crate::network::{Passphrase, read_json};
 
 /// Wallets that one passphrase opens: a person's own, a family's, those of a demonstration.
@@ -61,26 +63,62 @@ impl WalletFolder {
         } else {
             State::default()
         };
-        let wallet = Wallet::new(name, *root, state);
         let recovered = recovered_name(name)?;
-        if !self.keys.contains(&recovered) {
-            return Ok(wallet);
+        let (oldest, own) = if self.keys.contains(&recovered) {
+            let own = Identity::new(RootKey::from_bytes(*root), state.recovered_eras);
+            (self.keys.expose(&recovered)?, Some(own))
+        } else {
+            (root, None)
+        };
+        let mut lineage = Lineage::new(*oldest);
+        for (era, number) in state.eras.iter().zip(1..) {
+            let root = self.keys.expose(&root_name(name, number)?);
+            let root = root.with_context(|| format!("root {number} of the wallet `{name}`"))?;
+            lineage = lineage.with(era.clone(), *root);
         }
-        Ok(wallet.with_recovered(*self.keys.expose(&recovered)?))
+        Ok(Wallet::new(name, lineage, own, state))
     }
 
-    /// Gives a wallet the root of one that was lost; its own keys stay.
-    pub(crate) fn take_over(&self, name: &str, root: [u8; 32]) -> anyhow::Result<()> {
-        let recovered = recovered_name(name)?;
-        if self.keys.contains(&recovered) {
-            anyhow::ensure!(
-                *self.keys.expose(&recovered)? == root,
-                "the wallet has recovered another one before"
-            );
-            return Ok(());
+    /// Gives a wallet the roots of one that was lost; its own identity stays.
+    pub(crate) fn take_over(&self, name: &str, lineage: &Lineage) -> anyhow::Result<()> {
+        let mut later = lineage.roots();
+        let oldest = later.next().context("a wallet has a root")?;
+        let mut secrets = vec![(recovered_name(name)?, oldest)];
+        for (root, number) in later.zip(1..) {
+            secrets.push((root_name(name, number)?, root));
         }
-        let secret = Secret::new(SecretKind::Symmetric, root);
-        Ok(self.keys.insert(recovered, secret)?)
+        if self.keys.contains(&recovered_name(name)?) {
+            for (named, root) in secrets {
+                let is_same =
+                    self.keys.contains(&named) && *self.keys.expose(&named)? == *root.expose();
+                anyhow::ensure!(is_same, "the wallet has recovered another one before");
+            }
+        } else {
+            let secrets = secrets.into_iter();
+            let symmetric = |root: &RootKey| Secret::new(SecretKind::Symmetric, *root.expose());
+            let secrets = secrets.map(|(named, root)| (named, symmetric(root)));
+            self.keys.insert_all(secrets.collect())?;
+        }
+        let mut wallet = self.wallet(name)?;
+        if wallet.state.eras.is_empty() && lineage.eras() > 0 {
+            wallet.state.begin_with(lineage);
+            self.save(&wallet)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the root with which an era begins, and then has the wallet know of it.
+    pub(crate) fn begin_era(&self, wallet: &Wallet, era: Era) -> anyhow::Result<()> {
+        let number = wallet.state.eras.len().saturating_add(1);
+        let named = root_name(&wallet.name, number)?;
+        // It is there if it was made, and the wallet was cut off before it knew.
+        if !self.keys.contains(&named) {
+            let fresh = Secret::new(SecretKind::Symmetric, rand::random());
+            self.keys.insert(named, fresh)?;
+        }
+        let mut state = wallet.state.clone();
+        state.eras.push(era);
+        self.write(&wallet.name, &state)
     }
 
     /// The wallets' names, in order.
@@ -94,9 +132,13 @@ impl WalletFolder {
 
     /// Writes what the wallet remembers.
     pub(crate) fn save(&self, wallet: &Wallet) -> anyhow::Result<()> {
-        let path = self.state(&wallet.name);
+        self.write(&wallet.name, &wallet.state)
+    }
+
+    fn write(&self, name: &str, state: &State) -> anyhow::Result<()> {
+        let path = self.state(name);
         let fresh = path.with_extension("json.new");
-        fs::write(&fresh, serde_json::to_string_pretty(&wallet.state)?)?;
+        fs::write(&fresh, serde_json::to_string_pretty(state)?)?;
         fs::rename(fresh, path)?;
         Ok(())
     }
@@ -113,6 +155,11 @@ fn secret_name(name: &str) -> anyhow::Result<SecretName> {
 
 fn recovered_name(name: &str) -> anyhow::Result<SecretName> {
     Ok(format!("recovered/{name}").parse()?)
+}
+
+/// A later root of a wallet; the first has number 1.
+fn root_name(name: &str, number: usize) -> anyhow::Result<SecretName> {
+    Ok(format!("root/{name}/{number}").parse()?)
 }
 
 #[cfg(test)]
@@ -143,7 +190,7 @@ mod tests {
         wallets.save(&wallet).unwrap();
         let again = open(&folder, "words\n").unwrap().wallet("ada").unwrap();
         assert_eq!(again.patient_at("clinic").unwrap(), "p1");
-        assert_eq!(again.public_key(), wallet.public_key());
+        assert_eq!(again.identity().public(), wallet.identity().public());
     }
 
     #[test]
@@ -157,13 +204,13 @@ mod tests {
             wallets.wallet("ada").unwrap(),
             wallets.wallet("new").unwrap(),
         );
-        wallets.take_over("new", *lost.root.expose()).unwrap();
-        wallets.take_over("new", *lost.root.expose()).unwrap();
-        assert!(wallets.take_over("new", [1; 32]).is_err());
+        wallets.take_over("new", &lost.lineage).unwrap();
+        wallets.take_over("new", &lost.lineage).unwrap();
+        assert!(wallets.take_over("new", &Lineage::new([1; 32])).is_err());
         let after = open(&folder, "words").unwrap().wallet("new").unwrap();
-        assert_eq!(after.root.expose(), lost.root.expose());
-        assert_eq!(after.public_key(), before.public_key());
-        assert_ne!(after.public_key(), lost.public_key());
+        assert_eq!(after.lineage, lost.lineage);
+        assert_eq!(after.identity().public(), before.identity().public());
+        assert_ne!(after.identity().public(), lost.identity().public());
         assert_eq!(wallets.names(), ["ada", "new"]);
     }
 

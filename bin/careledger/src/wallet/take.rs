@@ -7,10 +7,10 @@ use contracts::escrow::{Taken, info, root_digest};
 use ledger::codec;
 use ledger::ids::{Digest, MemberName};
 use serde_json::{Value, json};
-use vault::wrap::{HpkeKeyPair, WrappedKey};
+use vault::wrap::WrappedKey;
 use zeroize::Zeroizing;
 
-use super::{View, Wallet, WalletFolder};
+use super::{Lineage, View, Wallet, WalletFolder};
 use crate::client::{Client, Request};
 
 /// A patient at the member that keeps the root.
@@ -39,7 +39,7 @@ pub(super) async fn take(
     if !wallet.has_confirmed(view, escrow).await {
         let root = wallet.asked_root(view, escrow).await?;
         // Here before the member destroys its copy.
-        folder.take_over(name, *root)?;
+        folder.take_over(name, &Lineage::new(*root))?;
         wallet.confirm_root(view, escrow, &root).await?;
     }
     let mut wallet = folder.wallet(name)?;
@@ -52,10 +52,10 @@ pub(super) async fn take(
 impl Wallet {
     /// Whether the member takes this wallet's word that it has the root: it was cut off after that, or says it only now.
     async fn has_confirmed(&self, view: &View, escrow: &Escrow<'_>) -> bool {
-        let has_root = self.root != self.signer;
+        let has_root = self.own.is_some();
         has_root
             && self
-                .confirm_root(view, escrow, self.root.expose())
+                .confirm_root(view, escrow, self.lineage.newest().expose())
                 .await
                 .is_ok()
     }
@@ -65,7 +65,8 @@ impl Wallet {
         view: &View,
         escrow: &Escrow<'_>,
     ) -> anyhow::Result<Zeroizing<[u8; 32]>> {
-        let (public, keys) = (self.public_key(), self.escrow_keys());
+        let identity = self.identity();
+        let (public, keys) = (identity.public(), identity.recipient("escrow"));
         let recipient = keys.public_key().0;
         let body = json!({ "resourceType": "Parameters", "parameter": [
             { "name": "walletKey", "valueBase64Binary": STANDARD.encode(public) },
@@ -97,9 +98,10 @@ impl Wallet {
         root: &[u8; 32],
     ) -> anyhow::Result<()> {
         let place = (view.network_id(), escrow.member.parse()?);
-        let public = Digest(self.public_key());
+        let identity = self.identity();
+        let public = Digest(identity.public());
         let taken = Taken::sign(place, root_digest(root), public, |bytes| {
-            self.signing_key().sign(bytes).into()
+            identity.signing_key().sign(bytes).into()
         });
         let said = STANDARD.encode(codec::encode(&taken));
         let body = json!({ "resourceType": "Parameters", "parameter": [
@@ -109,10 +111,5 @@ impl Wallet {
         let through = escrow.through;
         through.post(&path, &Request::json(&body)).await?.ok()?;
         Ok(())
-    }
-
-    /// To which a root in escrow is sealed.
-    fn escrow_keys(&self) -> HpkeKeyPair {
-        HpkeKeyPair::from_private(Zeroizing::new(self.signer.purpose("escrow")))
     }
 }

@@ -32,6 +32,7 @@ mod provision;
 pub(crate) mod purpose;
 pub mod receipt;
 mod residual;
+pub mod scope;
 mod span;
 pub mod template;
 

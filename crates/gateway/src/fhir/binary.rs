@@ -30,6 +30,8 @@ const TYPE: &str = "Binary";
 const X_SECURITY_CONTEXT: HeaderName = HeaderName::from_static("x-security-context");
 /// What accompanies content that has no place for it (42 CFR 2.32).
 const X_REDISCLOSURE_NOTICE: HeaderName = HeaderName::from_static("x-redisclosure-notice");
+/// What the consent covers on which the content is disclosed; UTF-8.
+const X_CONSENT_SCOPE: HeaderName = HeaderName::from_static("x-consent-scope");
 /// A content up to this size is written like every other resource.
 const SMALL_BYTES_MAX: usize = 256 << 10;
 /// The longest wait for the next piece of a body.
@@ -245,6 +247,9 @@ fn describe(opened: &OpenedBinary, content_type: &str, headers: &mut HeaderMap) 
     headers.extend(context.map(|context| (X_SECURITY_CONTEXT, context)));
     if needs_notice(opened.labels.iter().map(String::as_str)) {
         headers.insert(X_REDISCLOSURE_NOTICE, HeaderValue::from_static(NOTICE));
+        let scope = opened.scope.as_deref().map(str::as_bytes);
+        let scope = scope.and_then(|scope| HeaderValue::from_bytes(scope).ok());
+        headers.extend(scope.map(|scope| (X_CONSENT_SCOPE, scope)));
     }
 }
 

@@ -6,8 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use interop::fhir::capability::{
     Capabilities, Operation, SystemInteraction, TypeCapability, TypeInteraction,
     capability_statement,
@@ -282,10 +280,12 @@ fn statement(fhir: &Fhir) -> Value {
     });
     subscriptions(fhir, &mut statement);
     validation(fhir, &mut statement);
-    statement["extension"] = json!([{
-        "url": "urn:careledger:extension:hpke-key",
-        "valueString": URL_SAFE_NO_PAD.encode(identity.hpke_key),
-    }]);
+    if let Some(key) = fhir.member_key.published() {
+        statement["extension"] = json!([{
+            "url": "urn:careledger:extension:hpke-key",
+            "valueString": key,
+        }]);
+    }
     statement
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gateway::{ForwardConfig, SubscriptionConfig};
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ struct Repository {
     got: Arc<Mutex<Vec<String>>>,
     /// The event that it will not have.
     refused: Option<&'static str>,
+    /// The token without which it takes nothing.
+    token: Option<&'static str>,
 }
 
 impl Repository {
@@ -41,6 +43,7 @@ impl Repository {
             to: Some(format!("http://{address}/fhir")),
             pause: Duration::from_millis(2),
             pause_max: Duration::from_millis(10),
+            ..ForwardConfig::default()
         }
     }
 
@@ -53,7 +56,17 @@ impl Repository {
     }
 }
 
-async fn take(State(repository): State<Repository>, Json(bundle): Json<Value>) -> Response {
+async fn take(
+    State(repository): State<Repository>,
+    headers: HeaderMap,
+    Json(bundle): Json<Value>,
+) -> Response {
+    let shown = headers.get("authorization");
+    let shown = shown.map(|value| value.to_str().unwrap().to_owned());
+    let due = repository.token.map(|token| format!("Bearer {token}"));
+    if shown != due {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let mode = repository.mode.load(Ordering::SeqCst);
     if mode == IS_DOWN {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -184,4 +197,107 @@ async fn atna_1_an_event_that_is_refused_for_good_is_given_up_and_counted() {
     let numbers = numbers(&repository.got());
     assert!(!repository.got().contains(&"2".to_owned()));
     assert!(numbers.contains(&1) && numbers.contains(&3), "{numbers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn atna_1_the_repository_is_shown_the_token_that_is_in_the_file_now() {
+    let repository = Repository {
+        token: Some("right.token"),
+        ..Repository::default()
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("arr.token");
+    std::fs::write(&file, "old.token\n").unwrap();
+    let mut config = repository.listen().await;
+    config.token = Some(file.clone());
+    let site = Site::forwarding(config);
+    work(&site, "p").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(repository.got().is_empty() && metric(&site, "waiting").await >= 4);
+    std::fs::write(&file, "right.token\n").unwrap();
+    all_taken(&site).await;
+    assert!(repository.got().len() >= 4);
+    assert_eq!(metric(&site, "given_up").await, 0);
+}
+
+/// The repository behind TLS with these roots of clients; where it listens, and the files with its authority and with a
+/// client's certificate.
+async fn behind_tls(repository: &Repository, folder: &std::path::Path) -> ForwardConfig {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = key();
+    let root = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let issued = |name: &str| {
+        let key = key();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &issuer).unwrap(), key)
+    };
+    let (server, server_key) = issued("127.0.0.1");
+    let (client, client_key) = issued("clinic");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    );
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![server.der().clone()],
+            rustls::pki_types::PrivateKeyDer::Pkcs8(server_key.serialize_der().into()),
+        )
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let plain = repository.listen().await.to.unwrap();
+    let plain = plain.trim_start_matches("http://").replace("/fhir", "");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, plain) = (acceptor.clone(), plain.clone());
+            tokio::spawn(async move {
+                let Ok(mut outside) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut inside = tokio::net::TcpStream::connect(plain).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path)
+    };
+    ForwardConfig {
+        to: Some(format!("https://{address}/fhir")),
+        authorities: file("authority.pem", root.pem()),
+        certificate: file("client.pem", client.pem() + &client_key.serialize_pem()),
+        ..repository.listen().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn atna_1_the_repository_is_shown_a_certificate() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let repository = Repository::default();
+    let config = behind_tls(&repository, folder.path()).await;
+    let nothing_shown = ForwardConfig {
+        certificate: None,
+        ..config.clone()
+    };
+    let site = Site::forwarding(nothing_shown);
+    work(&site, "p").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(repository.got().is_empty() && metric(&site, "waiting").await >= 4);
+    drop(site);
+    let site = Site::forwarding(config);
+    work(&site, "p").await;
+    all_taken(&site).await;
+    assert!(repository.got().len() >= 4);
 }

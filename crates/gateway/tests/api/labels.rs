@@ -149,3 +149,63 @@ async fn ihe_pcf_7_assigned_labels_are_searched_and_show_nobody_more_than_reads_
         assert_eq!(found["total"], 0, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_is_possibly_sensitive_is_listed_until_somebody_has_decided() {
+    let site = Site::new();
+    let ehr = site.ehr().await;
+    site.patient(&ehr, "p").await;
+    let note = |id: &str, text: &str| {
+        let mut one = observation("p", "718-7");
+        one["id"] = json!(id);
+        one["note"] = json!([{ "text": text }]);
+        one
+    };
+    for (id, text) in [
+        ("sad", "Despondent since May"),
+        ("sore", "despondent?"),
+        ("well", "fine"),
+    ] {
+        let sent = note(id, text);
+        let path = format!("/Observation/{id}");
+        assert_eq!(site.ask(&ehr, "PUT", &path, &sent).await.status, 201);
+    }
+    let listed = async |token: &str| {
+        let path = "?_security=urn:careledger:labelling|possible";
+        let page = site.get(token, path).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let page = page.json();
+        let entries = page["entry"].as_array().into_iter().flatten();
+        let ids = entries.map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned());
+        let mut ids: Vec<String> = ids.collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(listed(&ehr).await, ["sad", "sore"]);
+    let marketing = Ask {
+        purpose: Some("HMARKT"),
+        ..Ask::default()
+    };
+    let marketing = site.token(&marketing).await;
+    assert!(listed(&marketing).await.is_empty());
+    let decide = async |id: &str, system: &str, code: &str| {
+        let system = format!("http://terminology.hl7.org/CodeSystem/{system}");
+        let meta = json!({ "security": [{ "system": system, "code": code }] });
+        let body = json!({ "resourceType": "Parameters",
+            "parameter": [{ "name": "meta", "valueMeta": meta }] });
+        let path = format!("/Observation/{id}/$meta-add");
+        let answer = site.ask(&ehr, "POST", &path, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    };
+    decide("sad", "v3-ActCode", "PSY").await;
+    assert_eq!(listed(&ehr).await, ["sore"]);
+    decide("sore", "v3-Confidentiality", "N").await;
+    assert!(listed(&ehr).await.is_empty());
+    let sad = site.get(&ehr, "/Observation/sad").await.json();
+    assert_eq!(
+        (codes(&sad), &sad["meta"]["versionId"]),
+        (vec!["PSY".to_owned(), "R".to_owned()], &json!("2"))
+    );
+    let sore = site.get(&ehr, "/Observation/sore").await.json();
+    assert_eq!(codes(&sore), ["N"]);
+}

@@ -1,10 +1,11 @@
 //! The notice of 42 CFR 2.32: with every output of what is labelled, and with nothing else.
 
-use interop::fhir::labels::{NOTICE, carries_notice, needs_notice};
+use contracts::consent::template::{DataClass, Grant, access};
+use interop::fhir::labels::{NOTICE, carries_notice, needs_notice, scopes};
 use serde_json::{Value, json};
 
 use crate::bulk::{finished, kick_off, lines};
-use crate::support::{Site, observation};
+use crate::support::{Ask, Site, Wallet, observation};
 
 const ALCOHOL_SCREENING: &str = "75626-2";
 const SUBSTANCE_USE: &str = "82667-7";
@@ -146,5 +147,116 @@ async fn part2_2_a_binary_in_its_own_form_carries_the_notice_in_a_header() {
         let notice = answer.headers.get("x-redisclosure-notice");
         let notice = notice.map(|value| value.to_str().unwrap());
         assert_eq!(notice, code.map(|_| NOTICE));
+    }
+}
+
+/// For marketing by the clinic, substance use among it: no policy but the consent permits that.
+fn marketing(patient: &str) -> Value {
+    let act_code = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+    let mut consent = access(&Grant {
+        patient: &format!("Patient/{patient}"),
+        grantee: "clinic",
+        data: &[DataClass::All],
+        purpose: "HMARKT",
+        start: "2026-05-15T00:00:00Z",
+        end: "2026-06-15T00:00:00Z",
+    });
+    let labels = ["SUD", "ETHUD", "ETH"].map(|code| json!({ "system": act_code, "code": code }));
+    consent["provision"]["securityLabel"] = labels.to_vec().into();
+    consent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn part2_2_every_output_on_a_consent_says_what_the_consent_covers() {
+    let site = Site::new();
+    let wallet = Wallet::new(9);
+    let p = wallet.enroll(&site).await;
+    let own = wallet.token(&site, &p).await;
+    let ehr = site.ehr().await;
+    let put = |path: String, body: Value| {
+        let (site, ehr) = (&site, &ehr);
+        async move {
+            let answer = site.ask(ehr, "PUT", &path, &body).await;
+            assert!(answer.status < 300, "{}", answer.text);
+        }
+    };
+    put(
+        format!("/Patient/{p}"),
+        json!({"resourceType": "Patient", "id": p}),
+    )
+    .await;
+    let mut secret = observation(&p, ALCOHOL_SCREENING);
+    secret["id"] = json!("secret");
+    put("/Observation/secret".to_owned(), secret).await;
+    let mut plain = observation(&p, "718-7");
+    plain["id"] = json!("plain");
+    put("/Observation/plain".to_owned(), plain).await;
+    let binary = json!({ "resourceType": "Binary", "id": "noted", "contentType": "text/plain",
+        "securityContext": { "reference": format!("Patient/{p}") }, "data": "aGVsbG8=",
+        "meta": { "security": [{ "code": "SUD",
+            "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode" }] } });
+    put("/Binary/noted".to_owned(), binary).await;
+    let filed = wallet.file(&site, &own, &marketing(&p)).await;
+    assert_eq!(filed.status, 201, "{}", filed.text);
+    let id = filed.json()["id"].as_str().unwrap().to_owned();
+    let named = format!("consent clinic/{id} (version 1)");
+
+    let marketer = Ask {
+        purpose: Some("HMARKT"),
+        ..Ask::default()
+    };
+    let marketer = site.token(&marketer).await;
+    for path in [
+        "/Observation/secret".to_owned(),
+        "/Observation/secret?_summary=true".to_owned(),
+        "/Observation/secret/_history/1".to_owned(),
+        "/Observation/secret/_history".to_owned(),
+        "/Observation/_history".to_owned(),
+        "/_history".to_owned(),
+        format!("/Observation?patient={p}"),
+        format!("/Observation?patient={p}&_elements=code"),
+        format!("/Patient/{p}/$everything"),
+        format!("/Observation/$lastn?patient={p}"),
+    ] {
+        let answer = site.get(&marketer, &path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(labelled(&answer.json()) > 0, "{path}");
+        assert_eq!(
+            unexplained(&answer.json(), &named),
+            0,
+            "{path}: {}",
+            answer.text
+        );
+        assert!(answer.text.contains("for marketing"), "{path}");
+        // What is disclosed on no consent, as care at the member itself is, carries the notice alone.
+        let cared = site.get(&ehr, &path).await;
+        assert!(!cared.text.contains(&named), "{path}");
+    }
+    let xml = "/Observation/secret?_format=xml";
+    assert!(site.get(&marketer, xml).await.text.contains(&named));
+    let accepts = [("accept", "text/plain")];
+    let path = "/Binary/noted";
+    let content = site
+        .ask_with(&marketer, "GET", path, &Value::Null, &accepts)
+        .await;
+    assert_eq!(content.text, "hello");
+    assert!(content.header("x-consent-scope").contains(&named));
+    let job = kick_off(&site, &marketer, "/$export?_type=Observation").await;
+    let manifest = finished(&site, &marketer, &job).await;
+    let lines = lines(&site, &marketer, &manifest, "Observation").await;
+    let lines = Value::from(lines);
+    assert_eq!((labelled(&lines), unexplained(&lines, &named)), (1, 0));
+}
+
+/// Resources and Bundles that carry the notice without naming this consent.
+fn unexplained(answer: &Value, named: &str) -> usize {
+    match answer {
+        Value::Array(items) => items.iter().map(|one| unexplained(one, named)).sum(),
+        Value::Object(object) => {
+            let within: usize = object.values().map(|one| unexplained(one, named)).sum();
+            let is_said = scopes(answer).any(|scope| scope.contains(named));
+            within + usize::from(carries_notice(answer) && !is_said)
+        }
+        _ => 0,
     }
 }

@@ -104,11 +104,10 @@ impl Custody {
             .iter()
             .zip(&decision.rulings)
             .filter(|(_, ruling)| ruling.permitted)
-            .map(|(one, _)| one)
             .collect();
         if !found.is_empty() && is_recorded(&subject, ResourceType::BUNDLE) {
             let named = permitted.iter();
-            let named = named.map(|(kind, _, row)| format!("{kind}/{}", row.id));
+            let named = named.map(|((kind, _, row), _)| format!("{kind}/{}", row.id));
             let decided = decision.decided(named.collect());
             let versions = found.iter().map(|one| (one.1, one.2.version));
             let decided = decided_of(decided, versions);
@@ -117,7 +116,7 @@ impl Custody {
                 .await?;
         }
         let mut opened = Vec::with_capacity(permitted.len());
-        for (_, document, row) in permitted {
+        for ((_, document, row), ruling) in permitted {
             // Deleted or erased since it was found.
             let Some(loaded) = self.load(document, row.version)? else {
                 continue;
@@ -130,6 +129,7 @@ impl Custody {
                 version: row.version,
                 last_updated_ms: row.facts.recorded_at,
                 labels: labelling::shown(&loaded.row.facts.disclosure.labels),
+                scope: ruling.scope.clone(),
             }));
         }
         Ok(opened)

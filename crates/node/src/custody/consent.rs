@@ -121,7 +121,8 @@ impl Custody {
     ) -> Result<(), CustodyError> {
         let subject = self.0.subjects.of_patient(patient_id)?;
         let subject = subject.ok_or(CustodyError::UnknownPatient)?;
-        let branch = subject.branches.get(&Branch::Consent(from.clone()));
+        let named = Branch::Consent(from.clone());
+        let branch = subject.branches.get(&named);
         let branch = branch.ok_or(CustodyError::NotFound)?;
         let known = self.adopted(&subject, from)?;
         let has = |one: &EpochKey| {
@@ -129,8 +130,8 @@ impl Custody {
             (1..=known).any(|position| entries.tag(position) == sealed.tag)
         };
         let position = known.saturating_add(1);
-        let key = match self.numbered(from, branch, position)? {
-            Numbered::At(key, at) if key.entries().tag(at) == sealed.tag => key,
+        let under = match self.numbered(from, branch, position)? {
+            Numbered::At(under, at) if under.key.entries().tag(at) == sealed.tag => under,
             _ if branch.each().any(has) => return Ok(()),
             _ => {
                 return Err(invalid(
@@ -140,10 +141,11 @@ impl Custody {
             }
         };
         let bound = binding(self.0.home.network, from, sealed.tag);
-        let consent = cipher::open(&key.descriptor_key(), &bound, &sealed.sealed)?;
+        let consent = cipher::open(&under.key.descriptor_key(), &bound, &sealed.sealed)?;
         let consent: TravellingConsent = decode("consent", &consent)?;
         self.check_recorded(from, sealed.tag, &consent)?;
-        check_content(&subject, &consent)?;
+        let wallets = subject.signers(&named, under.epoch);
+        check_content(wallets, &consent)?;
         let key = adopted_key(&subject.id, from, Some(position));
         let row = AdoptedRow {
             from: from.clone(),
@@ -191,8 +193,8 @@ impl Custody {
         let mut missing = Vec::new();
         for (from, keys) in subject.foreign_consents(&self.0.home.member) {
             let mut position = self.adopted(subject, from)?.saturating_add(1);
-            while let Numbered::At(key, at) = self.numbered(from, keys, position)? {
-                let tag = key.entries().tag(at);
+            while let Numbered::At(under, at) = self.numbered(from, keys, position)? {
+                let tag = under.key.entries().tag(at);
                 if self.0.anchor.locate(from, tag)?.is_none() {
                     break;
                 }
@@ -212,10 +214,15 @@ impl Custody {
     pub(super) fn knows_all_consents(&self, subject: &Subject) -> Result<bool, CustodyError> {
         for (from, keys) in subject.foreign_consents(&self.0.home.member) {
             let position = self.adopted(subject, from)?.saturating_add(1);
-            let Numbered::At(key, at) = self.numbered(from, keys, position)? else {
+            let Numbered::At(under, at) = self.numbered(from, keys, position)? else {
                 return Ok(false);
             };
-            if self.0.anchor.locate(from, key.entries().tag(at))?.is_some() {
+            if self
+                .0
+                .anchor
+                .locate(from, under.key.entries().tag(at))?
+                .is_some()
+            {
                 return Ok(false);
             }
         }
@@ -290,7 +297,7 @@ impl Custody {
             let known = self.adopted(subject, from)?;
             let tag = |number: u64| -> Result<Option<Tag>, CustodyError> {
                 Ok(match self.numbered(from, keys, number)? {
-                    Numbered::At(key, at) => Some(key.entries().tag(at)),
+                    Numbered::At(under, at) => Some(under.key.entries().tag(at)),
                     Numbered::Beyond => None,
                 })
             };
@@ -314,8 +321,11 @@ pub(super) struct Sealing {
     loaded: super::read::Loaded,
 }
 
-/// Whether the content is the descriptor's, and what the wallet signed.
-fn check_content(subject: &Subject, consent: &TravellingConsent) -> Result<(), CustodyError> {
+/// Whether the content is the descriptor's, and what one of the wallet's keys signed.
+fn check_content(
+    mut wallets: impl Iterator<Item = [u8; 32]>,
+    consent: &TravellingConsent,
+) -> Result<(), CustodyError> {
     let refused = |why: &str| invalid(IssueType::BusinessRule, why);
     let Ok(Descriptor::Record(record)) = Descriptor::decode(&consent.descriptor) else {
         return Err(refused("the entry is not of a document"));
@@ -325,13 +335,13 @@ fn check_content(subject: &Subject, consent: &TravellingConsent) -> Result<(), C
             "the content is not the consent that the descriptor names",
         ));
     }
-    let wallet_key = subject.wallet_key.ok_or(CustodyError::ConsentNotSigned)?;
     let signed = consent
         .signed
         .as_ref()
         .ok_or(CustodyError::ConsentNotSigned)?;
-    check_signature(&wallet_key, &signed.body, &signed.jws)?;
-    if stored_form(&record, &signed.body).as_deref() == Some(consent.content.as_slice()) {
+    let is_stored =
+        stored_form(&record, &signed.body).as_deref() == Some(consent.content.as_slice());
+    if is_stored && wallets.any(|key| check_signature(&key, &signed.body, &signed.jws).is_ok()) {
         Ok(())
     } else {
         Err(CustodyError::ConsentNotSigned)

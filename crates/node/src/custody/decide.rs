@@ -11,6 +11,7 @@ use contracts::access::{
 };
 use contracts::blocking::coded;
 use contracts::consent::Consent;
+use contracts::consent::scope::Scopes;
 use contracts::descriptor::{Decided, Descriptor};
 use contracts::membership::Registry;
 use interop::fhir::disclosure::DisclosureFacts;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use self::current::Current;
 use super::delegate::Granted;
 use super::filing::refused;
+use super::labelling::bears_notice;
 use super::request::Requester;
 use super::rows::{AdoptedRow, SubjectId, adopted_key};
 use super::store::Table;
@@ -39,6 +41,8 @@ pub(super) struct Ruling {
     pub(super) permitted: bool,
     pub(super) reason: String,
     pub(super) determining: Vec<String>,
+    /// What the consents cover on which a record of substance use disorder is disclosed (42 CFR 2.32).
+    pub(super) scope: Option<Arc<str>>,
 }
 
 impl From<Outcome> for Ruling {
@@ -52,6 +56,7 @@ impl From<Outcome> for Ruling {
             permitted: outcome.permitted,
             reason,
             determining: outcome.determining,
+            scope: None,
         }
     }
 }
@@ -84,6 +89,7 @@ struct Rules {
     complete: bool,
     /// Who may act in the patient's place.
     granted: Granted,
+    scopes: Scopes,
 }
 
 /// Policies that were prepared for subjects, until a consent or a vote changes them.
@@ -269,7 +275,15 @@ impl Custody {
             documents => documents.iter().map(decide).collect(),
         };
         let record = DecisionRecord::of(evaluator, tip.height, &request, &outcomes).encode();
-        let rulings = outcomes.into_iter().map(Ruling::from);
+        let scope = |outcome: &Outcome, facts: &DisclosureFacts| {
+            let is_told = outcome.permitted && bears_notice(&facts.labels);
+            is_told.then(|| rules.scopes.among(&outcome.determining))?
+        };
+        let rulings = outcomes.into_iter().zip(documents);
+        let rulings = rulings.map(|(outcome, facts)| Ruling {
+            scope: scope(&outcome, facts),
+            ..Ruling::from(outcome)
+        });
         Ok(Decision {
             rulings: rulings.collect(),
             record,

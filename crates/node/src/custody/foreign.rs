@@ -76,10 +76,10 @@ impl Custody {
                 continue;
             };
             for position in last.saturating_add(1)..=last.saturating_add(LOOKED_AHEAD) {
-                let Numbered::At(key, at) = self.numbered(&member, &keys, position)? else {
+                let Numbered::At(under, at) = self.numbered(&member, &keys, position)? else {
                     break;
                 };
-                let tag = key.entries().tag(at);
+                let tag = under.key.entries().tag(at);
                 if self.0.anchor.locate(&member, tag)?.is_none() {
                     break;
                 }

@@ -26,6 +26,7 @@ pub type Visible<'a> = dyn Fn(&Resource) -> bool + Send + Sync + 'a;
 struct Judged {
     change: Changed,
     loaded: Loaded,
+    scope: Option<Arc<str>>,
 }
 
 /// The start of the window in which changes of a subject were decided, and the subject.
@@ -82,11 +83,14 @@ impl Custody {
             };
             match loaded {
                 None => entries.push(entry(head.recorded_at, None, true)),
-                Some(loaded) if rulings.next().is_some_and(|ruling| ruling.permitted) => {
-                    let opened = self.unseal(&head, *version, loaded).await?;
-                    entries.push(entry(loaded.row.facts.recorded_at, opened, false));
+                Some(loaded) => {
+                    let permitted = rulings.next().filter(|ruling| ruling.permitted);
+                    if let Some(ruling) = permitted {
+                        let shown = (loaded, ruling.scope);
+                        let opened = self.unseal(&head, *version, shown).await?;
+                        entries.push(entry(loaded.row.facts.recorded_at, opened, false));
+                    }
                 }
-                Some(_) => {}
             }
         }
         Ok(entries)
@@ -205,7 +209,11 @@ impl Custody {
             // Of what was erased nothing is left that could be decided.
             if let Some(loaded) = self.load(&change.document, change.version)? {
                 let of_subject = by_subject.entry(change.subject).or_default();
-                of_subject.push(Judged { change, loaded });
+                of_subject.push(Judged {
+                    change,
+                    loaded,
+                    scope: None,
+                });
             }
         }
         let mut permitted = BTreeMap::new();
@@ -221,8 +229,9 @@ impl Custody {
                 .iter()
                 .map(|one| (one.change.document, one.change.version));
             let documents = documents.collect();
-            for (one, ruling) in judged.into_iter().zip(&decision.rulings) {
+            for (mut one, ruling) in judged.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
+                    one.scope.clone_from(&ruling.scope);
                     permitted.insert(one.change.number, one);
                 }
             }
@@ -244,7 +253,11 @@ impl Custody {
         one: Judged,
         visible: &Visible<'_>,
     ) -> Result<Option<HistoryEntry>, CustodyError> {
-        let Judged { change, loaded } = one;
+        let Judged {
+            change,
+            loaded,
+            scope,
+        } = one;
         let content = self.open_content(&loaded).await?;
         let place = (change.resource_type, change.id.as_str());
         let is_seen = |content: &Resource| {
@@ -268,6 +281,7 @@ impl Custody {
             version: change.version,
             last_updated_ms: change.recorded_at_ms,
             labels: super::labelling::shown(&loaded.row.facts.disclosure.labels),
+            scope,
         });
         Ok(Some(HistoryEntry {
             resource_type: change.resource_type,

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::membership::Registry;
 use interop::fhir::labels::{
-    Context, Finding, Label, RULES_BYTES, RuleSet, Rules, builtin, is_restricted, labels_in,
+    Cause, Context, Finding, Label, RULES_BYTES, RuleSet, Rules, builtin, is_restricted, labels_in,
+    needs_notice,
 };
 use interop::fhir::search::TokenTerm;
 use interop::fhir::{Resource, ResourceType};
@@ -285,7 +286,7 @@ impl Custody {
             own: codes(&own),
             from: needs.sources,
             born: born(resource),
-            possible: findings.iter().any(|finding| finding.possible),
+            possible: is_undecided(&findings),
         };
         Ok((findings, row))
     }
@@ -387,6 +388,27 @@ pub(super) fn searched(codes: &BTreeSet<String>) -> impl Iterator<Item = TokenTe
 /// Labels that decisions look at, as they are shown.
 pub(super) fn shown(codes: &BTreeSet<String>) -> Vec<String> {
     coded(&codes.iter().filter_map(|code| Label::parse(code)).collect())
+}
+
+/// Whether somebody has to say whether a resource is sensitive: nobody did in `meta.security`.
+fn is_undecided(findings: &[Finding]) -> bool {
+    let mut causes = findings.iter().map(|finding| &finding.cause);
+    let is_decided = causes.any(|cause| matches!(cause, Cause::Security { .. }));
+    !is_decided && findings.iter().any(|finding| finding.possible)
+}
+
+/// What is possibly sensitive, as `_security` finds it until somebody has decided.
+pub(super) fn undecided(labelling: Option<&Labelling>) -> Option<TokenTerm> {
+    let waits = labelling.is_some_and(|labelling| labelling.possible);
+    waits.then(|| TokenTerm {
+        system: Some("urn:careledger:labelling".to_owned()),
+        code: "possible".to_owned(),
+    })
+}
+
+/// Whether the notice of 42 CFR 2.32 goes with what has these labels.
+pub(super) fn bears_notice(codes: &BTreeSet<String>) -> bool {
+    !codes.is_empty() && needs_notice(shown(codes).iter().map(String::as_str))
 }
 
 fn born(resource: &Resource) -> Option<String> {

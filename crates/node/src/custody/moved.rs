@@ -4,9 +4,9 @@
 use contracts::export::Move;
 use contracts::rotation::Closing;
 use ledger::ids::{MemberName, Tag};
-use ledger::stream::{BranchKey, KeyEpoch, StreamKey};
+use ledger::stream::{KeyEpoch, StreamKey};
 
-use super::branch::{BranchKeys, close_entries};
+use super::branch::{BranchKeys, EpochKey, close_entries};
 use super::remote::OpenDescriptor;
 use super::request::AccessEntry;
 use super::rows::{Head, Own, SubjectId};
@@ -47,7 +47,7 @@ pub(super) fn extent(
 /// Where the entry with a number stands, or will stand, over all keys of a branch of another member.
 pub(super) enum Numbered<'a> {
     /// Under this key, at this position.
-    At(&'a BranchKey, u64),
+    At(&'a EpochKey, u64),
     /// Under a key that is not held here.
     Beyond,
 }
@@ -66,14 +66,14 @@ impl Custody {
             let is_newest = one.epoch == keys.newest().epoch;
             // Most streams were never closed, and their next entry is not there yet.
             if is_newest && anchor.locate(from, entries.tag(number))?.is_none() {
-                return Ok(Numbered::At(&one.key, number));
+                return Ok(Numbered::At(one, number));
             }
             if anchor.locate(from, entries.closing())?.is_none() {
-                return Ok(Numbered::At(&one.key, number));
+                return Ok(Numbered::At(one, number));
             }
             let extent = extent(anchor, from, &entries)?;
             if number <= extent.entries {
-                return Ok(Numbered::At(&one.key, number));
+                return Ok(Numbered::At(one, number));
             }
             number = number.saturating_sub(extent.entries);
         }

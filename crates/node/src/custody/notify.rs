@@ -99,8 +99,9 @@ impl Custody {
         if loaded.row.facts.deleted {
             return Ok(Some(Told::Deleted));
         }
+        let scope = decision.into_result()?;
         let opened = if with_content {
-            self.unseal(&head, version, &loaded).await?
+            self.unseal(&head, version, (&loaded, scope)).await?
         } else {
             None
         };

@@ -98,6 +98,7 @@ impl Custody {
                 facts: loaded.row.facts,
                 terms: IndexTerms::of(&content),
             },
+            scope: None,
         }))
     }
 }

@@ -39,8 +39,8 @@ impl Custody {
         let subject = self.0.subjects.load(&head.subject)?;
         let loaded = self.current(&head)?;
         let facts = (head.version, &loaded.row.facts);
-        self.admit(by, "read", &subject, &head, facts).await?;
-        let opened = self.unseal(&head, head.version, &loaded).await?;
+        let scope = self.admit(by, "read", &subject, &head, facts).await?;
+        let opened = self.unseal(&head, head.version, (&loaded, scope)).await?;
         opened.ok_or_else(|| deleted(head.version, &loaded))
     }
 
@@ -58,13 +58,13 @@ impl Custody {
         let current = self.current(&head)?;
         let (of, facts) = facts_of(&head, (version, loaded.as_ref()), &current);
         let facts = facts.with_labels_of(&current.row.facts);
-        self.admit(by, "vread", &subject, &head, (of, &facts))
-            .await?;
+        let admitted = self.admit(by, "vread", &subject, &head, (of, &facts));
+        let scope = admitted.await?;
         if version == 0 || version > head.version {
             return Err(CustodyError::NotFound);
         }
         let loaded = loaded.ok_or(CustodyError::Gone)?;
-        self.unseal(&head, version, &loaded)
+        self.unseal(&head, version, (&loaded, scope))
             .await?
             .ok_or_else(|| deleted(version, &loaded))
     }
@@ -86,7 +86,8 @@ impl Custody {
         })
     }
 
-    /// Decides one document and puts the decision on record; an error if it is to deny.
+    /// Decides one document and puts the decision on record; an error if it is to deny. The scope of the consent, if that
+    /// goes with the document.
     pub(super) async fn admit(
         &self,
         by: &Requester,
@@ -94,7 +95,7 @@ impl Custody {
         subject: &Arc<Subject>,
         head: &Head,
         (version, facts): (u64, &Facts),
-    ) -> Result<(), CustodyError> {
+    ) -> Result<Option<Arc<str>>, CustodyError> {
         let document = self.0.home.keys.document(&head.resource_type, &head.id);
         let decision = self.decide(by, subject, &[&facts.disclosure]).await?;
         let target = format!("{}/{}", head.resource_type, head.id);
@@ -197,12 +198,13 @@ impl Custody {
             .ok_or_else(|| CustodyError::Storage("a head names no version".to_owned()))
     }
 
-    /// Opens a version; `None` if it deletes the document. The access must be on record.
+    /// Opens a version, which is shown with the scope of the consent; `None` if it deletes the document. The access must be
+    /// on record.
     pub(super) async fn unseal(
         &self,
         head: &Head,
         version: u64,
-        loaded: &Loaded,
+        (loaded, scope): (&Loaded, Option<Arc<str>>),
     ) -> Result<Option<Opened>, CustodyError> {
         let resource = self.open_content(loaded).await?;
         Ok(resource.map(|resource| Opened {
@@ -212,6 +214,7 @@ impl Custody {
             version,
             last_updated_ms: loaded.row.facts.recorded_at,
             labels: labelling::shown(&loaded.row.facts.disclosure.labels),
+            scope,
         }))
     }
 
@@ -285,10 +288,16 @@ impl Decision {
         self.rulings.iter().all(|ruling| ruling.permitted)
     }
 
-    /// The first denial as an error.
-    pub(super) fn into_result(self) -> Result<(), CustodyError> {
-        let denial = self.rulings.into_iter().find(|ruling| !ruling.permitted);
-        denial.map_or(Ok(()), |denial| Err(denial.into()))
+    /// The scope that goes with the one document, or the first denial as an error.
+    pub(super) fn into_result(self) -> Result<Option<Arc<str>>, CustodyError> {
+        let mut scope = None;
+        for ruling in self.rulings {
+            if !ruling.permitted {
+                return Err(ruling.into());
+            }
+            scope = scope.or(ruling.scope);
+        }
+        Ok(scope)
     }
 }
 

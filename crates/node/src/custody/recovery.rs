@@ -157,7 +157,7 @@ fn take(
             row.sealed = sealed.ok_or_else(|| refused(&Refusal::OtherSetUp))?;
         }
         Event::Finished(wallet) | Event::Replaced(wallet) => {
-            subject.wallet_key = Some(wallet.0);
+            subject.succeed(*wallet);
             subject.put(&home.keys, transaction);
         }
         _ => {}

@@ -77,6 +77,8 @@ struct Asking {
     shown: OpenDescriptor,
     /// Labels of the current version: what has become sensitive is so in older versions too.
     labels: BTreeSet<String>,
+    /// What goes with it when it is shown, once it was decided.
+    scope: Option<Arc<str>>,
 }
 
 impl Custody {
@@ -292,6 +294,7 @@ impl Custody {
             version,
             loaded,
             shown,
+            scope: None,
         }))
     }
 
@@ -312,8 +315,9 @@ impl Custody {
         let facts: Vec<_> = facts.iter().collect();
         let decision = self.decide(by, subject, &facts).await?;
         let mut permitted = Vec::new();
-        for (one, ruling) in asked.into_iter().zip(&decision.rulings) {
+        for (mut one, ruling) in asked.into_iter().zip(&decision.rulings) {
             if ruling.permitted {
+                one.scope.clone_from(&ruling.scope);
                 permitted.push(one);
             } else {
                 answer.withheld.push(WithheldDocument {
@@ -353,6 +357,7 @@ impl Custody {
             version,
             loaded,
             shown,
+            scope,
             ..
         } = one;
         Ok(Granted {
@@ -365,6 +370,7 @@ impl Custody {
             key: loaded.erase.payload(),
             opening: shown.opening,
             descriptor: shown.descriptor,
+            scope,
         })
     }
 }

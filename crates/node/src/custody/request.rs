@@ -1,6 +1,7 @@
 //! What is asked of custody, and what it answers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use contracts::emergency::{Declaration, EmergencyId};
 use contracts::export::Export;
@@ -161,11 +162,13 @@ pub struct Opened {
     pub last_updated_ms: u64,
     /// Its security labels, as `system|code`: shown in `meta.security`, whatever was stored there.
     pub labels: Vec<String>,
+    /// What the consents cover on which it is disclosed, where the notice goes with it (42 CFR 2.32).
+    pub scope: Option<Arc<str>>,
 }
 
 impl Opened {
-    /// The resource with `id`, `meta.versionId` and `meta.lastUpdated`, its labels, and the notice that these ask for
-    /// (42 CFR 2.32): nothing else shows what was opened.
+    /// The resource with `id`, `meta.versionId` and `meta.lastUpdated`, its labels, and the notice that these ask for,
+    /// with the scope of the consent (42 CFR 2.32): nothing else shows what was opened.
     pub fn presented(&self) -> Value {
         self.clone().into_presented()
     }
@@ -179,7 +182,7 @@ impl Opened {
         // INVARIANT: a stored document has a well-formed id.
         let mut presented = presented.unwrap_or_default();
         with_labels(&mut presented, self.labels.iter().map(String::as_str));
-        with_notice(&mut presented);
+        with_notice(&mut presented, self.scope.as_deref());
         presented
     }
 }
@@ -392,6 +395,8 @@ pub struct Granted {
     pub opening: Opening,
     /// The receipt, once final.
     pub receipt: Option<ledger::receipt::Receipt>,
+    /// What the consents cover on which it is disclosed, where the notice goes with it (42 CFR 2.32).
+    pub scope: Option<Arc<str>>,
 }
 
 /// A version that another member may not open.

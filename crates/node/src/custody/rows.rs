@@ -76,6 +76,19 @@ pub(crate) struct SubjectRow {
     /// The root that an escrow minted.
     #[n(3)]
     pub(crate) escrow_root: Option<SecretRow>,
+    /// The wallet's keys that gave way to later ones, the oldest first; absent if there are none.
+    #[n(4)]
+    pub(crate) former: Option<Vec<FormerKey>>,
+}
+
+/// A key of the patient's wallet that gave way: what it signed before still counts.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct FormerKey {
+    #[n(0)]
+    pub(crate) key: Digest,
+    /// Of each branch of consents, the number of the newest key that was here then. Under later keys it signs nothing.
+    #[n(1)]
+    pub(crate) consents: Vec<(String, KeyEpoch)>,
 }
 
 #[derive(Clone, Encode, Decode)]

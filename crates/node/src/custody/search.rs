@@ -26,6 +26,8 @@ pub(super) struct Match {
     pub(super) subject: SubjectId,
     pub(super) resource_type: ResourceType,
     pub(super) row: TermsRow,
+    /// What goes with it when it is shown, once it was decided.
+    pub(super) scope: Option<Arc<str>>,
 }
 
 impl Custody {
@@ -246,8 +248,9 @@ impl Custody {
             let documents = documents.collect();
             let mut reasons = Vec::new();
             let mut hidden = 0_usize;
-            for (one, ruling) in matches.into_iter().zip(&decision.rulings) {
+            for (mut one, ruling) in matches.into_iter().zip(&decision.rulings) {
                 if ruling.permitted {
+                    one.scope.clone_from(&ruling.scope);
                     permitted.push(one);
                 } else if is_sensitive(&one.row.facts) {
                     hidden = hidden.saturating_add(1);
@@ -313,6 +316,7 @@ impl Custody {
             version: one.row.version,
             last_updated_ms: one.row.facts.recorded_at,
             labels: labelling::shown(&loaded.row.facts.disclosure.labels),
+            scope: one.scope,
         }))
     }
 }

@@ -155,6 +155,7 @@ impl Custody {
             subject: head.subject,
             resource_type,
             row,
+            scope: None,
         }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use interop::fhir::ResourceType;
 
-use super::labelling::searched;
+use super::labelling::{searched, undecided};
 use super::postings::{Asked, Filed, Place};
 use super::read::Loaded;
 use super::rows::{DocumentKey, Head, SubjectId, TermsRow, version_key};
@@ -74,6 +74,7 @@ impl Custody {
                     subject,
                     resource_type,
                     row,
+                    scope: None,
                 }));
             }
             Ok::<_, CustodyError>(())
@@ -111,6 +112,7 @@ impl Custody {
                 subject,
                 resource_type,
                 row,
+                scope: None,
             }));
         }
         Ok(())
@@ -162,6 +164,7 @@ impl Custody {
                     subject,
                     resource_type,
                     row,
+                    scope: None,
                 })
             })
             .collect())
@@ -262,6 +265,7 @@ impl Custody {
 /// Assigned labels are searched as they are shown, whatever was filed: they change without the index.
 pub(super) fn labelled(mut row: TermsRow) -> TermsRow {
     let labels = searched(&row.facts.disclosure.labels);
+    let labels = labels.chain(undecided(row.facts.labelling.as_ref()));
     row.terms.add_tokens("_security", labels);
     row
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::ids::{Digest, MemberName, NetworkId};
-use ledger::stream::{Branch, BranchKey, GrantedBranch, RootKey};
+use ledger::stream::{Branch, BranchKey, GrantedBranch, KeyEpoch, RootKey};
 
 use super::CustodyError;
 use super::branch::{BranchKeys, Brought};
 use super::keys::{Keys, random};
-use super::rows::{Own, SecretRow, SubjectId, SubjectRow};
+use super::rows::{FormerKey, Own, SecretRow, SubjectId, SubjectRow};
 use super::store::{Store, Table, Transaction};
 
 /// A subject in memory.
@@ -23,6 +23,7 @@ pub(crate) struct Subject {
     pub(crate) branches: BTreeMap<Branch, BranchKeys>,
     own: BTreeMap<Own, BranchKeys>,
     escrow_root: Option<SecretRow>,
+    former: Vec<FormerKey>,
 }
 
 impl Subject {
@@ -44,6 +45,7 @@ impl Subject {
             own: own(member, &branches),
             branches,
             escrow_root: None,
+            former: Vec::new(),
         };
         (subject.own.len() == Own::ALL.len())
             .then_some(subject)
@@ -61,6 +63,7 @@ impl Subject {
             own: own(member, &branches),
             branches,
             escrow_root: Some(root),
+            former: Vec::new(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Subject {
             own: own(member, &branches),
             branches,
             escrow_root: None,
+            former: Vec::new(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Subject {
             own: own(member, &branches),
             branches,
             escrow_root: row.escrow_root,
+            former: row.former.unwrap_or_default(),
         }
     }
 
@@ -124,6 +129,38 @@ impl Subject {
         {
             keys.go_on(granted.epoch, granted.key.clone(), before);
         }
+    }
+
+    /// Takes `wallet` for the key of the patient's wallet. The former one counts for consents that stand under the keys of
+    /// branches that are here now, and under no later ones.
+    pub(crate) fn succeed(&mut self, wallet: Digest) {
+        let Some(former) = self.wallet_key.replace(wallet.0) else {
+            return;
+        };
+        let branches = self.branches.iter();
+        let consents = branches.filter(|(branch, _)| matches!(branch, Branch::Consent(_)));
+        self.former.push(FormerKey {
+            key: Digest(former),
+            consents: consents
+                .map(|(branch, keys)| (branch.name(), keys.newest().epoch))
+                .collect(),
+        });
+    }
+
+    /// The wallet's keys that may have signed a consent which stands under a key of a branch, the newest first.
+    pub(crate) fn signers(
+        &self,
+        branch: &Branch,
+        epoch: KeyEpoch,
+    ) -> impl Iterator<Item = [u8; 32]> {
+        let name = branch.name();
+        let counts = move |former: &&FormerKey| {
+            let mut until = former.consents.iter();
+            until.any(|(branch, newest)| *branch == name && epoch <= *newest)
+        };
+        let former = self.former.iter().rev().filter(counts);
+        let former = former.map(|former| former.key.0);
+        self.wallet_key.into_iter().chain(former)
     }
 
     /// The next key of a branch of a patient whose root this member keeps.
@@ -160,6 +197,7 @@ impl Subject {
                 .flat_map(|(branch, keys)| keys.rows(branch))
                 .collect(),
             escrow_root: self.escrow_root.clone(),
+            former: (!self.former.is_empty()).then(|| self.former.clone()),
         };
         keys.put(transaction, Table::Subjects, &self.id, &row);
         let named = keys.document("Patient", patient_id);

@@ -41,7 +41,8 @@ pub(super) struct Listed {
 }
 
 impl Exchange {
-    /// What the other members hold of the patient (local id) and grant to the requester.
+    /// What the other members hold of the patient (local id) and grant to the requester; of a member that does not answer,
+    /// what a committee releases.
     pub async fn everything(
         &self,
         by: &Requester,
@@ -65,7 +66,13 @@ impl Exchange {
                 Ok(obtained) => elsewhere.take(custodian, obtained)?,
                 Err(AskError::There(error)) => {
                     tracing::warn!(%custodian, %error, "a member's records are missing");
+                    // What there is no copy of is missing still.
                     elsewhere.unreachable.push(custodian.clone());
+                    if let (CallError::Unreachable, Some(keys)) = (&error, branches.get(custodian))
+                    {
+                        let wish = (patient_id, custodian, target.as_str());
+                        elsewhere.take(custodian, self.released(by, wish, keys).await?)?;
+                    }
                 }
                 Err(AskError::Here(error)) => return Err(error),
             }
@@ -308,5 +315,6 @@ pub(super) fn opened(custodian: &MemberName, granted: &Granted) -> Result<Opened
         version: record.version,
         last_updated_ms: record.recorded_at,
         labels: record.labels,
+        scope: granted.scope.clone(),
     })
 }

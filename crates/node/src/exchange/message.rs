@@ -145,6 +145,9 @@ pub(super) struct GrantedEntry {
     pub(super) opening: Opening,
     #[n(5)]
     pub(super) receipt: Option<Receipt>,
+    /// What the consent covers on which it is disclosed, where the notice of 42 CFR 2.32 goes with it.
+    #[n(6)]
+    pub(super) scope: Option<String>,
 }
 
 #[derive(Encode, Decode)]

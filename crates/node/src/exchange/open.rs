@@ -318,6 +318,7 @@ fn wrapped(
         descriptor: one.descriptor,
         opening: one.opening,
         receipt: one.receipt,
+        scope: one.scope.as_deref().map(str::to_owned),
     })
 }
 
@@ -344,6 +345,7 @@ async fn obtained(
             descriptor: one.descriptor,
             opening: one.opening,
             receipt: one.receipt,
+            scope: one.scope.map(Into::into),
         });
     }
     let withheld = answer.withheld.into_iter();

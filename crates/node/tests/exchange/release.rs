@@ -15,7 +15,9 @@ use vault::release::PartialRelease;
 
 use crate::founding::{Founding, clinician};
 use crate::wallet::{self, Wallet};
-use crate::{create, laboratory_result, name, recorded_history, until_final, until_level};
+use crate::{
+    condition, create, laboratory_result, name, recorded_history, until_final, until_level,
+};
 
 const FOUR: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
@@ -161,6 +163,7 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
     // What was written before there was a committee is sealed to it as well.
     let result = create(&nodes[1], &sister, laboratory_result(&patients[1])).await;
+    create(&nodes[1], &sister, condition(&patients[1])).await;
     let first = set_committee(&founding, &nodes, (3, &FOUR, &FOUR[..3])).await;
     assert_eq!((first.k, first.members.len()), (3, 4));
     until_placed(&nodes[1]).await;
@@ -186,6 +189,16 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
         .exchange
         .open(&doctor, &patients[0], &away, observation, &result);
     assert_eq!(ordinary.await.unwrap().id, result);
+    let everything = nodes[0].exchange.everything(&doctor, &patients[0]).await;
+    let everything = everything.unwrap();
+    let of_hospital: Vec<_> = everything.entries.iter().map(|one| &one.id).collect();
+    assert_eq!(of_hospital, [&result], "from the copy");
+    assert_eq!(
+        everything.withheld.len(),
+        1,
+        "the diagnosis is not permitted"
+    );
+    assert_eq!(everything.unreachable, [away]);
 
     // Each member of the committee has put its decision on record: a denial, and a release.
     let own = Requester {
@@ -197,7 +210,7 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     let decided = wallet::decisions(&recorded_history(&nodes[1], &own).await);
     let of_clinic = decided.iter().filter(|one| one.requester == name("clinic"));
     let denials: Vec<_> = of_clinic.map(|one| one.denied).collect();
-    assert_eq!(denials.len(), 3);
+    assert_eq!(denials.len(), 4);
     assert!(denials.contains(&true) && denials.contains(&false));
 
     // The members that are left pass the key on among themselves: what was sealed stays open to them.

@@ -93,6 +93,19 @@ impl SecretName {
         Self("exchange".to_owned())
     }
 
+    /// A later key of that kind: the first is [`Self::exchange`], the second has the number 2.
+    pub fn exchange_of(number: u32) -> Self {
+        numbered(Self::exchange(), number)
+    }
+
+    /// Which of the keys to which others wrap keys this is, if it is one.
+    pub fn exchange_number(&self) -> Option<u32> {
+        if *self == Self::exchange() {
+            return Some(1);
+        }
+        self.0.strip_prefix("exchange/")?.parse().ok()
+    }
+
     /// The wrapping key of an epoch.
     pub fn wrapping(epoch: u32) -> Self {
         Self(format!("{WRAPPING}{epoch}"))

@@ -40,6 +40,10 @@ pub struct GuardedRoot {
     root: SealedToCommittee,
     #[n(4)]
     shares: Vec<SealedShare>,
+    /// What the patient had before this root, sealed under it; noise here.
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    former: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -83,7 +87,19 @@ impl GuardedRoot {
             root: committee.seal(&identity, root)?,
             shares: shares.collect::<Result<_, ReleaseError>>()?,
             committee: bytes,
+            former: None,
         })
+    }
+
+    /// The same, with what the patient had before this root, sealed under it.
+    #[must_use]
+    pub fn with_former(self, former: Option<Vec<u8>>) -> Self {
+        Self { former, ..self }
+    }
+
+    /// What the patient had before this root, sealed under it.
+    pub fn former(&self) -> Option<&[u8]> {
+        self.former.as_deref()
     }
 
     /// A guardian's part in opening the root, for the new wallet and the request with `digest` alone.

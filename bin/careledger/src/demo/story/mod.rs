@@ -15,6 +15,7 @@ mod messages;
 mod privacy;
 mod proofs;
 mod recovery;
+mod root;
 mod rotation;
 mod rounds;
 mod versions;
@@ -135,7 +136,9 @@ impl Story {
         let start = Instant::now();
         line(14, "HL7 v2 over MLLP", start, self.messages().await)?;
         let start = Instant::now();
-        line(15, "recovery by guardians", start, self.recovery().await)
+        line(15, "recovery by guardians", start, self.recovery().await)?;
+        let start = Instant::now();
+        line(16, "another root", start, self.root().await)
     }
 
     fn hero(&self) -> anyhow::Result<Hero> {

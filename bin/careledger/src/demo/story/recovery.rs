@@ -1,5 +1,6 @@
 //! Step 15: guardians give a lost wallet back, and not to a thief.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use crate::client::Client;
 use crate::wallet::{Circle, Wallet, clerk};
 
 /// The member that keeps what the guardians' shares open.
-const MEMBER: &str = "clinic";
-const GUARDIANS: [&str; 3] = ["guardian-1", "guardian-2", "guardian-3"];
+pub(super) const MEMBER: &str = "clinic";
+pub(super) const GUARDIANS: [&str; 3] = ["guardian-1", "guardian-2", "guardian-3"];
 /// Long enough for the story's patient to object.
-const DELAY: Duration = Duration::from_secs(5);
+pub(super) const DELAY: Duration = Duration::from_secs(5);
 
 impl Story {
     pub(super) async fn recovery(&mut self) -> anyhow::Result<String> {
-        let lost = self.hero_wallet()?;
+        let mut lost = self.hero_wallet()?;
         let patient = lost.patient_at(MEMBER)?.to_owned();
         let through = clerk(&self.view, &self.layout.member(MEMBER).credential("clerk"))?;
         let at = (&through, patient.as_str());
@@ -50,9 +51,9 @@ impl Story {
             let guardian = self.wallet(guardian)?;
             guardian.approve_recovery(&self.view, at).await?;
         }
-        let root = new.recover(at, PATIENCE).await?;
-        self.wallets.take_over("new-wallet", *root)?;
-        new.finish_recovery(&self.view, at, &root).await?;
+        let lineage = new.recover(at, PATIENCE).await?;
+        self.wallets.take_over("new-wallet", &lineage)?;
+        new.finish_recovery(&self.view, at, &lineage).await?;
         let elsewhere = self.take_places(&lost, &thief).await?;
         Ok(format!(
             "a thief with two guardians got nothing, as the patient objected within {} s; 2 of 3 guardians gave the root \
@@ -67,6 +68,7 @@ impl Story {
         let clinic = lost.patient_at(MEMBER)?.to_owned();
         new.state.patients.insert(MEMBER.to_owned(), clinic);
         new.learn_epochs(&self.view, MEMBER).await?;
+        new.learn_consents(&self.view, MEMBER).await?;
         let others = lost.state.patients.iter();
         let others = others.filter(|(member, _)| *member != MEMBER);
         let mut taken = 0;
@@ -90,13 +92,21 @@ impl Story {
             new.state.epochs == lost.state.epochs,
             "the new wallet does not know of the rotation"
         );
+        let known = |wallet: &Wallet| -> BTreeSet<String> {
+            let consents = wallet.state.consents.iter();
+            consents.map(|filed| filed.id.clone()).collect()
+        };
+        anyhow::ensure!(
+            known(lost).is_subset(&known(&new)),
+            "the new wallet does not know of all consents"
+        );
         let history = self.settled_history(&new).await?;
         self.is_recorded(&history)?;
         Ok(taken)
     }
 
     /// The guardians' cards, as they would give them to the patient.
-    fn cards(&self) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn cards(&self) -> anyhow::Result<Vec<PathBuf>> {
         let cards = GUARDIANS.iter().map(|name| {
             let path = self.wallets.path().join(format!("{name}.card"));
             let card = self.wallet(name)?.card();
@@ -108,7 +118,7 @@ impl Story {
 }
 
 /// Whether a wallet does not speak for the patient any more.
-async fn is_forgotten(wallet: &Client, path: &str) -> anyhow::Result<()> {
+pub(super) async fn is_forgotten(wallet: &Client, path: &str) -> anyhow::Result<()> {
     let answer = wallet.get(path).await;
     anyhow::ensure!(
         answer.is_err() || answer.is_ok_and(|answer| answer.ok().is_err()),

@@ -57,7 +57,9 @@ impl Gap {
     }
 
     fn unreachable(member: &MemberName) -> Self {
-        let diagnostics = format!("{member} did not answer: what it holds is missing here");
+        let diagnostics = format!(
+            "{member} did not answer: what it holds is missing here, but for what a committee has released"
+        );
         let extension = json!({ "url": UNREACHABLE_EXTENSION, "valueString": member.as_str() });
         Self {
             outcome: warning(IssueType::Incomplete, diagnostics),

@@ -26,6 +26,7 @@ use gateway::{
     SubscriptionConfig,
 };
 use interop::fhir::Checking;
+use interop::fhir::labels::RuleSet;
 use interop::fhir::profile::Profiles;
 use interop::hl7v2::Overrides;
 use node::custody::{
@@ -57,6 +58,9 @@ pub(crate) const BASE: &str = "http://127.0.0.1:8101";
 pub(crate) const MAP: &str = "http://example.org/map";
 
 /// What a patient's records hold here and no error may repeat.
+/// The member's own rules for labels.
+const LABEL_RULES: &[u8] = br#"{"version": "own",
+    "rules": [{"id": "note", "labels": ["PSY"], "words": ["despondent"], "possible": true}]}"#;
 pub(crate) const PLANTED: [&str; 3] = ["Plantedfamily", "planted-7731", "plantedkey"];
 
 /// One node.
@@ -183,7 +187,6 @@ impl Site {
             identity: NodeIdentity {
                 member: member.parse().unwrap(),
                 network: Anchor::network(&ledger),
-                hpke_key: hpke.public_key().0,
                 certificate: Digest([1; 32]),
                 has_test_clock: false,
             },
@@ -419,7 +422,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         full_text: true,
         restored: None,
         copies_at: Vec::new(),
-        label_rules: Vec::new(),
+        label_rules: vec![RuleSet::parse(LABEL_RULES).unwrap()],
         review_ms: 72 * 3_600_000,
         implicit: contracts::access::Implicit::default(),
         clock: Arc::new(|| JUNE_MS),
@@ -461,13 +464,17 @@ fn health(owing: Custody) -> StatusSource {
 }
 
 fn member_key(hpke: HpkeKeyPair) -> MemberKey {
-    MemberKey::new(move |info, aad, sealed| {
-        let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
-        let wrapped = WrappedKey {
-            encapsulated: *encapsulated,
-            ciphertext: ciphertext.to_vec(),
-        };
-        let plain = hpke.unwrap(info, aad, &wrapped).ok()?;
-        Some(Zeroizing::new(plain.into_vec()))
-    })
+    let public = hpke.public_key().0;
+    MemberKey::new(
+        move || Some(public),
+        move |info, aad, sealed| {
+            let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>()?;
+            let wrapped = WrappedKey {
+                encapsulated: *encapsulated,
+                ciphertext: ciphertext.to_vec(),
+            };
+            let plain = hpke.unwrap(info, aad, &wrapped).ok()?;
+            Some(Zeroizing::new(plain.into_vec()))
+        },
+    )
 }

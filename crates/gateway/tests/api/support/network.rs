@@ -29,6 +29,7 @@ impl Others {
             version: 3,
             last_updated_ms: 1_780_000_000_000,
             labels: Vec::new(),
+            scope: None,
         };
         self.0.lock().unwrap().elsewhere.entries.push(opened);
     }

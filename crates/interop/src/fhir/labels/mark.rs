@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::notice::{add_notice, has_notice_within};
+use super::notice::{add_notice, scopes_within};
 use super::vocabulary::{CONFIDENTIALITY, rank};
 
 /// Adds labels (`system|code`) to `meta.security` of a resource that is to be shown.
@@ -30,20 +30,21 @@ pub fn with_labels<'a>(resource: &mut Value, labels: impl IntoIterator<Item = &'
     }
 }
 
-/// Gives a Bundle that is to be shown the highest confidentiality of what is in it, and the notice that goes with that.
+/// Gives a Bundle that is to be shown the highest confidentiality of what is in it, and the notice that goes with that,
+/// with the scopes of consents beside it.
 pub fn high_water_mark(bundle: &mut Value) {
     if let Some(code) = highest(bundle) {
         let label = format!("{CONFIDENTIALITY}|{code}");
         with_labels(bundle, [label.as_str()]);
     }
-    if has_notice_within(bundle) {
-        add_notice(bundle);
+    if let Some(scopes) = scopes_within(bundle) {
+        add_notice(bundle, scopes.iter().map(String::as_str));
     }
 }
 
 /// Whether a resource is a Bundle with something in it that marks the whole.
 pub fn is_to_be_marked(resource: &Value) -> bool {
-    highest(resource).is_some() || has_notice_within(resource)
+    highest(resource).is_some() || scopes_within(resource).is_some()
 }
 
 /// The highest confidentiality of what is in a Bundle; `None` for other resources, and if nothing in it says any.

@@ -27,7 +27,7 @@ use super::Resource;
 pub use engine::{Looked, Rules};
 pub use finding::{Cause, Context, Finding, Needs, labels_in};
 pub use mark::{high_water_mark, is_to_be_marked, with_labels};
-pub use notice::{NOTICE, carries_notice, needs_notice, with_notice};
+pub use notice::{NOTICE, carries_notice, needs_notice, scopes, with_notice};
 pub use rule_set::{RuleProblem, RuleSet, SET_BYTES_MAX};
 use vocabulary::{CONFIDENTIALITY, SENSITIVITY};
 

@@ -3,6 +3,8 @@
 //! It is part of `meta`, which every shape of a resource keeps: the refrain code of v3-ActCode for machines, and the
 //! text, to be displayed (DS4P), for people.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::Label;
@@ -22,8 +24,9 @@ pub fn needs_notice<'a>(labels: impl IntoIterator<Item = &'a str>) -> bool {
     codings.any(|(system, code)| is_part2(system, code))
 }
 
-/// Adds the notice to a resource that is to be shown, if its labels ask for it. Adding it twice is adding it once.
-pub fn with_notice(resource: &mut Value) {
+/// Adds the notice to a resource that is to be shown, if its labels ask for it, and beside it the scope of the consent on
+/// which it is disclosed. Adding it twice is adding it once.
+pub fn with_notice(resource: &mut Value, scope: Option<&str>) {
     let security = resource.pointer("/meta/security").and_then(Value::as_array);
     let mut codings = security.into_iter().flatten();
     let text =
@@ -33,16 +36,30 @@ pub fn with_notice(resource: &mut Value) {
         text(coding, "code").is_some_and(|code| is_part2(&system, &code))
     });
     if needs {
-        add_notice(resource);
+        add_notice(resource, scope);
     }
 }
 
-/// Whether something in a Bundle carries the notice.
-pub(super) fn has_notice_within(bundle: &Value) -> bool {
+/// The scopes that stand beside notices in a Bundle, each once; `None` if nothing in it carries the notice.
+pub(super) fn scopes_within(bundle: &Value) -> Option<BTreeSet<String>> {
+    if bundle["resourceType"] != "Bundle" {
+        return None;
+    }
     let entries = bundle.get("entry").and_then(Value::as_array);
-    let mut entries = entries.into_iter().flatten();
-    let carries = |entry: &Value| entry.pointer("/resource").is_some_and(carries_notice);
-    bundle["resourceType"] == "Bundle" && entries.any(carries)
+    let resources = entries.into_iter().flatten();
+    let resources = resources.filter_map(|entry| entry.get("resource"));
+    let noticed: Vec<&Value> = resources.filter(|one| carries_notice(one)).collect();
+    let scopes = noticed.iter().flat_map(|one| scopes(one));
+    (!noticed.is_empty()).then(|| scopes.map(str::to_owned).collect())
+}
+
+/// The scopes of consents beside the notice in `meta`.
+pub fn scopes(resource: &Value) -> impl Iterator<Item = &str> {
+    let extensions = resource
+        .pointer("/meta/extension")
+        .and_then(Value::as_array);
+    let shown = extensions.into_iter().flatten().filter_map(displayed);
+    shown.filter(|text| *text != NOTICE)
 }
 
 /// Whether the notice is in `meta`, code and text.
@@ -61,8 +78,13 @@ fn text_of<'a>(coding: &'a Value, name: &str) -> &'a str {
 }
 
 fn is_notice(extension: &Value) -> bool {
-    let text = extension.pointer("/valueAnnotation/text");
-    text_of(extension, "url") == DISPLAY && text.and_then(Value::as_str) == Some(NOTICE)
+    displayed(extension) == Some(NOTICE)
+}
+
+/// The text that an extension has displayed with the resource.
+fn displayed(extension: &Value) -> Option<&str> {
+    let text = extension.pointer("/valueAnnotation/text")?.as_str();
+    text.filter(|_| text_of(extension, "url") == DISPLAY)
 }
 
 fn is_part2(system: &str, code: &str) -> bool {
@@ -73,19 +95,21 @@ fn is_part2(system: &str, code: &str) -> bool {
         )
 }
 
-pub(super) fn add_notice(resource: &mut Value) {
+pub(super) fn add_notice<'a>(resource: &mut Value, scopes: impl IntoIterator<Item = &'a str>) {
     with_labels(resource, [NO_REDISCLOSURE]);
     let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) else {
         return;
     };
-    let notice = json!({ "url": DISPLAY, "valueAnnotation": { "text": NOTICE } });
-    match meta.get_mut("extension") {
-        Some(Value::Array(extensions)) => {
-            if !extensions.iter().any(is_notice) {
-                extensions.push(notice);
-            }
+    if !meta.get("extension").is_some_and(Value::is_array) {
+        put_first(meta, "extension", json!([]));
+    }
+    let Some(Value::Array(extensions)) = meta.get_mut("extension") else {
+        return;
+    };
+    for text in [NOTICE].into_iter().chain(scopes) {
+        if !extensions.iter().any(|one| displayed(one) == Some(text)) {
+            extensions.push(json!({ "url": DISPLAY, "valueAnnotation": { "text": text } }));
         }
-        _ => put_first(meta, "extension", json!([notice])),
     }
 }
 
@@ -105,7 +129,7 @@ mod tests {
         let label = format!("{SENSITIVITY}|{code}");
         let mut resource = json!({"resourceType": "Basic", "meta": {"versionId": "1"}});
         with_labels(&mut resource, [label.as_str()]);
-        with_notice(&mut resource);
+        with_notice(&mut resource, Some("what was agreed"));
         resource
     }
 
@@ -117,8 +141,9 @@ mod tests {
             let label = format!("{SENSITIVITY}|{code}");
             assert!(needs_notice([label.as_str()]), "{code}");
             let mut again = resource.clone();
-            with_notice(&mut again);
+            with_notice(&mut again, Some("what was agreed"));
             assert_eq!(again, resource, "once");
+            assert!(scopes(&resource).eq(["what was agreed"]));
             let first = resource["meta"].as_object().unwrap().keys().next();
             assert_eq!(first.unwrap(), "extension");
             assert_eq!(resource["meta"]["versionId"], "1");
@@ -127,8 +152,8 @@ mod tests {
             assert!(!carries_notice(&labelled(code)), "{code}");
         }
         let mut other = json!({"meta": {"security": [{"system": "urn:other", "code": "ETH"}]}});
-        with_notice(&mut other);
-        assert!(!carries_notice(&other));
+        with_notice(&mut other, Some("what was agreed"));
+        assert!(!carries_notice(&other) && scopes(&other).next().is_none());
     }
 
     #[test]
@@ -141,7 +166,8 @@ mod tests {
             high_water_mark(&mut bundle);
             bundle
         };
-        assert!(carries_notice(&bundle("OPIOIDUD")));
+        let noticed = bundle("OPIOIDUD");
+        assert!(carries_notice(&noticed) && scopes(&noticed).eq(["what was agreed"]));
         assert!(!carries_notice(&bundle("HIV")));
     }
 }

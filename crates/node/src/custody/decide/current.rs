@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use contracts::access::{Evaluator, Implicit, Voted, check_consent};
 use contracts::consent::Consent;
+use contracts::consent::scope::Scopes;
 use interop::fhir::Resource;
 use ledger::ids::MemberName;
 
@@ -64,6 +65,7 @@ impl Current {
                 evaluator,
                 complete: true,
                 granted: granted(all.iter()),
+                scopes: Scopes::of(&all),
             });
         }
         // Some of them, or what was voted, does not compile: which?
@@ -92,6 +94,7 @@ impl Current {
             evaluator,
             complete,
             granted: granted(readable.iter()),
+            scopes: Scopes::of(&readable),
         })
     }
 }

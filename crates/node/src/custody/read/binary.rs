@@ -1,5 +1,7 @@
 //! Opening a Binary piece by piece, in constant memory.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use interop::fhir::{ParseLimits, Resource, ResourceType};
@@ -25,6 +27,8 @@ pub struct OpenedBinary {
     pub last_updated_ms: u64,
     /// Its security labels, as `system|code`.
     pub labels: Vec<String>,
+    /// What the consents cover on which it is disclosed, where the notice goes with it (42 CFR 2.32).
+    pub scope: Option<Arc<str>>,
     /// Bytes of the content.
     pub bytes: u64,
     content: Remaining,
@@ -69,7 +73,7 @@ impl Custody {
         let loaded = self.load(&document, wanted)?;
         let facts = facts_of(&head, (wanted, loaded.as_ref()), &current);
         let interaction = version.map_or("read", |_| "vread");
-        self.admit(by, interaction, &subject, &head, facts).await?;
+        let scope = self.admit(by, interaction, &subject, &head, facts).await?;
         if wanted == 0 || wanted > head.version {
             return Err(CustodyError::NotFound);
         }
@@ -77,7 +81,8 @@ impl Custody {
         if loaded.row.facts.deleted {
             return Err(CustodyError::Gone);
         }
-        self.content_of(&head, wanted, &loaded).await
+        let opened = self.content_of(&head, wanted, &loaded).await?;
+        Ok(OpenedBinary { scope, ..opened })
     }
 
     async fn content_of(
@@ -116,6 +121,7 @@ impl Custody {
             version,
             last_updated_ms: loaded.row.facts.recorded_at,
             labels: labelling::shown(&loaded.row.facts.disclosure.labels),
+            scope: None,
             bytes,
             content,
         })

@@ -25,7 +25,7 @@ use crate::custody::{
 };
 use crate::exchange::collect::{entries_of, indexes, listed_entry, opened};
 use crate::exchange::message::{Ask, Request, TAGS_MAX};
-use crate::exchange::open::{LIFETIME, is_final, sign};
+use crate::exchange::open::{LIFETIME, Obtained, is_final, sign};
 use crate::exchange::{Exchange, Parts, unavailable};
 
 /// A copy of the version that is asked for, and what it takes to check it.
@@ -62,7 +62,8 @@ impl Exchange {
         let target = format!("{resource_type}/{id}");
         let mut newest: Option<Found> = None;
         for branch in branches {
-            for found in find(parts, home, branch, &target).await? {
+            let found = find(parts, home, branch).await?.into_iter();
+            for found in found.filter(|one| one.terms.target == target) {
                 let is_newer = |newest: &Found| newest.version < found.version;
                 if newest.as_ref().is_none_or(is_newer) {
                     newest = Some(found);
@@ -70,28 +71,61 @@ impl Exchange {
             }
         }
         let found = newest.ok_or(CustodyError::NotFound)?;
-        let registry = parts.chain.registry();
-        let standing = registry.committees().with_key(found.terms.key);
-        let standing =
-            standing.ok_or_else(|| unavailable("the committee that the key is sealed to"))?;
-        let payload = payload_of(parts, home, &found).await?;
-        let recorded = record(parts, by, patient_id, &found).await?;
-        let partials = gather(parts, standing, &recorded).await?;
-        let committee = state::committee(standing)?;
-        let key = committee.open(&found.terms.identity(), &found.copy.key, &partials);
-        let key = key.map_err(|error| {
-            tracing::error!(%error, "k checked shares do not open a key");
-            unavailable("the key that the custodian has sealed")
-        })?;
-        let granted = Granted {
-            tag: found.copy.tag,
-            sealed: payload,
-            key: DataKey::from_bytes(*key),
-            descriptor: found.descriptor,
-            opening: found.opening,
-            receipt: None,
+        let target = found.terms.target.clone();
+        let mut released = release_all(parts, by, (patient_id, home, &target), vec![found]).await?;
+        match (released.granted.pop(), released.withheld.pop()) {
+            (Some(granted), _) => opened(home, &granted),
+            (None, Some((_, reason))) => Err(CustodyError::Denied {
+                reason,
+                determining: Vec::new(),
+            }),
+            (None, None) => Err(unavailable("enough members of the committee")),
+        }
+    }
+
+    /// The current version of each document of a member that does not answer, as far as there are copies and the committee
+    /// releases them; one request on record for those that are sealed to one committee.
+    pub(in crate::exchange) async fn released(
+        &self,
+        by: &Requester,
+        (patient_id, home, target): (&str, &MemberName, &str),
+        branches: &[BranchKey],
+    ) -> Result<Obtained, CustodyError> {
+        let parts = &self.0.parts;
+        let mut newest: BTreeMap<String, Found> = BTreeMap::new();
+        for branch in branches {
+            for found in find(parts, home, branch).await? {
+                let known = newest.get(&found.terms.target).map(|known| known.version);
+                if known.is_none_or(|known| known < found.version) {
+                    newest.insert(found.terms.target.clone(), found);
+                }
+            }
+        }
+        let mut by_key: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
+        for found in newest.into_values() {
+            // The committee gives nothing of what has a later version, or goes on under another key.
+            if parts.chain.locate(home, found.terms.next)?.is_none() {
+                by_key.entry(found.terms.key).or_default().push(found);
+            }
+        }
+        let mut all = Obtained {
+            granted: Vec::new(),
+            withheld: Vec::new(),
         };
-        opened(home, &granted)
+        for mut found in by_key.into_values() {
+            while !found.is_empty() {
+                let rest = found.split_off(found.len().min(TAGS_MAX));
+                let wish = (patient_id, home, target);
+                match release_all(parts, by, wish, std::mem::replace(&mut found, rest)).await {
+                    Ok(part) => {
+                        all.granted.extend(part.granted);
+                        all.withheld.extend(part.withheld);
+                    }
+                    Err(error) => tracing::warn!(%home, %error, "a committee releases nothing"),
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Wrong shares that members have signed, which this node has met.
@@ -110,12 +144,64 @@ impl Exchange {
     }
 }
 
-/// Versions of the document among the copies that other members keep, checked against the ledger.
+/// Asks the committee to which all of this is sealed, by one request on record. What too few members answer for is in
+/// neither list.
+async fn release_all(
+    parts: &Parts,
+    by: &Requester,
+    (patient_id, home, target): (&str, &MemberName, &str),
+    found: Vec<Found>,
+) -> Result<Obtained, CustodyError> {
+    let registry = parts.chain.registry();
+    let key = found.first().map(|one| one.terms.key);
+    let standing = key.and_then(|key| registry.committees().with_key(key));
+    let standing =
+        standing.ok_or_else(|| unavailable("the committee that the key is sealed to"))?;
+    let mut payloads = Vec::with_capacity(found.len());
+    for one in &found {
+        payloads.push(payload_of(parts, home, one).await?);
+    }
+    let recorded = record(parts, by, (patient_id, home, target), &found).await?;
+    let mut gathered = gather(parts, standing, &recorded).await?;
+    let committee = state::committee(standing)?;
+    let mut all = Obtained {
+        granted: Vec::new(),
+        withheld: Vec::new(),
+    };
+    for (found, payload) in found.into_iter().zip(payloads) {
+        let tag = found.copy.tag;
+        let gathered = gathered.remove(&tag).unwrap_or_default();
+        if !gathered.is_enough(standing) {
+            let reason = gathered
+                .reason
+                .filter(|_| gathered.withheld > spare(standing));
+            all.withheld.extend(reason.map(|reason| (tag, reason)));
+            continue;
+        }
+        let identity = found.terms.identity();
+        let key = committee.open(&identity, &found.copy.key, &gathered.partials);
+        let key = key.map_err(|error| {
+            tracing::error!(%error, "k checked shares do not open a key");
+            unavailable("the key that the custodian has sealed")
+        })?;
+        all.granted.push(Granted {
+            tag,
+            sealed: payload,
+            key: DataKey::from_bytes(*key),
+            descriptor: found.descriptor,
+            opening: found.opening,
+            receipt: None,
+            scope: None,
+        });
+    }
+    Ok(all)
+}
+
+/// The copies that other members keep, checked against the ledger.
 async fn find(
     parts: &Parts,
     home: &MemberName,
     branch: &BranchKey,
-    target: &str,
 ) -> Result<Vec<Found>, CustodyError> {
     let tags = entries_of(parts, home, branch)?;
     let mut holders = parts.client.members();
@@ -130,8 +216,7 @@ async fn find(
     }
     let versions = found
         .into_values()
-        .filter_map(|(holder, copy)| read(parts, home, branch, (holder, copy)))
-        .filter(|one| one.terms.target == target);
+        .filter_map(|(holder, copy)| read(parts, home, branch, (holder, copy)));
     Ok(versions.collect())
 }
 
@@ -203,8 +288,8 @@ fn read(
 async fn record(
     parts: &Parts,
     by: &Requester,
-    patient_id: &str,
-    found: &Found,
+    (patient_id, home, target): (&str, &MemberName, &str),
+    found: &[Found],
 ) -> Result<Recorded, CustodyError> {
     let keys = HpkeKeyPair::generate();
     let emergency = match by.emergency {
@@ -214,14 +299,14 @@ async fn record(
     let request = Request {
         network: parts.chain.network(),
         from: parts.member.clone(),
-        to: found.terms.home.clone(),
+        to: home.clone(),
         practitioner: by.practitioner.clone(),
         client: by.client.clone(),
         role: by.role.clone(),
         purpose: by.purpose.clone(),
         interaction: INTERACTION.to_owned(),
-        target: found.terms.target.clone(),
-        documents: vec![found.terms.tag],
+        target: target.to_owned(),
+        documents: found.iter().map(|one| one.terms.tag).collect(),
         recipient: keys.public_key().0,
         expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
         emergency,
@@ -247,7 +332,7 @@ async fn record(
         descriptor: asked.descriptor,
         opening: asked.opening,
     };
-    let terms = vec![found.terms.clone()];
+    let terms = found.iter().map(|one| one.terms.clone()).collect();
     Ok(Recorded {
         ask: ShareAsk { ask, terms },
         digest,
@@ -255,51 +340,75 @@ async fn record(
     })
 }
 
-/// The first k right shares.
+/// What was gathered of one version.
+#[derive(Default)]
+struct Gathered {
+    partials: BTreeMap<[u8; 32], PartialRelease>,
+    /// How many members give nothing, and why the first does not.
+    withheld: usize,
+    reason: Option<String>,
+}
+
+impl Gathered {
+    fn is_enough(&self, standing: &Standing) -> bool {
+        u32::try_from(self.partials.len()) == Ok(standing.k)
+    }
+
+    /// Whether more answers change nothing. Who is silent might have given: only if enough of them refuse is it denied.
+    fn is_settled(&self, standing: &Standing) -> bool {
+        self.is_enough(standing) || self.withheld > spare(standing)
+    }
+}
+
+/// How many members of a committee may refuse without stopping a release.
+fn spare(standing: &Standing) -> usize {
+    let k = usize::try_from(standing.k).unwrap_or(usize::MAX);
+    standing.members.len().saturating_sub(k)
+}
+
+/// The first k right shares of each version.
 async fn gather(
     parts: &Parts,
     standing: &Standing,
     recorded: &Recorded,
-) -> Result<BTreeMap<[u8; 32], PartialRelease>, CustodyError> {
+) -> Result<BTreeMap<Tag, Gathered>, CustodyError> {
     let committee = state::committee(standing)?;
     let mut answers: FuturesUnordered<_> = standing
         .members
         .iter()
         .map(|giver| async move { (giver, ask_share(parts, &giver.member, recorded).await) })
         .collect();
-    let mut partials = BTreeMap::new();
-    let mut reason = None;
-    let mut withheld = 0;
+    let terms = recorded.ask.terms.iter();
+    let mut gathered: BTreeMap<Tag, Gathered> =
+        terms.map(|one| (one.tag, Gathered::default())).collect();
     while let Some((giver, answer)) = answers.next().await {
         let Some(answer) = answer else {
             continue;
         };
-        if let Some(one) = answer.withheld.into_iter().next() {
-            withheld += 1;
-            reason = reason.or(Some(one.reason));
+        for withheld in answer.withheld {
+            if let Some(one) = gathered.get_mut(&withheld.tag) {
+                one.withheld = one.withheld.saturating_add(1);
+                one.reason.get_or_insert(withheld.reason);
+            }
         }
         for given in answer.given {
+            let Some(one) = gathered.get_mut(&given.tag) else {
+                continue;
+            };
+            if one.is_enough(standing) {
+                continue;
+            }
             let named = (&giver.member, giver.key);
             let share = checked(parts, (standing.key, &committee), named, recorded, &given);
             if let Some(share) = share.await? {
-                partials.insert(giver.key.0, share);
+                one.partials.insert(giver.key.0, share);
             }
         }
-        if u32::try_from(partials.len()) == Ok(standing.k) {
-            return Ok(partials);
+        if gathered.values().all(|one| one.is_settled(standing)) {
+            break;
         }
     }
-    // Who is silent might have given: only if enough of them refuse is it denied.
-    let could_give = standing.members.len().saturating_sub(withheld);
-    match reason {
-        Some(reason) if u32::try_from(could_give).is_ok_and(|left| left < standing.k) => {
-            Err(CustodyError::Denied {
-                reason,
-                determining: Vec::new(),
-            })
-        }
-        _ => Err(unavailable("enough members of the committee")),
-    }
+    Ok(gathered)
 }
 
 async fn ask_share(parts: &Parts, giver: &MemberName, recorded: &Recorded) -> Option<Shares> {

@@ -1,5 +1,6 @@
 //! Branch keys are rotated: what there was stays good, and whoever has only the former keys sees nothing new.
 
+mod root;
 mod whole;
 
 use std::collections::BTreeSet;
