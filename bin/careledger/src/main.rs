@@ -20,6 +20,7 @@ mod keys;
 mod logging;
 mod matches;
 mod messages;
+mod mllp;
 mod network;
 mod node;
 mod policies;

@@ -17,6 +17,7 @@ mod proofs;
 mod recovery;
 mod rotation;
 mod rounds;
+mod subscriber;
 mod versions;
 
 use std::time::{Duration, Instant};
