@@ -117,6 +117,26 @@ impl Share {
         (self.identifier(patient), messages)
     }
 
+    /// A family name and a birth date that few others have: whoever is like many is compared with many.
+    fn person(self, patient: usize) -> (String, String) {
+        let letters = |mut rest: usize| -> String {
+            let letter = |_| {
+                let at = u8::try_from(rest % 26).unwrap_or_default();
+                rest /= 26;
+                char::from(b'a' + at)
+            };
+            (0..6).map(letter).collect()
+        };
+        let number = (self.sender * 7_919 + patient + 1).wrapping_mul(104_729);
+        let day = format!(
+            "{}{:02}{:02}",
+            1_930 + number % 89,
+            1 + number % 12,
+            1 + number % 28
+        );
+        (letters(number), day)
+    }
+
     /// A registration that says the how-manieth of its patient it is. Every other sender is content with an acknowledgement
     /// of receipt, and sends the next message at once.
     fn message(self, number: usize) -> String {
@@ -126,10 +146,11 @@ impl Share {
         } else {
             "AL|NE"
         };
+        let (family, born) = self.person(patient);
         format!(
             "MSH|^~\\&|ADT{}|FAULTS|CARE|FAULTS|20260601101500+0000||ADT^A08^ADT_A01|M{number}|P|2.5.1|||{wishes}\r\
              EVN|A08|20260601101500+0000\r\
-             PID|1||{}^^^FAULTS^MR||Patient^{turn}||19620417|F\r",
+             PID|1||{}^^^FAULTS^MR||{family}^{turn}||{born}|F\r",
             self.sender,
             self.identifier(patient)
         )

@@ -178,7 +178,7 @@ fn segments(message: &Message, mapped: Option<&Mapped>) -> Vec<Value> {
         let own = origins.enumerate().filter(|(_, origin)| *origin == place);
         let mut parts = vec![
             text("place", place.to_string()),
-            text("text", segment.as_text()),
+            text("text", segment.raw()),
         ];
         parts.extend(own.map(|(at, _)| json!({ "name": "becomes", "valueUnsignedInt": at })));
         json!({ "name": "segment", "part": parts })

@@ -243,11 +243,6 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// The segment as it stands in the message.
-    pub fn as_text(self) -> &'a str {
-        self.text
-    }
-
     /// How many fields there are.
     pub fn fields(self) -> usize {
         self.text
