@@ -21,6 +21,7 @@ mod labels;
 mod logging;
 mod matches;
 mod messages;
+mod mllp;
 mod network;
 mod node;
 mod policies;

@@ -1,5 +1,8 @@
 //! `careledger messages`: what became of messages of HL7 v2, and what an operator does with those that were not filed.
 
+mod beside;
+mod import;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -39,6 +42,18 @@ enum Action {
     Show {
         /// Its number, as `list` shows it.
         number: u64,
+        /// Each segment, field by field, with what it becomes beside it.
+        #[arg(long)]
+        segments: bool,
+    },
+    /// What is wrong with dead letters, by sender.
+    Errors,
+    /// Takes in a batch file, or messages one after the other; what was taken in before is answered as it was then.
+    Import {
+        file: PathBuf,
+        /// The listener as whose messages they are taken: its name in node.toml.
+        #[arg(long, default_value = "v2")]
+        listener: String,
     },
     /// Files a dead letter once more.
     Retry {
@@ -89,7 +104,11 @@ pub(crate) async fn run(args: MessagesArgs) -> anyhow::Result<()> {
             let path = format!("$v2-messages?state={}", state.name());
             client.get(&path).await?
         }
-        Action::Show { number } => client.get(&format!("$v2-message?number={number}")).await?,
+        Action::Show { number, .. } => client.get(&format!("$v2-message?number={number}")).await?,
+        Action::Errors => client.get("$v2-errors").await?,
+        Action::Import { file, listener } => {
+            return import::run(&client, file, listener, args.json).await;
+        }
         Action::Retry { number, file } => {
             let edited = file.as_ref().map(|path| {
                 let text = std::fs::read(path);
@@ -113,7 +132,11 @@ pub(crate) async fn run(args: MessagesArgs) -> anyhow::Result<()> {
         writeln!(out, "{answer}")?;
         return Ok(());
     }
-    for line in lines(&answer) {
+    let shown = match &args.action {
+        Action::Show { segments: true, .. } => beside::lines(&answer),
+        _ => lines(&answer),
+    };
+    for line in shown {
         writeln!(out, "{line}")?;
     }
     Ok(())
@@ -144,6 +167,9 @@ fn parameter(one: &Value) -> Vec<String> {
                 .collect()
         }
         "becomes" => becomes(&one["resource"]),
+        // They stand in the original.
+        "segment" => Vec::new(),
+        "sender" => sender(one),
         _ => vec![format!("  {name}: {}", string(&one["valueString"]))],
     }
 }
@@ -184,6 +210,27 @@ fn message(one: &Value) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// A sender, and what is wrong with its messages, the most frequent first.
+fn sender(one: &Value) -> Vec<String> {
+    let parts: Vec<&Value> = one["part"].as_array().into_iter().flatten().collect();
+    let names = ["listener", "application", "facility"];
+    let named = parts
+        .iter()
+        .filter(|part| names.iter().any(|name| part["name"] == *name));
+    let words: Vec<String> = named.map(|part| string(&part["valueString"])).collect();
+    let count = parts.iter().find(|part| part["name"] == "messages");
+    let count = count.map_or(0, |part| part["valueUnsignedInt"].as_u64().unwrap_or(0));
+    let errors = parts.iter().filter(|part| part["name"] == "error");
+    let errors = errors.map(|error| {
+        let (reason, times) = (&error["part"][0], &error["part"][1]);
+        let reason = string(&reason["valueString"]);
+        format!("  {}  {reason}", times["valueUnsignedInt"])
+    });
+    std::iter::once(format!("{}: {count} dead letters", words.join("  ")))
+        .chain(errors)
+        .collect()
 }
 
 /// The resources that a message becomes, one line each.

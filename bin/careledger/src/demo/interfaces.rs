@@ -26,7 +26,7 @@ display = "Glucose [Mass/volume] in Serum or Plasma"
 "#;
 
 /// Writes a listener into each member's configuration.
-pub(super) fn configure(layout: &Layout) -> anyhow::Result<()> {
+pub(crate) fn configure(layout: &Layout) -> anyhow::Result<()> {
     for member in MEMBERS {
         let config = layout.member(member).config();
         let mut file = NodeFile::read(&config)?;
@@ -47,7 +47,7 @@ pub(super) fn configure(layout: &Layout) -> anyhow::Result<()> {
 }
 
 /// Where a member takes HL7 v2 in.
-pub(super) fn address(layout: &Layout, member: &str) -> anyhow::Result<SocketAddr> {
+pub(crate) fn address(layout: &Layout, member: &str) -> anyhow::Result<SocketAddr> {
     let file = NodeFile::read(&layout.member(member).config())?;
     let listener = file.mllp.first();
     Ok(listener

@@ -1,7 +1,7 @@
 //! `careledger demo`: four member organisations on this machine, to try, or to be checked step by step.
 
 mod guide;
-mod interfaces;
+pub(crate) mod interfaces;
 mod people;
 mod processes;
 mod story;

@@ -44,7 +44,7 @@ pub(super) async fn run(net: &mut Net, rounds: u32) -> anyhow::Result<String> {
     ))
 }
 
-async fn wait(net: &mut Net, milliseconds: std::ops::Range<u64>) {
+pub(super) async fn wait(net: &mut Net, milliseconds: std::ops::Range<u64>) {
     let time = net.random.random_range(milliseconds);
     tokio::time::sleep(Duration::from_millis(time)).await;
 }

@@ -5,6 +5,7 @@
 
 mod disk;
 mod kill;
+mod messages;
 mod network;
 mod rot;
 mod traffic;
@@ -20,7 +21,7 @@ use network::Net;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  careledger faults kill --rounds 100\n  careledger faults rot --rounds 40 --seed 7\n  \
-    careledger faults full-disk"
+    careledger faults messages --count 1000\n  careledger faults full-disk"
 )]
 pub(crate) struct FaultsArgs {
     #[command(subcommand)]
@@ -33,6 +34,15 @@ enum Fault {
     Kill(Plan),
     /// Flips bytes of stopped nodes' files, cuts and deletes files, and has `verify --self --repair` mend them.
     Rot(Plan),
+    /// Kills a node with SIGKILL while it is sent messages of HL7 v2: each that it acknowledged is on record once, in order.
+    Messages {
+        /// Messages that are sent.
+        #[arg(long, default_value_t = 400)]
+        count: usize,
+        /// What is random follows from it.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Fills the disk of a node that is written to. Needs the right to mount.
     FullDisk,
 }
@@ -50,6 +60,7 @@ pub(crate) async fn run(args: FaultsArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let seed = match &args.fault {
         Fault::Kill(plan) | Fault::Rot(plan) => plan.seed.unwrap_or_else(rand::random::<u64>),
+        Fault::Messages { seed, .. } => seed.unwrap_or_else(rand::random::<u64>),
         Fault::FullDisk => 0,
     };
     if !matches!(args.fault, Fault::FullDisk) {
@@ -60,6 +71,7 @@ pub(crate) async fn run(args: FaultsArgs) -> anyhow::Result<()> {
     let mut net = Net::start(seed).await?;
     let outcome = match &args.fault {
         Fault::Kill(plan) => kill::run(&mut net, plan.rounds).await,
+        Fault::Messages { count, .. } => messages::run(&mut net, *count).await,
         Fault::Rot(plan) => rot::run(&mut net, plan.rounds).await,
         Fault::FullDisk => disk::run(&mut net).await,
     };

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::traffic::{Acknowledged, Traffic};
 use crate::client::{self, Client, User};
-use crate::demo::{Processes, free_ports, open_wallets};
+use crate::demo::{Processes, free_ports, interfaces, open_wallets};
 use crate::network::{Founding, KeyType, Layout, found, read_genesis, read_json};
 use crate::receipt::fetch;
 use crate::status::{ReadyAnswer, TipAnswer, tip};
@@ -54,6 +54,7 @@ impl Net {
             },
         };
         found(&layout, &founding)?;
+        interfaces::configure(&layout)?;
         let view = View::read(&layout, client::http()?)?;
         let processes = Processes::start(&layout, &view.network).await?;
         let mut net = Self {

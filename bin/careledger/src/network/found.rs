@@ -311,5 +311,6 @@ pub(super) fn node_file(
         rest_hooks: Vec::new(),
         import: ImportEntry::default(),
         mllp: Vec::new(),
+        v2_send: Vec::new(),
     }
 }

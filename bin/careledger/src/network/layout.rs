@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::node::{
     AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry,
-    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
-    is_default,
+    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, V2SendEntry,
+    ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -96,6 +96,9 @@ pub(crate) struct NodeFile {
     /// Where messages of HL7 v2 are taken in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mllp: Vec<MllpEntry>,
+    /// Where events may be sent as messages of HL7 v2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) v2_send: Vec<V2SendEntry>,
     /// Where bulk imports come from.
     #[serde(default, skip_serializing_if = "ImportEntry::is_empty")]
     pub(crate) import: ImportEntry,

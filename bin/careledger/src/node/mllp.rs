@@ -62,6 +62,9 @@ impl MllpEntry {
                 parsed.with_context(|| format!("{} is no UTF-8", path.display()))?
             }
         };
+        if let Some(code) = overrides.unknown_character_set() {
+            anyhow::bail!("the character set {code:?} is none of table 0211 that is read here");
+        }
         let sender = |entry: &SenderEntry| Sender {
             application: entry.application.clone(),
             facility: entry.facility.clone(),
@@ -88,7 +91,7 @@ impl TlsEntry {
     }
 }
 
-fn read(folder: &Path, path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(folder: &Path, path: &Path) -> anyhow::Result<Vec<u8>> {
     let path = folder.join(path);
     fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))
 }

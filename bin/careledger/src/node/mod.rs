@@ -8,6 +8,7 @@ mod payloads;
 mod profiles;
 mod records;
 mod settings;
+mod v2_send;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(crate) use self::settings::{
     AuditEntry, ConsentEntry, EmergencyEntry, LimitsEntry, ReleaseEntry, SearchEntry,
     TerminologyEntry, ValidationEntry, is_default,
 };
+pub(crate) use self::v2_send::V2SendEntry;
 use crate::hardening::keep_memory_private;
 use crate::keys::{exchange_names, open_with_any, token_keys};
 use crate::network::{MemberLayout, NodeFile, WitnessEntry, read_genesis};
@@ -296,6 +298,7 @@ pub(crate) fn gateway(
         serves_metrics: true,
         subscriptions: SubscriptionConfig {
             rest_hooks: file.rest_hooks.clone(),
+            receivers: v2_send::receivers(&file.v2_send, folder, &file.member)?,
             ..SubscriptionConfig::default()
         },
         import: ImportConfig {

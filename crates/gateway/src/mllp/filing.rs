@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use interop::fhir::ResourceType;
 use interop::fhir::timespan::format_instant;
-use interop::hl7v2::{Code, ErrorCode, Fault, Mapped, Message, Original, Place, map};
+use interop::hl7v2::{Code, ErrorCode, Fault, Mapped, Original, Place, map};
+use interop::terminology::Coded;
 use node::custody::{CustodyError, Trail};
 use serde_json::{Value, json};
 use tokio::task::{Id, JoinSet};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::Desk;
 use super::answer::{answer, refusal};
+use super::patients::Unmet;
 use super::row::{MessageRow, State};
 use crate::fhir::Caller;
 use crate::problem::Problem;
@@ -123,7 +125,7 @@ impl Desk {
         };
         let now = self.custody.now();
         row.since = now;
-        row.answer = match Message::parse(&original) {
+        row.answer = match self.parse(&row.listener, &original) {
             Ok(message) => answer(Original::Read(&message), code, &faults, now),
             Err(_) => answer(Original::Broken(&original), code, &faults, now),
         };
@@ -150,21 +152,14 @@ impl Desk {
             let reason = "the listener is not in node.toml any more".to_owned();
             return Ok(Outcome::Later(reason, true));
         };
-        let message = match Message::parse(edited.unwrap_or(original)) {
+        let message = match self.parse(&row.listener, edited.unwrap_or(original)) {
             Ok(message) => message,
             Err(fault) => return Ok(dead(vec![fault])),
         };
-        let mapped = match map(&message, &listener.overrides) {
+        let mut mapped = match map(&message, &listener.overrides) {
             Ok(mapped) => mapped,
             Err(faults) => return Ok(dead(faults)),
         };
-        if !mapped.merges.is_empty() {
-            return Ok(dead(vec![Fault::error(
-                Place::segment("MRG", 1),
-                ErrorCode::UnsupportedEventCode,
-                "no merge of patients: it is done by a person here",
-            )]));
-        }
         let token = match self.server.standing(&listener.system).await {
             Ok(Some(token)) => Arc::new(token),
             Ok(None) => {
@@ -180,11 +175,46 @@ impl Desk {
         };
         let request_id = Some(format!("v2-{}", row.document));
         let caller = Caller::of(self.server.member(), token, request_id, trail);
-        let bundle = bundle(row, &mapped, &[Some(original), edited]);
-        Ok(match self.bundles.file(&caller, bundle).await {
-            Ok(answer) => Outcome::Filed(references(&answer)),
+        let texts = [Some(original), edited];
+        let meets = mapped.changes_patients();
+        let filed = match self.meet(&caller, &mut mapped, meets).await {
+            Ok(()) => {
+                self.bundles
+                    .file(&caller, bundle(row, &mapped, &texts))
+                    .await
+            }
+            Err(unmet) => return Ok(unmet.into()),
+        };
+        let filed = match filed {
+            // An identifier that came by a merge is that of two.
+            Err(problem) if problem.is_ambiguous() && !meets => {
+                match self.meet(&caller, &mut mapped, true).await {
+                    Ok(()) => {
+                        self.bundles
+                            .file(&caller, bundle(row, &mapped, &texts))
+                            .await
+                    }
+                    Err(unmet) => return Ok(unmet.into()),
+                }
+            }
+            filed => filed,
+        };
+        Ok(match filed {
+            Ok(answer) => {
+                self.custody.note_unmapped(unmapped(&mapped));
+                Outcome::Filed(references(&answer))
+            }
             Err(problem) => refused(problem),
         })
+    }
+}
+
+impl From<Unmet> for Outcome {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Faults(faults) => dead(faults),
+            Unmet::Problem(problem) => refused(problem),
+        }
     }
 }
 
@@ -276,6 +306,17 @@ fn bundle(row: &MessageRow, mapped: &Mapped, texts: &[Option<&[u8]>]) -> Value {
         entries.push(claim);
     }
     bundle
+}
+
+/// Codes for the list of those that a person gives a meaning. What names no coding system may be any text, and is not on it.
+fn unmapped(mapped: &Mapped) -> Vec<Coded> {
+    let named = mapped.unmapped.iter().filter_map(|one| {
+        Some(Coded {
+            system: one.uri.clone()?,
+            code: one.code.clone(),
+        })
+    });
+    named.collect()
 }
 
 /// What was written, as `Type/id`.

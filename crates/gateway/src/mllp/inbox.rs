@@ -14,7 +14,7 @@ use super::row::{
     LAST, MessageRow, State, control_key, edited_key, in_state, message_key, number_of,
     original_key, read,
 };
-use super::{Desk, MllpListener, SHARDS};
+use super::{Desk, Listeners, MllpListener, SHARDS, parse};
 
 /// Messages that wait at most: more are refused, and their senders keep them.
 const WAITING_MAX: usize = 100_000;
@@ -64,7 +64,7 @@ impl Desk {
     /// Keeps a message, and says what its sender is told.
     pub(super) async fn receive(&self, arrival: Arrival<'_>) -> Reply {
         let name = arrival.listener.name.clone();
-        let message = match Message::parse(arrival.bytes) {
+        let message = match Message::parse_from(arrival.bytes, &arrival.listener.overrides) {
             Ok(message) => message,
             Err(fault) => {
                 self.metrics.count_message(&name, "unreadable");
@@ -188,7 +188,7 @@ impl Desk {
     }
 
     /// Keeps a message that cannot be read as a dead letter.
-    async fn bury(&self, arrival: &Arrival<'_>, fault: Fault) -> Reply {
+    pub(super) async fn bury(&self, arrival: &Arrival<'_>, fault: Fault) -> Reply {
         let original = Original::Broken(arrival.bytes);
         let faults = [fault];
         let code = refusal(&faults);
@@ -296,7 +296,7 @@ pub(super) fn numbers(custody: &Custody) -> Result<Numbers, CustodyError> {
 }
 
 /// The messages that were accepted and not filed when the node stopped.
-pub(super) fn unfinished(custody: &Custody) -> Result<Line, CustodyError> {
+pub(super) fn unfinished(custody: &Custody, listeners: &Listeners) -> Result<Line, CustodyError> {
     let mut line = Line::default();
     let waiting = custody.shelved_under(Shelf::Messages, &in_state(State::Waiting), usize::MAX)?;
     for number in waiting.iter().filter_map(|(key, _)| number_of(key)) {
@@ -305,7 +305,10 @@ pub(super) fn unfinished(custody: &Custody) -> Result<Line, CustodyError> {
             Some(edited) => Some(edited),
             None => custody.shelved(Shelf::Messages, &original_key(number))?,
         };
-        let message = bytes.and_then(|bytes| Message::parse(&bytes).ok());
+        let row = custody.shelved(Shelf::Messages, &message_key(number))?;
+        let row: Option<MessageRow> = row.map(|row| read(&row)).transpose()?;
+        let name = row.map(|row| row.listener).unwrap_or_default();
+        let message = bytes.and_then(|bytes| parse(listeners, &name, &bytes).ok());
         let keys = message.map(|message| message.patient_key());
         let mut waiting = Waiting::new(keys.unwrap_or_default());
         waiting.is_unsure = true;

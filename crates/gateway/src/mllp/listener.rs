@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, SinkExt as _};
-use interop::hl7v2::{Code, ErrorCode, Fault, Original, Place};
+use interop::hl7v2::{Code, ErrorCode, Fault, Original, Place, is_batch};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Step, Wishes, accepts, answer};
 use super::frame::{FrameError, Frames};
-use super::inbox::{Application, Arrival};
+use super::inbox::Arrival;
 use super::{Desk, Mllp, MllpListener};
 
 /// Connections of one listener at once.
@@ -143,6 +144,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
                 return Err(error);
             }
         };
+        if is_batch(&bytes) {
+            frames
+                .send(desk.receive_batch(listener, &address, &bytes).await)
+                .await?;
+            continue;
+        }
         let arrival = Arrival {
             listener,
             address: address.clone(),
@@ -155,13 +162,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
         let wishes = reply.wishes;
         let desk = Arc::clone(desk);
         let said = async move {
-            let said = match reply.application {
-                Application::Now(said) => said,
-                Application::Later(told) => match tokio::time::timeout(PATIENCE, told).await {
-                    Ok(Ok(said)) => said,
-                    _ => still_waits(&desk, &bytes),
-                },
-            };
+            let until = Instant::now() + PATIENCE;
+            let said = desk.said(reply.application, &bytes, until).await;
             let is_wanted = wishes.is_none_or(|of| of.want(Step::Application, accepts(&said)));
             is_wanted.then_some(said)
         };
@@ -174,7 +176,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
 }
 
 /// It is kept, and will be filed; who sends it again hears how that went.
-fn still_waits(desk: &Desk, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn still_waits(desk: &Desk, bytes: &[u8]) -> Vec<u8> {
     let fault = Fault::error(
         Place::segment("MSH", 1),
         ErrorCode::RecordLocked,

@@ -17,22 +17,26 @@
 //! - **M5** What was filed lies here no longer: the original is a document of the patient, and erased with it.
 
 mod answer;
+mod batch;
 mod filing;
 mod frame;
 mod inbox;
 mod line;
 mod listener;
 mod operations;
+mod patients;
+mod receiver;
 mod row;
 mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use interop::hl7v2::{Overrides, Sender};
+use interop::hl7v2::{Fault, Message, Overrides, Sender};
 use node::custody::{Custody, CustodyError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
@@ -44,7 +48,9 @@ use crate::metrics::Metrics;
 use line::Line;
 
 pub use listener::serve;
-pub use tls::{MllpTls, MllpTlsError};
+pub(crate) use receiver::Acknowledged;
+pub use receiver::MllpReceiver;
+pub use tls::{MllpClientTls, MllpTls, MllpTlsError};
 
 /// Locks between looking for a control id and writing it.
 const SHARDS: usize = 64;
@@ -74,13 +80,16 @@ struct Desk {
     bundles: Bundles,
     server: Arc<AuthorizationServer>,
     metrics: Arc<Metrics>,
-    listeners: BTreeMap<String, MllpListener>,
+    listeners: Listeners,
     line: std::sync::Mutex<Line>,
     /// There is something to file.
     due: Notify,
     shards: Vec<Mutex<()>>,
     numbers: Mutex<inbox::Numbers>,
 }
+
+/// The listeners by their names.
+type Listeners = BTreeMap<String, MllpListener>;
 
 /// What files messages; it ends with the last handle.
 pub(crate) struct Filing(JoinSet<()>);
@@ -93,15 +102,16 @@ impl Mllp {
         metrics: Arc<Metrics>,
         listeners: Vec<MllpListener>,
     ) -> Result<(Self, Filing), CustodyError> {
-        let (line, numbers) = (inbox::unfinished(&custody)?, inbox::numbers(&custody)?);
-        let numbers = Mutex::new(numbers);
         let listeners = listeners.into_iter().map(|one| (one.name.clone(), one));
+        let listeners: Listeners = listeners.collect();
+        let line = inbox::unfinished(&custody, &listeners)?;
+        let numbers = Mutex::new(inbox::numbers(&custody)?);
         let desk = Arc::new(Desk {
             custody,
             bundles,
             server,
             metrics,
-            listeners: listeners.collect(),
+            listeners,
             line: std::sync::Mutex::new(line),
             due: Notify::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -119,15 +129,31 @@ pub(crate) fn routes(mllp: &Mllp, filing: Filing, auth: Arc<AuthorizationServer>
     Router::new()
         .route("/fhir/$v2-messages", get(operations::list))
         .route("/fhir/$v2-message", get(operations::show))
+        .route("/fhir/$v2-errors", get(operations::errors))
+        .route("/fhir/$v2-import", post(operations::import))
         .route("/fhir/$v2-retry", post(operations::retry))
         .route("/fhir/$v2-discard", post(operations::discard))
+        .layer(DefaultBodyLimit::max(frame::MESSAGE_BYTES_MAX))
         .route_layer(from_fn(negotiate))
         .route_layer(from_fn_with_state(auth, authenticate))
         .with_state(Arc::clone(&mllp.0))
         .layer(Extension(Arc::new(filing.0)))
 }
 
+/// Reads a message that came to the listener of this name.
+fn parse(listeners: &Listeners, name: &str, bytes: &[u8]) -> Result<Message, Fault> {
+    match listeners.get(name) {
+        Some(listener) => Message::parse_from(bytes, &listener.overrides),
+        None => Message::parse(bytes),
+    }
+}
+
 impl Desk {
+    /// Reads a message that came to the listener of this name.
+    fn parse(&self, name: &str, bytes: &[u8]) -> Result<Message, Fault> {
+        parse(&self.listeners, name, bytes)
+    }
+
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }

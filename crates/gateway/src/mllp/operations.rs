@@ -1,6 +1,7 @@
 //! What an operator asks of messages, with a token that has the scope `careledger/messages`. Each time that a message is
 //! shown, tried again or put away is in the audit log first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -9,13 +10,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use interop::fhir::timespan::format_instant;
 use interop::fhir::{Issue, IssueType, OperationOutcome, Severity};
-use interop::hl7v2::{Message, map};
+use interop::hl7v2::{Mapped, Message, Place, Segment, map, split};
 use node::custody::Shelf;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Desk;
 use super::frame::MESSAGE_BYTES_MAX;
+use super::inbox::Arrival;
 use super::line::Waiting;
+use super::listener::PATIENCE;
 use super::row::{MessageRow, State, edited_key, in_state, number_of};
 use crate::auth::Word;
 use crate::fhir::{Caller, parameters, text};
@@ -62,7 +66,7 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (number, row) = asked(&desk, &caller, query)?;
-    note(&desk, &caller, "$v2-message", number).await?;
+    note(&desk, &caller, &format!("$v2-message?number={number}")).await?;
     let mut shown = vec![described(number, &row)];
     let (original, edited) = desk.bytes(number)?;
     let in_text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -75,9 +79,22 @@ pub(super) async fn show(
     let overrides = desk.listeners.get(&row.listener);
     let overrides = overrides.map(|listener| listener.overrides.clone());
     if let Some(bytes) = edited.or(original) {
-        let parsed = Message::parse(&bytes).map_err(|fault| vec![fault]);
-        match parsed.and_then(|message| map(&message, &overrides.unwrap_or_default())) {
-            Ok(mapped) => shown.push(json!({ "name": "becomes", "resource": mapped.bundle })),
+        let parsed = desk.parse(&row.listener, &bytes);
+        let mapped = parsed.as_ref().map_err(|fault| vec![fault.clone()]);
+        let mapped = mapped.and_then(|message| map(message, &overrides.unwrap_or_default()));
+        if let Ok(message) = &parsed {
+            shown.extend(segments(message, mapped.as_ref().ok()));
+        }
+        match mapped {
+            Ok(mapped) => {
+                shown.extend(mapped.unmapped.iter().map(|one| {
+                    text(
+                        "unmapped",
+                        format!("{}: {}|{}", one.place, one.system, one.code),
+                    )
+                }));
+                shown.push(json!({ "name": "becomes", "resource": mapped.bundle }));
+            }
             Err(faults) => {
                 shown.extend(faults.iter().map(|fault| text("fault", fault.to_string())));
             }
@@ -106,9 +123,9 @@ pub(super) async fn retry(
     } else {
         body.to_vec()
     };
-    let message =
-        Message::parse(&bytes).map_err(|fault| Problem::unprocessable(fault.to_string()))?;
-    note(&desk, &caller, "$v2-retry", number).await?;
+    let message = desk.parse(&row.listener, &bytes);
+    let message = message.map_err(|fault| Problem::unprocessable(fault.to_string()))?;
+    note(&desk, &caller, &format!("$v2-retry?number={number}")).await?;
     row.state = State::Waiting;
     row.attempts = 0;
     row.since = desk.custody.now();
@@ -124,7 +141,7 @@ pub(super) async fn retry(
     desk.due.notify_one();
     // What comes of it stands in the row, whoever told.
     if let Some(done) = done {
-        let _told = tokio::time::timeout(super::listener::PATIENCE, done).await;
+        let _told = tokio::time::timeout(PATIENCE, done).await;
     }
     let row = desk.load(number)?.ok_or_else(Problem::not_found)?;
     Ok(fhir_json(
@@ -143,7 +160,7 @@ pub(super) async fn discard(
     if row.state != State::Dead {
         return Err(Problem::unprocessable("the message is no dead letter"));
     }
-    note(&desk, &caller, "$v2-discard", number).await?;
+    note(&desk, &caller, &format!("$v2-discard?number={number}")).await?;
     row.state = State::Discarded;
     row.since = desk.custody.now();
     desk.save(row.moved(number, Some(State::Dead))).await?;
@@ -151,6 +168,130 @@ pub(super) async fn discard(
     let issue = Issue::error(IssueType::Informational, said);
     let outcome = OperationOutcome::of(issue.with_severity(Severity::Information));
     Ok(fhir_json(StatusCode::OK, &outcome.to_value()))
+}
+
+/// Each segment, with the entries of the Bundle that come from it: their places, from 0.
+fn segments(message: &Message, mapped: Option<&Mapped>) -> Vec<Value> {
+    let mut ordinals: BTreeMap<&str, usize> = BTreeMap::new();
+    let one = |segment: Segment<'_>, place: &Place| {
+        let origins = mapped.into_iter().flat_map(|mapped| mapped.origins.iter());
+        let own = origins.enumerate().filter(|(_, origin)| *origin == place);
+        let mut parts = vec![
+            text("place", place.to_string()),
+            text("text", segment.raw()),
+        ];
+        parts.extend(own.map(|(at, _)| json!({ "name": "becomes", "valueUnsignedInt": at })));
+        json!({ "name": "segment", "part": parts })
+    };
+    let all = message.segments().map(|segment| {
+        let ordinal = ordinals.entry(segment.name()).or_default();
+        *ordinal += 1;
+        one(segment, &Place::segment(segment.name(), *ordinal))
+    });
+    all.collect()
+}
+
+/// What is wrong with messages that were not filed, by sender: no value of a message.
+pub(super) async fn errors(
+    Extracted(desk): Extracted<Arc<Desk>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    caller.may_do(Word::Messages)?;
+    let mut senders: BTreeMap<[String; 3], (u64, BTreeMap<String, u64>)> = BTreeMap::new();
+    let dead = in_state(State::Dead);
+    let dead = desk
+        .custody
+        .shelved_under(Shelf::Messages, &dead, usize::MAX)?;
+    for number in dead.iter().filter_map(|(key, _)| number_of(key)) {
+        let Some(row) = desk.load(number)? else {
+            continue;
+        };
+        let sender = senders.entry([row.listener, row.application, row.facility]);
+        let (messages, reasons) = sender.or_default();
+        *messages += 1;
+        for reason in row.reasons {
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    let shown = senders.into_iter().map(|(sender, (messages, reasons))| {
+        let named = ["listener", "application", "facility"]
+            .into_iter()
+            .zip(&sender);
+        let named = named.filter(|(_, value)| !value.is_empty());
+        let mut parts: Vec<Value> = named.map(|(name, value)| text(name, value)).collect();
+        parts.push(json!({ "name": "messages", "valueUnsignedInt": messages }));
+        let mut reasons: Vec<(String, u64)> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        parts.extend(reasons.into_iter().map(|(reason, count)| {
+            let part = [
+                text("reason", reason),
+                json!({ "name": "messages", "valueUnsignedInt": count }),
+            ];
+            json!({ "name": "error", "part": part })
+        }));
+        json!({ "name": "sender", "part": parts })
+    });
+    Ok(fhir_json(StatusCode::OK, &parameters(shown.collect())))
+}
+
+/// Takes in a batch file, or messages one after the other, for a listener; answers how each was acknowledged.
+pub(super) async fn import(
+    Extracted(desk): Extracted<Arc<Desk>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    caller.may_do(Word::Messages)?;
+    let query = query.unwrap_or_default();
+    let named = pairs_of(&query).find(|(name, _)| name == "listener");
+    let listener = named.and_then(|(_, name)| desk.listeners.get(&name));
+    let unknown = || Problem::malformed("`listener` names a listener of this node");
+    let listener = listener.ok_or_else(unknown)?;
+    let messages = split(&body).map_err(|fault| Problem::unprocessable(fault.to_string()))?;
+    note(
+        &desk,
+        &caller,
+        &format!("$v2-import?listener={}", listener.name),
+    )
+    .await?;
+    let mut replies = Vec::with_capacity(messages.len());
+    for bytes in messages {
+        let arrival = Arrival {
+            listener,
+            address: "$v2-import".to_owned(),
+            bytes,
+        };
+        replies.push((bytes, desk.receive(arrival).await));
+    }
+    let until = Instant::now() + PATIENCE;
+    let mut answered = Vec::with_capacity(replies.len());
+    for (bytes, reply) in replies {
+        let said = desk.said(reply.application, bytes, until).await;
+        answered.push(acknowledged(&said));
+    }
+    Ok(fhir_json(StatusCode::OK, &parameters(answered)))
+}
+
+/// An acknowledgement: the control id of its message, the code, and what is wrong.
+fn acknowledged(said: &[u8]) -> Value {
+    let mut parts = Vec::new();
+    if let Ok(answer) = Message::parse(said) {
+        for segment in answer.segments() {
+            match segment.name() {
+                "MSA" => {
+                    parts.push(text("code", segment.field(1).text()));
+                    parts.push(text("control-id", segment.field(2).text()));
+                }
+                "ERR" => {
+                    let reason = [8, 1].map(|field| segment.field(field).text());
+                    let reason = reason.into_iter().find(|reason| !reason.is_empty());
+                    parts.push(text("reason", reason.unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
+    }
+    json!({ "name": "answer", "part": parts })
 }
 
 /// The message that a request names, for who may see messages.
@@ -168,9 +309,10 @@ fn asked(
     Ok((number, row.ok_or_else(Problem::not_found)?))
 }
 
-async fn note(desk: &Desk, caller: &Caller, interaction: &str, number: u64) -> Result<(), Problem> {
+async fn note(desk: &Desk, caller: &Caller, target: &str) -> Result<(), Problem> {
+    let interaction = target.split('?').next().unwrap_or(target);
     let mut entry = caller.requester().audited(interaction);
-    entry.target = format!("{interaction}?number={number}");
+    entry.target = target.to_owned();
     desk.custody.audit(entry).await?;
     Ok(())
 }

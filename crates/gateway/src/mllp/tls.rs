@@ -1,22 +1,29 @@
-//! Private connections of senders, who may have to show certificates.
+//! Private connections of senders, who may have to show certificates, and to receivers.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
 /// The listener's side of TLS 1.2 or 1.3.
 #[derive(Clone)]
 pub struct MllpTls(TlsAcceptor);
 
-/// Files that do not make a listener's TLS.
+/// The sender's side of TLS 1.2 or 1.3.
+#[derive(Clone)]
+pub struct MllpClientTls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// Files that do not make a connection's TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum MllpTlsError {
     /// The certificates.
@@ -40,14 +47,7 @@ impl MllpTls {
         key: &[u8],
         authorities: Option<&[u8]>,
     ) -> Result<Self, MllpTlsError> {
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates)
-            .collect::<Result<_, _>>()
-            .map_err(|_| MllpTlsError::Certificates)?;
-        if chain.is_empty() {
-            return Err(MllpTlsError::Certificates);
-        }
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| MllpTlsError::Key)?;
-        let refused = |error: String| MllpTlsError::Refused(error);
+        let (chain, key) = identity(certificates, key)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -73,6 +73,61 @@ impl MllpTls {
     }
 }
 
+impl MllpClientTls {
+    /// From PEM: whose certificate the receiver has to show, for this name, and the sender's own certificate and key if it has
+    /// to show one.
+    pub fn new(
+        authorities: &[u8],
+        own: Option<(&[u8], &[u8])>,
+        name: &str,
+    ) -> Result<Self, MllpTlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(error.to_string()))?
+            .with_root_certificates(roots(authorities)?);
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some((certificates, key)) => {
+                let (chain, key) = identity(certificates, key)?;
+                let config = builder.with_client_auth_cert(chain, key);
+                config.map_err(|error| refused(error.to_string()))?
+            }
+        };
+        let name = ServerName::try_from(name.to_owned());
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name: name.map_err(|error| refused(error.to_string()))?,
+        })
+    }
+
+    pub(super) async fn connect(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<client::TlsStream<TcpStream>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
+}
+
+fn refused(error: String) -> MllpTlsError {
+    MllpTlsError::Refused(error)
+}
+
+/// A certificate with its chain, and its key.
+fn identity(
+    certificates: &[u8],
+    key: &[u8],
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), MllpTlsError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates)
+        .collect::<Result<_, _>>()
+        .map_err(|_| MllpTlsError::Certificates)?;
+    if chain.is_empty() {
+        return Err(MllpTlsError::Certificates);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| MllpTlsError::Key)?;
+    Ok((chain, key))
+}
+
 fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, MllpTlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -85,6 +140,12 @@ fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, MllpTlsError> {
         return Err(MllpTlsError::Authorities);
     }
     Ok(Arc::new(roots))
+}
+
+impl fmt::Debug for MllpClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MllpClientTls(..)")
+    }
 }
 
 impl fmt::Debug for MllpTls {

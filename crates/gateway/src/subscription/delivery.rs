@@ -15,6 +15,7 @@ use super::book::{Book, Entry};
 use super::present::{self, Said};
 use super::rest_hook::NotTaken;
 use super::row::{EventRow, State};
+use super::v2;
 use super::websocket::Outgoing;
 use crate::http::backoff;
 
@@ -98,7 +99,7 @@ fn due(entry: &Entry, clock: u64, now: Instant) -> Option<Due> {
     }
     let row = &entry.row;
     let is_there = match entry.asked.channel {
-        Channel::RestHook { .. } => true,
+        Channel::RestHook { .. } | Channel::Message { .. } => true,
         Channel::WebSocket => entry.socket.is_some(),
     };
     if !is_there || row.state == State::Off {
@@ -108,7 +109,11 @@ fn due(entry: &Entry, clock: u64, now: Instant) -> Option<Due> {
         return Some(Due::Handshake);
     }
     if row.events > row.delivered {
-        let max = entry.asked.events_max.unwrap_or(EVENTS_MAX).min(EVENTS_MAX);
+        let max = match entry.asked.channel {
+            // What a receiver does not take is one message.
+            Channel::Message { .. } => 1,
+            _ => entry.asked.events_max.unwrap_or(EVENTS_MAX).min(EVENTS_MAX),
+        };
         let until = row.events.min(row.delivered.saturating_add(max));
         return Some(Due::Events(row.delivered, until));
     }
@@ -159,6 +164,9 @@ async fn send(desk: &Desk, parcel: Parcel) -> Result<Result<(), NotTaken>, Custo
         // Nothing is opened for a notification that cannot leave.
         return Ok(Err(NotTaken::NotAllowed));
     }
+    if let Channel::Message { receiver } = &asked.channel {
+        return v2::send(desk, (id, &by), receiver, &rows).await;
+    }
     let events = present::events(desk, &by, asked.content, &rows).await?;
     let (kind, said) = match due {
         Due::Handshake => (Kind::Handshake, said),
@@ -192,6 +200,8 @@ pub(super) async fn post(
             let timeout = asked.timeout_seconds.map(Duration::from_secs);
             desk.rest_hooks.post(endpoint, headers, timeout, body).await
         }
+        // It goes as messages: `v2::send`.
+        Channel::Message { .. } => Err(NotTaken::NotAllowed),
         Channel::WebSocket => {
             let socket = socket.ok_or(NotTaken::Disconnected)?;
             let (taken, until_taken) = oneshot::channel();
@@ -277,7 +287,7 @@ fn refused(
         row.state = State::Off;
         return None;
     }
-    if row.attempts < attempts_max {
+    if row.attempts < attempts_max && problem != NotTaken::Refused {
         return None;
     }
     match due {

@@ -167,9 +167,12 @@ fn entry_of(desk: &Desk, caller: &Caller, body: &[u8]) -> Result<Entry, Problem>
         Problem::with_outcome(status, OperationOutcome::of(issue))
     };
     let asked = Subscription::read(&resource).map_err(|error| refused(error.issue()))?;
-    if let Channel::RestHook { endpoint, .. } = &asked.channel
-        && !desk.rest_hooks.permits(endpoint)
-    {
+    let may_leave = match &asked.channel {
+        Channel::RestHook { endpoint, .. } => desk.rest_hooks.permits(endpoint),
+        Channel::Message { receiver } => desk.receiver(receiver).is_some(),
+        Channel::WebSocket => true,
+    };
+    if !may_leave {
         let why = "the endpoint is not among those to which this node may send";
         let issue = Issue::error(IssueType::BusinessRule, why);
         return Err(refused(issue.at("Subscription.channel.endpoint")));

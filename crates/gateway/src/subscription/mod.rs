@@ -3,7 +3,8 @@
 //! ```text
 //! change feed ─┐                    ┌─ rest_hook ─▶ the subscriber's URL
 //! the ledger ──┼─▶ dispatcher ─▶ book ┤
-//! accesses ────┘   (decides)  (durable) └─ websocket ◀─ the subscriber's connection
+//! accesses ────┘   (decides)  (durable) ├─ websocket ◀─ the subscriber's connection
+//!                                       └─ v2 ─▶ a receiver of HL7 v2
 //! ```
 //!
 //! # Invariants
@@ -21,6 +22,7 @@ mod operations;
 mod present;
 mod rest_hook;
 mod row;
+mod v2;
 mod websocket;
 
 use std::collections::BTreeMap;
@@ -39,15 +41,18 @@ use uuid::Uuid;
 use crate::auth::{AuthorizationServer, Clock};
 use crate::fhir::authenticate;
 use crate::http::negotiate;
+use crate::mllp::MllpReceiver;
 use book::Book;
 use rest_hook::RestHooks;
 
 /// How subscribers are told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SubscriptionConfig {
     /// Origins, such as `https://ehr.example.org`, to which notifications may be posted. One with `http` has to be of this
     /// machine.
     pub rest_hooks: Vec<String>,
+    /// Where events may be sent as messages of HL7 v2.
+    pub receivers: Vec<MllpReceiver>,
     /// The first pause after a notification that was not taken; it doubles with each further one.
     pub pause: Duration,
     /// The longest pause.
@@ -60,6 +65,7 @@ impl Default for SubscriptionConfig {
     fn default() -> Self {
         Self {
             rest_hooks: Vec::new(),
+            receivers: Vec::new(),
             pause: Duration::from_secs(1),
             pause_max: Duration::from_mins(10),
             attempts_max: 12,
@@ -170,6 +176,12 @@ impl Desk {
     /// Milliseconds since 1970.
     fn now(&self) -> u64 {
         self.clock.now().saturating_mul(1_000)
+    }
+
+    /// Where messages for this name go.
+    fn receiver(&self, name: &str) -> Option<&MllpReceiver> {
+        let mut receivers = self.config.receivers.iter();
+        receivers.find(|one| one.name == name)
     }
 
     /// All subscriptions, read from disk when they are asked for first.

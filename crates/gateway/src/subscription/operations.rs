@@ -20,7 +20,7 @@ use super::interactions::{own, owns, parse};
 use super::present::{self, Said};
 use super::row::{EventRow, dead_key, dead_of, read};
 use super::websocket::{BINDING_LIFE, Binding};
-use super::{Desk, delivery, websocket_url};
+use super::{Desk, delivery, v2, websocket_url};
 use crate::auth::Permission;
 use crate::fhir::Caller;
 use crate::http::{fhir_json, pairs_of};
@@ -301,10 +301,15 @@ pub(super) async fn replay(
         .map(|(_, row)| read(row))
         .collect::<Result<_, _>>()?;
     if !rows.is_empty() {
-        let events = present::events(&desk, &by, asked.content, &rows).await?;
-        let said = said.taken();
-        let body = delivery::body(&desk, Kind::Events, &said, asked.content, &events);
-        let posted = delivery::post(&desk, &asked, socket, body).await;
+        let posted = match &asked.channel {
+            Channel::Message { receiver } => v2::send(&desk, (id, &by), receiver, &rows).await?,
+            Channel::RestHook { .. } | Channel::WebSocket => {
+                let events = present::events(&desk, &by, asked.content, &rows).await?;
+                let said = said.taken();
+                let body = delivery::body(&desk, Kind::Events, &said, asked.content, &events);
+                delivery::post(&desk, &asked, socket, body).await
+            }
+        };
         posted.map_err(|problem| {
             Problem::new(
                 StatusCode::BAD_GATEWAY,

@@ -24,6 +24,10 @@ pub(super) enum NotTaken {
     Status(StatusCode),
     #[error("the subscriber's connection has ended")]
     Disconnected,
+    #[error("the receiver answered AE: it does not take this message")]
+    Refused,
+    #[error("the receiver answered AR: it takes no message now")]
+    Rejected,
 }
 
 /// What posts.

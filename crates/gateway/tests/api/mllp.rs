@@ -15,13 +15,13 @@ use crate::support::{Ask, PLANTED, Site};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A sender's connection.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     serving: JoinHandle<()>,
 }
 
 impl Connection {
-    async fn to(site: &Site) -> Self {
+    pub(crate) async fn to(site: &Site) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let mllp = site.mllp();
@@ -33,13 +33,17 @@ impl Connection {
         Self { stream, serving }
     }
 
-    async fn send(&mut self, message: &str) {
-        let frame = [b"\x0b", message.as_bytes(), b"\x1c\x0d"].concat();
+    pub(crate) async fn send(&mut self, message: &str) {
+        self.send_bytes(message.as_bytes()).await;
+    }
+
+    pub(crate) async fn send_bytes(&mut self, message: &[u8]) {
+        let frame = [b"\x0b", message, b"\x1c\x0d"].concat();
         self.stream.write_all(&frame).await.unwrap();
     }
 
     /// The next acknowledgement, as its segments.
-    async fn answer(&mut self) -> Vec<String> {
+    pub(crate) async fn answer(&mut self) -> Vec<String> {
         let mut read = Vec::new();
         while !read.ends_with(b"\x1c\x0d") {
             let byte = timeout(PATIENCE, self.stream.read_u8()).await.unwrap();
@@ -56,7 +60,7 @@ impl Connection {
             .collect()
     }
 
-    async fn ask(&mut self, message: &str) -> Vec<String> {
+    pub(crate) async fn ask(&mut self, message: &str) -> Vec<String> {
         self.send(message).await;
         self.answer().await
     }
@@ -82,7 +86,7 @@ fn message(kind: &str, control_id: &str, wishes: &str, given: &str) -> String {
     )
 }
 
-async fn integrator(site: &Site) -> String {
+pub(crate) async fn integrator(site: &Site) -> String {
     let ask = Ask {
         scope: "careledger/messages",
         purpose: Some("HOPERAT"),
@@ -92,7 +96,7 @@ async fn integrator(site: &Site) -> String {
 }
 
 /// The messages in a state, each as its parts by name.
-async fn listed(site: &Site, token: &str, state: &str) -> Vec<Value> {
+pub(crate) async fn listed(site: &Site, token: &str, state: &str) -> Vec<Value> {
     let answer = site
         .get(token, &format!("/$v2-messages?state={state}"))
         .await;
@@ -101,7 +105,7 @@ async fn listed(site: &Site, token: &str, state: &str) -> Vec<Value> {
     messages.unwrap_or_default()
 }
 
-fn part(message: &Value, name: &str) -> String {
+pub(crate) fn part(message: &Value, name: &str) -> String {
     let parts = message["part"].as_array().unwrap();
     let part = parts.iter().find(|part| part["name"] == name);
     let value = |part: &Value| {
@@ -112,7 +116,7 @@ fn part(message: &Value, name: &str) -> String {
     part.map(value).unwrap_or_default()
 }
 
-async fn patients(site: &Site, token: &str) -> Vec<Value> {
+pub(crate) async fn patients(site: &Site, token: &str) -> Vec<Value> {
     let answer = site.get(token, "/Patient").await.json();
     let entries = answer["entry"].as_array().cloned().unwrap_or_default();
     entries
@@ -306,4 +310,21 @@ async fn in_enhanced_mode_the_commit_comes_first_and_the_application_when_it_is_
         .send(&message("ZZZ^Z01", "C3", "NE|ER", "Ilse"))
         .await;
     assert_eq!(sender.answer().await[1], "MSA|AR|C3");
+}
+
+#[tokio::test]
+async fn codes_that_nobody_has_given_a_meaning_are_listed_for_a_person_without_their_text() {
+    let site = Site::new();
+    let mut sender = Connection::to(&site).await;
+    for control_id in ["C1", "C2"] {
+        let result = message("ORU^R01^ORU_R01", control_id, "", "Ilse")
+            .replace("EVN|A01|202603011015\r", "")
+            + "OBR|1||F1^LAB|GLU^Planted text^99LAB|||20260301||||||||||||||||||F\r\
+               OBX|1|NM|2345-7^Glucose^LN||5||||||F\rOBX|2|ST|Ilse Planted||x||||||F\r";
+        assert_eq!(sender.ask(&result).await[1], format!("MSA|AA|{control_id}"));
+    }
+    let listed = site.unmapped();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0].system, "urn:careledger:v2:codes:NORTH/99LAB");
+    assert_eq!((listed[0].code.as_str(), listed[0].count), ("GLU", 2));
 }

@@ -120,6 +120,7 @@ fn telling(origin: &str) -> Site {
 
 fn config(origin: &str) -> SubscriptionConfig {
     SubscriptionConfig {
+        receivers: Vec::new(),
         rest_hooks: vec![origin.to_owned()],
         pause: Duration::from_millis(10),
         pause_max: Duration::from_millis(40),

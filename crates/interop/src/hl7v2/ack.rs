@@ -51,7 +51,7 @@ const ECHO_BYTES_MAX: usize = 180;
 
 /// An acknowledgement: MSH, MSA and an ERR for each fault. `control_id` is its own (MSH-10), `time_ms` since 1970.
 ///
-/// ASCII, without patient data: of the original it repeats who sent it to whom and its control id.
+/// It has the form of the original's version. ASCII, without patient data: of the original it repeats who sent it to whom and its control id.
 pub fn ack(
     original: Original<'_>,
     code: Code,
@@ -76,10 +76,6 @@ pub fn ack(
         Original::Read(message) => echo(message.kind().trigger.as_bytes()),
         Original::Broken(_) => String::new(),
     };
-    let kind = match trigger.as_str() {
-        "" => "ACK".to_owned(),
-        trigger => format!("ACK^{trigger}^ACK"),
-    };
     let or = |text: String, other: &str| {
         if text.is_empty() {
             other.to_owned()
@@ -90,6 +86,12 @@ pub fn ack(
     let (processing, version) = (or(echoed(11), "P"), or(echoed(12), "2.5.1"));
     let (application, facility, to_application, to_facility) =
         (echoed(5), echoed(6), echoed(3), echoed(4));
+    let form = Form::of(&version);
+    let kind = match (trigger.as_str(), form) {
+        ("", _) => "ACK".to_owned(),
+        (trigger, Form::Old) => format!("ACK^{trigger}"),
+        (trigger, Form::New | Form::Middle) => format!("ACK^{trigger}^ACK"),
+    };
     let own = escape::encode(control_id);
     let mut lines = vec![
         format!(
@@ -98,10 +100,52 @@ pub fn ack(
         ),
         format!("MSA|{}|{}", code.text(), echoed(10)),
     ];
-    lines.extend(faults.iter().map(error));
+    match form {
+        Form::New => lines.extend(faults.iter().map(error)),
+        Form::Old | Form::Middle => lines.extend(errors_before_2_5(faults)),
+    }
     let mut out = lines.join("\r");
     out.push('\r');
     out.into_bytes()
+}
+
+/// How acknowledgements of a version look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Up to 2.3: MSH-9 has no structure.
+    Old,
+    /// 2.3.1 and 2.4: ERR has one field.
+    Middle,
+    /// From 2.5 on.
+    New,
+}
+
+impl Form {
+    fn of(version: &str) -> Self {
+        match version.split('^').next().unwrap_or_default() {
+            "2.1" | "2.2" | "2.3" => Self::Old,
+            "2.3.1" | "2.4" => Self::Middle,
+            _ => Self::New,
+        }
+    }
+}
+
+/// One ERR whose first field says of each fault where it is and what (ELD).
+fn errors_before_2_5(faults: &[Fault]) -> Option<String> {
+    let one = |fault: &Fault| {
+        let place = &fault.place;
+        let field = place.field.map(|field| field.to_string());
+        format!(
+            "{}^{}^{}^{}&{}&HL70357",
+            place.segment,
+            place.ordinal,
+            field.unwrap_or_default(),
+            fault.code.number(),
+            fault.code.text()
+        )
+    };
+    let all: Vec<String> = faults.iter().map(one).collect();
+    (!all.is_empty()).then(|| format!("ERR|{}", all.join("~")))
 }
 
 fn error(fault: &Fault) -> String {
@@ -124,7 +168,7 @@ fn error(fault: &Fault) -> String {
 }
 
 /// Text of the original's header as it stands, if it is printable ASCII.
-fn echo(bytes: &[u8]) -> String {
+pub(super) fn echo(bytes: &[u8]) -> String {
     let is_plain =
         bytes.len() <= ECHO_BYTES_MAX && bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     match std::str::from_utf8(bytes) {

@@ -1,6 +1,37 @@
 //! Batch files: FHS, BHS, messages, BTS, FTS (HL7 v2.8, chapter 2.10.3).
 
+use super::ack::{echo, moment};
 use super::fault::{ErrorCode, Fault, Place};
+use super::read::raw_header_field;
+
+/// Whether bytes are a batch with a header, and no single message.
+pub fn is_batch(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"FHS") || bytes.starts_with(b"BHS")
+}
+
+/// The acknowledgements of the messages of a batch as a batch; it names the batch that it answers.
+pub fn answer_batch(batch: &[u8], answers: &[Vec<u8>], time_ms: i64) -> Vec<u8> {
+    let field = |number| echo(raw_header_field(batch, number));
+    let [from, at, to, there, number] = [3, 4, 5, 6, 11].map(field);
+    let header = format!(
+        "|^~\\&|{to}|{there}|{from}|{at}|{}|||||{number}\r",
+        moment(time_ms)
+    );
+    let mut out = Vec::new();
+    let is_file = batch.starts_with(b"FHS");
+    if is_file {
+        out.extend_from_slice(format!("FHS{header}").as_bytes());
+    }
+    out.extend_from_slice(format!("BHS{header}").as_bytes());
+    for answer in answers {
+        out.extend_from_slice(answer);
+    }
+    out.extend_from_slice(format!("BTS|{}\r", answers.len()).as_bytes());
+    if is_file {
+        out.extend_from_slice(b"FTS|1\r");
+    }
+    out
+}
 
 /// The messages of a file in their order, each as its bytes. A file without headers is a row of messages.
 ///

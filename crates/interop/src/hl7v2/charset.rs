@@ -30,6 +30,11 @@ pub(super) fn by_code(code: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.as_bytes())
 }
 
+/// Whether messages are read in it: their first segment has to be found before it is known.
+pub(super) fn is_readable(encoding: &'static Encoding) -> bool {
+    encoding.is_ascii_compatible() || encoding == encoding_rs::ISO_2022_JP
+}
+
 /// The text of the bytes; `None` if they are not of that encoding.
 pub(super) fn decode(bytes: &[u8], encoding: &'static Encoding) -> Option<String> {
     let (text, _, is_broken) = encoding.decode(bytes);

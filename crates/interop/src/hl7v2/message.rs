@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fault, escape, read};
+use super::{Fault, Overrides, escape, read};
 
 /// The characters that a message declares in MSH-1 and MSH-2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,18 @@ impl Message {
     ///
     /// The first thing that makes it unreadable.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        read::message(bytes, &read::Limits::default())
+        read::message(bytes, &read::Limits::default(), encoding_rs::UTF_8)
+    }
+
+    /// Reads a message of a sender who may name no character set, and has one that is known.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that makes it unreadable.
+    pub fn parse_from(bytes: &[u8], overrides: &Overrides) -> Result<Self, Fault> {
+        let usual = overrides.character_set(&read::raw_sender(bytes));
+        let usual = usual.unwrap_or(encoding_rs::UTF_8);
+        read::message(bytes, &read::Limits::default(), usual)
     }
 
     /// Reads a message within these bounds.
@@ -98,7 +109,7 @@ impl Message {
     ///
     /// The first thing that makes it unreadable.
     pub fn parse_within(bytes: &[u8], limits: &read::Limits) -> Result<Self, Fault> {
-        read::message(bytes, limits)
+        read::message(bytes, limits, encoding_rs::UTF_8)
     }
 
     /// The bytes that were read.

@@ -14,17 +14,19 @@ mod moment;
 mod outbound;
 mod overrides;
 mod read;
+mod record;
 
 pub use ack::{Code, Original, ack};
-pub use batch::split;
+pub use batch::{answer_batch, is_batch, split};
 pub use fault::{ErrorCode, Fault, Place, Severity};
 pub use map::{Mapped, Merge, PatientIdentifier, Unmapped, map};
 pub use message::{
     Component, Field, Kind, Message, PatientKey, Repeat, Segment, Sender, Separators, Version,
 };
-pub use outbound::{Envelope, patient_update, result};
+pub use outbound::{Envelope, Needed, event, needed, patient_update, result};
 pub use overrides::{Overrides, SenderOverrides, StandardCode, ZField};
 pub use read::Limits;
+pub use record::OnRecord;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-//! From FHIR to v2, for peers that have nothing else: a result as ORU^R01, a patient as ADT^A08.
+//! From FHIR to v2, for peers that have nothing else: a patient as ADT^A28 or A08, a result as ORU^R01, a document as MDM^T02.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ack::moment;
 use super::escape::encode;
@@ -18,6 +18,81 @@ pub struct Envelope<'a> {
     pub time_ms: i64,
 }
 
+/// What else a message about a resource needs: references, as they stand in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// The patient; none if the resource is one.
+    pub patient: Option<String>,
+    /// The results of a report.
+    pub results: Vec<String>,
+}
+
+impl std::fmt::Debug for Needed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Needed({} results, ..)", self.results.len())
+    }
+}
+
+/// What a message about a resource needs; none where there is no message for its type, or it is of nobody.
+pub fn needed(resource: &Value) -> Option<Needed> {
+    let subject = resource["subject"]["reference"].as_str();
+    let results = resource["result"].as_array().into_iter().flatten();
+    let results = results.filter_map(|one| one["reference"].as_str());
+    match resource["resourceType"].as_str()? {
+        "Patient" => Some(Needed {
+            patient: None,
+            results: Vec::new(),
+        }),
+        "DiagnosticReport" | "Observation" | "DocumentReference" => Some(Needed {
+            patient: Some(subject?.to_owned()),
+            results: results.map(str::to_owned).collect(),
+        }),
+        _ => None,
+    }
+}
+
+/// A version of a resource as the message that says it, with what it [`needed`]: of version 2.5.1, in UTF-8. None where there
+/// is no message for its type.
+pub fn event(
+    envelope: &Envelope<'_>,
+    resource: &Value,
+    is_new: bool,
+    (patient, results): (&Value, &[Value]),
+) -> Option<Vec<u8>> {
+    match resource["resourceType"].as_str()? {
+        "Patient" if is_new => Some(registration(envelope, resource, "ADT^A28^ADT_A05")),
+        "Patient" => Some(patient_update(envelope, resource)),
+        "DiagnosticReport" => Some(result(envelope, patient, resource, results)),
+        "Observation" => {
+            let report = report_of(resource);
+            let alone = std::slice::from_ref(resource);
+            Some(result(envelope, patient, &report, alone))
+        }
+        "DocumentReference" => Some(document(envelope, patient, resource)),
+        _ => None,
+    }
+}
+
+/// What OBR says of an Observation that is in no report.
+fn report_of(observation: &Value) -> Value {
+    let mut report = json!({ "resourceType": "DiagnosticReport" });
+    let own = [
+        "id",
+        "identifier",
+        "status",
+        "code",
+        "effectiveDateTime",
+        "effectivePeriod",
+        "issued",
+    ];
+    for name in own {
+        if let Some(value) = observation.get(name) {
+            report[name] = value.clone();
+        }
+    }
+    report
+}
+
 /// A DiagnosticReport with its Observations in the order of its results, as ORU^R01 of version 2.5.1 in UTF-8.
 pub fn result(
     envelope: &Envelope<'_>,
@@ -28,7 +103,8 @@ pub fn result(
     let mut lines = vec![header(envelope, "ORU^R01^ORU_R01"), pid(patient)];
     let placer = numbered(report, "PLAC").or_else(|| numbered(report, "FILL"));
     let filler = numbered(report, "FILL").or_else(|| report["identifier"].get(0));
-    let [placer, filler] = [placer, filler].map(|number| number.map(entity).unwrap_or_default());
+    let placer = placer.map(entity).unwrap_or_default();
+    let filler = filler.map_or_else(|| own_number(report), entity);
     let status = back(&report["status"], REPORT_STATUS);
     lines.push(segment(
         "OBR",
@@ -61,15 +137,80 @@ pub fn result(
 
 /// A Patient as ADT^A08 of version 2.5.1 in UTF-8.
 pub fn patient_update(envelope: &Envelope<'_>, patient: &Value) -> Vec<u8> {
+    registration(envelope, patient, "ADT^A08^ADT_A01")
+}
+
+fn registration(envelope: &Envelope<'_>, patient: &Value, kind: &str) -> Vec<u8> {
     let event = segment("EVN", &[(2, moment(envelope.time_ms))]);
     let visit = segment("PV1", &[(1, "1".to_owned()), (2, "N".to_owned())]);
-    finish(&[
-        header(envelope, "ADT^A08^ADT_A01"),
-        event,
+    finish(&[header(envelope, kind), event, pid(patient), visit])
+}
+
+/// A DocumentReference as MDM^T02: its attachments, in the message or by their URL.
+fn document(envelope: &Envelope<'_>, patient: &Value, document: &Value) -> Vec<u8> {
+    let number = document.get("masterIdentifier");
+    let kind = &document["type"];
+    let kind = kind["coding"][0]["code"].as_str().or(kind["text"].as_str());
+    let text = |value: &Value| encode(value.as_str().unwrap_or_default());
+    let txa = [
+        (1, "1".to_owned()),
+        (2, encode(kind.unwrap_or_default())),
+        (4, time(document["context"]["period"]["start"].as_str())),
+        (6, time(document["date"].as_str())),
+        (12, number.map_or_else(|| own_number(document), entity)),
+        (16, text(&document["content"][0]["attachment"]["title"])),
+        (17, back(&document["docStatus"], DOCUMENT_STATUS)),
+        (19, back(&document["status"], AVAILABILITY)),
+    ];
+    let visit = segment("PV1", &[(1, "1".to_owned()), (2, "N".to_owned())]);
+    let mut lines = vec![
+        header(envelope, "MDM^T02^MDM_T02"),
+        segment(
+            "EVN",
+            &[(1, "T02".to_owned()), (2, moment(envelope.time_ms))],
+        ),
         pid(patient),
         visit,
-    ])
+        segment("TXA", &txa),
+    ];
+    let content = document["content"].as_array().into_iter().flatten();
+    let attachments = content.filter_map(|one| attached(&one["attachment"]));
+    lines.extend(attachments.enumerate().map(|(index, (kind, value))| {
+        segment(
+            "OBX",
+            &[
+                (1, (index + 1).to_string()),
+                (2, kind.to_owned()),
+                (3, "DOC^Document^L".to_owned()),
+                (5, value),
+                (11, "F".to_owned()),
+            ],
+        )
+    }));
+    finish(&lines)
 }
+
+/// OBX-2 and OBX-5 of an attachment.
+fn attached(attachment: &Value) -> Option<(&'static str, String)> {
+    let media = attachment["contentType"].as_str().unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    let (media, subtype) = media.split_once('/').unwrap_or((media, ""));
+    let (media, subtype) = (encode(media), encode(subtype));
+    if let Some(data) = attachment["data"].as_str() {
+        return Some(("ED", format!("^{media}^{subtype}^Base64^{}", encode(data))));
+    }
+    let url = attachment["url"].as_str()?;
+    Some(("RP", format!("{}^^{media}^{subtype}", encode(url))))
+}
+
+const DOCUMENT_STATUS: &[(&str, &str)] =
+    &[("final", "AU"), ("amended", "AU"), ("preliminary", "IP")];
+
+const AVAILABILITY: &[(&str, &str)] = &[
+    ("current", "AV"),
+    ("superseded", "OB"),
+    ("entered-in-error", "CA"),
+];
 
 const REPORT_STATUS: &[(&str, &str)] = &[
     ("registered", "O"),
@@ -262,6 +403,11 @@ fn identifier(one: &Value) -> String {
 fn numbered<'a>(report: &'a Value, kind: &str) -> Option<&'a Value> {
     let mut all = report["identifier"].as_array()?.iter();
     all.find(|one| one["type"]["coding"][0]["code"] == kind)
+}
+
+/// The number of a resource that has none but its id.
+fn own_number(resource: &Value) -> String {
+    encode(resource["id"].as_str().unwrap_or_default())
 }
 
 /// EI.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
+use super::charset;
 use super::message::Sender;
 
 /// What is known about senders; the first entry that answers a question is taken.
@@ -22,6 +24,8 @@ pub struct SenderOverrides {
     pub application: Option<String>,
     /// MSH-4.1; any if not given.
     pub facility: Option<String>,
+    /// The character set of messages that name none: a code of table 0211, such as `8859/1`; UTF-8 if not given.
+    pub character_set: Option<String>,
     /// The zone of times without one, such as `+01:00`; UTC if not given.
     pub time_zone: Option<String>,
     /// The authority of identifiers that name none: a URI.
@@ -68,7 +72,27 @@ pub struct ZField {
     pub value_type: Option<String>,
 }
 
+fn readable(code: &str) -> Option<&'static Encoding> {
+    charset::by_code(code).filter(|encoding| charset::is_readable(encoding))
+}
+
 impl Overrides {
+    /// A character set that an entry names and that is not read here.
+    pub fn unknown_character_set(&self) -> Option<&str> {
+        let mut named = self
+            .senders
+            .iter()
+            .filter_map(|entry| entry.character_set.as_deref());
+        named.find(|code| readable(code).is_none())
+    }
+
+    /// The character set of a sender's messages that name none.
+    pub(super) fn character_set(&self, sender: &Sender) -> Option<&'static Encoding> {
+        let entries = self.of(sender).into_iter();
+        let mut named = entries.filter_map(|entry| entry.character_set.as_deref());
+        named.next().and_then(readable)
+    }
+
     /// The entries that speak of this sender.
     pub(super) fn of<'a>(&'a self, sender: &Sender) -> Vec<&'a SenderOverrides> {
         let fits = |wanted: &Option<String>, given: &str| {

@@ -4,7 +4,7 @@ use encoding_rs::Encoding;
 
 use super::charset;
 use super::fault::{ErrorCode, Fault, Place};
-use super::message::{Message, Separators, Version};
+use super::message::{Message, Sender, Separators, Version};
 
 /// Bounds on what is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +34,21 @@ impl Default for Limits {
     }
 }
 
-pub(super) fn message(bytes: &[u8], limits: &Limits) -> Result<Message, Fault> {
+/// `usual` is the character set of messages that name none.
+pub(super) fn message(
+    bytes: &[u8],
+    limits: &Limits,
+    usual: &'static Encoding,
+) -> Result<Message, Fault> {
     if bytes.len() > limits.bytes_max {
         return Err(header(0, ErrorCode::ValueTooLong, "a shorter message"));
     }
-    let encoding = encoding(bytes)?;
+    let encoding = encoding(bytes, usual)?;
     let text = charset::decode(bytes, encoding).ok_or_else(|| {
         header(
             18,
             ErrorCode::DataType,
-            "bytes of the character set that MSH-18 names",
+            "bytes of the character set that MSH-18 or the sender's entry names",
         )
     })?;
     let separators = separators(&text)?;
@@ -74,8 +79,8 @@ fn header(field: usize, code: ErrorCode, expected: &'static str) -> Fault {
     Fault::error(place, code, expected)
 }
 
-/// The encoding of the bytes: a byte order mark, or what the first repetition of MSH-18 says; UTF-8 without either.
-fn encoding(bytes: &[u8]) -> Result<&'static Encoding, Fault> {
+/// The encoding of the bytes: a byte order mark, or what the first repetition of MSH-18 says; the usual one without either.
+fn encoding(bytes: &[u8], usual: &'static Encoding) -> Result<&'static Encoding, Fault> {
     if let Some((marked, _)) = Encoding::for_bom(bytes) {
         return Ok(marked);
     }
@@ -86,10 +91,10 @@ fn encoding(bytes: &[u8]) -> Result<&'static Encoding, Fault> {
         .unwrap_or_default();
     let code = std::str::from_utf8(first).unwrap_or_default();
     if code.trim().is_empty() {
-        return Ok(encoding_rs::UTF_8);
+        return Ok(usual);
     }
     charset::by_code(code)
-        .filter(|encoding| encoding.is_ascii_compatible() || *encoding == encoding_rs::ISO_2022_JP)
+        .filter(|encoding| charset::is_readable(encoding))
         .ok_or_else(|| {
             header(
                 18,
@@ -101,6 +106,20 @@ fn encoding(bytes: &[u8]) -> Result<&'static Encoding, Fault> {
 
 fn is_charset_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'/' | b'-' | b'_')
+}
+
+/// Application and facility, of bytes whose character set is not known yet.
+pub(super) fn raw_sender(bytes: &[u8]) -> Sender {
+    let component = bytes.get(4).copied().unwrap_or(b'^');
+    let first = |number| {
+        let field = raw_header_field(bytes, number);
+        let first = field.split(|byte| *byte == component).next();
+        String::from_utf8_lossy(first.unwrap_or_default()).into_owned()
+    };
+    Sender {
+        application: first(3),
+        facility: first(4),
+    }
 }
 
 /// A field of the first segment, of bytes whose character set is not known yet.

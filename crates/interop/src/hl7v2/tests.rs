@@ -43,3 +43,23 @@ fn an_acknowledgement_names_place_and_code() {
          MSA|AE|M1\rERR||PID^1^7^1|102^Data type error^HL70357|E||||PID-7: data type error: a date\r"
     );
 }
+
+#[test]
+fn an_acknowledgement_has_the_form_of_its_messages_version() {
+    let fault = |field| {
+        let place = Place::segment("PID", 1).field(field);
+        Fault::error(place, ErrorCode::DataType, "a date")
+    };
+    for (version, kind) in [("2.3", "ACK^A01"), ("2.4", "ACK^A01^ACK")] {
+        let message = Message::parse(ADMIT.replace("2.5.1", version).as_bytes()).unwrap();
+        let faults = [fault(7), fault(8)];
+        let answer = ack(Original::Read(&message), Code::AE, &faults, "A1", 0);
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            format!(
+                "MSH|^~\\&|CARE|NORTH|ADT|NORTH|19700101000000+0000||{kind}|A1|P|{version}\r\
+                 MSA|AE|M1\rERR|PID^1^7^102&Data type error&HL70357~PID^1^8^102&Data type error&HL70357\r"
+            )
+        );
+    }
+}

@@ -105,6 +105,11 @@ pub fn replaced_by(patient: &Value) -> Option<&str> {
     of_kind(patient, "replaced-by").next()
 }
 
+/// Whether an identifier of a Patient was another's before a merge.
+pub fn came_by_merge(identifier: &Value) -> bool {
+    taken_from(identifier).is_some()
+}
+
 /// The ids of Patients that are said to be the same person, however they are linked.
 pub fn linked_to(patient: &Value) -> impl Iterator<Item = &str> {
     ["replaced-by", "replaces", "seealso", "refer"]
@@ -184,15 +189,14 @@ fn take_identifiers(source: &Value, target: &mut Value, from: &str) {
 }
 
 fn is_taken(identifier: &Value, from: &str) -> bool {
+    taken_from(identifier).is_some_and(|one| one == from)
+}
+
+fn taken_from(identifier: &Value) -> Option<&str> {
     let extensions = identifier.get("extension").and_then(Value::as_array);
     let mut extensions = extensions.into_iter().flatten();
-    extensions.any(|one| {
-        one["url"] == TAKEN_FROM
-            && one
-                .pointer("/valueReference/reference")
-                .and_then(Value::as_str)
-                == Some(from)
-    })
+    let taken = extensions.find(|one| one["url"] == TAKEN_FROM)?;
+    taken.pointer("/valueReference/reference")?.as_str()
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl ConceptMap {
     }
 
     /// Whether codes of this system are mapped.
-    pub(super) fn maps(&self, system: &str) -> bool {
+    pub fn maps(&self, system: &str) -> bool {
         self.groups.iter().any(|group| group.source.url == system)
     }
 

@@ -1,6 +1,8 @@
 //! Local codes of what is written are mapped before anything else is done with it, so that index, labels and subscribers
 //! see both.
 
+use interop::terminology::Coded;
+
 use super::Custody;
 use super::request::Change;
 use crate::terminology::Vocabularies;
@@ -9,6 +11,13 @@ impl Custody {
     /// Maps codes on the way in from now on, as the vocabularies say; once for these records.
     pub fn map_by(&self, vocabularies: Vocabularies) {
         self.0.mapping.get_or_init(|| vocabularies);
+    }
+
+    /// Notes codes of a message that nobody has given a meaning, for a person.
+    pub fn note_unmapped(&self, codes: Vec<Coded>) {
+        if let Some(vocabularies) = self.0.mapping.get() {
+            vocabularies.note(codes);
+        }
     }
 
     /// What is signed stays as it was signed.

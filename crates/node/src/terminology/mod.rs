@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use interop::fhir::Resource;
 use interop::terminology::{
-    About, Canonical, ConceptMap, Concepts, Library, Ucum, ValueSet, by_version, mapped,
+    About, Canonical, Coded, ConceptMap, Concepts, Library, Ucum, ValueSet, by_version, mapped,
 };
 use serde_json::Value;
 
@@ -118,15 +118,25 @@ impl Vocabularies {
         if self.0.map_on_write.is_empty() {
             return;
         }
-        let shelf = self.shelf();
-        let urls = self.0.map_on_write.iter();
-        let maps: Vec<_> = urls
-            .filter_map(|url| shelf.map(&Canonical::parse(url)))
-            .collect();
-        let missing = mapped(resource, &maps);
+        let missing = mapped(resource, &self.maps_on_write());
         if !missing.is_empty() {
             self.unmapped(|unmapped| unmapped.note(missing));
         }
+    }
+
+    /// Notes codes that came in by another form and that nobody has given a meaning. Those of a system that a map is for were
+    /// noted, or mapped, when they were written.
+    pub(crate) fn note(&self, mut codes: Vec<Coded>) {
+        let maps = self.maps_on_write();
+        codes.retain(|coded| !maps.iter().any(|map| map.maps(&coded.system)));
+        self.unmapped(|unmapped| unmapped.note(codes));
+    }
+
+    fn maps_on_write(&self) -> Vec<Arc<ConceptMap>> {
+        let shelf = self.shelf();
+        let urls = self.0.map_on_write.iter();
+        urls.filter_map(|url| shelf.map(&Canonical::parse(url)))
+            .collect()
     }
 
     fn unmapped(&self, work: impl FnOnce(&mut Unmapped)) {

@@ -1,25 +1,25 @@
-//! Step 14: a result that a laboratory's system sends by HL7 v2 is in the record at the hospital.
+//! Step 14: a result that a laboratory's system sends by HL7 v2 is in the patient's notification and in the record at the
+//! hospital.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use contracts::consent::template::DataClass;
 use contracts::export::{Export, verify};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::{PATIENCE, POLL, Story};
+use super::subscriber::Subscriber;
+use super::{PATIENCE, Story};
 use crate::demo::interfaces;
+use crate::mllp::{Connection, code};
 use crate::receipt::fetch;
-use crate::wallet::Wish;
+use crate::wallet::{Wallet, Wish};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The order's number at the laboratory.
 const ORDER: &str = "STORY-4711";
-/// How long an acknowledgement may take.
-const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// The hospital looks at the latest after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 impl Story {
     pub(super) async fn messages(&mut self) -> anyhow::Result<String> {
@@ -38,20 +38,26 @@ impl Story {
         let identifier = self.identifier_at_laboratory().await?;
         let address = interfaces::address(&self.layout, "laboratory")?;
         let result = result(&identifier);
+        let mut laboratory_system = Connection::to(address).await?;
+        let (mut patient, mut ward) = self.subscribers(&wallet, &at_hospital).await?;
         let sent = Instant::now();
-        let answer = send(address, &result).await?;
-        anyhow::ensure!(
-            answer.contains("\rMSA|AA|"),
-            "the laboratory answered {answer:?}"
-        );
+        let answer = laboratory_system.ask(&result).await?;
+        anyhow::ensure!(code(&answer) == "AA", "the laboratory answered {answer:?}");
         let acknowledged = sent.elapsed();
-        let observation = self.until_seen(&at_hospital).await?;
-        let seen = sent.elapsed();
-        let coding = &observation["code"]["coding"];
+        let told = async {
+            let told = patient.next().await?;
+            anyhow::Ok((told, sent.elapsed()))
+        };
+        let told = tokio::time::timeout(PATIENCE, told);
+        let seen = async {
+            let observation = self.until_seen(&at_hospital, &mut ward).await?;
+            anyhow::Ok((observation, sent.elapsed()))
+        };
+        let (told, seen) = tokio::join!(told, seen);
+        let (observation, seen) = seen?;
+        let (told, heard) = told.context("the patient was not notified")??;
         anyhow::ensure!(
-            coding.as_array().into_iter().flatten().any(|coding| {
-                coding["system"] == "http://loinc.org" && coding["code"] == "2345-7"
-            }),
+            is_glucose(&told["entry"][1]["resource"]) && is_glucose(&observation),
             "the local code has no LOINC beside it"
         );
         let id = observation["id"].as_str().context("it has no id")?;
@@ -65,21 +71,39 @@ impl Story {
             verified.member.as_str() == "laboratory" && verified.id == id,
             "the receipt is of something else"
         );
-        let again = send(address, &result).await?;
+        let again = laboratory_system.ask(&result).await?;
         anyhow::ensure!(again == answer, "sent again, it was answered otherwise");
         Ok(format!(
-            "an ORU^R01 over MLLP is acknowledged after {} ms, is in the record at the hospital, coded in LOINC, after {} ms, \
-             with a receipt that verifies; sent again, it is answered the same",
+            "an ORU^R01 over MLLP is acknowledged after {} ms, in the patient's notification after {} ms, and in the record \
+             at the hospital after {} ms, coded in LOINC, with a receipt that verifies; sent again, it is answered the same",
             acknowledged.as_millis(),
+            heard.as_millis(),
             seen.as_millis()
         ))
     }
 
-    /// The result in the longitudinal record at the hospital.
-    async fn until_seen(&self, patient: &str) -> anyhow::Result<Value> {
+    /// The patient, who hears of results at the laboratory, and the hospital, which hears of what others record.
+    async fn subscribers(
+        &self,
+        wallet: &Wallet,
+        at_hospital: &str,
+    ) -> anyhow::Result<(Subscriber, Subscriber)> {
+        let at_laboratory = wallet.client(&self.view, "laboratory")?;
+        let own = wallet.patient_at("laboratory")?;
+        let filter = format!("Observation?patient={own}");
+        let patient = Subscriber::to(&at_laboratory, "record", &filter).await?;
+        let filter = format!("Patient?_id={at_hospital}");
+        let hospital = self.clinician("hospital")?;
+        let ward = Subscriber::to(&hospital, "record-elsewhere", &filter).await?;
+        Ok((patient, ward))
+    }
+
+    /// The result in the longitudinal record at the hospital, which looks when it hears of something.
+    async fn until_seen(&self, patient: &str, ward: &mut Subscriber) -> anyhow::Result<Value> {
         let hospital = self.clinician("hospital")?;
         let deadline = Instant::now() + PATIENCE;
         loop {
+            ward.wait(LOOK_AGAIN).await;
             let answer = hospital
                 .get(&format!("Patient/{patient}/$everything"))
                 .await?;
@@ -97,7 +121,6 @@ impl Story {
                 Instant::now() < deadline,
                 "the hospital does not see the result"
             );
-            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -122,6 +145,12 @@ impl Story {
     }
 }
 
+/// Whether a resource is of a glucose, by its code in LOINC.
+fn is_glucose(resource: &Value) -> bool {
+    let mut codings = resource["code"]["coding"].as_array().into_iter().flatten();
+    codings.any(|one| one["system"] == "http://loinc.org" && one["code"] == "2345-7")
+}
+
 /// A glucose of an order, with a local code.
 fn result(identifier: &str) -> String {
     format!(
@@ -130,21 +159,4 @@ fn result(identifier: &str) -> String {
          OBR|1||{ORDER}^LAB|GLU^Glucose^L|||20260601100000+0000|||||||||||||||20260601101500+0000||LAB|F\r\
          OBX|1|NM|GLU^Glucose^L||98|mg/dL^^UCUM|70-99|N|||F|||20260601100000+0000\r"
     )
-}
-
-/// Sends a message in a frame of MLLP; answers the acknowledgement.
-async fn send(address: SocketAddr, message: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let frame = [b"\x0b", message.as_bytes(), b"\x1c\r"].concat();
-    stream.write_all(&frame).await?;
-    let mut answer = Vec::new();
-    let read = async {
-        while !answer.ends_with(b"\x1c\r") {
-            answer.push(stream.read_u8().await?);
-        }
-        anyhow::Ok(())
-    };
-    let in_time = tokio::time::timeout(ACKNOWLEDGED, read).await;
-    in_time.context("no acknowledgement came")??;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -18,6 +18,7 @@ mod recovery;
 mod root;
 mod rotation;
 mod rounds;
+mod subscriber;
 mod versions;
 
 use std::time::{Duration, Instant};

@@ -21,7 +21,7 @@ use interop::fhir::transaction::{
     Action, BundleKind, EntryResponse, Plan, PlannedCall, PlannedEntry, plan, response_bundle,
 };
 use interop::fhir::{Resource, ResourceType};
-use node::custody::Written;
+use node::custody::{Opened, Written};
 use serde_json::Value;
 
 use super::Fhir;
@@ -78,6 +78,35 @@ impl Bundles {
             handling: Handling::Strict,
         };
         self.all_or_nothing(caller, plan, preferences).await
+    }
+
+    /// What a search finds, `max` at most.
+    pub(crate) async fn find(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        query: &str,
+        max: usize,
+    ) -> Result<Vec<Opened>, Problem> {
+        let page = self.fhir.find(caller, resource_type, query, max).await?;
+        Ok(page.matches)
+    }
+
+    /// One resource.
+    pub(crate) async fn read(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        id: &str,
+    ) -> Result<Opened, Problem> {
+        caller.may(resource_type, Permission::Read)?;
+        let read = self
+            .fhir
+            .custody
+            .read(caller.requester(), resource_type, id);
+        let opened = read.await?;
+        caller.may_touch(&opened.resource)?;
+        Ok(opened)
     }
 
     async fn all_or_nothing(
@@ -194,7 +223,7 @@ impl Fhir {
     fn responses_to(
         &self,
         plan: &Plan,
-        found: &BTreeMap<usize, node::custody::Opened>,
+        found: &BTreeMap<usize, Opened>,
         written: Vec<Written>,
         answer: Option<Return>,
     ) -> Result<Vec<EntryResponse>, Problem> {

@@ -4,6 +4,8 @@
 //! what works fails the test until the document is made anew (`CARELEDGER_REGENERATE=1`).
 
 mod requests;
+#[path = "../../../../interop/tests/hl7v2/rows.rs"]
+mod rows;
 mod search;
 mod terminology;
 
@@ -21,7 +23,8 @@ const HEAD: &str = "# Conformance to FHIR R4
 
 Each line is a request that a test sends to a node; the right column is what came of it. The test
 (`crates/gateway/tests/api/conformance`) fails when this document is not what it finds; `CARELEDGER_REGENERATE=1 cargo
-nextest run -p gateway conformance` writes it anew.
+nextest run -p gateway conformance` writes it anew. Of HL7 v2, each line is a field of a message of our own
+(`crates/interop/tests/fixtures/hl7v2`) and the element of FHIR that a test finds it in.
 ";
 
 #[tokio::test]
@@ -29,6 +32,7 @@ async fn the_document_says_what_works() {
     let mut document = HEAD.to_owned();
     requests(&mut document).await;
     searches(&mut document).await;
+    messages(&mut document);
     if std::env::var_os("CARELEDGER_REGENERATE").is_some() {
         std::fs::write(DOCUMENT, &document).unwrap();
     }
@@ -146,6 +150,21 @@ fn found(answer: &Answer, expected: &str) -> bool {
         wanted.sort();
     }
     shown == wanted
+}
+
+/// What fields of HL7 v2 become.
+fn messages(document: &mut String) {
+    let mut section = String::new();
+    let mut rows = rows::rows();
+    rows.sort_by(|one, other| one.message.cmp(&other.message));
+    for row in rows {
+        if row.message != section {
+            let kind = row.message.to_uppercase().replace('-', "^");
+            heading(document, &format!("HL7 v2: {kind}"), "Field | Element");
+            section.clone_from(&row.message);
+        }
+        line(document, &row.field, &row.element, row.works == Some(true));
+    }
 }
 
 fn heading(document: &mut String, title: &str, columns: &str) {

@@ -5,6 +5,7 @@ mod ledger;
 mod log;
 mod network;
 mod people;
+mod pki;
 mod tokens;
 mod wallet;
 
@@ -20,7 +21,7 @@ use axum::http::{Method, Request};
 use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
-use gateway::mllp::{Mllp, MllpListener};
+use gateway::mllp::{Mllp, MllpListener, MllpTls};
 use gateway::{
     ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
     SubscriptionConfig,
@@ -28,7 +29,7 @@ use gateway::{
 use interop::fhir::Checking;
 use interop::fhir::labels::RuleSet;
 use interop::fhir::profile::Profiles;
-use interop::hl7v2::Overrides;
+use interop::hl7v2::{Overrides, SenderOverrides};
 use node::custody::{
     Anchor, Custody, CustodyOptions, LabelProgress, PostgresqlConfig, RecordsConfig,
 };
@@ -46,6 +47,7 @@ pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
 pub(crate) use people::{BACK, Browser, PASSWORD, VERIFIER, issuer, parameter};
+pub(crate) use pki::pki;
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
@@ -214,7 +216,7 @@ impl Site {
             emergency: gateway::EmergencyConfig::default(),
             forward: forward.clone(),
             vocabularies: vocabularies.clone(),
-            mllp: vec![listener()],
+            mllp: vec![listener(), private_listener()],
         };
         let gateway = Gateway::new(parts).unwrap();
         Self {
@@ -391,8 +393,27 @@ fn listener() -> MllpListener {
         name: "adt".to_owned(),
         system: "ehr".to_owned(),
         senders: Vec::new(),
-        overrides: Overrides::default(),
+        overrides: Overrides {
+            senders: vec![SenderOverrides {
+                application: Some("LATIN".to_owned()),
+                character_set: Some("8859/1".to_owned()),
+                ..SenderOverrides::default()
+            }],
+        },
         tls: None,
+    }
+}
+
+/// A listener to which senders show certificates.
+fn private_listener() -> MllpListener {
+    let (certificate, key) = &pki().listener;
+    let authority = Some(pki().authority.as_bytes());
+    let tls = MllpTls::new(certificate.as_bytes(), key.as_bytes(), authority);
+    MllpListener {
+        name: "private".to_owned(),
+        overrides: Overrides::default(),
+        tls: Some(tls.unwrap()),
+        ..listener()
     }
 }
 

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::{SubscriptionError, extensions, text};
 
+/// The media type of messages of HL7 v2.
+const V2_PAYLOAD: &str = "x-application/hl7-v2+er7";
 const HEADERS_MAX: usize = 16;
 const HEADER_BYTES_MAX: usize = 4_096;
 /// Headers that belong to the connection, not to the subscriber.
@@ -33,6 +35,11 @@ pub enum Channel {
     },
     /// A connection that the subscriber opens.
     WebSocket,
+    /// A message of HL7 v2 for each event, to a receiver that the operator has named.
+    Message {
+        /// The receiver's name.
+        receiver: String,
+    },
 }
 
 /// How much a notification says of its events.
@@ -51,6 +58,7 @@ impl std::fmt::Debug for Channel {
         f.write_str(match self {
             Self::RestHook { .. } => "RestHook(..)",
             Self::WebSocket => "WebSocket",
+            Self::Message { .. } => "Message(..)",
         })
     }
 }
@@ -60,10 +68,15 @@ impl Channel {
         use SubscriptionError::{Invalid, Missing, NotSupported};
         let payload =
             text(channel.get("payload")).ok_or(Missing("Subscription.channel.payload"))?;
-        if !["application/fhir+json", "application/json"].contains(&payload) {
+        let kind = text(channel.get("type"));
+        let payloads = match kind {
+            Some("message") => [V2_PAYLOAD, V2_PAYLOAD],
+            _ => ["application/fhir+json", "application/json"],
+        };
+        if !payloads.contains(&payload) {
             return Err(NotSupported("Subscription.channel.payload"));
         }
-        match text(channel.get("type")) {
+        match kind {
             Some("websocket") => Ok(Self::WebSocket),
             Some("rest-hook") => {
                 let endpoint = text(channel.get("endpoint"));
@@ -78,6 +91,15 @@ impl Channel {
                         .ok_or(Missing("Subscription.channel.endpoint"))?
                         .to_owned(),
                     headers,
+                })
+            }
+            Some("message") => {
+                let endpoint = text(channel.get("endpoint"))
+                    .ok_or(Missing("Subscription.channel.endpoint"))?;
+                let receiver = endpoint.strip_prefix("mllp:");
+                let receiver = receiver.ok_or(NotSupported("Subscription.channel.endpoint"))?;
+                Ok(Self::Message {
+                    receiver: receiver.to_owned(),
                 })
             }
             Some(_) => Err(NotSupported("Subscription.channel.type")),

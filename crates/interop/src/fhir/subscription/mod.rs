@@ -114,11 +114,17 @@ impl Subscription {
                 Some(span.ok_or(Invalid("Subscription.end"))?.start_ms)
             }
         };
+        let (way, content) = (Channel::read(channel)?, Content::read(channel)?);
+        let is_message = matches!(way, Channel::Message { .. });
+        if is_message && (content != Content::FullResource || topic != Topic::Record) {
+            // Messages of v2 are of records, and say all.
+            return Err(NotSupported("Subscription.channel.type"));
+        }
         Ok(Self {
             topic,
             filters,
-            channel: Channel::read(channel)?,
-            content: Content::read(channel)?,
+            channel: way,
+            content,
             heartbeat_seconds: heartbeat_seconds
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| seconds.max(HEARTBEAT_SECONDS_MIN)),

@@ -49,10 +49,11 @@ impl Draft<'_> {
             self.put_text(&mut coding, "display", triplet.text.clone());
             put(&mut concept, "coding[]", coding);
         }
-        if let (Some((_, code, triplet)), false) = (given.first(), is_known) {
+        if let (Some((system, code, triplet)), false) = (given.first(), is_known) {
             self.unmapped.push(Unmapped {
                 place: place.clone(),
                 system: triplet.system.clone(),
+                uri: system.clone(),
                 code: code.clone(),
                 text: triplet.text.clone(),
             });

@@ -230,6 +230,7 @@ impl Draft<'_> {
             self.unmapped.push(Unmapped {
                 place: place.clone(),
                 system: table.number.to_owned(),
+                uri: None,
                 code: code.to_owned(),
                 text: String::new(),
             });

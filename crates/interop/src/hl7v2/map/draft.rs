@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Result<Mapped, Vec<Fault>> {
         self.close_document();
         self.check_content();
-        let mut entries = Vec::new();
+        let (mut entries, mut origins) = (Vec::new(), Vec::new());
         let mut written = BTreeSet::new();
         for (index, entry) in std::mem::take(&mut self.entries).into_iter().enumerate() {
             if Resource::from_value(entry.resource.clone()).is_err() {
@@ -245,6 +245,7 @@ impl<'a> Draft<'a> {
             entries.push(
                 json!({"fullUrl": url(index), "resource": entry.resource, "request": request}),
             );
+            origins.push(entry.place);
         }
         if !self.faults.is_empty() {
             return Err(self.faults);
@@ -258,6 +259,7 @@ impl<'a> Draft<'a> {
         bundle.insert("entry".to_owned(), entries.into());
         Ok(Mapped {
             bundle: bundle.into(),
+            origins,
             merges: self.merges,
             unmapped: self.unmapped,
             unread: self.unread,
@@ -351,7 +353,7 @@ fn request(entry: &Entry) -> Value {
 }
 
 /// A value of a search parameter: FHIR's escapes, then those of URLs.
-fn query_value(text: &str) -> String {
+pub(super) fn query_value(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         if matches!(letter, '\\' | '|' | ',' | '$') {

@@ -36,6 +36,8 @@ use super::overrides::Overrides;
 pub struct Mapped {
     /// A transaction Bundle: conditional updates and creates by identifier.
     pub bundle: Value,
+    /// The segment from which each entry of the Bundle is; MSH for what several segments name.
+    pub origins: Vec<Place>,
     /// Patients that are one, as MRG says; to be done after the Bundle.
     pub merges: Vec<Merge>,
     /// Codes that nobody has given a meaning.
@@ -73,10 +75,20 @@ pub struct Unmapped {
     pub place: Place,
     /// The coding system as the message names it, or the number of HL7's table.
     pub system: String,
+    /// The URI under which the code is filed; none where the message names no coding system.
+    pub uri: Option<String>,
     /// The code.
     pub code: String,
     /// The text that came with it.
     pub text: String,
+}
+
+impl PatientIdentifier {
+    /// The search that finds who has it.
+    pub fn query(&self) -> String {
+        let [system, value] = [&self.system, &self.value].map(|text| draft::query_value(text));
+        format!("identifier={system}|{value}")
+    }
 }
 
 impl fmt::Debug for Mapped {
