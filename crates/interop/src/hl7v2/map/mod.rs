@@ -16,7 +16,6 @@ mod observation;
 mod order;
 mod patient;
 mod people;
-mod place;
 mod provenance;
 mod rule;
 mod value;
