@@ -197,10 +197,13 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "lastn",
             "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
         )],
-        "DocumentReference" => &[operation(
-            "docref",
-            "http://hl7.org/fhir/us/core/OperationDefinition/docref",
-        )],
+        "DocumentReference" => &[
+            operation(
+                "docref",
+                "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+            ),
+            operation("import-ccda", "urn:careledger:operation:import-ccda"),
+        ],
         "AuditEvent" => return OF_AUDIT.to_vec(),
         "Consent" => &OF_CONSENTS,
         "CodeSystem" => &OF_CODE_SYSTEMS,

@@ -95,6 +95,7 @@ pub(crate) fn routes(
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
+        .route("/fhir/{type}/$import-ccda", post(transaction::import_ccda))
         .with_state(bundles)
         .layer(limit)
         .merge(alone)

@@ -7,6 +7,7 @@ mod bad_input;
 mod binary;
 mod bulk;
 mod bundles;
+mod ccda;
 mod conditional;
 mod conformance;
 mod consents;

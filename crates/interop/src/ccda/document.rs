@@ -8,6 +8,32 @@ use super::fault::{Fault, Rule};
 /// The name in paths of what CDA does not have.
 const UNKNOWN: &str = "*";
 
+/// What stands in one place several times, and has a number in paths.
+const NUMBERED: [&str; 22] = [
+    "addr",
+    "author",
+    "component",
+    "effectiveTime",
+    "entry",
+    "entryRelationship",
+    "id",
+    "item",
+    "name",
+    "paragraph",
+    "participant",
+    "performer",
+    "recordTarget",
+    "reference",
+    "referenceRange",
+    "relatedDocument",
+    "td",
+    "telecom",
+    "templateId",
+    "th",
+    "tr",
+    "translation",
+];
+
 /// A document that was read.
 pub struct Document {
     pub(super) elements: Vec<Element>,
@@ -78,23 +104,18 @@ impl Document {
     fn step(&self, index: usize, element: &Element) -> String {
         let name = element.name.unwrap_or(UNKNOWN);
         let parent = element.parent.and_then(|parent| self.elements.get(parent));
-        let mut twins = parent
-            .into_iter()
-            .flat_map(|parent| &parent.nodes)
-            .filter_map(|node| match node {
-                Node::Element(twin) => Some(*twin),
-                Node::Text(_) => None,
-            })
-            .filter(|twin| {
-                self.elements
-                    .get(*twin)
-                    .is_some_and(|twin| twin.name == element.name)
-            });
-        let place = twins.clone().position(|twin| twin == index);
-        match (place, twins.nth(1)) {
-            (Some(place), Some(_)) => format!("{name}[{place}]"),
-            _ => name.to_owned(),
-        }
+        let Some(parent) = parent.filter(|_| NUMBERED.contains(&name)) else {
+            return name.to_owned();
+        };
+        let mut twins = parent.nodes.iter().filter(|node| match node {
+            Node::Element(twin) => {
+                let twin = self.elements.get(*twin);
+                twin.is_some_and(|twin| twin.name == element.name)
+            }
+            Node::Text(_) => false,
+        });
+        let place = twins.position(|twin| matches!(twin, Node::Element(twin) if *twin == index));
+        format!("{name}[{}]", place.unwrap_or_default())
     }
 }
 

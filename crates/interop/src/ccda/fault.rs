@@ -8,8 +8,8 @@ use crate::fhir::{Issue, IssueType, OperationOutcome};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {rule}")]
 pub struct Fault {
-    /// The element, such as `ClinicalDocument.recordTarget.patientRole.id[1]`: numbers are from 0, and only where several
-    /// have the name. A name that CDA does not have is `*`.
+    /// The element, such as `ClinicalDocument.recordTarget[0].patientRole.id[1]`: what may stand several times has a number,
+    /// from 0. A name that CDA does not have is `*`.
     pub path: String,
     /// What was broken.
     pub rule: Rule,

@@ -21,8 +21,8 @@ fn refused(bytes: &[u8]) -> Vec<Fault> {
 
 #[test]
 fn each_mistake_is_named_by_the_path_of_its_element() {
-    let header = "ClinicalDocument.recordTarget.patientRole";
-    let body = "ClinicalDocument.component.structuredBody.component";
+    let header = "ClinicalDocument.recordTarget[0].patientRole";
+    let body = "ClinicalDocument.component[0].structuredBody.component";
     for (from, to, path, rule) in [
         (
             "value=\"195803140615-0800\"",
@@ -39,7 +39,7 @@ fn each_mistake_is_named_by_the_path_of_its_element() {
         (
             "value=\"13.20\"",
             "value=\"13,Planted\"",
-            format!("{body}[3].section.entry.organizer.component[0].observation.value"),
+            format!("{body}[3].section.entry[0].organizer.component[0].observation.value"),
             "the value must be a decimal number of at most 18 digits",
         ),
         (
@@ -125,7 +125,7 @@ fn nothing_is_expanded_and_nothing_is_fetched() {
     let fault = &refused(text.as_bytes())[0];
     assert_eq!(fault.rule, Rule::Entity);
     assert!(
-        fault.path.ends_with("section.text.table.tbody.tr.td[1]"),
+        fault.path.ends_with("section.text.table.tbody.tr[0].td[1]"),
         "{}",
         fault.path
     );
@@ -155,7 +155,7 @@ fn limits_hold() {
     );
     let fault = &refused(long.as_bytes())[0];
     assert_eq!(fault.rule, Rule::AttributeTooLong { limit: 65_536 });
-    assert_eq!(fault.path, "ClinicalDocument.id");
+    assert_eq!(fault.path, "ClinicalDocument.id[0]");
     let many: String = (0..200_000)
         .map(|number| format!(" a{number}=\"\""))
         .collect();

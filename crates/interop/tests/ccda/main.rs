@@ -82,7 +82,7 @@ fn everything_but_the_document_itself_is_found_again_by_identifier() {
 #[test]
 fn what_is_not_mapped_is_said_by_its_path() {
     let mapped = rows::mapped("ccd");
-    let body = "ClinicalDocument.component.structuredBody.component";
+    let body = "ClinicalDocument.component[0].structuredBody.component";
     assert_eq!(
         mapped.unread,
         [format!("{body}[6].section.entry[1].procedure")]
@@ -118,6 +118,9 @@ fn what_a_document_says_twice_is_one_resource() {
         .iter()
         .filter(|one| one["identifier"][0]["system"] == "urn:careledger:ccda:entry");
     assert_eq!(own.count(), 1, "one of them gets an identifier of ours");
+    let text = bundle.to_string();
+    let shared = text.matches(r#""value":"PR-2""#).count();
+    assert_eq!(shared, 1, "an identifier finds one resource");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) struct Draft<'a> {
     pub(super) root: At<'a>,
     new_url: &'a mut dyn FnMut() -> String,
     pub(super) entries: Vec<Entry<'a>>,
-    /// Places of entries by type and first identifier.
+    /// Places of entries by type and identifier.
     by_identity: BTreeMap<String, usize>,
     pub(super) faults: Vec<Fault>,
     pub(super) unread: Vec<String>,
@@ -40,6 +40,8 @@ pub(super) struct Draft<'a> {
     pub(super) confidentiality: Option<&'static str>,
 }
 
+/// Between the condition on an identifier and the patient's own.
+pub(super) const OF_PATIENT: &str = "&patient.identifier=";
 /// Types of whom and what several documents name: they are no patient's, and have no label.
 const SHARED: [&str; 3] = ["Practitioner", "Organization", "Location"];
 
@@ -104,13 +106,14 @@ impl<'a> Draft<'a> {
         if let Some(entry) = self.twin(&kind, &resource) {
             return entry;
         }
-        if Self::identity_of(&resource).is_none()
-            || self.by_identity.contains_key(&Self::name_of(&resource))
-        {
+        self.keep_apart(&kind, &mut resource);
+        if Self::identity_of(&resource).is_none() {
             self.name(at, &mut resource);
         }
         let entry = self.entries.len();
-        self.by_identity.insert(Self::name_of(&resource), entry);
+        for identity in identities(&resource) {
+            self.by_identity.insert(format!("{kind} {identity}"), entry);
+        }
         let url = (self.new_url)();
         self.entries.push(Entry { url, resource, at });
         entry
@@ -118,9 +121,9 @@ impl<'a> Draft<'a> {
 
     /// The entry of what has the same identifier, if nothing in the two differs.
     fn twin(&mut self, kind: &str, resource: &Value) -> Option<usize> {
-        Self::identity_of(resource)?;
-        let index = *self.by_identity.get(&Self::name_of(resource))?;
-        let entry = self.entries.get_mut(index)?;
+        let mut known = identities(resource).into_iter();
+        let index = known.find_map(|one| self.by_identity.get(&format!("{kind} {one}")))?;
+        let entry = self.entries.get_mut(*index)?;
         let (Value::Object(before), Value::Object(again)) = (&mut entry.resource, resource) else {
             return None;
         };
@@ -136,7 +139,28 @@ impl<'a> Draft<'a> {
                 before.insert(name.clone(), value.clone());
             }
         }
-        Some(index)
+        Some(*index)
+    }
+
+    /// Takes identifiers away that another resource has: each finds one resource.
+    fn keep_apart(&self, kind: &str, resource: &mut Value) {
+        let is_taken = |identifier: &Value| {
+            let identity = identity(identifier);
+            identity.is_some_and(|one| self.by_identity.contains_key(&format!("{kind} {one}")))
+        };
+        let Some(object) = resource.as_object_mut() else {
+            return;
+        };
+        let is_bare = match object.get_mut("identifier") {
+            Some(Value::Array(identifiers)) => {
+                identifiers.retain(|identifier| !is_taken(identifier));
+                identifiers.is_empty()
+            }
+            _ => false,
+        };
+        if is_bare {
+            object.shift_remove("identifier");
+        }
     }
 
     /// An identifier for what has none in the document, or only one that something else has: made of the document's and of
@@ -152,21 +176,9 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The first identifier, by which a resource is looked for.
     fn identity_of(resource: &Value) -> Option<String> {
-        let identifier = match &resource["identifier"] {
-            Value::Array(identifiers) => identifiers.first()?,
-            one => one,
-        };
-        let parts = (
-            identifier["system"].as_str()?,
-            identifier["value"].as_str()?,
-        );
-        Some(format!("{}|{}", query_value(parts.0), query_value(parts.1)))
-    }
-
-    fn name_of(resource: &Value) -> String {
-        let identity = Self::identity_of(resource).unwrap_or_default();
-        format!("{} {identity}", kind_of(resource))
+        identities(resource).into_iter().next()
     }
 
     /// A reference to an entry.
@@ -183,6 +195,8 @@ impl<'a> Draft<'a> {
 
     pub(super) fn finish(mut self) -> Result<Mapped, Vec<Fault>> {
         let mut entries = Vec::new();
+        let patient = self.patient.and_then(|patient| self.entries.get(patient));
+        let whose = patient.and_then(|patient| Self::identity_of(&patient.resource));
         for entry in std::mem::take(&mut self.entries) {
             if !is_sound(&entry.resource) {
                 self.fault(entry.at, Rule::Unfit);
@@ -191,7 +205,7 @@ impl<'a> Draft<'a> {
             let kind = kind_of(&entry.resource);
             let mut request = json!({"method": "POST", "url": kind});
             if let Some(identity) = Self::identity_of(&entry.resource) {
-                request["ifNoneExist"] = format!("identifier={identity}").into();
+                request["ifNoneExist"] = condition(&kind, &identity, whose.as_deref()).into();
             }
             entries.push(
                 json!({"fullUrl": entry.url, "resource": entry.resource, "request": request}),
@@ -223,12 +237,41 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// By what a resource is found again. What is a patient's is looked for among that patient's alone: numbers that two
+/// systems gave twice join no two records.
+fn condition(kind: &str, identity: &str, whose: Option<&str>) -> String {
+    match whose {
+        Some(whose) if kind != "Patient" && !SHARED.contains(&kind) => {
+            format!("identifier={identity}{OF_PATIENT}{whose}")
+        }
+        _ => format!("identifier={identity}"),
+    }
+}
+
 /// Whether FHIR takes a resource.
 fn is_sound(resource: &Value) -> bool {
     Resource::from_value(resource.clone()).is_ok_and(|resource| {
         let broken = violations(&resource);
         broken.iter().all(|one| one.weight != Weight::Error)
     })
+}
+
+/// The identifiers of a resource as parameters of a search, if its first has a system.
+fn identities(resource: &Value) -> Vec<String> {
+    let all = match &resource["identifier"] {
+        Value::Array(identifiers) => identifiers.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let first = all.first().and_then(identity);
+    first.map_or_else(Vec::new, |_| all.iter().filter_map(identity).collect())
+}
+
+fn identity(identifier: &Value) -> Option<String> {
+    let parts = (
+        identifier["system"].as_str()?,
+        identifier["value"].as_str()?,
+    );
+    Some(format!("{}|{}", query_value(parts.0), query_value(parts.1)))
 }
 
 fn kind_of(resource: &Value) -> String {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Mapped;
 use super::datatypes::coded;
+use super::draft::OF_PATIENT;
 use crate::compose::put;
 use crate::fhir::timespan::format_instant;
 
@@ -29,6 +30,23 @@ impl std::fmt::Debug for Original<'_> {
 }
 
 impl Mapped {
+    /// The same for a patient who is there already under this id: nothing is written to the Patient.
+    pub fn for_patient(mut self, id: &str) -> Self {
+        let place = format!("Patient/{id}");
+        if let Some(entries) = self.bundle["entry"].as_array_mut() {
+            entries.retain(|entry| entry["fullUrl"] != self.patient);
+            for entry in entries {
+                let condition = entry["request"]["ifNoneExist"].as_str();
+                if let Some((own, _)) = condition.and_then(|all| all.split_once(OF_PATIENT)) {
+                    entry["request"]["ifNoneExist"] = format!("{own}&patient={id}").into();
+                }
+                redirect(&mut entry["resource"], &self.patient, &place);
+            }
+        }
+        self.patient = place;
+        self
+    }
+
     /// The Bundle with the document as DocumentReference and Binary, and the Provenance of what it became.
     pub fn with_original(&self, original: &Original<'_>) -> Value {
         let mut bundle = self.bundle.clone();
@@ -131,5 +149,27 @@ impl Mapped {
             "agent": agents,
             "entity": [{"role": "source", "what": {"reference": document}}],
         })
+    }
+}
+
+/// Has references to one resource name another.
+fn redirect(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::Object(object) => {
+            for (name, inner) in object {
+                match inner {
+                    Value::String(text) if name == "reference" && text == from => {
+                        to.clone_into(text)
+                    }
+                    inner => redirect(inner, from, to),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                redirect(item, from, to);
+            }
+        }
+        _ => {}
     }
 }
