@@ -28,7 +28,15 @@ pub type Seeds = Vec<(&'static str, Vec<Vec<u8>>)>;
 
 /// All seeds. What is sealed differs each time, as its salts are random.
 pub fn all() -> Seeds {
-    [constant(), sealed(), fhir(), hl7v2(), committees::dealt()].concat()
+    [
+        constant(),
+        sealed(),
+        fhir(),
+        hl7v2(),
+        ccda(),
+        committees::dealt(),
+    ]
+    .concat()
 }
 
 /// Artefacts of the ledger, the same each time.
@@ -407,6 +415,14 @@ fn sealed() -> Seeds {
         ("sealed-small", vec![seal::seal_small(&KEY, PLACE, CLEAR)]),
         ("wrapped-key", vec![codec::encode(&wrapped)]),
     ]
+}
+
+fn ccda() -> Seeds {
+    let documents: [&[u8]; 2] = [
+        include_bytes!("../../crates/interop/tests/fixtures/ccda/ccd.xml"),
+        include_bytes!("../../crates/interop/tests/fixtures/ccda/discharge.xml"),
+    ];
+    vec![("ccda", documents.map(<[u8]>::to_vec).to_vec())]
 }
 
 fn hl7v2() -> Seeds {
