@@ -74,7 +74,7 @@ fn emphasis(at: At<'_>) -> &'static str {
 }
 
 /// Text as it stands in XML.
-pub(super) fn escape(text: &str, out: &mut String) {
+pub(in crate::ccda) fn escape(text: &str, out: &mut String) {
     for letter in text.chars() {
         match letter {
             '&' => out.push_str("&amp;"),

@@ -1,6 +1,7 @@
 //! C-CDA from outside: our own documents, and what nobody should send.
 #![cfg(test)]
 
+mod export;
 mod input;
 mod rows;
 #[path = "../fixtures/table.rs"]

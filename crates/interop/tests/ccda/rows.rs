@@ -4,7 +4,7 @@ use std::path::Path;
 
 use interop::ccda::{Limits, Mapped, map, read};
 
-use crate::table::{self, Row};
+use super::table::{self, Row};
 
 const FOLDER: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

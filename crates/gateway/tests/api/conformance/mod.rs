@@ -3,8 +3,12 @@
 //! Each line is a request to a node with the records of `fixture.json`. The document says what came of it; a change of
 //! what works fails the test until the document is made anew (`CARELEDGER_REGENERATE=1`).
 
+#[path = "../../../../interop/tests/ccda/rows.rs"]
+mod ccda;
 mod requests;
 mod search;
+#[path = "../../../../interop/tests/fixtures/table.rs"]
+mod table;
 mod terminology;
 
 use std::collections::BTreeMap;
@@ -29,6 +33,7 @@ async fn the_document_says_what_works() {
     let mut document = HEAD.to_owned();
     requests(&mut document).await;
     searches(&mut document).await;
+    documents(&mut document);
     if std::env::var_os("CARELEDGER_REGENERATE").is_some() {
         std::fs::write(DOCUMENT, &document).unwrap();
     }
@@ -146,6 +151,19 @@ fn found(answer: &Answer, expected: &str) -> bool {
         wanted.sort();
     }
     shown == wanted
+}
+
+/// What becomes of the elements of C-CDA documents.
+fn documents(document: &mut String) {
+    heading(document, "C-CDA to FHIR", "Section and element | FHIR");
+    for row in ccda::rows() {
+        let works = match row.works {
+            Some(true) => format!("works (`{}`)", row.sample),
+            Some(false) => "**not**".to_owned(),
+            None => "not".to_owned(),
+        };
+        let _infallible = writeln!(document, "| {} | {} | {works} |", row.field, row.element);
+    }
 }
 
 fn heading(document: &mut String, title: &str, columns: &str) {

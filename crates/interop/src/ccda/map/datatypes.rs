@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::codes::{self, code};
 use super::draft::Draft;
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::ccda::fault::Rule;
 use crate::compose::{code_text, filled, number, put};

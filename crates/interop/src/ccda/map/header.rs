@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::codes::{self, code};
 use super::datatypes::{coded, some_text};
 use super::draft::Draft;
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::ccda::fault::Rule;
 use crate::compose::{code_text, filled, put};

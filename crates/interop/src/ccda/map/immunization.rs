@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::codes::{self, code};
 use super::datatypes::{absent, coded, some_text};
 use super::draft::Draft;
 use super::section::{Section, template};
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::compose::put;
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::codes::{self, code};
 use super::draft::Draft;
 use super::section::Section;
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::ccda::fault::Rule;
 use crate::compose::{filled, number, put};

@@ -4,7 +4,7 @@
 //! is listed as unread. It stays in the section's text and in the document.
 
 mod allergy;
-mod codes;
+
 mod datatypes;
 mod draft;
 mod encounter;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::codes::{self, code};
 use super::datatypes::coded;
 use super::draft::Draft;
 use super::problem::loinc;
 use super::section::Section;
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::compose::put;
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::codes::{self, code};
 use super::datatypes::absent;
 use super::draft::Draft;
 use super::section::Section;
+use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::compose::put;
 

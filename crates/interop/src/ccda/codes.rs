@@ -1,16 +1,16 @@
 //! Code systems by OID, and the ConceptMaps of the guide (`CF-…`).
 
 /// Codes of one system for those of another.
-pub(super) type Table = &'static [(&'static str, &'static str)];
+pub(in crate::ccda) type Table = &'static [(&'static str, &'static str)];
 
 /// The code for one.
-pub(super) fn code(table: Table, from: &str) -> Option<&'static str> {
+pub(in crate::ccda) fn code(table: Table, from: &str) -> Option<&'static str> {
     let found = table.iter().find(|(own, _)| *own == from);
     found.map(|(_, to)| *to)
 }
 
 /// The URIs of code systems (HL7 Terminology, External Code Systems).
-pub(super) const SYSTEMS: Table = &[
+pub(in crate::ccda) const SYSTEMS: Table = &[
     ("2.16.840.1.113883.6.1", "http://loinc.org"),
     ("2.16.840.1.113883.6.96", "http://snomed.info/sct"),
     (
@@ -129,7 +129,7 @@ pub(super) const SYSTEMS: Table = &[
 ];
 
 /// The URIs of identifier systems.
-pub(super) const AUTHORITIES: Table = &[
+pub(in crate::ccda) const AUTHORITIES: Table = &[
     ("2.16.840.1.113883.4.1", "http://hl7.org/fhir/sid/us-ssn"),
     ("2.16.840.1.113883.4.6", "http://hl7.org/fhir/sid/us-npi"),
     (
@@ -139,7 +139,7 @@ pub(super) const AUTHORITIES: Table = &[
     ("2.16.840.1.113883.4.927", "http://hl7.org/fhir/sid/us-mbi"),
 ];
 
-pub(super) const NULL_FLAVOR: Table = &[
+pub(in crate::ccda) const NULL_FLAVOR: Table = &[
     ("OTH", "unsupported"),
     ("NINF", "negative-infinity"),
     ("PINF", "positive-infinity"),
@@ -151,21 +151,21 @@ pub(super) const NULL_FLAVOR: Table = &[
     ("TRC", "unsupported"),
 ];
 
-pub(super) const GENDER: Table = &[
+pub(in crate::ccda) const GENDER: Table = &[
     ("M", "male"),
     ("F", "female"),
     ("UN", "other"),
     ("UNK", "unknown"),
 ];
 
-pub(super) const NAME_USE: Table = &[
+pub(in crate::ccda) const NAME_USE: Table = &[
     ("A", "nickname"),
     ("C", "official"),
     ("L", "usual"),
     ("P", "nickname"),
 ];
 
-pub(super) const ADDRESS_USE: Table = &[
+pub(in crate::ccda) const ADDRESS_USE: Table = &[
     ("BAD", "old"),
     ("H", "home"),
     ("HP", "home"),
@@ -176,7 +176,7 @@ pub(super) const ADDRESS_USE: Table = &[
     ("PUB", "work"),
 ];
 
-pub(super) const TELECOM_USE: Table = &[
+pub(in crate::ccda) const TELECOM_USE: Table = &[
     ("AS", "work"),
     ("BAD", "old"),
     ("DIR", "work"),
@@ -190,7 +190,7 @@ pub(super) const TELECOM_USE: Table = &[
     ("WP", "work"),
 ];
 
-pub(super) const TELECOM_SYSTEM: Table = &[
+pub(in crate::ccda) const TELECOM_SYSTEM: Table = &[
     ("tel", "phone"),
     ("mailto", "email"),
     ("fax", "fax"),
@@ -201,7 +201,7 @@ pub(super) const TELECOM_SYSTEM: Table = &[
 ];
 
 /// Statuses of an act, as those of concerns.
-pub(super) const CONCERN_STATUS: Table = &[
+pub(in crate::ccda) const CONCERN_STATUS: Table = &[
     ("aborted", "inactive"),
     ("active", "active"),
     ("completed", "inactive"),
@@ -209,7 +209,7 @@ pub(super) const CONCERN_STATUS: Table = &[
 ];
 
 /// SNOMED CT codes of a problem's status.
-pub(super) const PROBLEM_STATUS: Table = &[
+pub(in crate::ccda) const PROBLEM_STATUS: Table = &[
     ("246455001", "recurrence"),
     ("263855007", "relapse"),
     ("277022003", "remission"),
@@ -218,13 +218,13 @@ pub(super) const PROBLEM_STATUS: Table = &[
     ("73425007", "inactive"),
 ];
 
-pub(super) const ALLERGY_STATUS: Table = &[
+pub(in crate::ccda) const ALLERGY_STATUS: Table = &[
     ("413322009", "resolved"),
     ("73425007", "inactive"),
     ("55561003", "active"),
 ];
 
-pub(super) const ALLERGY_TYPE: Table = &[
+pub(in crate::ccda) const ALLERGY_TYPE: Table = &[
     ("235719002", "intolerance"),
     ("414285001", "allergy"),
     ("416098002", "allergy"),
@@ -232,7 +232,7 @@ pub(super) const ALLERGY_TYPE: Table = &[
     ("59037007", "intolerance"),
 ];
 
-pub(super) const ALLERGY_CATEGORY: Table = &[
+pub(in crate::ccda) const ALLERGY_CATEGORY: Table = &[
     ("235719002", "food"),
     ("414285001", "food"),
     ("418471000", "food"),
@@ -242,25 +242,25 @@ pub(super) const ALLERGY_CATEGORY: Table = &[
 ];
 
 /// What a negated allergy says that names no substance.
-pub(super) const NO_KNOWN_ALLERGY: Table = &[
+pub(in crate::ccda) const NO_KNOWN_ALLERGY: Table = &[
     ("414285001", "429625007"),
     ("416098002", "409137002"),
     ("419199007", "716186003"),
 ];
 
-pub(super) const CRITICALITY: Table = &[
+pub(in crate::ccda) const CRITICALITY: Table = &[
     ("CRITH", "high"),
     ("CRITL", "low"),
     ("CRITU", "unable-to-assess"),
 ];
 
-pub(super) const SEVERITY: Table = &[
+pub(in crate::ccda) const SEVERITY: Table = &[
     ("255604002", "mild"),
     ("6736007", "moderate"),
     ("24484000", "severe"),
 ];
 
-pub(super) const MEDICATION_STATUS: Table = &[
+pub(in crate::ccda) const MEDICATION_STATUS: Table = &[
     ("active", "active"),
     ("suspended", "on-hold"),
     ("aborted", "stopped"),
@@ -268,19 +268,19 @@ pub(super) const MEDICATION_STATUS: Table = &[
     ("nullified", "entered-in-error"),
 ];
 
-pub(super) const IMMUNIZATION_STATUS: Table = &[
+pub(in crate::ccda) const IMMUNIZATION_STATUS: Table = &[
     ("completed", "completed"),
     ("nullified", "entered-in-error"),
 ];
 
-pub(super) const PROCEDURE_STATUS: Table = &[
+pub(in crate::ccda) const PROCEDURE_STATUS: Table = &[
     ("aborted", "stopped"),
     ("active", "in-progress"),
     ("cancelled", "not-done"),
     ("completed", "completed"),
 ];
 
-pub(super) const REPORT_STATUS: Table = &[
+pub(in crate::ccda) const REPORT_STATUS: Table = &[
     ("aborted", "cancelled"),
     ("active", "registered"),
     ("cancelled", "cancelled"),
@@ -289,7 +289,7 @@ pub(super) const REPORT_STATUS: Table = &[
     ("suspended", "registered"),
 ];
 
-pub(super) const ENCOUNTER_STATUS: Table = &[
+pub(in crate::ccda) const ENCOUNTER_STATUS: Table = &[
     ("active", "in-progress"),
     ("cancelled", "cancelled"),
     ("completed", "finished"),
@@ -299,7 +299,7 @@ pub(super) const ENCOUNTER_STATUS: Table = &[
 ];
 
 /// CPT codes of evaluation and management, whose class the guide gives.
-pub(super) const CPT_CLASS: &[(std::ops::RangeInclusive<u32>, &str)] = &[
+pub(in crate::ccda) const CPT_CLASS: &[(std::ops::RangeInclusive<u32>, &str)] = &[
     (99_211..=99_215, "AMB"),
     (99_202..=99_205, "AMB"),
     (99_221..=99_223, "IMP"),
