@@ -79,7 +79,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 27] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 28] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -88,6 +88,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 27] = [
         "summary",
         "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
     ),
+    operation("ccd", "urn:careledger:operation:ccd"),
     operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),

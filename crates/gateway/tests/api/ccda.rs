@@ -252,3 +252,67 @@ async fn a_token_has_to_cover_what_the_document_says() {
         201
     );
 }
+
+#[tokio::test]
+async fn a_record_goes_out_as_a_ccd_and_comes_in_elsewhere() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    assert_eq!(post(&site, &token, "", CCD).await.status, 201);
+    let found = site
+        .get(&token, "/Patient?identifier=MRN-5512")
+        .await
+        .json();
+    let id = found["entry"][0]["resource"]["id"].as_str().unwrap();
+    let path = format!("/Patient/{id}/$ccd");
+    let request = Request::get(format!("/fhir{path}"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("accept", "application/cda+xml")
+        .body(Body::empty());
+    let document = site.send(request.unwrap()).await;
+    assert_eq!(document.status, 200, "{}", document.text);
+    assert_eq!(
+        document.header("content-type"),
+        "application/cda+xml; charset=utf-8"
+    );
+    assert!(
+        document
+            .text
+            .contains("<td>Penicillin G &amp; relatives</td>")
+    );
+    let other = Site::at("hospital", "http://127.0.0.1:8102", 6);
+    let ask = Ask {
+        audience: "http://127.0.0.1:8102/oauth2/token".to_owned(),
+        ..Ask::default()
+    };
+    let there = other.token(&ask).await;
+    let answer = post(&other, &there, "", document.text.clone()).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    for (kind, count) in [
+        ("AllergyIntolerance", 1),
+        ("Condition", 3),
+        ("Observation", 9),
+        ("Immunization", 2),
+    ] {
+        assert_eq!(other.count(&there, kind).await, count, "{kind}");
+    }
+    site.get(&token, "/Patient/none/$ccd")
+        .await
+        .problem(404, "not-found");
+    site.get(&token, "/Condition/none/$ccd")
+        .await
+        .problem(501, "not-supported");
+}
+
+#[tokio::test]
+async fn a_ccd_says_who_could_not_be_reached() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    site.others.silence("hospital");
+    let document = site.get(&token, "/Patient/p1/$ccd").await;
+    assert!(
+        document.text.contains("hospital did not answer"),
+        "{}",
+        document.text
+    );
+}
