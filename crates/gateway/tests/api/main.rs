@@ -27,6 +27,7 @@ mod labels;
 mod launch;
 mod limits;
 mod log;
+mod mhd;
 mod mllp;
 mod negotiation;
 mod notices;

@@ -5,6 +5,7 @@
 
 #[path = "../../../../interop/tests/ccda/rows.rs"]
 mod ccda;
+mod mhd;
 mod requests;
 mod search;
 #[path = "../../../../interop/tests/fixtures/table.rs"]
@@ -62,7 +63,11 @@ async fn filled() -> (Site, String) {
 async fn requests(document: &mut String) {
     let (site, token) = filled().await;
     let mut section = "";
-    for row in requests::ROWS.iter().chain(terminology::ROWS) {
+    for row in requests::ROWS
+        .iter()
+        .chain(terminology::ROWS)
+        .chain(mhd::ROWS)
+    {
         if row.section != section {
             section = row.section;
             heading(document, section, "Feature | Request");
