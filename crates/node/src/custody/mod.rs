@@ -8,6 +8,7 @@ mod anchor;
 mod append;
 pub mod audit;
 mod authorization;
+mod background;
 mod branch;
 mod bulk;
 mod changes;
@@ -62,7 +63,7 @@ pub mod upstream;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use interop::fhir::search::{IndexTerms, Query, index_format};
@@ -74,6 +75,7 @@ use crate::outbox::{Delivery, OutboxStatus};
 use crate::terminology::Vocabularies;
 use access::{Accesses, Registrar};
 use append::Home;
+use background::Background;
 use decide::Rulings;
 use keys::Keys;
 use labelling::Labeller;
@@ -144,7 +146,6 @@ struct Inner {
     rewrapping: Rewrapping,
     labeller: Labeller,
     relabelling: Arc<Relabelling>,
-    labelling_anew: Mutex<Option<tokio::task::JoinHandle<()>>>,
     rulings: Rulings,
     pins: Pins,
     /// Patients by the tag that another member's next consent of theirs will have.
@@ -152,37 +153,12 @@ struct Inner {
     /// Consents that could not be fetched.
     lacking: AtomicUsize,
     outbox: watch::Receiver<OutboxStatus>,
-    delivery: tokio::task::JoinHandle<()>,
-    sweeping: tokio::task::JoinHandle<()>,
     registrar: Registrar,
-    entering: tokio::task::JoinHandle<()>,
-    following: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    matching: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    /// Up to which change patients were compared.
-    matched: AtomicU64,
+    background: Background,
+    comparing: matching::Comparing,
     erasing: erasure::Erasing,
     /// By what codes are mapped on the way in.
     mapping: OnceLock<Vocabularies>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.delivery.abort();
-        self.sweeping.abort();
-        self.entering.abort();
-        let following = self.following.get_mut();
-        if let Some(following) = following.unwrap_or_else(PoisonError::into_inner) {
-            following.abort();
-        }
-        let labelling = self.labelling_anew.get_mut();
-        if let Some(labelling) = labelling.unwrap_or_else(PoisonError::into_inner) {
-            labelling.abort();
-        }
-        let matching = self.matching.get_mut();
-        if let Some(matching) = matching.unwrap_or_else(PoisonError::into_inner) {
-            matching.abort();
-        }
-    }
 }
 
 impl std::fmt::Debug for Custody {
@@ -245,14 +221,18 @@ impl Custody {
             subjects: subjects.clone(),
             turn: Arc::default(),
         };
+        let background = Background::default();
+        background.run(delivery.run());
+        background.run(sweeper.run());
+        background.run(registrar.clone().run(options.outbox.gather));
         let custody = Self(Arc::new(Inner {
+            background,
             payloads,
             indexing: Indexing::read(&store, index_format(options.full_text))?,
             rewrapping,
             rulings: Rulings::default(),
             labeller: Labeller::new(options.label_rules.clone()),
             relabelling: Arc::default(),
-            labelling_anew: Mutex::default(),
             pins: Pins::default(),
             home,
             subjects,
@@ -260,13 +240,8 @@ impl Custody {
             expected: Mutex::default(),
             lacking: AtomicUsize::new(0),
             outbox,
-            delivery: tokio::spawn(delivery.run()),
-            sweeping: tokio::spawn(sweeper.run()),
-            entering: tokio::spawn(registrar.clone().run(options.outbox.gather)),
             registrar,
-            following: Mutex::default(),
-            matching: Mutex::default(),
-            matched: AtomicU64::default(),
+            comparing: matching::Comparing::default(),
             erasing: erasure::Erasing::default(),
             mapping: OnceLock::new(),
             anchor,
@@ -274,44 +249,6 @@ impl Custody {
         }));
         custody.go_on()?;
         Ok(custody)
-    }
-
-    /// Goes on with what a stop has cut off.
-    fn go_on(&self) -> Result<(), CustodyError> {
-        for subject in self.0.subjects.all() {
-            self.expect_consents_of(&*subject?)?;
-        }
-        self.watch_for_replay();
-        self.go_on_indexing();
-        self.go_on_rewrapping();
-        self.follow_upstream();
-        self.follow_patients();
-        self.follow_label_rules()
-    }
-
-    /// Begins to label documents anew whenever the rules change.
-    fn follow_label_rules(&self) -> Result<(), CustodyError> {
-        Relabelling::begin(&self.0.store, self.label_rules().digest)?;
-        let labelling = tokio::spawn(relabel::follow(Arc::downgrade(&self.0)));
-        let mut place = self.0.labelling_anew.lock();
-        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(labelling);
-        Ok(())
-    }
-
-    /// Begins to ask the existing server what has changed.
-    fn follow_upstream(&self) {
-        if self.0.payloads.upstream().is_some() {
-            let following = tokio::spawn(upstream::follow(Arc::downgrade(&self.0)));
-            let mut place = self.0.following.lock();
-            **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(following);
-        }
-    }
-
-    /// Begins to look for patients who may be one person.
-    fn follow_patients(&self) {
-        let matching = tokio::spawn(matching::follow(Arc::downgrade(&self.0)));
-        let mut place = self.0.matching.lock();
-        **place.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Some(matching);
     }
 
     /// What is going on with the existing server; `None` without one.

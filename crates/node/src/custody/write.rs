@@ -74,8 +74,10 @@ impl Custody {
             }
             let of = subject.id;
             let place = (change.precondition, change.resource_type, change.id.clone());
+            // Whoever arrives has no other documents yet.
+            let arrives = ownership.arrives(&subject);
             let draft = self.draft(by, change, subject, &together).await?;
-            if self.hands_on_others(place, draft.content.as_ref())? {
+            if !arrives && self.hands_on_others(place, draft.content.as_ref())? {
                 noted.insert(of);
             }
             drafts.push(draft);
@@ -380,6 +382,10 @@ impl Custody {
 }
 
 impl Ownership {
+    fn arrives(&self, subject: &Subject) -> bool {
+        self.arriving.values().any(|one| one.id == subject.id)
+    }
+
     pub(super) fn of(&self, change: &Named) -> Result<Arc<Subject>, CustodyError> {
         let owner = self.owners.get(&change.place()).cloned();
         owner.ok_or(CustodyError::UnknownPatient)

@@ -4,9 +4,11 @@
 //! is compared comes from the sealed terms of each. Nothing is merged here: work for a person is put on a list.
 
 mod circle;
+mod commonness;
 mod work_list;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 
 use interop::fhir::search::{IndexTerms, Term};
 use interop::fhir::{Issue, IssueType, Resource, ResourceType};
@@ -15,6 +17,7 @@ use interop::identity::{
     given_key, judge,
 };
 
+use self::commonness::Commonness;
 use super::keys::Keys;
 use super::postings::{Place, Posting, gather};
 use super::request::{Opened, Requester};
@@ -28,8 +31,14 @@ pub(super) use work_list::follow;
 
 /// A blocking key that more patients share chooses nothing; others of the patient do.
 const SHARED_MAX: usize = 512;
-/// Patients with a name that are counted at most.
-const COUNTED_MAX: usize = 4_096;
+
+/// What is known of matching while the node runs.
+#[derive(Default)]
+pub(super) struct Comparing {
+    /// The change up to which patients were compared.
+    seen: AtomicU64,
+    commonness: Commonness,
+}
 
 /// What a matching query wants.
 #[derive(Debug, Clone, Copy)]
@@ -151,19 +160,17 @@ impl Custody {
         view: &View,
         traits: &Traits,
     ) -> Result<Frequencies, CustodyError> {
-        let count = |key: Option<BlockingKey>| {
-            let Some(key) = key else {
-                return Ok::<_, CustodyError>(None);
-            };
-            let posting = self.0.home.keys.blocking(&key);
-            let keys = view.keys(Table::Postings, &posting).take(COUNTED_MAX);
-            let count = keys.map(|key| key.map(|_| 1_u64)).sum::<Result<u64, _>>()?;
-            Ok(usize::try_from(count)
-                .is_ok_and(|it| it < COUNTED_MAX)
-                .then_some(count))
+        let keys = &self.0.home.keys;
+        let total = self.0.store.about(Table::Patients);
+        let count = |key: Option<BlockingKey>| match key {
+            Some(key) => self
+                .0
+                .comparing
+                .commonness
+                .of(&keys.blocking(&key), view, total),
+            None => Ok(None),
         };
         let counts = (count(family_key(traits))?, count(given_key(traits))?);
-        let total = self.0.store.about(Table::Patients);
         Ok(Frequencies::around(traits, (counts.0, counts.1, total)))
     }
 }

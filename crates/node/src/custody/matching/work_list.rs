@@ -56,6 +56,8 @@ impl std::fmt::Debug for PossibleMatch {
 
 /// The pairs of a Patient, by the other document.
 type Pairs = Vec<(DocumentKey, PairRow)>;
+/// The pairs of Patients; `None` for one that is not there any more.
+type Found = BTreeMap<DocumentKey, Option<Pairs>>;
 
 /// A pair as it is stored, sealed.
 #[derive(Clone, PartialEq, Encode, Decode)]
@@ -172,20 +174,15 @@ impl Custody {
     pub(in crate::custody) async fn match_some(&self) -> Result<bool, CustodyError> {
         let home = &self.0.home;
         let cursor: Option<u64> = home.keys.get(&self.0.store, Table::Matches, CURSOR)?;
-        let seen = self.0.matched.load(Ordering::Acquire);
+        let seen = self.0.comparing.seen.load(Ordering::Acquire);
         let changes = self.changes(seen.max(cursor.unwrap_or(0)), STEP)?;
         let Some(last) = changes.last().map(|change| change.number) else {
             return Ok(false);
         };
-        let patients = changes
-            .iter()
-            .filter(|change| change.resource_type == ResourceType::PATIENT);
-        let mut found: BTreeMap<DocumentKey, Option<Pairs>> = BTreeMap::new();
-        for change in patients {
-            found.insert(change.document, self.pairs_of(change)?);
-        }
+        let is_full = changes.len() == STEP;
+        let found = self.pairs_among(changes).await?;
         // What has no Patient among it is looked at again after a stop: that costs less than a sync for each.
-        if !found.is_empty() || changes.len() == STEP {
+        if !found.is_empty() || is_full {
             let home = home.clone();
             let put = move |transaction: &mut Transaction<'_>| {
                 for (document, pairs) in found {
@@ -196,8 +193,25 @@ impl Custody {
             };
             self.0.store.transact(put).await?;
         }
-        self.0.matched.fetch_max(last, Ordering::AcqRel);
+        self.0.comparing.seen.fetch_max(last, Ordering::AcqRel);
         Ok(true)
+    }
+
+    /// The pairs of the Patients among what has changed. Comparisons by the thousand keep no request waiting.
+    async fn pairs_among(&self, changes: Vec<Changed>) -> Result<Found, CustodyError> {
+        let mut found = Found::new();
+        for change in changes {
+            if change.resource_type != ResourceType::PATIENT || found.contains_key(&change.document)
+            {
+                continue;
+            }
+            let custody = self.clone();
+            let document = change.document;
+            let pairs = tokio::task::spawn_blocking(move || custody.pairs_of(&change)).await;
+            let pairs = pairs.map_err(|error| CustodyError::Storage(error.to_string()))??;
+            found.insert(document, pairs);
+        }
+        Ok(found)
     }
 
     /// The pairs of a Patient as it is now; `None` if it is not there any more.

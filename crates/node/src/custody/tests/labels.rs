@@ -11,6 +11,7 @@ use interop::fhir::search::{Handling, Query};
 
 use super::*;
 use crate::custody::rows::Own;
+use crate::custody::store::Table;
 use crate::custody::{RemoteRequest, SealedDescriptor, open_descriptor};
 
 const MEMBERS: [&str; 2] = ["clinic", "hospital"];
@@ -383,6 +384,8 @@ async fn a_minors_care_is_labelled_by_the_patients_birth_date_in_the_same_transa
         update(contraception(), None),
     ];
     custody.write(&by, both).await.unwrap();
+    let noted = custody.0.store.scan(Table::Labelling, &[]).count();
+    assert_eq!(noted, 1, "who arrives has nothing to label anew");
     assert_eq!(labels_of_care(&custody).await, 3, "ADOL, SEX, R");
     let corrected = vec![update(born("1990-01-01"), None)];
     custody.write(&by, corrected).await.unwrap();
