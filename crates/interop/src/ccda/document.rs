@@ -47,9 +47,12 @@ pub(super) struct Element {
     /// A name of CDA or its extensions (`urn:hl7-org:sdtc`); nothing for any other.
     pub(super) name: Option<&'static str>,
     /// `xsi:type` without its prefix, and what has no namespace.
-    pub(super) attributes: Vec<(Box<str>, Box<str>)>,
+    pub(super) attributes: Vec<Attribute>,
     pub(super) nodes: Vec<Node>,
 }
+
+/// Name and value.
+pub(super) type Attribute = (Box<str>, Box<str>);
 
 /// What an element holds.
 pub(super) enum Node {

@@ -9,7 +9,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use super::document::{Document, Element, Node};
+use super::document::{Attribute, Document, Element, Node};
 use super::fault::{Fault, Rule};
 use super::names::known;
 
@@ -216,11 +216,11 @@ impl Tree<'_> {
         &self,
         xml: &NsReader<&[u8]>,
         tag: &BytesStart<'_>,
-    ) -> Result<Vec<(Box<str>, Box<str>)>, Rule> {
+    ) -> Result<Vec<Attribute>, Rule> {
         let malformed = Rule::Malformed {
             at: xml.buffer_position(),
         };
-        let mut found: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let mut found: Vec<Attribute> = Vec::new();
         // Doubles are looked for below: the library compares each with each before the limit is reached.
         for (number, attribute) in tag.attributes().with_checks(false).enumerate() {
             let limit = self.limits.attributes_max;

@@ -111,14 +111,14 @@ impl<'a> Draft<'a> {
         let mut made = Vec::new();
         for sign in &signs {
             let is_one_of = |kinds: &[&str]| kinds.iter().any(|kind| sign.is_coded(kind));
+            let is_part = is_one_of(&[DIASTOLIC]) && pressure.is_some()
+                || is_one_of(&OXYGEN) && saturation.is_some();
             if is_one_of(&[SYSTOLIC]) && pressure.is_some() {
                 made.extend(pressure.map(|pressure| self.pressure(pressure)));
             } else if is_one_of(&SATURATION) {
                 let oxygen = OXYGEN.iter().filter_map(|kind| coded_as(kind)).collect();
                 made.push(self.with_components(*sign, oxygen));
-            } else if !(is_one_of(&[DIASTOLIC]) && pressure.is_some())
-                && !(is_one_of(&OXYGEN) && saturation.is_some())
-            {
+            } else if !is_part {
                 made.push(self.one(*sign, Some("vital-signs")));
             }
         }
