@@ -105,7 +105,7 @@ async fn iti_65_a_bundle_of_documents_is_taken_whole() {
     let mut wrong = provided("Patient/p1");
     wrong["entry"][0]["resource"]["status"] = json!("open");
     let refused = site.ask(&token, "POST", "", &wrong).await;
-    refused.problem(422, "code-invalid");
+    refused.problem(400, "invalid");
     assert_eq!(
         site.count(&token, "List").await,
         1,
