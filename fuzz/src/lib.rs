@@ -5,6 +5,7 @@
 )]
 
 pub mod blocks;
+pub mod ccda;
 pub mod draw;
 pub mod erasure;
 pub mod exchange;
@@ -33,7 +34,7 @@ pub struct Target {
 }
 
 /// Every group of targets.
-pub const GROUPS: [&[Target]; 13] = [
+pub const GROUPS: [&[Target]; 14] = [
     statements::TARGETS,
     blocks::TARGETS,
     proofs::TARGETS,
@@ -43,6 +44,7 @@ pub const GROUPS: [&[Target]; 13] = [
     sealed::TARGETS,
     fhir::TARGETS,
     hl7v2::TARGETS,
+    ccda::TARGETS,
     snapshots::TARGETS,
     languages::TARGETS,
     release::TARGETS,

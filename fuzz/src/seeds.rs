@@ -1,6 +1,7 @@
 //! Seeds: real artefacts of every kind, from which the corpus is written.
 
 mod committees;
+mod samples;
 
 use contracts::governance::Command;
 use ledger::checkpoint::witness::AddCheckpoint;
@@ -28,7 +29,15 @@ pub type Seeds = Vec<(&'static str, Vec<Vec<u8>>)>;
 
 /// All seeds. What is sealed differs each time, as its salts are random.
 pub fn all() -> Seeds {
-    [constant(), sealed(), fhir(), hl7v2(), committees::dealt()].concat()
+    [
+        constant(),
+        sealed(),
+        fhir(),
+        samples::hl7v2(),
+        samples::ccda(),
+        committees::dealt(),
+    ]
+    .concat()
 }
 
 /// Artefacts of the ledger, the same each time.
@@ -406,26 +415,6 @@ fn sealed() -> Seeds {
         ),
         ("sealed-small", vec![seal::seal_small(&KEY, PLACE, CLEAR)]),
         ("wrapped-key", vec![codec::encode(&wrapped)]),
-    ]
-}
-
-fn hl7v2() -> Seeds {
-    let messages = [
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/adt-a01.hl7"),
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/adt-a40.hl7"),
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/mdm-t02.hl7"),
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/oru-r01.hl7"),
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/siu-s12.hl7"),
-        include_str!("../../crates/interop/tests/fixtures/hl7v2/vxu-v04.hl7"),
-    ];
-    let [admission, merge, ..] = messages;
-    let batch = format!("FHS|^~\\&\rBHS|^~\\&\r{admission}{merge}BTS|2\rFTS|1\r");
-    vec![
-        (
-            "hl7v2",
-            messages.map(|one| one.as_bytes().to_vec()).to_vec(),
-        ),
-        ("hl7v2-batch", vec![batch.into_bytes()]),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fuzz::draw::Draw;
-use fuzz::{GROUPS, Target, mutate, targets};
+use fuzz::{Target, mutate, targets};
 use ledger::ids::Digest;
 
 /// Mutations of each target in a short run.
@@ -82,62 +82,72 @@ fn check_memory() {
 
 #[test]
 fn statements() {
-    try_group(GROUPS[0]);
+    try_group(fuzz::statements::TARGETS);
 }
 
 #[test]
 fn blocks() {
-    try_group(GROUPS[1]);
+    try_group(fuzz::blocks::TARGETS);
 }
 
 #[test]
 fn proofs() {
-    try_group(GROUPS[2]);
+    try_group(fuzz::proofs::TARGETS);
 }
 
 #[test]
 fn notes() {
-    try_group(GROUPS[3]);
+    try_group(fuzz::notes::TARGETS);
 }
 
 #[test]
 fn registry() {
-    try_group(GROUPS[4]);
+    try_group(fuzz::registry::TARGETS);
 }
 
 #[test]
 fn exchange() {
-    try_group(GROUPS[5]);
+    try_group(fuzz::exchange::TARGETS);
 }
 
 #[test]
 fn snapshots() {
-    try_group(GROUPS[8]);
+    try_group(fuzz::snapshots::TARGETS);
 }
 
 #[test]
 fn sealed() {
-    try_group(GROUPS[6]);
+    try_group(fuzz::sealed::TARGETS);
 }
 
 #[test]
 fn fhir() {
-    try_group(GROUPS[7]);
+    try_group(fuzz::fhir::TARGETS);
+}
+
+#[test]
+fn hl7v2() {
+    try_group(fuzz::hl7v2::TARGETS);
+}
+
+#[test]
+fn ccda() {
+    try_group(fuzz::ccda::TARGETS);
 }
 
 #[test]
 fn languages() {
-    try_group(GROUPS[9]);
+    try_group(fuzz::languages::TARGETS);
 }
 
 #[test]
 fn release() {
-    try_group(GROUPS[10]);
+    try_group(fuzz::release::TARGETS);
 }
 
 #[test]
 fn erasure() {
-    try_group(GROUPS[11]);
+    try_group(fuzz::erasure::TARGETS);
 }
 
 #[test]

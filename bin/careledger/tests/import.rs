@@ -19,6 +19,7 @@ use net::{Net, careledger, said};
 /// Each test has ports of its own.
 const IMPORT_PORTS: u16 = 9_601;
 const BUCKET_PORTS: u16 = 9_651;
+const DOCUMENT_PORTS: u16 = 9_701;
 /// What no file of the import may hold beside what was given.
 const PLANTED: &str = "Plantedfamily";
 
@@ -134,6 +135,55 @@ fn both_rejects_are_written(net: &Net) {
     );
     let state = fs::read_to_string(net.path("wallets/import-state.ndjson")).unwrap();
     assert!(!rejects.contains(PLANTED) && !state.contains(PLANTED));
+}
+
+#[tokio::test]
+async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects() {
+    let mut net = Net::found(DOCUMENT_PORTS);
+    net.start().await;
+    let ccd = include_str!("../../../crates/interop/tests/fixtures/ccda/ccd.xml");
+    let write = |name: &str, text: &str| {
+        fs::create_dir_all(net.path("records")).unwrap();
+        fs::write(net.path("records").join(name), text).unwrap();
+    };
+    write("first.xml", ccd);
+    write("second.xml", &ccd.replace("CCD-2026-001", "CCD-2026-002"));
+    write(
+        "wrong.xml",
+        &ccd.replace("value=\"13.20\"", &format!("value=\"{PLANTED}\"")),
+    );
+    let (is_whole, summary) = net.import();
+    assert!(!is_whole);
+    assert_eq!(summary["patients"], 2, "{summary}");
+    assert_eq!(
+        summary["rejected"].as_array().unwrap().len(),
+        1,
+        "{summary}"
+    );
+    let rejects = fs::read_to_string(net.path("wallets/import-rejects.ndjson")).unwrap();
+    let reject: Value = serde_json::from_str(rejects.trim()).unwrap();
+    let path = reject["outcome"]["issue"][0]["expression"][0]
+        .as_str()
+        .unwrap();
+    assert!(
+        path.ends_with("organizer.component[0].observation.value"),
+        "{path}"
+    );
+    assert!(!rejects.contains(PLANTED));
+    let wallets = fs::read_dir(net.path("wallets")).unwrap();
+    let wallets = wallets.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("ccda-")
+    });
+    assert_eq!(wallets.count(), 1, "both are of one patient");
+    fs::remove_file(net.path("records/wrong.xml")).unwrap();
+    let (is_whole, summary) = net.import();
+    assert!(is_whole, "{summary}");
+    assert_eq!(
+        (&summary["already"], &summary["resources"]),
+        (&json!(2), &json!({}))
+    );
+    net.stop();
 }
 
 fn an_orphan_is_named(net: &Net) {

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod ccda;
+mod compose;
 pub mod fhir;
 pub mod hl7v2;
 pub mod identity;

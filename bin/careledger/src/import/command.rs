@@ -15,9 +15,9 @@ use crate::wallet::{View, WalletFolder};
 /// Rejects that are shown; the file has all.
 const SHOWN_MAX: usize = 10;
 
-/// Imports FHIR R4 bundles and NDJSON files through the members' FHIR APIs.
+/// Imports FHIR R4 bundles, NDJSON files and C-CDA documents through the members' FHIR APIs.
 ///
-/// A bundle holds one patient. NDJSON holds a resource of any patient, or a bundle, in each line. What a member has
+/// A bundle holds one patient. NDJSON holds a resource of any patient, or a bundle, in each line. A C-CDA document goes whole to the hospital or the clinic. What a member has
 /// acknowledged is noted beside the wallets and not sent again: after a failure run the same command again.
 #[derive(Debug, Args)]
 #[command(
@@ -40,7 +40,7 @@ pub(crate) struct ImportArgs {
     /// Prints the summary as JSON.
     #[arg(long)]
     json: bool,
-    /// Bundles (.json), lines of resources or bundles (.ndjson), or folders of them.
+    /// Bundles (.json), lines of resources or bundles (.ndjson), C-CDA documents (.xml), or folders of them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 }

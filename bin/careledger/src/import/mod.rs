@@ -2,6 +2,7 @@
 //! that member's own FHIR API.
 
 mod command;
+mod document;
 mod ndjson;
 mod prepare;
 mod reject;
@@ -206,9 +207,12 @@ impl<'a> Importer<'a> {
             Err(error) => return Ok(unread(format!("{error:#}"))),
         };
         let given = Given::of(source, &bundle);
-        let parts = match spread(bundle) {
-            Ok(parts) => parts,
-            Err(error) => return Ok(unread(error.to_string())),
+        let parts = match source {
+            Source::Document(_) => document::whole(bundle),
+            _ => match spread(bundle) {
+                Ok(parts) => parts,
+                Err(error) => return Ok(unread(error.to_string())),
+            },
         };
         let mut wallet = self.folder.wallet(&source.wallet())?;
         let mut rejects = Vec::new();

@@ -218,7 +218,7 @@ fn references(value: &mut Value, call: &mut impl FnMut(&mut String)) {
 }
 
 /// A name inside a transaction that is the same each time.
-fn urn(reference: &str) -> String {
+pub(super) fn urn(reference: &str) -> String {
     let digest = Digest::with_domain("careledger/import/v1", &[reference.as_bytes()]);
     let [bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest.0;
     let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();

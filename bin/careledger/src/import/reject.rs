@@ -87,6 +87,18 @@ impl Reject {
         }
     }
 
+    /// A document that cannot be mapped.
+    pub(super) fn unfit(file: String, outcome: Value) -> Self {
+        Self {
+            file,
+            entry: None,
+            reference: None,
+            member: None,
+            status: None,
+            outcome,
+        }
+    }
+
     /// What a member refused: one for each entry that it names, else one for the bundle.
     ///
     /// `sent` are the names of the entries in the order in which they were sent.

@@ -1,4 +1,4 @@
-//! Where bundles come from: files, lines of files, resources of one patient in many lines, or nowhere.
+//! Where bundles come from: files, lines of files, resources of one patient in many lines, documents, or nowhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::document::{Document, documents};
 use super::ndjson::{Line, Patient};
 use super::reject::Reject;
 use crate::network::read_json;
@@ -22,6 +23,8 @@ pub(crate) enum Source {
     Line(Line),
     /// A patient whose resources are lines of files.
     Patient(Arc<Patient>),
+    /// A C-CDA document.
+    Document(Document),
 }
 
 impl Source {
@@ -32,6 +35,7 @@ impl Source {
             Self::File(path) => name(&stem(path)),
             Self::Line(line) => name(&format!("{}-{}", stem(&line.file), line.number)),
             Self::Patient(patient) => name(&patient.id),
+            Self::Document(document) => document.wallet.clone(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Source {
             Self::File(path) => read_json(path),
             Self::Line(line) => line.read(),
             Self::Patient(patient) => patient.bundle(),
+            Self::Document(document) => document.bundle(),
         }
     }
 
@@ -51,6 +56,7 @@ impl Source {
             Self::File(path) => (path.display().to_string(), None),
             Self::Line(line) => (line.file.display().to_string(), Some(line.number)),
             Self::Patient(patient) => (patient.file(), None),
+            Self::Document(document) => (document.path.display().to_string(), None),
         }
     }
 
@@ -71,15 +77,20 @@ impl Source {
             walk(path, &mut files)?;
             anyhow::ensure!(
                 files.len() > before,
-                "{} has no .json and no .ndjson files: name another folder",
+                "{} has no .json, .ndjson or .xml files: name another folder",
                 path.display()
             );
         }
+        let (documents_in, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| is_document(file));
         let (lines, bundles): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_lines(file));
         let mut sources: Vec<Self> = bundles.into_iter().map(Self::File).collect();
         sources.sort_by_key(Self::wallet);
-        let (from_lines, rejects) = super::ndjson::read(&lines)?;
+        let (from_lines, mut rejects) = super::ndjson::read(&lines)?;
         sources.extend(from_lines);
+        let (from_documents, unfit) = documents(&documents_in)?;
+        sources.extend(from_documents);
+        rejects.extend(unfit);
         Ok((sources, rejects))
     }
 }
@@ -99,7 +110,7 @@ fn walk(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let is_bundle = path.extension().is_some_and(|one| one == "json");
         if path.is_dir() {
             walk(&path, files)?;
-        } else if is_bundle || is_lines(&path) {
+        } else if is_bundle || is_lines(&path) || is_document(&path) {
             files.push(path);
         }
     }
@@ -109,6 +120,10 @@ fn walk(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 fn is_lines(path: &Path) -> bool {
     let extension = path.extension().and_then(|one| one.to_str());
     extension.is_some_and(|one| one == "ndjson" || one == "jsonl")
+}
+
+fn is_document(path: &Path) -> bool {
+    path.extension().is_some_and(|one| one == "xml")
 }
 
 fn stem(path: &Path) -> String {

@@ -28,8 +28,11 @@ pub(super) struct Slices {
     /// Rules for one member alone, and those for any.
     of_member: BTreeMap<String, Vec<usize>>,
     of_any: Vec<usize>,
-    prepared: Mutex<BTreeMap<(Circumstances, Vec<usize>), Arc<PolicySet>>>,
+    prepared: Mutex<BTreeMap<Slice, Arc<PolicySet>>>,
 }
+
+/// What chooses policies: circumstances, and numbers of rules.
+type Slice = (Circumstances, Vec<usize>);
 
 /// A policy that is no patient's, and the circumstance without which it is not satisfied.
 #[derive(Clone)]

@@ -77,7 +77,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 27] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 28] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -86,6 +86,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 27] = [
         "summary",
         "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
     ),
+    operation("ccd", "urn:careledger:operation:ccd"),
     operation("open", "urn:careledger:operation:open"),
     operation("enroll", "urn:careledger:operation:enroll"),
     operation("branches", "urn:careledger:operation:branches"),
@@ -195,10 +196,13 @@ pub(super) fn operations(resource_type: ResourceType) -> Vec<Operation<'static>>
             "lastn",
             "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
         )],
-        "DocumentReference" => &[operation(
-            "docref",
-            "http://hl7.org/fhir/us/core/OperationDefinition/docref",
-        )],
+        "DocumentReference" => &[
+            operation(
+                "docref",
+                "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+            ),
+            operation("import-ccda", "urn:careledger:operation:import-ccda"),
+        ],
         "AuditEvent" => return OF_AUDIT.to_vec(),
         "Consent" => &OF_CONSENTS,
         "CodeSystem" => &OF_CODE_SYSTEMS,

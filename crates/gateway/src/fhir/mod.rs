@@ -95,6 +95,7 @@ pub(crate) fn routes(
     let guarded = Router::new()
         .route("/fhir", post(transaction::transaction))
         .route("/fhir/", post(transaction::transaction))
+        .route("/fhir/{type}/$import-ccda", post(transaction::import_ccda))
         .with_state(bundles)
         .layer(limit)
         .merge(alone)
@@ -227,6 +228,7 @@ fn operating() -> Router<Arc<Fhir>> {
         )
         .route("/fhir/{type}/{id}/$document", get(operation::document))
         .route("/fhir/{type}/{id}/$summary", get(operation::summary))
+        .route("/fhir/{type}/{id}/$ccd", get(operation::continuity_of_care))
         .route("/fhir/{type}/{id}/$open", get(operation::open))
         .route("/fhir/{type}/{id}/$everything", get(operation::everything))
         .route(

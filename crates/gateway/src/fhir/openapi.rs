@@ -87,9 +87,8 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
             "lastn" | "docref" | "gaps" | "replay" | "templates" | "lookup" | "validate-code"
             | "subsumes" | "expand" | "translate" | "ihe-pix" | "possible-matches" => ("", "get"),
             "enroll" | "file-consent" | "fileConsent" | "from-template" | "revokeConsent"
-            | "what-if" | "match" | "merge" | "unmerge" | "link" | "unlink" | "dismiss-match" => {
-                ("", "post")
-            }
+            | "what-if" | "import-ccda" | "match" | "merge" | "unmerge" | "link" | "unlink"
+            | "dismiss-match" => ("", "post"),
             "branches" | "break-glass" | "erase" | "escrow-offer" | "escrow-taken" | "hold"
             | "meta-add" | "meta-delete" | "record-disclosure" | "recovery-hand-out"
             | "recovery-root" | "review" | "share" | "suspend-accounting" | "unshare" => {

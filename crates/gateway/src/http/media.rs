@@ -68,8 +68,8 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     };
     match format {
         Some(format) => written(next.run(request).await, format, is_pretty).await,
-        // A report is also a page and a table.
-        None if request.uri().path().ends_with("/$disclosures") => next.run(request).await,
+        // A report is also a page and a table, a CCD is no resource.
+        None if has_own_forms(request.uri().path()) => next.run(request).await,
         None => {
             let status = StatusCode::NOT_ACCEPTABLE;
             let diagnostics =
@@ -118,6 +118,10 @@ async fn written(response: Response, format: Format, is_pretty: bool) -> Respons
         Ok(text) => Response::from_parts(parts, Body::from(text)),
         Err(_) => Problem::internal("an answer cannot be written").into_response(),
     }
+}
+
+fn has_own_forms(path: &str) -> bool {
+    path.ends_with("/$disclosures") || path.ends_with("/$ccd")
 }
 
 /// Whether an answer of this type is acceptable; any is if no type is named.

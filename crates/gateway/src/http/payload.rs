@@ -15,6 +15,8 @@ use crate::problem::Problem;
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// The media type of JSON Patch.
 const JSON_PATCH: &str = "application/json-patch+json";
+/// The media types of clinical documents.
+const DOCUMENT_TYPES: [&str; 3] = ["application/cda+xml", "application/xml", "text/xml"];
 /// The longest wait for a body.
 const BODY_SECONDS_MAX: u64 = 30;
 
@@ -38,6 +40,9 @@ pub(crate) struct PatchPayload {
     pub(crate) is_json_patch: bool,
     pub(crate) body: Bytes,
 }
+
+/// A clinical document (CDA) as it came.
+pub(crate) struct DocumentPayload(pub(crate) Bytes);
 
 /// The pairs of an `application/x-www-form-urlencoded` body.
 pub(crate) struct FormPairs(pub(crate) Vec<(String, String)>);
@@ -86,6 +91,26 @@ impl<S: Send + Sync> FromRequest<S> for PatchPayload {
             is_json_patch,
             body,
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for DocumentPayload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_document = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|name| {
+                let mut types = DOCUMENT_TYPES.iter();
+                types.any(|own| name.trim().eq_ignore_ascii_case(own))
+            });
+        if !is_document {
+            let diagnostics = "the body must be application/cda+xml, application/xml or text/xml";
+            return Err(unsupported(diagnostics));
+        }
+        whole_body(request).await.map(Self)
     }
 }
 

@@ -10,7 +10,7 @@ mod escape;
 mod fault;
 mod map;
 mod message;
-mod moment;
+pub(crate) mod moment;
 mod outbound;
 mod overrides;
 mod read;

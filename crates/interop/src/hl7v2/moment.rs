@@ -3,7 +3,7 @@
 use crate::fhir::TimeSpan;
 
 /// A DTM as `dateTime`; `None` if it is none. `zone` is taken where it names none.
-pub(super) fn date_time(dtm: &str, zone_of_sender: &str) -> Option<String> {
+pub(crate) fn date_time(dtm: &str, zone_of_sender: &str) -> Option<String> {
     let (digits, zone) = split_zone(dtm)?;
     let (whole, fraction) = match digits.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -35,7 +35,7 @@ pub(super) fn date_time(dtm: &str, zone_of_sender: &str) -> Option<String> {
 }
 
 /// The day, month or year of a DT, TS or DTM.
-pub(super) fn date(dtm: &str) -> Option<String> {
+pub(crate) fn date(dtm: &str) -> Option<String> {
     let (digits, _) = split_zone(dtm)?;
     let whole = digits.split('.').next().unwrap_or_default();
     if !whole.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -51,7 +51,7 @@ pub(super) fn date(dtm: &str) -> Option<String> {
 }
 
 /// The zone that a DTM names, as FHIR writes it.
-pub(super) fn zone(dtm: &str) -> Option<String> {
+pub(crate) fn zone(dtm: &str) -> Option<String> {
     split_zone(dtm)?.1
 }
 

@@ -3,6 +3,8 @@
 
 mod input;
 mod rows;
+#[path = "../fixtures/table.rs"]
+mod table;
 
 use interop::fhir::resource::Checking;
 use interop::fhir::{Resource, transaction};
@@ -31,7 +33,7 @@ fn every_field_becomes_what_the_table_says() {
     let wrong: Vec<String> = rows::rows()
         .iter()
         .filter(|row| row.works == Some(false))
-        .map(|row| format!("{} {} {}", row.message, row.field, row.element))
+        .map(|row| format!("{} {} {}", row.sample, row.field, row.element))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

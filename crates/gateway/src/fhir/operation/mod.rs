@@ -3,6 +3,7 @@
 mod access_history;
 mod amendment;
 mod branches;
+mod ccd;
 mod consent_receipt;
 mod docref;
 mod document;
@@ -33,6 +34,7 @@ mod validate;
 pub(crate) use access_history::access_history;
 pub(crate) use amendment::{decide_amendment, disagree, request_amendment};
 pub(crate) use branches::{branches, branches_held};
+pub(crate) use ccd::continuity_of_care;
 pub(crate) use consent_receipt::{consent_receipt, consent_receipt_of_current};
 pub(crate) use docref::{docref, docref_posted};
 pub(crate) use document::document;

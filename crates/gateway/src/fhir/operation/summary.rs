@@ -24,6 +24,14 @@ use crate::problem::Problem;
 
 const ABSENT: &str = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
 
+/// What is known of a patient.
+pub(super) struct Gathered {
+    pub(super) patient: Opened,
+    /// The patient too.
+    pub(super) opened: Vec<Opened>,
+    pub(super) gaps: Vec<Gap>,
+}
+
 /// A section of the summary.
 struct Section {
     title: &'static str,
@@ -87,34 +95,48 @@ pub(crate) async fn summary(
     address: InstanceAddress,
 ) -> Result<Response, Problem> {
     let id = address.patient()?;
-    caller.may_touch_patient(&id)?;
-    caller.may(ResourceType::PATIENT, Permission::Read)?;
-    let by = caller.requester();
-    let (here, elsewhere) = tokio::join!(
-        fhir.custody.local_everything(by, &id),
-        fhir.network.everything(by, &id)
-    );
-    let (mut opened, gaps) = gathered(here?, elsewhere)?;
-    opened.retain(|one| {
-        let resource_type = one.resource.resource_type();
-        caller.may(resource_type, Permission::Read).is_ok()
-    });
-    let is_patient = |one: &&Opened| {
-        one.resource.resource_type() == ResourceType::PATIENT
-            && one.id == id
-            && one.member == fhir.identity.member
-    };
-    let patient = opened.iter().find(is_patient);
-    let patient = patient.ok_or_else(|| {
-        Problem::forbidden(
-            "the patient's own resource may not be read: there is nobody to summarise",
-        )
-    })?;
-    let body = fhir.summarised(patient, &opened, &gaps);
+    let Gathered {
+        patient,
+        opened,
+        gaps,
+    } = fhir.gather(&caller, &id).await?;
+    let body = fhir.summarised(&patient, &opened, &gaps);
     Ok(fhir_json(StatusCode::OK, &body))
 }
 
 impl Fhir {
+    /// A patient's record here and at other members, as far as consents and the token allow.
+    pub(super) async fn gather(&self, caller: &Caller, id: &str) -> Result<Gathered, Problem> {
+        caller.may_touch_patient(id)?;
+        caller.may(ResourceType::PATIENT, Permission::Read)?;
+        let by = caller.requester();
+        let (here, elsewhere) = tokio::join!(
+            self.custody.local_everything(by, id),
+            self.network.everything(by, id)
+        );
+        let (mut opened, gaps) = gathered(here?, elsewhere)?;
+        opened.retain(|one| {
+            let resource_type = one.resource.resource_type();
+            caller.may(resource_type, Permission::Read).is_ok()
+        });
+        let is_patient = |one: &&Opened| {
+            one.resource.resource_type() == ResourceType::PATIENT
+                && one.id == id
+                && one.member == self.identity.member
+        };
+        let patient = opened.iter().find(is_patient).cloned();
+        let patient = patient.ok_or_else(|| {
+            Problem::forbidden(
+                "the patient's own resource may not be read: there is nobody to summarise",
+            )
+        })?;
+        Ok(Gathered {
+            patient,
+            opened,
+            gaps,
+        })
+    }
+
     fn summarised(&self, patient: &Opened, opened: &[Opened], gaps: &[Gap]) -> Value {
         let subject = self.full_url(patient);
         let mut entries = BTreeMap::new();

@@ -6,6 +6,7 @@
 
 mod batch;
 mod call;
+mod ccda;
 mod entry;
 mod resolution;
 
@@ -31,6 +32,8 @@ use crate::auth::Permission;
 use crate::http::{Payload, fhir_json, pairs_of};
 use crate::problem::Problem;
 use call::Entries;
+
+pub(super) use ccda::import_ccda;
 
 /// What Bundles are executed with.
 #[derive(Clone)]

@@ -3,10 +3,15 @@
 //! Each line is a request to a node with the records of `fixture.json`. The document says what came of it; a change of
 //! what works fails the test until the document is made anew (`CARELEDGER_REGENERATE=1`).
 
-mod requests;
+#[path = "../../../../interop/tests/ccda/rows.rs"]
+mod ccda;
 #[path = "../../../../interop/tests/hl7v2/rows.rs"]
-mod rows;
+mod hl7v2;
+mod mhd;
+mod requests;
 mod search;
+#[path = "../../../../interop/tests/fixtures/table.rs"]
+mod table;
 mod terminology;
 
 use std::collections::BTreeMap;
@@ -33,6 +38,7 @@ async fn the_document_says_what_works() {
     requests(&mut document).await;
     searches(&mut document).await;
     messages(&mut document);
+    documents(&mut document);
     if std::env::var_os("CARELEDGER_REGENERATE").is_some() {
         std::fs::write(DOCUMENT, &document).unwrap();
     }
@@ -61,7 +67,11 @@ async fn filled() -> (Site, String) {
 async fn requests(document: &mut String) {
     let (site, token) = filled().await;
     let mut section = "";
-    for row in requests::ROWS.iter().chain(terminology::ROWS) {
+    for row in requests::ROWS
+        .iter()
+        .chain(terminology::ROWS)
+        .chain(mhd::ROWS)
+    {
         if row.section != section {
             section = row.section;
             heading(document, section, "Feature | Request");
@@ -155,15 +165,28 @@ fn found(answer: &Answer, expected: &str) -> bool {
 /// What fields of HL7 v2 become.
 fn messages(document: &mut String) {
     let mut section = String::new();
-    let mut rows = rows::rows();
-    rows.sort_by(|one, other| one.message.cmp(&other.message));
+    let mut rows = hl7v2::rows();
+    rows.sort_by(|one, other| one.sample.cmp(&other.sample));
     for row in rows {
-        if row.message != section {
-            let kind = row.message.to_uppercase().replace('-', "^");
+        if row.sample != section {
+            let kind = row.sample.to_uppercase().replace('-', "^");
             heading(document, &format!("HL7 v2: {kind}"), "Field | Element");
-            section.clone_from(&row.message);
+            section.clone_from(&row.sample);
         }
         line(document, &row.field, &row.element, row.works == Some(true));
+    }
+}
+
+/// What becomes of the elements of C-CDA documents.
+fn documents(document: &mut String) {
+    heading(document, "C-CDA to FHIR", "Section and element | FHIR");
+    for row in ccda::rows() {
+        let works = match row.works {
+            Some(true) => format!("works (`{}`)", row.sample),
+            Some(false) => "**not**".to_owned(),
+            None => "not".to_owned(),
+        };
+        let _infallible = writeln!(document, "| {} | {} | {works} |", row.field, row.element);
     }
 }
 

@@ -6,6 +6,7 @@
 //! References in `Reference.reference` are resolved, also in contained resources and extensions; URNs of entries also in
 //! elements of type uri and in links of narrative text.
 
+mod attachments;
 mod entry;
 mod links;
 mod pending;
@@ -214,6 +215,9 @@ pub fn plan(
         }
     }
     entry::refuse_repeated(&mut drafts, &mut refused);
+    if kind == BundleKind::Transaction {
+        attachments::protect(&mut drafts);
+    }
     let targets = match kind {
         BundleKind::Transaction => references::targets(&drafts),
         // Entries of a batch stand alone: none may name another.

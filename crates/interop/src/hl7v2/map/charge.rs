@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::draft::{Draft, Writing};
-use super::place::put;
 use super::rule::{Rule, Shape, rule};
+use crate::compose::put;
 use crate::hl7v2::message::Segment;
 
 const FT1: &[Rule] = &[

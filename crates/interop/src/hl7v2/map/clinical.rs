@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::codes;
 use super::draft::{Draft, Writing};
-use super::place::put;
 use super::rule::{Rule, Shape, rule};
+use crate::compose::put;
 use crate::hl7v2::fault::ErrorCode;
 use crate::hl7v2::message::Segment;
 

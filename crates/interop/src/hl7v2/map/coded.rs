@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::Unmapped;
 use super::codes::{CODE_SYSTEMS, Table};
-use super::datatypes::{code_text, filled};
-use super::draft::{Draft, key};
-use super::place::put;
+use super::draft::Draft;
+use crate::compose::{code_text, filled, key, number, put};
 use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::Repeat;
 
@@ -181,24 +180,4 @@ pub(super) fn table_system(number: &str) -> String {
 
 fn is_table(number: &str) -> bool {
     number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The digits of an NM as JSON writes a number: no plus, no leading zeros, no bare point.
-pub(super) fn number(nm: &str) -> Option<String> {
-    let (sign, digits) = match nm.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", nm.strip_prefix('+').unwrap_or(nm)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_number =
-        are_digits(whole) && are_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
-    // FHIR's decimals have at most 18 digits.
-    if !is_number || whole.len() + fraction.len() > 18 {
-        return None;
-    }
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let point = if fraction.is_empty() { "" } else { "." };
-    Some(format!("{sign}{whole}{point}{fraction}"))
 }

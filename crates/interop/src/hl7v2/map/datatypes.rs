@@ -1,12 +1,12 @@
 //! Data types of HL7 v2 as those of FHIR.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Unmapped;
 use super::codes::{self, Table};
-use super::draft::{Draft, key};
-use super::place::put;
+use super::draft::Draft;
 use super::rule::text;
+use crate::compose::{code_text, filled, key, put};
 use crate::hl7v2::fault::{ErrorCode, Place};
 use crate::hl7v2::message::{Component, Repeat};
 use crate::hl7v2::moment;
@@ -246,20 +246,6 @@ impl Draft<'_> {
             .find_map(|entry| entry.tables.get(table)?.get(code));
         given.map_or_else(|| code.to_owned(), Clone::clone)
     }
-}
-
-/// Nothing for an object without elements.
-pub(super) fn filled(value: Value) -> Option<Value> {
-    value
-        .as_object()
-        .is_some_and(|object: &Map<String, Value>| !object.is_empty())
-        .then_some(value)
-}
-
-/// A text as a `code` of FHIR: no white space at its ends, single spaces within.
-pub(super) fn code_text(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn is_uri_text(text: &str) -> bool {

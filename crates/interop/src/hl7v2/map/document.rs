@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::codes;
 use super::draft::{Draft, Writing};
-use super::place::put;
 use super::rule::{Rule, Shape, rule, text};
+use crate::compose::put;
 use crate::hl7v2::fault::{ErrorCode, Place};
 use crate::hl7v2::message::Segment;
 

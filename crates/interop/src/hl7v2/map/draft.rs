@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::OpenDocument;
 use super::{Mapped, Merge, Unmapped};
+use crate::compose::{key, query_value};
 use crate::fhir::Resource;
 use crate::hl7v2::fault::{ErrorCode, Fault, Place};
 use crate::hl7v2::message::{Message, Segment};
@@ -348,47 +349,6 @@ fn request(entry: &Entry) -> Value {
         }
         (Some(identity), Writing::Keep) => {
             json!({"method": "POST", "url": kind, "ifNoneExist": format!("identifier={identity}")})
-        }
-    }
-}
-
-/// A value of a search parameter: FHIR's escapes, then those of URLs.
-pub(super) fn query_value(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '\\' | '|' | ',' | '$') {
-            out.push_str("%5C");
-        }
-        percent(&mut out, letter, |byte| {
-            byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte)
-        });
-    }
-    out
-}
-
-/// Parts of a key in one text, from which they can be told apart.
-pub(super) fn key(parts: &[&str]) -> String {
-    let mut out = String::new();
-    for (index, part) in parts.iter().enumerate() {
-        if index > 0 {
-            out.push('/');
-        }
-        for letter in part.chars() {
-            percent(&mut out, letter, |byte| {
-                byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
-            });
-        }
-    }
-    out
-}
-
-fn percent(out: &mut String, letter: char, is_plain: impl Fn(u8) -> bool) {
-    let mut buffer = [0; 4];
-    for byte in letter.encode_utf8(&mut buffer).bytes() {
-        if is_plain(byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
         }
     }
 }

@@ -16,7 +16,6 @@ mod observation;
 mod order;
 mod patient;
 mod people;
-mod place;
 mod provenance;
 mod rule;
 mod value;
@@ -86,7 +85,8 @@ pub struct Unmapped {
 impl PatientIdentifier {
     /// The search that finds who has it.
     pub fn query(&self) -> String {
-        let [system, value] = [&self.system, &self.value].map(|text| draft::query_value(text));
+        let [system, value] =
+            [&self.system, &self.value].map(|text| crate::compose::query_value(text));
         format!("identifier={system}|{value}")
     }
 }

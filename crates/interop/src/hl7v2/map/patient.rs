@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::codes;
 use super::draft::{Draft, Writing};
-use super::place::put;
 use super::rule::{Rule, Shape, rule};
 use super::{Merge, PatientIdentifier};
+use crate::compose::{filled, put};
 use crate::hl7v2::fault::ErrorCode;
 use crate::hl7v2::message::Segment;
 
@@ -166,7 +166,7 @@ impl Draft<'_> {
         let mut contact = json!({});
         self.fill(segment, NK1, &mut contact);
         let patient = self.patient.and_then(|entry| self.entries.get_mut(entry));
-        if let (Some(patient), Some(contact)) = (patient, super::datatypes::filled(contact)) {
+        if let (Some(patient), Some(contact)) = (patient, filled(contact)) {
             put(&mut patient.resource, "contact[]", contact);
         }
     }

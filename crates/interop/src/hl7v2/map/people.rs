@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::datatypes::filled;
-use super::draft::{Draft, key};
-use super::place::put;
+use super::draft::Draft;
 use super::rule::text;
+use crate::compose::{filled, key, put};
 use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::Repeat;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::codes::{self, Table};
 use super::draft::Draft;
-use super::place;
+use crate::compose::put;
 use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::{Repeat, Segment};
 
@@ -13,7 +13,7 @@ use crate::hl7v2::message::{Repeat, Segment};
 pub(super) struct Rule {
     /// The field, from 1.
     pub(super) field: usize,
-    /// Where it goes; see [`place::put`].
+    /// Where it goes; see [`put`].
     pub(super) to: &'static str,
     /// As what.
     pub(super) shape: Shape,
@@ -95,7 +95,7 @@ impl Draft<'_> {
             let place = self.place(segment).field(rule.field);
             for repeat in segment.field(rule.field).repeats() {
                 if let Some(value) = self.shaped(repeat, &rule.shape, &place) {
-                    place::put(resource, rule.to, value);
+                    put(resource, rule.to, value);
                 }
             }
         }

@@ -4,10 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::datatypes::code_text;
 use super::draft::Draft;
-use super::place::put;
 use super::rule::text;
+use crate::compose::{code_text, filled, put};
 use crate::hl7v2::fault::{ErrorCode, Place};
 use crate::hl7v2::message::{Repeat, Segment};
 use crate::hl7v2::moment;
@@ -177,7 +176,7 @@ impl Draft<'_> {
             self.unit(segment, 6, &mut quantity);
             put(&mut range, name, quantity);
         }
-        super::datatypes::filled(range)
+        filled(range)
     }
 
     fn period(&mut self, dr: Repeat<'_>, place: &Place) -> Option<Value> {
@@ -188,7 +187,7 @@ impl Draft<'_> {
                 put(&mut period, name, self.date_time(&moment, place)?);
             }
         }
-        super::datatypes::filled(period)
+        filled(period)
     }
 
     /// ED: data. RP: where the data are.

@@ -1,0 +1,260 @@
+//! The sections: which resources stand in each, the table for people, the entries for programs.
+
+use serde_json::Value;
+
+use super::Record;
+use super::clinical::{allergy, encounter, problem, procedure};
+use super::datatypes::{each, loinc, template};
+use super::medication::{immunization, medication};
+use super::observation::{results, social, vital_signs};
+use super::tag::{Tag, tag, text};
+use crate::fhir::labels::{NOTICE, carries_notice};
+
+struct Section {
+    template: (&'static str, &'static str),
+    code: &'static str,
+    title: &'static str,
+    types: &'static [&'static str],
+    /// The category of its Observations.
+    category: Option<&'static str>,
+    /// A CCD has it even if nothing is in it.
+    is_required: bool,
+    entries: fn(&[&Value], &Record<'_>) -> Vec<Tag>,
+}
+
+const SECTIONS: [Section; 9] = [
+    Section {
+        template: ("22.2.6.1", "2015-08-01"),
+        code: "48765-2",
+        title: "Allergies and adverse reactions",
+        types: &["AllergyIntolerance"],
+        category: None,
+        is_required: true,
+        entries: |found, _| found.iter().map(|one| allergy(one)).collect(),
+    },
+    Section {
+        template: ("22.2.1.1", "2014-06-09"),
+        code: "10160-0",
+        title: "Medications",
+        types: &["MedicationRequest", "MedicationStatement"],
+        category: None,
+        is_required: true,
+        entries: |found, _| found.iter().map(|one| medication(one)).collect(),
+    },
+    Section {
+        template: ("22.2.5.1", "2015-08-01"),
+        code: "11450-4",
+        title: "Problems",
+        types: &["Condition"],
+        category: None,
+        is_required: true,
+        entries: |found, _| found.iter().map(|one| problem(one)).collect(),
+    },
+    Section {
+        template: ("22.2.3.1", "2015-08-01"),
+        code: "30954-2",
+        title: "Results",
+        types: &["DiagnosticReport", "Observation"],
+        category: Some("laboratory"),
+        is_required: true,
+        entries: results,
+    },
+    Section {
+        template: ("22.2.4.1", "2015-08-01"),
+        code: "8716-3",
+        title: "Vital signs",
+        types: &["Observation"],
+        category: Some("vital-signs"),
+        is_required: true,
+        entries: vital_signs,
+    },
+    Section {
+        template: ("22.2.17", "2015-08-01"),
+        code: "29762-2",
+        title: "Social history",
+        types: &["Observation"],
+        category: Some("social-history"),
+        is_required: true,
+        entries: |found, _| found.iter().map(|one| social(one)).collect(),
+    },
+    Section {
+        template: ("22.2.2.1", "2015-08-01"),
+        code: "11369-6",
+        title: "Immunizations",
+        types: &["Immunization"],
+        category: None,
+        is_required: false,
+        entries: |found, _| found.iter().map(|one| immunization(one)).collect(),
+    },
+    Section {
+        template: ("22.2.7.1", "2014-06-09"),
+        code: "47519-4",
+        title: "Procedures",
+        types: &["Procedure"],
+        category: None,
+        is_required: false,
+        entries: |found, _| found.iter().map(|one| procedure(one)).collect(),
+    },
+    Section {
+        template: ("22.2.22.1", "2015-08-01"),
+        code: "46240-8",
+        title: "Encounters",
+        types: &["Encounter"],
+        category: None,
+        is_required: false,
+        entries: |found, _| found.iter().map(|one| encounter(one)).collect(),
+    },
+];
+
+/// All sections, as components; first what a reader has to know of the document.
+pub(super) fn all(record: &Record<'_>) -> Vec<Tag> {
+    let mut sections = Vec::new();
+    if record.resources.iter().any(carries_notice) {
+        sections.push(words("Notice", &[NOTICE.to_owned()]));
+    }
+    if !record.gaps.is_empty() {
+        sections.push(words("Not complete", record.gaps));
+    }
+    sections.extend(SECTIONS.iter().filter_map(|section| section.write(record)));
+    sections
+        .into_iter()
+        .map(|section| tag("component").holding([section]))
+        .collect()
+}
+
+/// A section that has words alone.
+fn words(title: &str, lines: &[String]) -> Tag {
+    let lines = lines.iter().map(|line| text("paragraph", line));
+    // Annotation comment.
+    tag("section").holding([
+        loinc("code", "48767-8"),
+        text("title", title),
+        tag("text").holding(lines),
+    ])
+}
+
+impl Section {
+    fn write(&self, record: &Record<'_>) -> Option<Tag> {
+        let found: Vec<&Value> = record
+            .resources
+            .iter()
+            .filter(|one| self.holds(one))
+            .collect();
+        if found.is_empty() && !self.is_required {
+            return None;
+        }
+        let mut section = tag("section");
+        if found.is_empty() {
+            section = section.with("nullFlavor", "NI");
+        }
+        let (own, release) = self.template;
+        let table = if found.is_empty() {
+            text("paragraph", "No information")
+        } else {
+            table(&found)
+        };
+        let entries = (self.entries)(&found, record);
+        let entries = entries
+            .into_iter()
+            .map(|entry| tag("entry").with("typeCode", "DRIV").holding([entry]));
+        Some(
+            section
+                .holding([
+                    template(own, release),
+                    loinc("code", self.code),
+                    text("title", self.title),
+                    tag("text").holding([table]),
+                ])
+                .holding(entries),
+        )
+    }
+
+    fn holds(&self, resource: &Value) -> bool {
+        let kind = resource["resourceType"].as_str().unwrap_or_default();
+        if !self.types.contains(&kind) {
+            return false;
+        }
+        let Some(wanted) = self.category.filter(|_| kind == "Observation") else {
+            return true;
+        };
+        let categories = each(&resource["category"]).iter();
+        categories
+            .flat_map(|category| each(&category["coding"]))
+            .any(|coding| coding["code"] == wanted)
+    }
+}
+
+fn table(found: &[&Value]) -> Tag {
+    let row = |name: &'static str, cells: [String; 4]| {
+        tag("tr").holding(cells.map(|cell| text(name, &cell)))
+    };
+    let heads = ["What", "When", "Value", "Status"].map(str::to_owned);
+    tag("table").holding([
+        tag("thead").holding([row("th", heads)]),
+        tag("tbody").holding(found.iter().map(|one| row("td", cells(one)))),
+    ])
+}
+
+/// What a resource says, in words.
+fn cells(resource: &Value) -> [String; 4] {
+    let concepts = ["code", "medicationCodeableConcept", "vaccineCode", "type"];
+    let what = concepts.iter().find_map(|name| said(resource.get(*name)?));
+    let dates = [
+        "effectiveDateTime",
+        "onsetDateTime",
+        "occurrenceDateTime",
+        "performedDateTime",
+        "authoredOn",
+        "recordedDate",
+    ];
+    let date = dates.iter().find_map(|name| resource.get(*name)?.as_str());
+    let periods = ["effectivePeriod", "performedPeriod", "period"];
+    let period = || {
+        let period = periods.iter().find_map(|name| resource.get(*name))?;
+        let end = |name| period[name].as_str().unwrap_or_default();
+        Some(format!("{} to {}", end("start"), end("end")))
+    };
+    let when = date.map(str::to_owned).or_else(period);
+    let parts = each(&resource["component"]).iter();
+    let parts =
+        parts.filter_map(|part| Some(format!("{}: {}", said(&part["code"])?, value(part)?)));
+    let values = value(resource).into_iter().chain(parts).collect::<Vec<_>>();
+    let status = said(&resource["clinicalStatus"]);
+    let status = status.or_else(|| resource["status"].as_str().map(str::to_owned));
+    let denied = said(&resource["verificationStatus"]);
+    let status = [status, denied].into_iter().flatten().collect::<Vec<_>>();
+    [
+        what.unwrap_or_else(|| "not said".to_owned()),
+        when.unwrap_or_default(),
+        values.join("; "),
+        status.join(", "),
+    ]
+}
+
+fn value(observation: &Value) -> Option<String> {
+    let quantity = |quantity: &Value| {
+        let comparator = quantity["comparator"].as_str().unwrap_or_default();
+        let unit = quantity["unit"].as_str().unwrap_or_default();
+        let number = super::datatypes::number(&quantity["value"])?;
+        Some(format!("{comparator}{number} {unit}"))
+    };
+    let range = || {
+        let range = observation.get("valueRange")?;
+        let ends = [quantity(&range["low"]), quantity(&range["high"])];
+        Some(ends.map(Option::unwrap_or_default).join(" to "))
+    };
+    let text = observation["valueString"].as_str().map(str::to_owned);
+    quantity(&observation["valueQuantity"])
+        .or_else(|| said(observation.get("valueCodeableConcept")?))
+        .or(text)
+        .or_else(range)
+        .or_else(|| super::datatypes::number(&observation["valueInteger"]))
+}
+
+/// A concept in words.
+fn said(concept: &Value) -> Option<String> {
+    let concept = each(concept).first()?;
+    let coding = &concept["coding"][0];
+    let words = concept["text"].as_str().or(coding["display"].as_str());
+    words.or(coding["code"].as_str()).map(str::to_owned)
+}
