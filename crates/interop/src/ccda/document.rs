@@ -1,5 +1,6 @@
 //! A document as a tree in one list: no recursion, and each element knows its path.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -39,6 +40,8 @@ pub struct Document {
     pub(super) elements: Vec<Element>,
     /// Elements by their `ID`, to which texts refer.
     pub(super) by_id: BTreeMap<Box<str>, usize>,
+    /// Bytes of narrative to which may still be referred; nothing once it was more.
+    pub(super) referable: Cell<Option<usize>>,
 }
 
 /// An element.
@@ -47,8 +50,22 @@ pub(super) struct Element {
     /// A name of CDA or its extensions (`urn:hl7-org:sdtc`); nothing for any other.
     pub(super) name: Option<&'static str>,
     /// `xsi:type` without its prefix, and what has no namespace.
+    /// How many of its name stand before it.
+    pub(super) ordinal: usize,
+    /// Bytes of text in it.
+    pub(super) text_bytes: usize,
     pub(super) attributes: Vec<Attribute>,
     pub(super) nodes: Vec<Node>,
+}
+
+impl Element {
+    fn step(&self) -> String {
+        let name = self.name.unwrap_or(UNKNOWN);
+        if self.parent.is_some() && NUMBERED.contains(&name) {
+            return format!("{name}[{}]", self.ordinal);
+        }
+        name.to_owned()
+    }
 }
 
 /// Name and value.
@@ -89,6 +106,11 @@ impl Document {
         })
     }
 
+    /// Whether more narrative was referred to than may be.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.referable.get().is_none()
+    }
+
     /// Where an element stands, in the form of [`Fault::path`].
     pub(super) fn path(&self, index: usize) -> String {
         let mut steps = Vec::new();
@@ -97,28 +119,11 @@ impl Document {
             let Some(element) = self.elements.get(index) else {
                 break;
             };
-            steps.push(self.step(index, element));
+            steps.push(element.step());
             next = element.parent;
         }
         steps.reverse();
         steps.join(".")
-    }
-
-    fn step(&self, index: usize, element: &Element) -> String {
-        let name = element.name.unwrap_or(UNKNOWN);
-        let parent = element.parent.and_then(|parent| self.elements.get(parent));
-        let Some(parent) = parent.filter(|_| NUMBERED.contains(&name)) else {
-            return name.to_owned();
-        };
-        let mut twins = parent.nodes.iter().filter(|node| match node {
-            Node::Element(twin) => {
-                let twin = self.elements.get(*twin);
-                twin.is_some_and(|twin| twin.name == element.name)
-            }
-            Node::Text(_) => false,
-        });
-        let place = twins.position(|twin| matches!(twin, Node::Element(twin) if *twin == index));
-        format!("{name}[{}]", place.unwrap_or_default())
     }
 }
 
@@ -238,10 +243,15 @@ impl<'a> At<'a> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The piece of narrative to which it refers.
+    /// The piece of narrative to which it refers. A long piece to which many refer would be copied for each: what is beyond
+    /// the limit is not given, and [`Document::is_overdrawn`] says so.
     pub(super) fn referred(self) -> Option<Self> {
         let reference = self.child("reference")?.attribute("value")?;
         let index = self.document.by_id.get(reference.strip_prefix('#')?)?;
-        self.document.at(*index)
+        let referred = self.document.at(*index)?;
+        let rest = self.document.referable.get();
+        let rest = rest.and_then(|rest| rest.checked_sub(referred.element.text_bytes));
+        self.document.referable.set(rest);
+        rest.map(|_| referred)
     }
 }

@@ -29,6 +29,8 @@ pub enum Rule {
     TooManyAttributes { limit: usize },
     #[error("an attribute has more than {limit} bytes")]
     AttributeTooLong { limit: usize },
+    #[error("entries refer to more narrative than may be read for them")]
+    TooMuchReferred,
     #[error("the bytes are not text in the encoding that the document names")]
     NotText,
     #[error("the document is not well-formed XML: error near byte {at}")]
@@ -51,7 +53,8 @@ impl Rule {
     fn code(self) -> IssueType {
         match self {
             Self::TooLarge { .. } | Self::AttributeTooLong { .. } => IssueType::TooLong,
-            Self::TooDeep { .. }
+            Self::TooMuchReferred
+            | Self::TooDeep { .. }
             | Self::TooManyElements { .. }
             | Self::TooManyAttributes { .. } => IssueType::TooCostly,
             Self::Missing(_) => IssueType::Required,

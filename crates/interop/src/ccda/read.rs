@@ -1,6 +1,7 @@
 //! XML to a tree, within limits. Nothing is fetched, and nothing is expanded but the characters of XML.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -34,6 +35,8 @@ pub struct Limits {
     pub attributes_max: usize,
     /// Bytes of an attribute's value.
     pub attribute_bytes_max: usize,
+    /// Bytes of narrative to which entries refer, each time counted.
+    pub referred_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +47,7 @@ impl Default for Limits {
             elements_max: 500_000,
             attributes_max: 64,
             attribute_bytes_max: 64 << 10,
+            referred_bytes_max: 32 << 20,
         }
     }
 }
@@ -74,8 +78,10 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Document, Fault> {
         document: Document {
             elements: Vec::new(),
             by_id: BTreeMap::new(),
+            referable: Cell::new(Some(limits.referred_bytes_max)),
         },
         open: Vec::new(),
+        text_bytes: 0,
         narrative: 0,
         limits,
     };
@@ -124,10 +130,21 @@ fn is_no_character(letter: char) -> bool {
     matches!(letter, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}') && !"\t\n\r".contains(letter)
 }
 
+/// An element that is open.
+struct Open {
+    index: usize,
+    /// How many elements of each name it has.
+    counts: BTreeMap<Option<&'static str>, usize>,
+    /// Bytes of text before it.
+    text_before: usize,
+}
+
 struct Tree<'l> {
     document: Document,
     /// The elements that are open, from the root.
-    open: Vec<usize>,
+    open: Vec<Open>,
+    /// Bytes of text so far.
+    text_bytes: usize,
     /// How many of them are `text`, in which white space counts.
     narrative: usize,
     limits: &'l Limits,
@@ -183,18 +200,30 @@ impl Tree<'_> {
         let is_own = [CDA, EXTENSIONS].iter().any(|own| is(&space, own));
         let name = known(local.as_ref()).filter(|_| is_own);
         let index = self.document.elements.len();
-        let parent = self.open.last().copied();
+        let parent = self.open.last().map(|open| open.index);
         let is_root_known = name == Some("ClinicalDocument") && is(&space, CDA);
         if parent.is_none() && (index > 0 || !is_root_known) {
             return Err(Rule::NotADocument);
         }
+        let mut ordinal = 0;
+        if let Some(open) = self.open.last_mut() {
+            let count = open.counts.entry(name).or_default();
+            ordinal = *count;
+            *count += 1;
+        }
         if let Some(parent) = parent.and_then(|parent| self.document.elements.get_mut(parent)) {
             parent.nodes.push(Node::Element(index));
         }
-        self.open.push(index);
+        self.open.push(Open {
+            index,
+            counts: BTreeMap::new(),
+            text_before: self.text_bytes,
+        });
         self.document.elements.push(Element {
             parent,
             name,
+            ordinal,
+            text_bytes: 0,
             attributes: Vec::new(),
             nodes: Vec::new(),
         });
@@ -259,10 +288,14 @@ impl Tree<'_> {
     }
 
     fn close(&mut self) {
-        let closed = self.open.pop();
-        let closed = closed.and_then(|index| self.document.elements.get(index));
-        if closed.is_some_and(|element| element.name == Some("text")) {
-            self.narrative = self.narrative.saturating_sub(1);
+        let Some(open) = self.open.pop() else {
+            return;
+        };
+        if let Some(element) = self.document.elements.get_mut(open.index) {
+            element.text_bytes = self.text_bytes.saturating_sub(open.text_before);
+            if element.name == Some("text") {
+                self.narrative = self.narrative.saturating_sub(1);
+            }
         }
     }
 
@@ -271,9 +304,10 @@ impl Tree<'_> {
         let Some(open) = self.open.last() else {
             return if is_blank { Ok(()) } else { Err(malformed) };
         };
-        let Some(element) = self.document.elements.get_mut(*open) else {
+        let Some(element) = self.document.elements.get_mut(open.index) else {
             return Ok(());
         };
+        self.text_bytes = self.text_bytes.saturating_add(text.len());
         match element.nodes.last_mut() {
             Some(Node::Text(before)) => before.push_str(text),
             _ if is_blank && self.narrative == 0 => {}
@@ -284,7 +318,7 @@ impl Tree<'_> {
 
     fn fault(&self, rule: Rule) -> Fault {
         let path = match self.open.last() {
-            Some(index) => self.document.path(*index),
+            Some(open) => self.document.path(open.index),
             None => "ClinicalDocument".to_owned(),
         };
         Fault { path, rule }

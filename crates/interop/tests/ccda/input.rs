@@ -188,6 +188,32 @@ fn limits_hold() {
 }
 
 #[test]
+fn narrative_is_not_copied_without_bound_and_many_entries_are_no_burden() {
+    let (head, tail) = ("<text>Feels fine", "</text>");
+    let long = format!(
+        "{head}<paragraph ID=\"long\">{}</paragraph>{tail}",
+        "x".repeat(1 << 20)
+    );
+    let entry = "<entry><observation classCode=\"OBS\" moodCode=\"EVN\"><templateId root=\"2.16.840.1.113883.10.20.22.4.38\"/>\
+        <code code=\"1\"><originalText><reference value=\"#long\"/></originalText></code></observation></entry>";
+    let with =
+        |entries: String| ccd().replace("<text>Former smoker</text>", &format!("{long}{entries}"));
+    let text = with(entry.repeat(40));
+    assert_eq!(refused(text.as_bytes())[0].rule, Rule::TooMuchReferred);
+    let document = read(with(entry.repeat(4)).as_bytes(), &Limits::default()).unwrap();
+    assert!(map(&document, &mut rows::urls()).is_ok());
+    let unknown = "<entry><act/></entry>".repeat(200_000);
+    let document = read(with(unknown).as_bytes(), &Limits::default()).unwrap();
+    let mapped = map(&document, &mut rows::urls()).unwrap();
+    assert_eq!(mapped.unread.len(), 200_001);
+    assert!(
+        mapped.unread[200_000].ends_with("entry[199999].act"),
+        "{}",
+        mapped.unread[200_000]
+    );
+}
+
+#[test]
 fn encodings_are_those_that_the_document_names() {
     let family = |bytes: &[u8]| {
         let document = read(bytes, &Limits::default()).unwrap();

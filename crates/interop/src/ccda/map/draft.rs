@@ -40,6 +40,8 @@ pub(super) struct Draft<'a> {
     pub(super) confidentiality: Option<&'static str>,
 }
 
+/// Faults that are listed.
+const FAULTS_MAX: usize = 50;
 /// Between the condition on an identifier and the patient's own.
 pub(super) const OF_PATIENT: &str = "&patient.identifier=";
 /// Types of whom and what several documents name: they are no patient's, and have no label.
@@ -69,6 +71,9 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn fault(&mut self, at: At<'_>, rule: Rule) {
+        if self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         let fault = at.fault(rule);
         if !self.faults.contains(&fault) {
             self.faults.push(fault);

@@ -69,5 +69,8 @@ pub fn map(document: &Document, new_url: &mut dyn FnMut() -> String) -> Result<M
     let mut draft = Draft::new(root, new_url);
     draft.header();
     draft.body();
+    if document.is_overdrawn() {
+        draft.fault(root, Rule::TooMuchReferred);
+    }
     draft.finish()
 }
