@@ -119,10 +119,9 @@ impl Terms {
         let limits = evaluator.delegated(request).and_then(Result::ok);
         let purposes = request.purposes();
         let policies = slices.for_request(&Key {
-            member: &request.member,
-            now: request.now,
-            action: request.action,
+            request,
             purposes: &purposes,
+            found: evaluator.found,
         });
         let uids = uids()?;
         let principal = requester(request, limits.as_ref())?;

@@ -15,6 +15,7 @@
 
 mod asked;
 mod bare;
+mod circumstance;
 mod delegation;
 mod emergency;
 mod implicit;
@@ -25,14 +26,14 @@ mod slice;
 mod voted;
 
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use ledger::ids::Digest;
 
 use crate::consent::{Consent, rules};
 use delegation::Grants;
-use slice::Slices;
+use slice::{BuiltIn, Slices};
 
 pub use asked::Asked;
 pub use bare::Bare;
@@ -103,6 +104,7 @@ static IMPLICITS: LazyLock<Result<Base, AccessError>> = LazyLock::new(|| Base::o
 struct Base {
     validator: Validator,
     policies: PolicySet,
+    built_in: Arc<[BuiltIn]>,
 }
 
 impl Base {
@@ -112,16 +114,22 @@ impl Base {
             Schema::from_cedarschema_str(SCHEMA).map_err(|_| invalid("open.cedarschema"))?;
         let network = PolicySet::from_str(network).map_err(|_| invalid("network.cedar"))?;
         let mut policies = PolicySet::new();
+        let mut built_in = Vec::new();
         for policy in network.policies() {
             let id = policy
                 .annotation("id")
                 .ok_or_else(|| invalid("network.cedar"))?;
             let renamed = policy.new_id(PolicyId::new(id));
+            built_in.extend(BuiltIn::of(renamed.clone()));
             policies.add(renamed).map_err(|_| invalid(id))?;
+        }
+        if built_in.len() != policies.num_of_policies() {
+            return Err(invalid("network.cedar"));
         }
         let base = Self {
             validator: Validator::new(schema),
             policies,
+            built_in: built_in.into(),
         };
         base.validate(&base.policies)?;
         Ok(base)
@@ -205,17 +213,15 @@ impl Evaluator {
     ) -> Result<Self, AccessError> {
         let invalid = |id: &str| AccessError::PolicyInvalid(id.to_owned());
         let base = base.as_ref().map_err(Clone::clone)?;
-        let mut policies = base.policies.clone();
         let implicits = IMPLICITS.as_ref().map_err(Clone::clone)?;
-        let chosen = implicits.policies.policy(&PolicyId::new(implicit.id()));
+        let id = PolicyId::new(implicit.id());
+        let chosen = implicits.built_in.iter().find(|one| *one.policy.id() == id);
         let chosen = chosen.ok_or_else(|| invalid("implicit.cedar"))?;
-        policies
-            .add(chosen.clone())
-            .map_err(|_| invalid("implicit.cedar"))?;
+        let built_in = (Arc::clone(&base.built_in), chosen.clone());
+        let policies = voted.map_or(Ok(&[][..]), Voted::policies)?;
         let mut more = PolicySet::new();
-        for policy in voted.map_or(Ok(&[][..]), Voted::policies)? {
+        for policy in policies {
             let invalid = || invalid(policy.id().as_ref());
-            policies.add(policy.clone()).map_err(|_| invalid())?;
             more.add(policy.clone()).map_err(|_| invalid())?;
         }
         base.validate(&more)?;
@@ -228,7 +234,7 @@ impl Evaluator {
             return Err(invalid(&format!("consent/{id}/{version}")));
         }
         Ok(Self {
-            policies: Some(Slices::of(policies, consents)),
+            policies: Some(Slices::of(built_in, policies.to_vec(), consents)),
             grants: Grants::of(consents),
             authorizer: Authorizer::new(),
             heads,

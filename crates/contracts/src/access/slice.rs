@@ -1,15 +1,16 @@
 //! Slices: of all policies of a patient's consents those that can matter to a request.
 //!
 //! Cedar looks at every policy that it is shown. A consent of another member, of another time or for another purpose
-//! decides nothing, and need not be shown: what is left out is not satisfied, so neither the outcome nor the policies
-//! that determine it change.
+//! decides nothing, nor does a built-in policy whose circumstance is absent, and they need not be shown: what is left out
+//! is not satisfied, so neither the outcome nor the policies that determine it change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{Policy, PolicySet};
 
-use super::{AccessError, Action};
+use super::circumstance::{Circumstance, Circumstances};
+use super::{AccessError, Request};
 use crate::consent::{Consent, Gate, rules};
 
 /// Prepared sets of one patient at most.
@@ -17,15 +18,35 @@ const KEPT_MAX: usize = 64;
 
 /// The policies of consents, found by what a request has to be like.
 pub(super) struct Slices {
-    /// What counts for every request.
-    base: Arc<PolicySet>,
+    /// The built-in policies, by their circumstance.
+    built_in: Arc<[BuiltIn]>,
+    implicit: BuiltIn,
+    voted: Vec<Policy>,
     consents: Vec<Compiled>,
     /// Every rule, as an index into `consents` and a place in it.
     rules: Vec<Place>,
     /// Rules for one member alone, and those for any.
     of_member: BTreeMap<String, Vec<usize>>,
     of_any: Vec<usize>,
-    prepared: Mutex<BTreeMap<Vec<usize>, Arc<PolicySet>>>,
+    prepared: Mutex<BTreeMap<(Circumstances, Vec<usize>), Arc<PolicySet>>>,
+}
+
+/// A policy that is no patient's, and the circumstance without which it is not satisfied.
+#[derive(Clone)]
+pub(super) struct BuiltIn {
+    pub(super) policy: Policy,
+    only: Option<Circumstance>,
+}
+
+impl BuiltIn {
+    /// `None` if nobody knows the circumstance that it names.
+    pub(super) fn of(policy: Policy) -> Option<Self> {
+        let only = match policy.annotation("only") {
+            Some(named) => Some(Circumstance::named(named)?),
+            None => None,
+        };
+        Some(Self { policy, only })
+    }
 }
 
 struct Place {
@@ -42,16 +63,22 @@ struct Compiled {
 
 /// What of a request tells which policies matter.
 pub(super) struct Key<'a> {
-    pub(super) member: &'a str,
-    pub(super) now: i64,
-    pub(super) action: Action,
+    pub(super) request: &'a Request,
     pub(super) purposes: &'a BTreeSet<String>,
+    /// Whether some consent is in force.
+    pub(super) found: bool,
 }
 
 impl Slices {
-    pub(super) fn of(base: PolicySet, consents: &[Consent]) -> Self {
+    pub(super) fn of(
+        (built_in, implicit): (Arc<[BuiltIn]>, BuiltIn),
+        voted: Vec<Policy>,
+        consents: &[Consent],
+    ) -> Self {
         let mut slices = Self {
-            base: Arc::new(base),
+            built_in,
+            implicit,
+            voted,
             consents: Vec::with_capacity(consents.len()),
             rules: Vec::new(),
             of_member: BTreeMap::new(),
@@ -94,28 +121,27 @@ impl Slices {
 
     /// The policies that can matter to a request.
     pub(super) fn for_request(&self, key: &Key<'_>) -> Result<Arc<PolicySet>, AccessError> {
-        let of_member = self.of_member.get(key.member).into_iter().flatten();
+        let request = key.request;
+        let of_member = self.of_member.get(&request.member).into_iter().flatten();
         let admitted = |number: &&usize| {
             let place = self.rules.get(**number);
-            place.is_some_and(|place| place.gate.admits(key.now, key.action, key.purposes))
+            place.is_some_and(|place| {
+                let gate = &place.gate;
+                gate.admits(request.now, request.action, key.purposes)
+            })
         };
-        let numbers: Vec<usize> = of_member
-            .chain(&self.of_any)
-            .filter(admitted)
-            .copied()
-            .collect();
-        if numbers.is_empty() {
-            return Ok(Arc::clone(&self.base));
-        }
+        let numbers = of_member.chain(&self.of_any).filter(admitted);
+        let slice = (Circumstances::of(key), numbers.copied().collect());
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(set) = prepared.get(&numbers) {
+        if let Some(set) = prepared.get(&slice) {
             return Ok(Arc::clone(set));
         }
-        let set = Arc::new(self.set_of(&numbers)?);
+        let (circumstances, numbers) = &slice;
+        let set = Arc::new(self.set_of(|one| circumstances.have(one.only), numbers)?);
         if prepared.len() >= KEPT_MAX {
             prepared.clear();
         }
-        prepared.insert(numbers, Arc::clone(&set));
+        prepared.insert(slice, Arc::clone(&set));
         Ok(set)
     }
 
@@ -123,15 +149,25 @@ impl Slices {
     #[cfg(test)]
     pub(super) fn whole(&self) -> Result<PolicySet, AccessError> {
         let numbers: Vec<usize> = (0..self.rules.len()).collect();
-        self.set_of(&numbers)
+        self.set_of(|_| true, &numbers)
     }
 
-    fn set_of(&self, numbers: &[usize]) -> Result<PolicySet, AccessError> {
-        let mut set = PolicySet::clone(&self.base);
+    fn set_of(
+        &self,
+        matters: impl Fn(&BuiltIn) -> bool,
+        numbers: &[usize],
+    ) -> Result<PolicySet, AccessError> {
+        let mut set = PolicySet::new();
+        let built_in = self.built_in.iter().chain([&self.implicit]);
+        let built_in = built_in.filter(|one| matters(one)).map(|one| &one.policy);
+        for policy in built_in.chain(&self.voted) {
+            let invalid = |_| AccessError::PolicyInvalid(policy.id().to_string());
+            set.add(policy.clone()).map_err(invalid)?;
+        }
         for number in numbers {
             let policy = self.policy(*number).ok_or(AccessError::RequestInvalid)?;
-            set.add(policy.clone())
-                .map_err(|_| AccessError::RequestInvalid)?;
+            let invalid = |_| AccessError::RequestInvalid;
+            set.add(policy.clone()).map_err(invalid)?;
         }
         Ok(set)
     }

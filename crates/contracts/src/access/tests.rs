@@ -175,11 +175,27 @@ fn the_network_permits_this_and_nothing_else() {
     assert_eq!(differing(NETWORK), [""; 0]);
 }
 
+/// The network's policies, shown to every request.
+fn unsliced() -> String {
+    let lines = NETWORK.lines().filter(|line| !line.starts_with("@only"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_policy_that_names_no_known_circumstance_is_refused() {
+    let network = NETWORK.replace("@only(\"staff\")", "@only(\"sometimes\")");
+    let refused = Evaluator::prepare(&Base::of(&network), None, Implicit::default(), &[]);
+    let invalid = AccessError::PolicyInvalid("network.cedar".to_owned());
+    assert_eq!(refused.unwrap_err(), invalid);
+}
+
 #[test]
 fn every_condition_of_the_network_policies_is_needed() {
     let mut weakened = 0;
-    for policy in NETWORK.split("\n\n") {
-        let without = NETWORK.replace(policy, "");
+    let whole = unsliced();
+    assert_eq!(differing(&whole), [""; 0]);
+    for policy in whole.split("\n\n") {
+        let without = whole.replace(policy, "");
         assert_ne!(differing(&without), [""; 0], "{policy}");
         let (head, body) = policy.split_once("when {").unwrap();
         let conditions: Vec<&str> = body.split_once('}').unwrap().0.split("&&").collect();
@@ -192,7 +208,7 @@ fn every_condition_of_the_network_policies_is_needed() {
                 rest.join("&&")
             };
             let policy_without = format!("{head}when {{ {rest} }};");
-            let network = NETWORK.replace(policy, &policy_without);
+            let network = whole.replace(policy, &policy_without);
             // Where the rest does not fit the schema alone, validation refuses it before any decision.
             if Evaluator::prepare(&Base::of(&network), None, Implicit::default(), &[]).is_ok() {
                 assert_ne!(differing(&network), [""; 0], "without {}", conditions[gone]);

@@ -159,7 +159,6 @@ fn given(one: &Traits, other: &Traits) -> u8 {
     let (Some(a), Some(b)) = (&one.given, &other.given) else {
         return MISSING;
     };
-    let is_other = |first: &String, of: &Traits| of.other_given.contains(first);
     let is_initial = |short: &str, long: &str| {
         short.chars().count() == 1 && long.starts_with(short) && long.len() > short.len()
     };
@@ -168,13 +167,22 @@ fn given(one: &Traits, other: &Traits) -> u8 {
     } else if is_initial(a, b) || is_initial(b, a) {
         // It says too little to tell a twin by.
         MISSING
-    } else if names::are_forms(a, b) || is_other(a, other) || is_other(b, one) {
+    } else if names::are_forms(a, b) || goes_by_another_given(one, other) {
         GIVEN_RELATED
     } else if is_misspelling(a, b) && !(names::is_known(a) && names::is_known(b)) {
         GIVEN_CLOSE
     } else {
         DIFFERS
     }
+}
+
+/// Whether the first given name of one is a further one of the other, and no form of the other's first.
+pub(super) fn goes_by_another_given(one: &Traits, other: &Traits) -> bool {
+    let (Some(a), Some(b)) = (&one.given, &other.given) else {
+        return false;
+    };
+    let is_further = other.other_given.contains(a) || one.other_given.contains(b);
+    a != b && is_further && !names::are_forms(a, b)
 }
 
 fn family(one: &[String], other: &[String]) -> u8 {

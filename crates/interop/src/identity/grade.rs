@@ -2,6 +2,7 @@
 
 use super::compare::{
     BORN_SAME, DIFFERS, FAMILY_SAME, Field, GIVEN_CLOSE, GIVEN_SAME, MISSING, Pattern,
+    goes_by_another_given,
 };
 use super::frequency::Frequencies;
 use super::model::Model;
@@ -143,7 +144,13 @@ pub fn judge(one: &Traits, other: &Traits, model: &Model, frequencies: &Frequenc
         _ => Grade::CertainlyNot,
     };
     // A score is within its grade: what is held down says less than its weights.
-    match weighed.min(ceiling(pattern)) {
+    let ceiling = if goes_by_another_given(one, other) {
+        // The twin may have it as a second name.
+        ceiling(pattern).min(Grade::Probable)
+    } else {
+        ceiling(pattern)
+    };
+    match weighed.min(ceiling) {
         Grade::Certain => of(Grade::Certain, Reason::Weights, bits),
         Grade::Probable => of(Grade::Probable, Reason::Weights, bits.min(CERTAIN_BITS)),
         Grade::Possible => of(Grade::Possible, Reason::Weights, bits.min(PROBABLE_BITS)),
@@ -166,7 +173,9 @@ fn ceiling(pattern: Pattern) -> Grade {
     if given == DIFFERS || born == DIFFERS {
         return Grade::Possible;
     }
-    if given == MISSING || born == MISSING {
+    // Brother and sister, father and daughter may have one name, and their dates be one slip apart.
+    let is_other_gender = pattern.level(Field::Gender) == DIFFERS;
+    if given == MISSING || born == MISSING || is_other_gender {
         return Grade::Probable;
     }
     let is_misspelt = given == GIVEN_CLOSE;

@@ -7,8 +7,9 @@
 //! # Invariants
 //! - **I1** Rules go before weights: numbers of one authority that a person has one of, and that contradict each other,
 //!   are of two people whatever else agrees.
-//! - **I2** A pair whose given names or birth dates differ is never graded certain: twins, and parents with their
-//!   children, agree in everything else.
+//! - **I2** A pair without a common identifier whose given names, birth dates or genders differ is never graded certain,
+//!   nor one where the first given name of one is a further one of the other: twins, and parents with their children, agree
+//!   in everything else.
 //! - **I3** Nothing here merges anything: a grade is shown to a person.
 
 mod blocking;

@@ -155,6 +155,13 @@ fn twins_and_namesakes_are_never_certain() {
     let mut father = base.clone();
     father["birthDate"] = "1951-03-07".into();
     assert!(judged(&base, &father).grade <= Grade::Possible);
+    let mut second = base.clone();
+    second["name"][0]["given"] = json!(["Robert", "Elizabeth"]);
+    assert_eq!(judged(&base, &second).grade, Grade::Probable);
+    let mut brother = base.clone();
+    brother["gender"] = "male".into();
+    brother["birthDate"] = "1981-03-07".into();
+    assert_eq!(judged(&base, &brother).grade, Grade::Probable);
     let mut undated = base.clone();
     undated.as_object_mut().unwrap().remove("birthDate");
     assert!(judged(&base, &undated).grade <= Grade::Probable);

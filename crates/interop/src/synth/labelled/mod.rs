@@ -175,24 +175,17 @@ impl Someone {
                 ),
             });
         }
-        let days: Vec<i64> = members.iter().map(|one| one.born_day).collect();
-        let given_names: Vec<Vec<String>> = members.iter().map(|one| one.given.clone()).collect();
-        let father: Vec<String> = members
-            .iter()
-            .take(1)
-            .flat_map(|one| one.given.clone())
-            .collect();
-        for (place, one) in members.iter_mut().enumerate() {
-            if place == 3 && has_twins {
-                one.born_day = days.get(2).copied().unwrap_or(one.born_day);
-                // Parents do not call two children alike.
-                while one.given.first() == given_names.get(2).and_then(|names| names.first()) {
-                    one.given = vec![given(&mut draw), given(&mut draw)];
-                }
+        if let [father, _, elder, younger] = members.as_mut_slice() {
+            if has_namesake {
+                elder.given.clone_from(&father.given);
+                elder.is_woman = false;
             }
-            if place == 2 && has_namesake {
-                one.given.clone_from(&father);
-                one.is_woman = false;
+            if has_twins {
+                younger.born_day = elder.born_day;
+            }
+            // Parents do not call two children alike.
+            while younger.given.first() == elder.given.first() {
+                younger.given = vec![given(&mut draw), given(&mut draw)];
             }
         }
         let place = usize::try_from(person % HOUSEHOLD).unwrap_or(0);
