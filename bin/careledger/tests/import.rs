@@ -19,7 +19,7 @@ use net::{Net, careledger, said};
 /// Each test has ports of its own.
 const IMPORT_PORTS: u16 = 9_601;
 const BUCKET_PORTS: u16 = 9_651;
-const DOCUMENT_PORTS: u16 = 9_701;
+const DOCUMENT_PORTS: u16 = 10_401;
 /// What no file of the import may hold beside what was given.
 const PLANTED: &str = "Plantedfamily";
 
