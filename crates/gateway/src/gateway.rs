@@ -166,12 +166,7 @@ impl Gateway {
         let (of, counted) = (Arc::clone(&server), Arc::clone(&metrics));
         let (mllp, filing) = Mllp::start(filed, of, counted, parts.mllp)
             .map_err(|error| GatewayError::Messages(error.to_string()))?;
-        let status = StatusRoutes {
-            source: parts.status,
-            identity,
-            member_key: parts.member_key,
-            metrics: Arc::clone(&metrics),
-        };
+        let status = StatusRoutes::of(parts.status, (identity, parts.member_key), &metrics);
         let ledger = about_the_ledger(
             status.identity.member.clone(),
             (parts.ledger, parts.log),

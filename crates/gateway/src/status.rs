@@ -59,6 +59,21 @@ pub(crate) struct StatusRoutes {
     pub(crate) metrics: Arc<Metrics>,
 }
 
+impl StatusRoutes {
+    pub(crate) fn of(
+        source: StatusSource,
+        (identity, member_key): (Arc<NodeIdentity>, MemberKey),
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        Self {
+            source,
+            identity,
+            member_key,
+            metrics: Arc::clone(metrics),
+        }
+    }
+}
+
 /// The process answers.
 pub(crate) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))

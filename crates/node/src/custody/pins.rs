@@ -88,17 +88,14 @@ impl Custody {
         };
         // The index has the terms of the current version alone.
         let content = self.open_content(&loaded).await?;
-        Ok(content.map(|content| Match {
-            document: place.document,
-            subject: place.subject,
-            resource_type: place.resource_type,
-            row: TermsRow {
+        Ok(content.map(|content| {
+            let row = TermsRow {
                 id: place.id.into_string(),
                 version: place.version,
                 facts: loaded.row.facts,
                 terms: IndexTerms::of(&content),
-            },
-            scope: None,
+            };
+            Match::found((place.document, place.subject), place.resource_type, row)
         }))
     }
 }

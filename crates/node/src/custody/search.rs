@@ -345,6 +345,21 @@ impl Sifted {
 }
 
 impl Match {
+    /// A match before it is decided.
+    pub(super) fn found(
+        (document, subject): (DocumentKey, SubjectId),
+        resource_type: ResourceType,
+        row: TermsRow,
+    ) -> Self {
+        Self {
+            document,
+            subject,
+            resource_type,
+            row,
+            scope: None,
+        }
+    }
+
     pub(super) fn candidate(&self) -> Candidate<'_> {
         Candidate {
             terms: &self.row.terms,

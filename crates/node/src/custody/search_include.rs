@@ -150,12 +150,6 @@ impl Custody {
         let row = self
             .current_terms(resource_type, &head.subject, &document)
             .await?;
-        Ok(row.map(|row| Match {
-            document,
-            subject: head.subject,
-            resource_type,
-            row,
-            scope: None,
-        }))
+        Ok(row.map(|row| Match::found((document, head.subject), resource_type, row)))
     }
 }

@@ -69,13 +69,10 @@ impl Custody {
                     row => row?,
                 };
                 // Erased since, or without what is asked for.
-                found.extend(row.filter(&wanted).map(|row| Match {
-                    document,
-                    subject,
-                    resource_type,
-                    row,
-                    scope: None,
-                }));
+                found.extend(
+                    row.filter(&wanted)
+                        .map(|row| Match::found((document, subject), resource_type, row)),
+                );
             }
             Ok::<_, CustodyError>(())
         };
@@ -107,13 +104,10 @@ impl Custody {
         drop(view);
         for (subject, document) in stale {
             let row = self.renewed_terms(&document).await?;
-            found.extend(row.filter(&wanted).map(|row| Match {
-                document,
-                subject,
-                resource_type,
-                row,
-                scope: None,
-            }));
+            found.extend(
+                row.filter(&wanted)
+                    .map(|row| Match::found((document, subject), resource_type, row)),
+            );
         }
         Ok(())
     }
@@ -159,13 +153,7 @@ impl Custody {
         Ok(found
             .filter_map(|((subject, document), row)| {
                 let row = row.ok()??;
-                Some(Match {
-                    document,
-                    subject,
-                    resource_type,
-                    row,
-                    scope: None,
-                })
+                Some(Match::found((document, subject), resource_type, row))
             })
             .collect())
     }
