@@ -163,16 +163,17 @@ fn whatever_a_record_says_the_document_is_read_again() {
 }
 
 #[test]
-fn records_of_substance_use_take_their_notice_and_their_label_with_them() {
+fn part2_2_records_of_substance_use_take_their_notice_and_their_label_with_them() {
     let patient = json!({"resourceType": "Patient", "id": "p", "identifier": [{"system": "urn:x", "value": "1"}]});
     let mut condition = json!({"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p"},
         "code": {"text": "x"}, "meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "ETH"}]}});
     let without = written(&patient, &[], &[]);
     assert!(without.contains("<confidentialityCode code=\"N\"") && !without.contains(NOTICE));
-    with_notice(&mut condition);
+    with_notice(&mut condition, Some("what was agreed"));
     let with = written(&patient, &[condition], &[]);
     assert!(
         with.contains("<confidentialityCode code=\"R\"") && with.contains(NOTICE),
         "{with}"
     );
+    assert!(with.contains("what was agreed"), "{with}");
 }

@@ -1,5 +1,7 @@
 //! The sections: which resources stand in each, the table for people, the entries for programs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Record;
@@ -8,7 +10,7 @@ use super::datatypes::{each, loinc, template};
 use super::medication::{immunization, medication};
 use super::observation::{results, social, vital_signs};
 use super::tag::{Tag, tag, text};
-use crate::fhir::labels::{NOTICE, carries_notice};
+use crate::fhir::labels::{NOTICE, carries_notice, scopes};
 
 struct Section {
     template: (&'static str, &'static str),
@@ -109,8 +111,11 @@ const SECTIONS: [Section; 9] = [
 /// All sections, as components; first what a reader has to know of the document.
 pub(super) fn all(record: &Record<'_>) -> Vec<Tag> {
     let mut sections = Vec::new();
-    if record.resources.iter().any(carries_notice) {
-        sections.push(words("Notice", &[NOTICE.to_owned()]));
+    let noticed = || record.resources.iter().filter(|one| carries_notice(one));
+    if noticed().next().is_some() {
+        let covered: BTreeSet<&str> = noticed().flat_map(scopes).collect();
+        let lines = [NOTICE].into_iter().chain(covered).map(str::to_owned);
+        sections.push(words("Notice", &lines.collect::<Vec<_>>()));
     }
     if !record.gaps.is_empty() {
         sections.push(words("Not complete", record.gaps));
