@@ -166,29 +166,21 @@ fn marketing(patient: &str) -> Value {
     consent
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn part2_2_every_output_on_a_consent_says_what_the_consent_covers() {
-    let site = Site::new();
-    let wallet = Wallet::new(9);
-    let p = wallet.enroll(&site).await;
-    let own = wallet.token(&site, &p).await;
-    let ehr = site.ehr().await;
-    let put = |path: String, body: Value| {
-        let (site, ehr) = (&site, &ehr);
-        async move {
-            let answer = site.ask(ehr, "PUT", &path, &body).await;
-            assert!(answer.status < 300, "{}", answer.text);
-        }
+/// A patient with an observation and a binary that are labelled, and an observation that is not.
+async fn written_of(site: &Site, ehr: &str, p: &str) {
+    let put = async |path: String, body: Value| {
+        let answer = site.ask(ehr, "PUT", &path, &body).await;
+        assert!(answer.status < 300, "{}", answer.text);
     };
     put(
         format!("/Patient/{p}"),
         json!({"resourceType": "Patient", "id": p}),
     )
     .await;
-    let mut secret = observation(&p, ALCOHOL_SCREENING);
+    let mut secret = observation(p, ALCOHOL_SCREENING);
     secret["id"] = json!("secret");
     put("/Observation/secret".to_owned(), secret).await;
-    let mut plain = observation(&p, "718-7");
+    let mut plain = observation(p, "718-7");
     plain["id"] = json!("plain");
     put("/Observation/plain".to_owned(), plain).await;
     let binary = json!({ "resourceType": "Binary", "id": "noted", "contentType": "text/plain",
@@ -196,6 +188,16 @@ async fn part2_2_every_output_on_a_consent_says_what_the_consent_covers() {
         "meta": { "security": [{ "code": "SUD",
             "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode" }] } });
     put("/Binary/noted".to_owned(), binary).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn part2_2_every_output_on_a_consent_says_what_the_consent_covers() {
+    let site = Site::new();
+    let wallet = Wallet::new(9);
+    let p = wallet.enroll(&site).await;
+    let own = wallet.token(&site, &p).await;
+    let ehr = site.ehr().await;
+    written_of(&site, &ehr, &p).await;
     let filed = wallet.file(&site, &own, &marketing(&p)).await;
     assert_eq!(filed.status, 201, "{}", filed.text);
     let id = filed.json()["id"].as_str().unwrap().to_owned();
