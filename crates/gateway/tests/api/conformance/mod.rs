@@ -16,6 +16,7 @@ mod terminology;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -23,29 +24,53 @@ use serde_json::Value;
 
 use crate::support::{Answer, Ask, BASE, Site};
 
-const DOCUMENT: &str = "../../docs/conformance.md";
-const HEAD: &str = "# Conformance to FHIR R4
+const FHIR: &str = "# Conformance to FHIR R4
 
 Each line is a request that a test sends to a node; the right column is what came of it. The test
 (`crates/gateway/tests/api/conformance`) fails when this document is not what it finds; `CARELEDGER_REGENERATE=1 cargo
-nextest run -p gateway conformance` writes it anew. Of HL7 v2, each line is a field of a message of our own
-(`crates/interop/tests/fixtures/hl7v2`) and the element of FHIR that a test finds it in.
+nextest run -p gateway conformance` writes it anew.
+
+Of what becomes FHIR there is a table each: [HL7 v2](conformance/hl7v2.md), [C-CDA](conformance/ccda.md).
+";
+const HL7_V2: &str = "# HL7 v2 to FHIR
+
+Each line is a field of a message of our own (`crates/interop/tests/fixtures/hl7v2`), and the element of FHIR that a test
+(`crates/gateway/tests/api/conformance`) finds it in, or does not.
+";
+const CCDA: &str = "# C-CDA to FHIR
+
+Each line is an element of a document of our own (`crates/interop/tests/fixtures/ccda`), and the element of FHIR that a test
+(`crates/gateway/tests/api/conformance`) finds it in, or does not.
 ";
 
 #[tokio::test]
 async fn the_document_says_what_works() {
-    let mut document = HEAD.to_owned();
+    let mut document = FHIR.to_owned();
     requests(&mut document).await;
     searches(&mut document).await;
+    holds("conformance.md", &document);
+}
+
+#[test]
+fn the_tables_say_what_becomes_of_messages_and_documents() {
+    let mut document = HL7_V2.to_owned();
     messages(&mut document);
+    holds("conformance/hl7v2.md", &document);
+    let mut document = CCDA.to_owned();
     documents(&mut document);
+    holds("conformance/ccda.md", &document);
+}
+
+/// Whether a document is what was found; writes it instead, where that is asked for.
+fn holds(name: &str, found: &str) {
+    let path = Path::new("../../docs").join(name);
     if std::env::var_os("CARELEDGER_REGENERATE").is_some() {
-        std::fs::write(DOCUMENT, &document).unwrap();
+        std::fs::write(&path, found).unwrap();
     }
-    let written = std::fs::read_to_string(DOCUMENT).unwrap();
+    let written = std::fs::read_to_string(path).unwrap();
     assert!(
-        written == document,
-        "docs/conformance.md is not what was found:\n{document}"
+        written == found,
+        "docs/{name} is not what was found:\n{found}"
     );
 }
 
@@ -170,7 +195,7 @@ fn messages(document: &mut String) {
     for row in rows {
         if row.sample != section {
             let kind = row.sample.to_uppercase().replace('-', "^");
-            heading(document, &format!("HL7 v2: {kind}"), "Field | Element");
+            heading(document, &kind, "Field | Element");
             section.clone_from(&row.sample);
         }
         line(document, &row.field, &row.element, row.works == Some(true));
@@ -179,7 +204,7 @@ fn messages(document: &mut String) {
 
 /// What becomes of the elements of C-CDA documents.
 fn documents(document: &mut String) {
-    heading(document, "C-CDA to FHIR", "Section and element | FHIR");
+    heading(document, "Elements", "Section and element | FHIR");
     for row in ccda::rows() {
         let works = match row.works {
             Some(true) => format!("works (`{}`)", row.sample),
