@@ -351,6 +351,17 @@ fn contraception() -> Value {
         "subject": {"reference": "Patient/p"}})
 }
 
+/// Records with a minor whose care came in one transaction with the patient.
+async fn with_care(site: &Site) -> Custody {
+    let custody = site.open();
+    let both = vec![
+        update(born("2012-01-01"), None),
+        update(contraception(), None),
+    ];
+    custody.write(&clinician("hospital"), both).await.unwrap();
+    custody
+}
+
 fn born(date: &str) -> Value {
     let mut one = patient("p");
     one["birthDate"] = date.into();
@@ -377,17 +388,12 @@ async fn until_care_has(custody: &Custody, labels: usize) {
 async fn a_minors_care_is_labelled_by_the_patients_birth_date_in_the_same_transaction_too() {
     let ledger = Ledger::of(&["hospital"]);
     let site = Site::at(&ledger, "hospital");
-    let custody = site.open();
-    let by = clinician("hospital");
-    let both = vec![
-        update(born("2012-01-01"), None),
-        update(contraception(), None),
-    ];
-    custody.write(&by, both).await.unwrap();
+    let custody = with_care(&site).await;
     let noted = custody.0.store.scan(Table::Labelling, &[]).count();
     assert_eq!(noted, 1, "who arrives has nothing to label anew");
     assert_eq!(labels_of_care(&custody).await, 3, "ADOL, SEX, R");
     let corrected = vec![update(born("1990-01-01"), None)];
+    let by = clinician("hospital");
     custody.write(&by, corrected).await.unwrap();
     until_care_has(&custody, 2).await;
 }
@@ -396,13 +402,8 @@ async fn a_minors_care_is_labelled_by_the_patients_birth_date_in_the_same_transa
 async fn a_correction_while_labels_are_made_anew_is_not_forgotten() {
     let ledger = Ledger::of(&["hospital"]);
     let site = Site::at(&ledger, "hospital");
-    let custody = site.open();
+    let custody = with_care(&site).await;
     let by = clinician("hospital");
-    let both = vec![
-        update(born("2012-01-01"), None),
-        update(contraception(), None),
-    ];
-    custody.write(&by, both).await.unwrap();
     for round in 0..12 {
         for _ in 0..round {
             tokio::task::yield_now().await;
