@@ -200,7 +200,8 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     );
     assert_eq!(everything.unreachable, [away]);
 
-    // Each member of the committee has put its decision on record: a denial, and a release.
+    // Each member of the committee that was needed has put its decisions on record: two releases, and what was denied of the
+    // whole record. The request before the consent may have ended before it came here: others had denied it already.
     let own = Requester {
         patient: Some(patients[2].clone()),
         practitioner: None,
@@ -209,9 +210,9 @@ async fn p2_a_committee_releases_what_a_member_holds_that_is_down_if_the_patient
     };
     let decided = wallet::decisions(&recorded_history(&nodes[1], &own).await);
     let of_clinic = decided.iter().filter(|one| one.requester == name("clinic"));
-    let denials: Vec<_> = of_clinic.map(|one| one.denied).collect();
-    assert_eq!(denials.len(), 4);
-    assert!(denials.contains(&true) && denials.contains(&false));
+    let (denied, released): (Vec<_>, Vec<_>) = of_clinic.partition(|one| one.denied);
+    assert_eq!(released.len(), 2);
+    assert!(matches!(denied.len(), 1 | 2), "{}", denied.len());
 
     // The members that are left pass the key on among themselves: what was sealed stays open to them.
     let others = ["clinic", "laboratory", "payer"];
