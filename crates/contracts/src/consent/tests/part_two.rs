@@ -118,6 +118,15 @@ fn part2_1_proceedings_are_not_combined_with_anything() {
     // Operations cover proceedings, unless an exception takes them out.
     let covering = without(for_care(), "/provision/provision");
     refused(&covering, "Consent.provision.purpose", "(d)");
+    // One about another purpose, or about some of the data, takes out nothing or not all.
+    for exception in [
+        json!({ "type": "deny", "purpose": codes(&["HRESCH"]) }),
+        json!({ "type": "deny", "purpose": codes(&["HLEGAL"]), "class": types(&["Observation"]) }),
+    ] {
+        let mut covering = for_care();
+        covering["provision"]["provision"] = json!([exception]);
+        refused(&covering, "Consent.provision.purpose", "(d)");
+    }
     let consents = [read("a", &for_care()).unwrap()];
     check_consents(
         &consents,
