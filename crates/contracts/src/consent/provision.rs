@@ -106,15 +106,6 @@ impl Provision {
         };
         self.purposes.iter().any(|one| one == purpose) && *self == alone
     }
-
-    /// Whether it says nothing but that there are rules in it.
-    fn is_bare(&self) -> bool {
-        let bare = Self {
-            nested: self.nested.clone(),
-            ..Self::default()
-        };
-        *self == bare
-    }
 }
 
 fn read_at(path: &str, value: &Value, around: Around) -> Result<Provision, Rejection> {
@@ -145,7 +136,7 @@ fn read_at(path: &str, value: &Value, around: Around) -> Result<Provision, Rejec
     if let Some(value) = elements.get("provision") {
         let around = Around {
             names_somebody: around.names_somebody || !provision.actors.is_empty(),
-            is_bare: around.is_bare && provision.is_bare(),
+            is_bare: around.is_bare && provision == Provision::default(),
             depth: around.depth,
         };
         provision.nested = nested(path, value, around)?;
