@@ -1,10 +1,11 @@
 //! Finding care services (IHE mCSD, ITI-90): what other members publish may be older than they have it.
 
-use interop::fhir::care_services::is_care_service;
+use interop::fhir::care_services::{TYPES, is_care_service};
 use interop::fhir::search::Query;
 use interop::fhir::timespan::format_instant;
 use interop::fhir::{Issue, IssueType, OperationOutcome, Severity};
 use node::custody::{Custody, StalePublisher};
+use serde_json::Value;
 
 /// A warning that goes with what is found, if a member that publishes care services was not heard for long.
 pub(super) fn stale(custody: &Custody, query: &Query) -> Option<OperationOutcome> {
@@ -16,6 +17,21 @@ pub(super) fn stale(custody: &Custody, query: &Query) -> Option<OperationOutcome
     let mut issues = stale.iter().map(issue);
     let first = OperationOutcome::of(issues.next()?);
     Some(issues.fold(first, OperationOutcome::with))
+}
+
+/// Says in a CapabilityStatement which types make up the directory.
+pub(super) fn describe(statement: &mut Value) {
+    let types = statement["rest"][0]["resource"].as_array_mut();
+    for one in types.into_iter().flatten() {
+        let is_listed = one["type"]
+            .as_str()
+            .is_some_and(|name| TYPES.contains(&name));
+        if is_listed {
+            one["documentation"] = "IHE mCSD Directory: ITI-90 is a search, ITI-91 the history of the type. \
+                What other members publish is found too; ids that start with `network.` are read alone."
+                .into();
+        }
+    }
 }
 
 fn issue(stale: &StalePublisher) -> Issue {

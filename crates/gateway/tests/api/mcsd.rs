@@ -76,6 +76,20 @@ async fn iti_90_members_are_organizations_with_endpoints() {
 }
 
 #[tokio::test]
+async fn iti_90_the_capability_statement_names_the_types_of_the_directory() {
+    let site = Site::new();
+    let statement = site.get("", "/metadata").await.json();
+    let types = statement["rest"][0]["resource"].as_array().unwrap();
+    let listed = types.iter().filter(|one| {
+        let said = one["documentation"].as_str();
+        said.is_some_and(|said| said.contains("mCSD"))
+    });
+    let listed: Vec<&str> = listed.map(|one| one["type"].as_str().unwrap()).collect();
+    assert_eq!(listed.len(), 7, "{listed:?}");
+    assert!(listed.contains(&"OrganizationAffiliation"));
+}
+
+#[tokio::test]
 async fn iti_90_nobody_writes_what_is_the_network_s() {
     let (site, token) = with_the_hospital().await;
     let own = json!({"resourceType": "Organization", "id": "network.hospital", "name": "Mine"});
