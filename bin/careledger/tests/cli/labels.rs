@@ -1,8 +1,10 @@
 //! `careledger labels`: what a rule calls possibly sensitive is listed until somebody has decided.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::net::{Net, careledger, said};
+use crate::net::{Net, PATIENCE, careledger, said};
 
 const PORTS: u16 = 14_201;
 
@@ -24,6 +26,17 @@ impl Net {
 async fn documents_are_listed_until_somebody_says_whether_they_are_sensitive() {
     let mut net = Net::found(PORTS);
     net.start().await;
+    let rules = json!({ "version": "1", "rules": [
+        { "id": "note", "labels": ["PSY"], "words": ["despondent"], "possible": true } ] });
+    let file = net.path("rules.json");
+    std::fs::write(&file, rules.to_string()).unwrap();
+    let voted = careledger(&["governance", "propose", "--config"])
+        .arg(net.config())
+        .arg("set-label-rules")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(voted.status.success(), "{}", said(&voted));
     net.write(&json!({ "resourceType": "Patient", "id": "p" }))
         .await;
     for id in ["sad", "sore"] {
@@ -34,8 +47,15 @@ async fn documents_are_listed_until_somebody_says_whether_they_are_sensitive() {
         }))
         .await;
     }
-    let listed = net.possible();
-    assert_eq!(listed.len(), 2);
+    let deadline = Instant::now() + PATIENCE;
+    let listed = loop {
+        let listed = net.possible();
+        if listed.len() == 2 {
+            break listed;
+        }
+        assert!(Instant::now() < deadline, "{listed:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     assert_eq!(listed[0]["document"], "Observation/sore", "the last first");
     assert_eq!(listed[0]["patient"], "Patient/p");
     let (_, shown) = net.labels(&["possible"]);

@@ -6,8 +6,8 @@
 //! - **R2** A registration replaces what it speaks of. Links between patients, and identifiers that came by a merge, stay.
 //! - **R3** A registration of a patient who was merged changes nobody: whoever sends it does not know of the merge.
 //! - **R4** A merge marks both Patients as [`links::merge`] does. Said again it changes nothing; a contradiction is refused.
-//! - **R5** What is a patient's is found again among that patient's alone, and among those of whom was merged into them: numbers
-//!   that a sender gave twice join no two patients' records.
+//! - **R5** What is a patient's is found again among that patient's alone: numbers that a sender gave twice join no two
+//!   patients' records. What was filed before a merge stays as it was, beside what comes after it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,19 +86,12 @@ impl OnRecord {
         }
     }
 
-    /// What a query is confined by to records of whom an identifier names.
+    /// What confines a query to the records of whom an identifier names.
     fn whose(&self, identifier: &PatientIdentifier) -> Option<String> {
-        let Some(holder) = self.holder(identifier).ok()? else {
-            return Some(format!("&patient.{}", identifier.query()));
-        };
-        let survivor = self.survivor(&holder);
-        let known = self.patients.get(&survivor);
-        let merged = known.map(|known| links::replaced(&known.patient));
-        let mut ids: Vec<&str> = merged.into_iter().flatten().collect();
-        ids.extend([holder.as_str(), survivor.as_str()]);
-        ids.sort_unstable();
-        ids.dedup();
-        Some(format!("&patient={}", ids.join(",")))
+        Some(match self.holder(identifier).ok()? {
+            Some(holder) => format!("&patient={}", self.survivor(&holder)),
+            None => format!("&patient.{}", identifier.query()),
+        })
     }
 
     /// Into whom a Patient was merged at last; themselves, if they were not.
