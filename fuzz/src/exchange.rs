@@ -45,6 +45,14 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| message(MessageKind::EraseAnswer, bytes),
     },
     Target {
+        name: "exchange-care-services-after",
+        run: |bytes| message(MessageKind::CareServicesAfter, bytes),
+    },
+    Target {
+        name: "exchange-care-services",
+        run: |bytes| message(MessageKind::CareServices, bytes),
+    },
+    Target {
         name: "gossip-frame",
         run: frame,
     },

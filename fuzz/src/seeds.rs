@@ -347,6 +347,8 @@ fn messages() -> Seeds {
         ("exchange-ask", vec![ask()]),
         ("exchange-answer", vec![answer()]),
         ("exchange-statement-at", vec![vec![0x81, 7]]),
+        ("exchange-care-services-after", vec![vec![0x81, 7]]),
+        ("exchange-care-services", care_services()),
         (
             "exchange-statement-bytes",
             vec![codec::encode(&(ByteVec::from(statement),))],
@@ -401,6 +403,18 @@ fn answer() -> Vec<u8> {
     };
     let granted = (tag, sealed, key, descriptor, Opening([2; 32]), Some(bare));
     codec::encode(&(vec![granted], vec![(tag, "consent")], Height(91)))
+}
+
+fn care_services() -> Vec<Vec<u8>> {
+    let content = ByteVec::from(br#"{"resourceType":"Practitioner","id":"d1"}"#.to_vec());
+    let written = ("Practitioner", "d1", 3_u64, content);
+    let gone = ("Location", "l1", 2_u64);
+    let (fhir, images) = ("https://a.example/fhir", "https://a.example/dicom-web");
+    let listeners = vec!["mllp://127.0.0.1:2575"];
+    vec![
+        codec::encode(&(vec![written], 8_u64, 9_u64, fhir, listeners, images)),
+        codec::encode(&(vec![gone], 9_u64, 9_u64, fhir, Vec::<&str>::new())),
+    ]
 }
 
 fn sealed() -> Seeds {

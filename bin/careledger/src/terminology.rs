@@ -43,7 +43,7 @@ enum Action {
     Load {
         /// loinc, snomed, icd10cm, rxnorm, ndc, cvx, csv or fhir.
         format: String,
-        /// The folder of the release, unpacked, or the file.
+        /// The folder of the release, unpacked, or the file; of `fhir`, a packed package (`.tgz`) too.
         path: PathBuf,
         /// The version, as others are to name it; what FHIR resources say of themselves counts.
         #[arg(long)]

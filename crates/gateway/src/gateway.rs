@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::{self, AuthConfig, AuthorizationServer, Backing, ClientConfig};
 use crate::auth::{ClientConfigError, ClientRegistry, Clock, RowsUnavailable, SignIn, TokenSigner};
 use crate::bulk::{self, Bulk, ImportConfig};
+use crate::dicom_web::{self, Archive, ArchiveConfig, ArchiveConfigError};
 use crate::emergency::{self, EmergencyConfig, EmergencyConfigError};
 use crate::enrolment::MemberKey;
 use crate::fhir::{self, Fhir, NoCursorKey, Refusals, Sessions, WriteRules};
@@ -93,6 +94,8 @@ pub struct GatewayParts {
     pub vocabularies: Vocabularies,
     /// Where messages of HL7 v2 are taken in.
     pub mllp: Vec<MllpListener>,
+    /// Where the member's images are.
+    pub archive: ArchiveConfig,
 }
 
 /// Why a gateway cannot be built.
@@ -113,6 +116,9 @@ pub enum GatewayError {
     /// The audit log cannot be forwarded like this.
     #[error(transparent)]
     Forward(#[from] ForwardConfigError),
+    /// The image archive cannot be asked like this.
+    #[error(transparent)]
+    Archive(#[from] ArchiveConfigError),
     /// Messages that were accepted cannot be read.
     #[error("messages that were accepted cannot be read: {0}")]
     Messages(String),
@@ -141,6 +147,7 @@ impl Gateway {
         let server = AuthorizationServer::new(config, clients, parts.signer, clock, backing);
         let server = Arc::new(server?);
         let emergencies = emergencies(parts.emergency, &parts.custody, &server, &base_url)?;
+        let archive = Archive::open(&parts.archive)?;
         let (identity, metrics) = (Arc::new(parts.identity), Arc::new(Metrics::new()));
         let fhir_url = format!("{base_url}/fhir");
         let links = share::routes(parts.custody.clone(), parts.clock.clone(), &base_url);
@@ -176,7 +183,10 @@ impl Gateway {
         let bounds = Arc::new(Bounds::new(parts.limits));
         let open = parts.serves_metrics.then(|| admin.clone());
         let open = open.unwrap_or_else(|| probes().with_state(status.clone()));
+        let images = (Arc::clone(&fhir), archive);
+        let images = dicom_web::routes(images, Arc::clone(&server), Arc::clone(&bounds), &base_url);
         let public = fhir::routes(fhir, Arc::clone(&server), bounds)
+            .merge(images)
             .merge(bulk::routes(bulk, Arc::clone(&server)))
             .merge(subscription::routes(subscriptions, Arc::clone(&server)))
             .merge(emergencies)

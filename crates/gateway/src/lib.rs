@@ -3,6 +3,7 @@
 mod asker;
 pub mod auth;
 mod bulk;
+mod dicom_web;
 mod emergency;
 pub mod enrolment;
 mod fhir;
@@ -24,6 +25,7 @@ pub mod witness;
 
 pub use crate::http::RequestLimits;
 pub use bulk::ImportConfig;
+pub use dicom_web::{ArchiveConfig, ArchiveConfigError};
 pub use emergency::{EmergencyConfig, EmergencyConfigError};
 pub use fhir::NoCursorKey;
 pub use forwarding::{ForwardConfig, ForwardConfigError};

@@ -2,6 +2,7 @@
 
 pub mod ccda;
 mod compose;
+pub mod dicom;
 pub mod fhir;
 pub mod hl7v2;
 pub mod identity;

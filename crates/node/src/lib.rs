@@ -9,6 +9,7 @@ pub mod identity;
 pub mod join;
 mod node;
 pub mod outbox;
+pub mod package;
 pub mod rotation;
 pub mod terminology;
 

@@ -21,7 +21,7 @@ use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenE
 use crate::custody::upstream::UpstreamOptions;
 use crate::custody::{Custody, CustodyError, CustodyOptions, RecordsConfig};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
-use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
+use crate::exchange::{Exchange, ExchangeConfig, ExchangeError, ServicesConfig};
 use crate::health::Vitals;
 use crate::identity::{Identity, IdentityError};
 use crate::outbox::OutboxConfig;
@@ -76,6 +76,8 @@ pub struct NodeConfig {
     pub exchange_timeout: Duration,
     /// Members that keep copies of what is written here, which a committee can release.
     pub copies_at: Vec<MemberName>,
+    /// What of this member is in the directory of care services.
+    pub services: ServicesConfig,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }
@@ -368,6 +370,7 @@ fn exchange_config(config: &NodeConfig, identity: Identity) -> Result<ExchangeCo
         identity,
         timeout: config.exchange_timeout,
         copies_at: config.copies_at.clone(),
+        services: config.services.clone(),
     })
 }
 

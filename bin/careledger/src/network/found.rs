@@ -24,8 +24,9 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
+    AuditEntry, CareServicesEntry, ConsentEntry, DicomWebEntry, EmergencyEntry, KeysEntry,
+    LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    TerminologyEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -306,6 +307,8 @@ pub(super) fn node_file(
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
         emergency: EmergencyEntry::default(),
+        care_services: CareServicesEntry::default(),
+        dicom_web: DicomWebEntry::default(),
         audit: AuditEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),

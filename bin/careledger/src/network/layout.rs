@@ -16,9 +16,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::node::{
-    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, MllpEntry,
-    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, V2SendEntry,
-    ValidationEntry, is_default,
+    AuditEntry, CareServicesEntry, ConsentEntry, DicomWebEntry, EmergencyEntry, KeysEntry,
+    LabelsEntry, LimitsEntry, MllpEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    TerminologyEntry, V2SendEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -76,7 +76,7 @@ pub(crate) struct NodeFile {
     /// Origins to which notifications of subscriptions may be posted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rest_hooks: Vec<String>,
-    /// Folders of FHIR packages, unpacked, whose profiles what is written may claim.
+    /// FHIR packages, as folders or packed (`.tgz`), whose profiles what is written may claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) profiles: Vec<PathBuf>,
     pub(crate) addresses: BTreeMap<String, AddressEntry>,
@@ -132,6 +132,12 @@ pub(crate) struct NodeFile {
     /// How emergencies are declared and reviewed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) emergency: EmergencyEntry,
+    /// What of this member is in the directory of care services.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) care_services: CareServicesEntry,
+    /// The image archive before which the node stands.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) dicom_web: DicomWebEntry,
     /// Where the audit log goes beside this node.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) audit: AuditEntry,

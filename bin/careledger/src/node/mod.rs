@@ -1,5 +1,7 @@
 //! `careledger node`: runs one member's node until it is told to stop.
 
+mod care_services;
+mod imaging;
 mod joining;
 mod keys;
 mod labels;
@@ -33,6 +35,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use vault::keystore::KeyStore;
 
+pub(crate) use self::care_services::CareServicesEntry;
+pub(crate) use self::imaging::DicomWebEntry;
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 pub(crate) use self::labels::LabelsEntry;
@@ -227,6 +231,7 @@ pub(crate) fn node_config(
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         copies_at: copies_at(file)?,
+        services: care_services::services(file)?,
         clock: milliseconds(),
     })
 }
@@ -308,6 +313,7 @@ pub(crate) fn gateway(
         forward: file.audit.config(folder),
         vocabularies: vocabularies.clone(),
         mllp: mllp::listeners(&file.mllp, folder)?,
+        archive: file.dicom_web.config(folder),
     })?)
 }
 

@@ -245,9 +245,14 @@ fn describe(opened: &OpenedBinary, content_type: &str, headers: &mut HeaderMap) 
     let context = context.and_then(|context| context.get("reference")?.as_str());
     let context = context.and_then(|context| HeaderValue::from_str(context).ok());
     headers.extend(context.map(|context| (X_SECURITY_CONTEXT, context)));
-    if needs_notice(opened.labels.iter().map(String::as_str)) {
+    disclosed_with(&opened.labels, opened.scope.as_deref(), headers);
+}
+
+/// What goes with a content that has no place for it, if its labels ask for that.
+pub(crate) fn disclosed_with(labels: &[String], scope: Option<&str>, headers: &mut HeaderMap) {
+    if needs_notice(labels.iter().map(String::as_str)) {
         headers.insert(X_REDISCLOSURE_NOTICE, HeaderValue::from_static(NOTICE));
-        let scope = opened.scope.as_deref().map(str::as_bytes);
+        let scope = scope.map(str::as_bytes);
         let scope = scope.and_then(|scope| HeaderValue::from_bytes(scope).ok());
         headers.extend(scope.map(|scope| (X_CONSENT_SCOPE, scope)));
     }

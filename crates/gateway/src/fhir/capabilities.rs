@@ -16,6 +16,7 @@ use interop::fhir::{Checking, ResourceType};
 use serde_json::{Value, json};
 
 use super::Fhir;
+use super::care_services;
 use super::terminology::terminology_capabilities;
 use crate::http::{fhir_json, pairs_of};
 
@@ -284,6 +285,7 @@ fn statement(fhir: &Fhir) -> Value {
     });
     subscriptions(fhir, &mut statement);
     validation(fhir, &mut statement);
+    care_services::describe(&mut statement);
     if let Some(key) = fhir.member_key.published() {
         statement["extension"] = json!([{
             "url": "urn:careledger:extension:hpke-key",

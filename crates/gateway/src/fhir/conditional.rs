@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use interop::fhir::care_services::is_care_service;
 use interop::fhir::search::{Handling, Query};
 use interop::fhir::{IssueType, ResourceType};
 use ledger::ids::Digest;
@@ -53,31 +54,49 @@ impl Conditions {
 }
 
 impl Fhir {
-    /// The one match of a condition; several are refused.
+    /// The one match of a condition among what is written here; several are refused.
     pub(super) async fn find_one(
         &self,
         caller: &Caller,
         resource_type: ResourceType,
         query: &str,
     ) -> Result<Option<Opened>, Problem> {
-        let page = self.find(caller, resource_type, query, 1).await?;
-        if page.further.is_some() {
-            return Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                IssueType::MultipleMatches,
-                "the condition matches several resources",
-            ));
-        }
-        Ok(page.matches.into_iter().next())
+        only(self.find(caller, resource_type, query, 1).await?)
     }
 
-    /// Matches of a condition, some of them opened.
+    /// What a conditional reference names: what is written here, or else what another member publishes.
+    pub(super) async fn find_referred(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        query: &str,
+    ) -> Result<Option<Opened>, Problem> {
+        let own = self.find_one(caller, resource_type, query).await?;
+        if own.is_some() || !is_care_service(resource_type) {
+            return Ok(own);
+        }
+        let all = self.search_for(caller, resource_type, query, (1, false));
+        only(all.await?)
+    }
+
+    /// Matches of a condition among what is written here, some of them opened.
     pub(super) async fn find(
         &self,
         caller: &Caller,
         resource_type: ResourceType,
         query: &str,
         opened_max: usize,
+    ) -> Result<SearchPage, Problem> {
+        self.search_for(caller, resource_type, query, (opened_max, true))
+            .await
+    }
+
+    async fn search_for(
+        &self,
+        caller: &Caller,
+        resource_type: ResourceType,
+        query: &str,
+        (opened_max, is_of_own): (usize, bool),
     ) -> Result<SearchPage, Problem> {
         caller.may(resource_type, Permission::Search)?;
         let pairs: Vec<(String, String)> = pairs_of(query).collect();
@@ -86,6 +105,7 @@ impl Fhir {
         }
         let mut query = Query::parse(resource_type, &pairs, Handling::Strict)?;
         query.count = opened_max;
+        query.is_of_own = is_of_own;
         caller.may_search(&query)?;
         let page = self.custody.search(caller.requester(), &query).await?;
         Ok(page)
@@ -104,4 +124,15 @@ impl Fhir {
             .next()
             .ok_or_else(|| Problem::internal("custody wrote nothing and said nothing"))
     }
+}
+
+fn only(page: SearchPage) -> Result<Option<Opened>, Problem> {
+    if page.further.is_some() {
+        return Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            IssueType::MultipleMatches,
+            "the condition matches several resources",
+        ));
+    }
+    Ok(page.matches.into_iter().next())
 }

@@ -38,7 +38,7 @@ impl Caller {
     }
 
     /// A resource that is written, or was opened.
-    pub(super) fn may_touch(&self, resource: &Resource) -> Result<(), Problem> {
+    pub(crate) fn may_touch(&self, resource: &Resource) -> Result<(), Problem> {
         let Some(own) = self.patient() else {
             return Ok(());
         };

@@ -9,6 +9,7 @@ mod audit;
 mod binary;
 mod caller;
 mod capabilities;
+mod care_services;
 mod conditional;
 mod confinement;
 mod create;
@@ -52,6 +53,7 @@ use crate::network::Network;
 use crate::status::NodeIdentity;
 
 pub(crate) use audit::{Refusals, Sessions, keep_sessions, note_refusals};
+pub(crate) use binary::disclosed_with;
 pub(crate) use caller::{Caller, authenticate, reach};
 pub(crate) use conditional::Conditions;
 pub(crate) use cursor::Cursors;
@@ -136,7 +138,7 @@ async fn divert(State(streamed): State<Router>, request: Request, next: Next) ->
 }
 
 /// Lets a client's request through that is within the client's rate.
-async fn admit(
+pub(crate) async fn admit(
     State(bounds): State<Arc<Bounds>>,
     caller: Caller,
     request: Request,

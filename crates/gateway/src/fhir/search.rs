@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::Fhir;
 use super::address::{InstanceAddress, TypeAddress};
 use super::caller::Caller;
+use super::care_services;
 use super::cursor::Cursor;
 use super::preferences::Preferences;
 use crate::auth::Permission;
@@ -157,7 +158,7 @@ impl Fhir {
         Ok(fhir_json(StatusCode::OK, &body))
     }
 
-    async fn search_within(
+    pub(crate) async fn search_within(
         &self,
         caller: &Caller,
         scope: &Scope,
@@ -249,6 +250,7 @@ impl Fhir {
         if !page.includes_all {
             outcomes.push(cut());
         }
+        outcomes.extend(care_services::stale(&self.custody, query));
         let matches = page.matches.into_iter().map(|opened| Match {
             full_url: self.full_url(&opened),
             resource: summarized(opened.into_presented(), query.summary, &query.elements),

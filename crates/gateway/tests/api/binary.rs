@@ -44,6 +44,46 @@ fn scan(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at % 251) as u8).collect()
 }
 
+#[tokio::test]
+async fn photos_and_documents_come_back_as_what_they_are() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    let jpeg = [b"\xff\xd8\xff\xe0".as_slice(), &scan(400_000)].concat();
+    let pdf = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec();
+    let subject = json!({"reference": "Patient/p1"});
+    for (content_type, content, kind) in [
+        ("image/jpeg", jpeg, "Media"),
+        ("application/pdf", pdf, "DocumentReference"),
+    ] {
+        let created = post(&site, &token, content_type, &content).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        let url = format!("Binary/{}", id_in(&created));
+        let attachment = json!({"contentType": content_type, "url": url, "size": content.len()});
+        let named = match kind {
+            "Media" => json!({"resourceType": kind, "status": "completed", "subject": subject,
+                "content": attachment}),
+            _ => json!({"resourceType": kind, "status": "current", "subject": subject,
+                "content": [{"attachment": attachment}]}),
+        };
+        let named = site.ask(&token, "POST", &format!("/{kind}"), &named).await;
+        assert_eq!(named.status, 201, "{}", named.text);
+        let named = named.json();
+        let stored = match kind {
+            "Media" => &named["content"],
+            _ => &named["content"][0]["attachment"],
+        };
+        assert_eq!(*stored, attachment);
+        let id = id_in(&created);
+        let got = get(&site, &token, &format!("/{id}"), content_type).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        assert_eq!(got.header("content-type"), content_type);
+        assert_eq!(got.bytes, content, "{content_type}");
+        let other = get(&site, &token, &format!("/{id}"), "text/plain").await;
+        assert_eq!(other.status, 406, "it is {content_type}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binary_comes_back_byte_for_byte_small_or_large() {
     let site = Site::new();

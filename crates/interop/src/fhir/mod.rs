@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bundle;
 pub mod capability;
+pub mod care_services;
 pub mod compartment;
 mod definitions;
 pub mod disclosure;

@@ -11,6 +11,7 @@ mod authorization;
 mod background;
 mod branch;
 mod bulk;
+mod care_services;
 mod changes;
 mod cipher;
 mod consent;
@@ -25,6 +26,7 @@ mod escrow;
 mod filing;
 mod foreign;
 mod history;
+mod imaging;
 pub mod inspect;
 mod keys;
 mod labelling;
@@ -92,6 +94,8 @@ use upstream::{Upstream, UpstreamStatus};
 
 pub use anchor::Anchor;
 pub use bulk::Selection;
+pub use care_services::StalePublisher;
+pub(crate) use care_services::{Publication, Publisher};
 pub use changes::{Changed, Effect};
 pub use duties::{DutyCount, EXTENDED};
 pub use emergency::{
@@ -156,6 +160,7 @@ struct Inner {
     registrar: Registrar,
     background: Background,
     comparing: matching::Comparing,
+    hearing: care_services::Hearing,
     erasing: erasure::Erasing,
     /// By what codes are mapped on the way in.
     mapping: OnceLock<Vocabularies>,
@@ -242,6 +247,7 @@ impl Custody {
             outbox,
             registrar,
             comparing: matching::Comparing::default(),
+            hearing: care_services::Hearing::default(),
             erasing: erasure::Erasing::default(),
             mapping: OnceLock::new(),
             anchor,

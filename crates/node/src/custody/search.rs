@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use interop::fhir::care_services::is_of_network;
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::search::{Candidate, Part, Query};
 use interop::fhir::{Issue, IssueType, ResourceType};
@@ -43,7 +44,10 @@ impl Custody {
             )));
         }
         let query = self.resolved(by, query).await?;
-        let candidates = self.candidates(by, &query.parts).await?;
+        let mut candidates = self.candidates(by, &query.parts).await?;
+        if query.is_of_own {
+            candidates.retain(|one| !is_of_network(one.resource_type, &one.row.id));
+        }
         self.first_page(by, &query, candidates).await
     }
 

@@ -14,6 +14,8 @@ pub enum Shelf {
     Release,
     /// Messages of HL7 v2, until they are filed, and what became of them.
     Messages,
+    /// How far other members' care services are followed.
+    CareServices,
 }
 
 /// A row's key, and its content; none removes it.
@@ -29,6 +31,7 @@ impl Shelf {
             Self::Bulk => Table::Bulk,
             Self::Release => Table::Release,
             Self::Messages => Table::Messages,
+            Self::CareServices => Table::CareServices,
         }
     }
 }

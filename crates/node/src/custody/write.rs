@@ -5,6 +5,7 @@ mod binary;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use interop::fhir::care_services::is_of_network;
 use interop::fhir::compartment::{Belonging, PatientReference, belonging};
 use interop::fhir::disclosure::DisclosureFacts;
 use interop::fhir::{Issue, IssueType, ParseLimits, Resource, ResourceType};
@@ -33,8 +34,8 @@ pub(super) struct Named {
     pub(super) precondition: Precondition,
     pub(super) resource: Option<Resource>,
     pub(super) signed: Option<SignedConsent>,
-    /// Whether an operation on a duty makes it.
-    pub(super) answers: bool,
+    /// Whether an operation makes it that alone may: on a duty, or of the node itself.
+    pub(super) by_node: bool,
 }
 
 /// Whose the changed documents are, and which patients are new.
@@ -58,6 +59,15 @@ impl Custody {
         if self.0.payloads.upstream().is_some() {
             return self.write_through(by, changes).await;
         }
+        self.write_named(by, changes).await
+    }
+
+    /// Writes all changes here, or none.
+    pub(super) async fn write_named(
+        &self,
+        by: &Requester,
+        changes: Vec<Named>,
+    ) -> Result<Vec<Written>, CustodyError> {
         let (changes, absent) = self.without_absent(changes)?;
         let ownership = self.ownership(&changes)?;
         let mut consenting = Vec::new();
@@ -161,9 +171,15 @@ impl Custody {
         if self.is_of_emergency(change.resource_type, &change.id)? {
             return Err(denied("what an emergency leaves is closed by its review"));
         }
-        if !change.answers && self.is_duty(change.resource_type, &change.id)? {
+        if !change.by_node && self.is_duty(change.resource_type, &change.id)? {
             return Err(denied(
                 "a request with a deadline is answered by its operations",
+            ));
+        }
+        if !change.by_node && is_of_network(change.resource_type, &change.id) {
+            return Err(invalid(
+                IssueType::NotSupported,
+                "it is the network's: derived from the ledger, or published by another member, where it is changed",
             ));
         }
         if change.resource_type == ResourceType::SUBSCRIPTION && change.resource.is_some() {
@@ -416,12 +432,12 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::New,
             resource: Some(resource),
             signed: None,
-            answers: false,
+            by_node: false,
         }),
         Change::Answer { resource, if_match } => {
             let placed = placed(resource, Precondition::Current(Some(if_match)))?;
             Ok(Named {
-                answers: true,
+                by_node: true,
                 ..placed
             })
         }
@@ -437,7 +453,7 @@ fn named(change: Change) -> Result<Named, CustodyError> {
             precondition: Precondition::Current(if_match),
             resource: None,
             signed: None,
-            answers: false,
+            by_node: false,
         }),
         Change::File(signed) => filed(signed),
     }
@@ -451,7 +467,7 @@ fn placed(resource: Resource, precondition: Precondition) -> Result<Named, Custo
         precondition,
         resource: Some(resource),
         signed: None,
-        answers: false,
+        by_node: false,
     })
 }
 
@@ -471,7 +487,7 @@ fn filed(signed: SignedConsent) -> Result<Named, CustodyError> {
         precondition,
         resource: Some(resource),
         signed: Some(signed),
-        answers: false,
+        by_node: false,
     })
 }
 

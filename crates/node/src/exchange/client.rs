@@ -50,11 +50,15 @@ pub(super) enum CallError {
 
 impl Client {
     pub(super) fn new(peers: Peers, config: &ExchangeConfig) -> Self {
+        let mut addresses = config.peers.clone();
+        if !config.listen.ip().is_unspecified() {
+            addresses.insert(config.member.clone(), config.listen);
+        }
         Self {
             own: config.member.clone(),
             identity: config.identity.clone(),
             peers,
-            addresses: config.peers.clone(),
+            addresses,
             timeout: config.timeout,
             opened: Mutex::default(),
         }
@@ -118,6 +122,12 @@ impl Client {
             .connect_timeout(self.timeout)
             .timeout(self.timeout)
             .build()?)
+    }
+
+    /// The URL of a member's exchange, this member's too.
+    pub(super) fn url(&self, member: &MemberName) -> Option<String> {
+        let address = self.address(member)?;
+        Some(format!("https://{address}/exchange/"))
     }
 
     /// What the member has said on the ledger, or else what this node was started with; nothing if it is not heard.

@@ -171,6 +171,50 @@ pub(super) struct EraseNotice {
     pub(super) opening: Opening,
 }
 
+/// Asks for what a member publishes of its care services behind a number of its change feed.
+#[derive(Encode, Decode)]
+pub(super) struct CareServicesAfter {
+    #[n(0)]
+    pub(super) after: u64,
+}
+
+/// Some of it, and where the member is reached.
+#[derive(Encode, Decode)]
+pub(super) struct CareServices {
+    #[n(0)]
+    pub(super) entries: Vec<CareServiceEntry>,
+    /// The number up to which this is all.
+    #[n(1)]
+    pub(super) through: u64,
+    /// The newest number.
+    #[n(2)]
+    pub(super) newest: u64,
+    /// The base of the FHIR API.
+    #[n(3)]
+    pub(super) fhir: Option<String>,
+    /// Listeners of HL7 v2.
+    #[n(4)]
+    pub(super) hl7v2: Vec<String>,
+    /// The base of DICOMweb services.
+    #[n(5)]
+    pub(super) dicom_web: Option<String>,
+}
+
+/// The newest version of a care service.
+#[derive(Encode, Decode)]
+pub(super) struct CareServiceEntry {
+    #[n(0)]
+    pub(super) resource_type: String,
+    #[n(1)]
+    pub(super) id: String,
+    #[n(2)]
+    pub(super) version: u64,
+    /// FHIR in JSON; absent if it is not published (any more).
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) content: Option<Vec<u8>>,
+}
+
 /// The messages of the exchange, as the targets in `fuzz/` name them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +228,8 @@ pub enum MessageKind {
     StatementBytes,
     EraseNotice,
     EraseAnswer,
+    CareServicesAfter,
+    CareServices,
 }
 
 /// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
@@ -199,6 +245,8 @@ pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
         MessageKind::StatementBytes => again::<StatementBytes>(bytes),
         MessageKind::EraseNotice => again::<EraseNotice>(bytes),
         MessageKind::EraseAnswer => again::<SignedAcknowledgement>(bytes),
+        MessageKind::CareServicesAfter => again::<CareServicesAfter>(bytes),
+        MessageKind::CareServices => again::<CareServices>(bytes),
     }
 }
 

@@ -5,6 +5,7 @@
 //! signed request on record, and only when that access is final does the other member decide, record and answer, with
 //! the data keys wrapped to a key pair that serves this request alone.
 
+mod care_services;
 mod client;
 mod collect;
 mod consents;
@@ -32,6 +33,7 @@ use crate::custody::{Custody, CustodyError};
 use crate::identity::Identity;
 use crate::outbox::Signer;
 
+pub use care_services::ServicesConfig;
 pub use collect::Elsewhere;
 #[doc(hidden)]
 pub use message::{MessageKind, reread};
@@ -51,6 +53,8 @@ pub struct ExchangeConfig {
     pub timeout: Duration,
     /// Members that keep copies of what is written here, which a committee can release.
     pub copies_at: Vec<MemberName>,
+    /// What of this member is in the directory of care services.
+    pub services: ServicesConfig,
 }
 
 impl std::fmt::Debug for ExchangeConfig {
@@ -96,6 +100,7 @@ struct Parts {
     timeout: Duration,
     answered: Answered,
     copies_at: Vec<MemberName>,
+    services: ServicesConfig,
 }
 
 /// Requests that were answered: each is answered once, until it expires.
@@ -141,11 +146,13 @@ impl Exchange {
             timeout: config.timeout,
             answered: Answered::default(),
             copies_at: config.copies_at,
+            services: config.services,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::run(listener, acceptor, Arc::clone(&parts)));
         tasks.spawn(consents::follow(Arc::clone(&parts)));
         tasks.spawn(erase::follow(Arc::clone(&parts)));
+        tasks.spawn(care_services::follow(Arc::clone(&parts)));
         tasks.spawn(release::take_part(Arc::clone(&parts)));
         tasks.spawn(release::place_copies(Arc::clone(&parts)));
         Ok(Self(Arc::new(Inner {

@@ -1,5 +1,5 @@
 //! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/statement`,
-//! `/exchange/open`, `/exchange/erase`, `/exchange/release/*`.
+//! `/exchange/open`, `/exchange/erase`, `/exchange/care-services`, `/exchange/release/*`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::crowd::{Crowd, Guest};
 use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
-use super::{Parts, erase, open, release};
+use super::{Parts, care_services, erase, open, release};
 use crate::chain::{Snapshots as _, StoreError};
 use crate::custody::CustodyError;
 
@@ -78,6 +78,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         .route("/exchange/statement", post(statement))
         .route("/exchange/open", post(open))
         .route("/exchange/erase", post(erase))
+        .route("/exchange/care-services", post(care_services))
         .merge(release::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts);
@@ -197,6 +198,15 @@ async fn erase(
     body: Bytes,
 ) -> Result<Vec<u8>, Refusal> {
     let answer = erase::answer(&parts, &from, message(&body)?).await?;
+    Ok(codec::encode(&answer))
+}
+
+async fn care_services(
+    State(parts): State<Arc<Parts>>,
+    Extension(Peer(from)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Vec<u8>, Refusal> {
+    let answer = care_services::answer(&parts, &from, &message(&body)?).await?;
     Ok(codec::encode(&answer))
 }
 

@@ -9,6 +9,8 @@ use interop::terminology::format::{Dialect, Format, Row, RowProblem, Table};
 use interop::terminology::{Draft, TerminologyProblem};
 use thiserror::Error;
 
+use crate::package::PackageError;
+
 /// How deep files of a release are looked for.
 const DEPTH_MAX: usize = 8;
 /// Rows between two reports of progress.
@@ -35,6 +37,8 @@ pub enum LoadError {
         path: PathBuf,
         problem: TerminologyProblem,
     },
+    #[error(transparent)]
+    Package(#[from] PackageError),
     #[error("there are no concepts in it")]
     Empty,
     #[error("the index cannot be written: {0}")]

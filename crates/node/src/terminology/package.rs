@@ -1,4 +1,4 @@
-//! FHIR resources as vocabularies: a file, or a folder such as an unpacked package (<https://hl7.org/fhir/packages.html>).
+//! FHIR resources as vocabularies: a file, a folder, or a package (<https://hl7.org/fhir/packages.html>), packed or not.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::load::list;
 use super::{Installed, Kind, LoadError, install, install_resource};
+use crate::package::{is_packed, read_packed};
 
 /// What was found in a file or a package.
 #[derive(Debug, Default)]
@@ -36,6 +37,17 @@ pub fn resources_in(
     folder: &Path,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Found, LoadError> {
+    let mut found = Found::default();
+    if is_packed(path) {
+        let mut taken = 0;
+        read_packed(path, |name, text| {
+            progress(taken, taken);
+            taken += 1;
+            let name = Path::new(name);
+            found.take((name, false), read(name, text)?, folder)
+        })?;
+        return found.unless_empty();
+    }
     let mut files = Vec::new();
     let is_single = path.is_file();
     match is_single {
@@ -44,39 +56,54 @@ pub fn resources_in(
     }
     files.retain(|file| file.extension().is_some_and(|it| it == "json"));
     files.sort();
-    let mut found = Found::default();
     for (at, file) in files.iter().enumerate() {
         progress(at, files.len());
-        match read(file)? {
+        let text = fs::read(file).map_err(LoadError::unreadable(file))?;
+        found.take((file, is_single), read(file, &text)?, folder)?;
+    }
+    found.unless_empty()
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        (file, is_single): (&Path, bool),
+        read: Option<Result<Read, TerminologyProblem>>,
+        folder: &Path,
+    ) -> Result<(), LoadError> {
+        match read {
             None => {}
             Some(Ok(Read::System(catalogue))) if catalogue.concepts().is_empty() => {}
             Some(Ok(Read::System(catalogue))) => {
-                found.installed.push(install(folder, &catalogue)?);
+                self.installed.push(install(folder, &catalogue)?);
             }
             Some(Ok(Read::Other(kind, about, value))) => {
                 let installed = install_resource(folder, kind, (&about, &value))?;
-                found.installed.push(installed);
+                self.installed.push(installed);
             }
             Some(Err(problem)) if is_single => {
-                let path = file.clone();
+                let path = file.to_owned();
                 return Err(LoadError::Resource { path, problem });
             }
             Some(Err(problem)) => {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
-                found.passed_over.push((name.into_owned(), problem));
+                self.passed_over.push((name.into_owned(), problem));
             }
         }
+        Ok(())
     }
-    match found.installed.is_empty() && found.passed_over.is_empty() {
-        true => Err(LoadError::Empty),
-        false => Ok(found),
+
+    fn unless_empty(self) -> Result<Self, LoadError> {
+        match self.installed.is_empty() && self.passed_over.is_empty() {
+            true => Err(LoadError::Empty),
+            false => Ok(self),
+        }
     }
 }
 
 /// `None` if it is another resource.
-fn read(file: &Path) -> Result<Option<Result<Read, TerminologyProblem>>, LoadError> {
-    let text = fs::read(file).map_err(LoadError::unreadable(file))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|error| LoadError::NotJson {
+fn read(file: &Path, text: &[u8]) -> Result<Option<Result<Read, TerminologyProblem>>, LoadError> {
+    let value: Value = serde_json::from_slice(text).map_err(|error| LoadError::NotJson {
         path: file.to_owned(),
         line: error.line(),
     })?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contracts::governance::{self, Command};
+use interop::fhir::care_services::Interfaces;
 use ledger::genesis::{Genesis, Member, PublicKey};
 use ledger::ids::{BlockTime, Digest, Height, MemberName};
 use ledger::node_key::SigningNode;
@@ -12,6 +13,7 @@ use ledger::state::StateKey;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use node::chain::{Keep, PublicLog as _};
 use node::custody::Requester;
+use node::exchange::ServicesConfig;
 use node::identity::algorithm_of;
 use node::outbox::OutboxConfig;
 use node::{Node, NodeConfig, PeerAddress};
@@ -177,6 +179,13 @@ impl Founding {
             copies_at: {
                 let holders = self.copies_at.iter().filter(|holder| *holder != member);
                 holders.cloned().collect()
+            },
+            services: ServicesConfig {
+                interfaces: Interfaces {
+                    fhir: Some(format!("https://{member}.example/fhir")),
+                    ..Interfaces::default()
+                },
+                ..ServicesConfig::default()
             },
             clock: Arc::new(now),
         };

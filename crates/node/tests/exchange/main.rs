@@ -6,6 +6,7 @@
     reason = "these are tests, and so are their helpers"
 )]
 
+mod care_services;
 mod founding;
 #[path = "../ports/mod.rs"]
 mod ports;

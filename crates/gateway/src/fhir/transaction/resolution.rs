@@ -83,7 +83,7 @@ impl Fhir {
             if known.contains_key(&key) {
                 continue;
             }
-            let found = self.find_one(caller, resource_type, &key.1).await?;
+            let found = self.find_referred(caller, resource_type, &key.1).await?;
             let found = found.ok_or_else(|| names_nothing(index))?;
             plan.resolve_reference(resource_type, &key.1, &found.id);
             known.insert(key, found.id);

@@ -7,6 +7,7 @@
 mod ccda;
 #[path = "../../../../interop/tests/hl7v2/rows.rs"]
 mod hl7v2;
+mod mcsd;
 mod mhd;
 mod requests;
 mod search;
@@ -96,6 +97,7 @@ async fn requests(document: &mut String) {
         .iter()
         .chain(terminology::ROWS)
         .chain(mhd::ROWS)
+        .chain(mcsd::ROWS)
     {
         if row.section != section {
             section = row.section;

@@ -23,8 +23,8 @@ use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::mllp::{Mllp, MllpListener, MllpTls};
 use gateway::{
-    ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits, StatusSource,
-    SubscriptionConfig,
+    ArchiveConfig, ForwardConfig, Gateway, GatewayParts, ImportConfig, NodeIdentity, RequestLimits,
+    StatusSource, SubscriptionConfig,
 };
 use interop::fhir::Checking;
 use interop::fhir::labels::RuleSet;
@@ -70,13 +70,21 @@ pub(crate) struct Site {
     pub(crate) ledger: Ledger,
     pub(crate) others: Arc<Others>,
     router: axum::Router,
+    records: Custody,
     mllp: Mllp,
     time: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
     folder: TempDir,
+    further: Further,
+    vocabularies: Vocabularies,
+}
+
+/// Other systems that a node goes to.
+#[derive(Clone, Default)]
+struct Further {
     import: ImportConfig,
     forward: ForwardConfig,
-    vocabularies: Vocabularies,
+    archive: ArchiveConfig,
 }
 
 impl Site {
@@ -127,7 +135,10 @@ impl Site {
         let import = ImportConfig {
             allowed_origins: vec![origin.to_owned()],
         };
-        let further = (import, ForwardConfig::default());
+        let further = Further {
+            import,
+            ..Further::default()
+        };
         Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
     }
 
@@ -139,7 +150,30 @@ impl Site {
             RequestLimits::default(),
             Checking::Strict,
         );
-        let further = (ImportConfig::default(), forward);
+        let further = Further {
+            forward,
+            ..Further::default()
+        };
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
+    }
+
+    /// A node before this image archive, to which it shows a credential.
+    pub(crate) fn before_archive(archive: ArchiveConfig, credential: &str) -> Self {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::of("clinic"));
+        let shown = folder.path().join("credential");
+        std::fs::write(&shown, format!("{credential}\n")).unwrap();
+        let how = (
+            SubscriptionConfig::default(),
+            RequestLimits::default(),
+            Checking::Strict,
+        );
+        let further = Further {
+            archive: ArchiveConfig {
+                credential: Some(shown),
+                ..archive
+            },
+            ..Further::default()
+        };
         Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
     }
 
@@ -148,15 +182,15 @@ impl Site {
         let Self {
             ledger,
             router,
+            records,
             mllp,
             folder,
-            import,
-            forward,
+            further,
             ..
         } = self;
-        drop((router, mllp));
+        drop((router, records, mllp));
         let how = (subscriptions, RequestLimits::default(), Checking::Strict);
-        Self::with(folder, ledger, ("clinic", BASE, 5), how, (import, forward))
+        Self::with(folder, ledger, ("clinic", BASE, 5), how, further)
     }
 
     fn on(
@@ -165,8 +199,13 @@ impl Site {
         (member, base, token_seed): (&str, &str, u8),
         how: (SubscriptionConfig, RequestLimits, Checking),
     ) -> Self {
-        let further = (ImportConfig::default(), ForwardConfig::default());
-        Self::with(folder, ledger, (member, base, token_seed), how, further)
+        Self::with(
+            folder,
+            ledger,
+            (member, base, token_seed),
+            how,
+            Further::default(),
+        )
     }
 
     fn with(
@@ -174,7 +213,7 @@ impl Site {
         ledger: Ledger,
         (member, base, token_seed): (&str, &str, u8),
         (subscriptions, limits, checking): (SubscriptionConfig, RequestLimits, Checking),
-        (import, forward): (ImportConfig, ForwardConfig),
+        further: Further,
     ) -> Self {
         log::capture();
         let others = Arc::new(Others::default());
@@ -197,7 +236,7 @@ impl Site {
             log: Arc::new(ledger.clone()),
             snapshots: Arc::new(ledger.clone()),
             network: Arc::clone(&others) as Arc<dyn gateway::Network>,
-            status: health(records),
+            status: health(records.clone()),
             clients: tokens::clients(),
             sign_in: people::sign_in(&folder),
             signer: tokens::signer(token_seed),
@@ -212,23 +251,24 @@ impl Site {
             limits,
             serves_metrics: true,
             subscriptions,
-            import: import.clone(),
+            import: further.import.clone(),
             emergency: gateway::EmergencyConfig::default(),
-            forward: forward.clone(),
+            forward: further.forward.clone(),
             vocabularies: vocabularies.clone(),
             mllp: vec![listener(), private_listener()],
+            archive: further.archive.clone(),
         };
         let gateway = Gateway::new(parts).unwrap();
         Self {
             router: gateway.router(),
+            records,
             mllp: gateway.mllp(),
             ledger,
             others,
             time,
             hpke,
             folder,
-            import,
-            forward,
+            further,
             vocabularies,
         }
     }
@@ -248,6 +288,11 @@ impl Site {
 
     pub(crate) fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// The records, as the node's other parts have them.
+    pub(crate) fn records(&self) -> &Custody {
+        &self.records
     }
 
     pub(crate) fn mllp(&self) -> Mllp {

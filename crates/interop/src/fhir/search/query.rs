@@ -63,6 +63,8 @@ pub struct Query {
     pub includes: Vec<Include>,
     /// The types that may come along; all without a list.
     pub included_types: Option<Vec<ResourceType>>,
+    /// Whether what is the network's ([`crate::fhir::care_services`]) does not match: nobody writes it here.
+    pub is_of_own: bool,
     /// The names of parameters that were ignored.
     pub ignored: Vec<String>,
     path: String,
@@ -190,6 +192,7 @@ impl Query {
             elements: Vec::new(),
             includes: Vec::new(),
             included_types: None,
+            is_of_own: false,
             ignored: Vec::new(),
             path: scope.path(),
             sort: Vec::new(),

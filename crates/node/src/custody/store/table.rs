@@ -33,6 +33,7 @@ pub(crate) enum Table {
     Shares,
     Matches,
     Messages,
+    CareServices,
 }
 
 impl Table {
@@ -67,6 +68,7 @@ impl Table {
         Self::Shares,
         Self::Matches,
         Self::Messages,
+        Self::CareServices,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -102,6 +104,7 @@ impl Table {
             Self::Shares => "shares",
             Self::Matches => "matches",
             Self::Messages => "messages",
+            Self::CareServices => "care_services",
         }
     }
 }

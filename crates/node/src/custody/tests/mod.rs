@@ -3,6 +3,7 @@
 mod accesses;
 mod audit;
 mod authorization;
+mod care_services;
 mod changes;
 mod crash;
 mod erasure;

@@ -341,7 +341,7 @@ fn named(found: &Found, value: Option<Value>) -> Result<Named, CustodyError> {
         precondition: Precondition::Current(None),
         resource,
         signed: None,
-        answers: false,
+        by_node: false,
     })
 }
 

@@ -93,7 +93,7 @@ impl Custody {
             precondition,
             resource: Some(resource.clone()),
             signed: None,
-            answers: false,
+            by_node: false,
         };
         let subject = {
             let changes = std::slice::from_ref(&change);
