@@ -19,7 +19,7 @@ use vault::wrap::WrappingKey;
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
 use crate::custody::upstream::UpstreamOptions;
-use crate::custody::{Custody, CustodyError, CustodyOptions, RecordsConfig};
+use crate::custody::{Custody, CustodyError, CustodyOptions, LinkageOptions, RecordsConfig};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError};
 use crate::health::Vitals;
@@ -76,6 +76,8 @@ pub struct NodeConfig {
     pub exchange_timeout: Duration,
     /// Members that keep copies of what is written here, which a committee can release.
     pub copies_at: Vec<MemberName>,
+    /// How this member takes part in linkage; not at all if `None`.
+    pub linkage: Option<LinkageOptions>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }
@@ -215,6 +217,7 @@ impl Node {
                 label_rules: config.label_rules.clone(),
                 review_ms: config.review_ms,
                 implicit: config.implicit,
+                linkage: config.linkage.clone(),
                 clock: Arc::clone(&config.clock),
             },
             Arc::new(chain.clone()),

@@ -24,8 +24,8 @@ use super::layout::{
     NodeFile, write_secret,
 };
 use crate::node::{
-    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, PayloadsEntry,
-    RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
+    AuditEntry, ConsentEntry, EmergencyEntry, KeysEntry, LabelsEntry, LimitsEntry, LinkageEntry,
+    PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry, TerminologyEntry, ValidationEntry,
 };
 
 /// What a network is founded with.
@@ -306,6 +306,7 @@ pub(super) fn node_file(
         limits: LimitsEntry::default(),
         retention: RetentionSchedule::default(),
         emergency: EmergencyEntry::default(),
+        linkage: LinkageEntry::default(),
         audit: AuditEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),

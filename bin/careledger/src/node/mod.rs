@@ -3,6 +3,7 @@
 mod joining;
 mod keys;
 mod labels;
+mod linkage;
 mod mllp;
 mod payloads;
 mod profiles;
@@ -36,6 +37,7 @@ use vault::keystore::KeyStore;
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 pub(crate) use self::labels::LabelsEntry;
+pub(crate) use self::linkage::LinkageEntry;
 pub(crate) use self::mllp::MllpEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
@@ -224,6 +226,7 @@ pub(crate) fn node_config(
         label_rules: file.labels.read(folder)?,
         review_ms: file.emergency.review_ms(),
         implicit: file.consent.implicit(),
+        linkage: file.linkage.read(folder)?,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         copies_at: copies_at(file)?,

@@ -28,6 +28,7 @@ mod history;
 pub mod inspect;
 mod keys;
 mod labelling;
+mod linkage;
 mod mapping;
 mod matching;
 mod moved;
@@ -108,6 +109,7 @@ pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
+pub use linkage::{Inquiry, InquiryRefusal, LinkageAnswers, LinkageOptions, WaitingLink};
 pub use matching::{MatchFound, MatchWanted, PossibleMatch};
 pub use notify::Told;
 pub use options::CustodyOptions;
@@ -156,6 +158,7 @@ struct Inner {
     registrar: Registrar,
     background: Background,
     comparing: matching::Comparing,
+    linking: linkage::Linking,
     erasing: erasure::Erasing,
     /// By what codes are mapped on the way in.
     mapping: OnceLock<Vocabularies>,
@@ -242,6 +245,7 @@ impl Custody {
             outbox,
             registrar,
             comparing: matching::Comparing::default(),
+            linking: linkage::Linking::default(),
             erasing: erasure::Erasing::default(),
             mapping: OnceLock::new(),
             anchor,

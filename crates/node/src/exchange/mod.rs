@@ -9,6 +9,7 @@ mod client;
 mod collect;
 mod consents;
 mod crowd;
+mod discover;
 mod erase;
 mod message;
 mod open;
@@ -33,6 +34,7 @@ use crate::identity::Identity;
 use crate::outbox::Signer;
 
 pub use collect::Elsewhere;
+pub use discover::{Discovered, Discovery};
 #[doc(hidden)]
 pub use message::{MessageKind, reread};
 pub use release::{ReleaseFault, ReleaseMessage, WrongShare, reread_release};

@@ -7,6 +7,7 @@
 )]
 
 mod founding;
+mod linkage;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod release;

@@ -13,11 +13,13 @@ use crate::identity::model::Model;
 use crate::identity::traits::Traits;
 
 /// Hundredths of Dice from which a name may be a misspelling of another.
-const NAME_CLOSE: u32 = 60;
+const NAME_CLOSE: u32 = 48;
 /// The same of streets, which are longer.
 const STREET_LIKE: u32 = 80;
-/// The same of digits in their places: one of eight, or of nine, is another.
+/// The same of digits in their places: one of eight is another.
 const DIGITS_CLOSE: u32 = 74;
+/// The same of identifiers, one slip apart.
+const IDENTIFIER_CLOSE: u32 = 58;
 
 /// Grades an encoding that another member sent against a patient here, both under one salt.
 pub fn judge_encoded(
@@ -133,7 +135,7 @@ fn personal(one: &Encoding, other: &Encoding) -> u8 {
     let of_one_authority = pairs.filter(|(one, other)| !one.0.is_empty() && one.0 == other.0);
     let levels = of_one_authority.map(|(one, other)| match one.1.dice(&other.1) {
         100.. => PERSONAL_SAME,
-        DIGITS_CLOSE.. => PERSONAL_CLOSE,
+        IDENTIFIER_CLOSE.. => PERSONAL_CLOSE,
         _ => DIFFERS,
     });
     levels.min().unwrap_or(MISSING)

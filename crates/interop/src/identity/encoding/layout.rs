@@ -202,9 +202,7 @@ pub(super) fn encode(tokens: &Tokens, of: &Traits, buckets: BTreeSet<Bucket>) ->
         areas: placed(of.areas.iter().map(|it| exact(kind::AREA, it))),
         contacts: placed(of.contacts.iter().map(|it| exact(kind::CONTACT, it))),
         authorities: placed(personal().map(|one| exact(kind::AUTHORITY, &one.authority))),
-        personal: placed(
-            personal().map(|one| tokens.filter(kind::PERSONAL, positioned(&one.value))),
-        ),
+        personal: placed(personal().map(|one| tokens.filter(kind::PERSONAL, grams(&one.value)))),
         identifiers: placed(of.identifiers.iter().map(|one| {
             let both = format!("{}\n{}", one.authority, one.value);
             exact(kind::IDENTIFIER, &both)

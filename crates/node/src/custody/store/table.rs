@@ -33,6 +33,7 @@ pub(crate) enum Table {
     Shares,
     Matches,
     Messages,
+    Linkage,
 }
 
 impl Table {
@@ -67,6 +68,7 @@ impl Table {
         Self::Shares,
         Self::Matches,
         Self::Messages,
+        Self::Linkage,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -102,6 +104,7 @@ impl Table {
             Self::Shares => "shares",
             Self::Matches => "matches",
             Self::Messages => "messages",
+            Self::Linkage => "linkage",
         }
     }
 }

@@ -78,6 +78,7 @@ impl Site {
             label_rules: Vec::new(),
             review_ms: 72 * 3_600_000,
             implicit: contracts::access::Implicit::default(),
+            linkage: None,
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,

@@ -40,6 +40,7 @@ const MIGRATIONS: &[&[Table]] = &[
         Table::Matches,
         Table::Messages,
     ],
+    &[Table::Linkage],
 ];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
