@@ -45,6 +45,18 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| message(MessageKind::EraseAnswer, bytes),
     },
     Target {
+        name: "exchange-question",
+        run: |bytes| message(MessageKind::Question, bytes),
+    },
+    Target {
+        name: "exchange-reply",
+        run: |bytes| message(MessageKind::Reply, bytes),
+    },
+    Target {
+        name: "exchange-handed",
+        run: |bytes| message(MessageKind::Handed, bytes),
+    },
+    Target {
         name: "gossip-frame",
         run: frame,
     },
