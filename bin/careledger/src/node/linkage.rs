@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use contracts::linkage;
 use interop::identity::{LinkageSecret, SECRET_BYTES};
-use node::custody::{LinkageAnswers, LinkageOptions};
+use node::custody::LinkageOptions;
 use serde::{Deserialize, Serialize};
 
 /// Questions of one member in an hour, unless the entry says.
@@ -62,9 +63,9 @@ impl LinkageEntry {
         Ok(Some(LinkageOptions {
             secret: secret(&folder.join(file))?,
             answers: match self.answers {
-                Answers::Off => LinkageAnswers::Off,
-                Answers::Person => LinkageAnswers::Person,
-                Answers::Certain => LinkageAnswers::Certain,
+                Answers::Off => linkage::Answers::Off,
+                Answers::Person => linkage::Answers::Person,
+                Answers::Certain => linkage::Answers::Certain,
             },
             members: members
                 .transpose()
@@ -119,7 +120,7 @@ mod tests {
             }
         }
         let read = said.read(folder.path()).unwrap().unwrap();
-        assert_eq!(read.answers, LinkageAnswers::Person);
+        assert_eq!(read.answers, linkage::Answers::Person);
         assert_eq!((read.per_hour, read.members.unwrap().len()), (3, 1));
         for wrong in ["answers = \"yes\"", "per_hour = 0", "secret = \"x\""] {
             assert!(entry(wrong).is_err(), "{wrong}");

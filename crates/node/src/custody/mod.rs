@@ -109,7 +109,7 @@ pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
-pub use linkage::{Inquiry, InquiryRefusal, LinkageAnswers, LinkageOptions, WaitingLink};
+pub use linkage::{Inquiry, InquiryRefusal, LinkageOptions, WaitingLink};
 pub use matching::{MatchFound, MatchWanted, PossibleMatch};
 pub use notify::Told;
 pub use options::CustodyOptions;

@@ -2,13 +2,14 @@
 
 use contracts::consent::template::{DataClass, Grant, access};
 use contracts::descriptor::Descriptor;
+use contracts::linkage::Answers;
 use interop::identity::LinkageSecret;
-use node::custody::{LinkageAnswers, LinkageOptions};
+use node::custody::LinkageOptions;
 use node::exchange::Discovered;
 
 use super::*;
 
-fn linkage(secret: u8, answers: LinkageAnswers) -> LinkageOptions {
+fn linkage(secret: u8, answers: Answers) -> LinkageOptions {
     LinkageOptions {
         secret: LinkageSecret::from_bytes([secret; 32]),
         answers,
@@ -54,9 +55,9 @@ struct World {
 
 impl World {
     /// The clinic asks; the hospital answers as `answers` says, under its own secret.
-    async fn new(secrets: [u8; 2], answers: LinkageAnswers) -> (Self, Founding) {
+    async fn new(secrets: [u8; 2], answers: Answers) -> (Self, Founding) {
         let founding = Founding::of(&NAMES)
-            .linking("clinic", linkage(secrets[0], LinkageAnswers::Off))
+            .linking("clinic", linkage(secrets[0], Answers::Off))
             .linking("hospital", linkage(secrets[1], answers));
         let nodes = founding.start_all().await;
         let at_clinic = create(&nodes[0], &clinician("clinic"), person("Elizabeth")).await;
@@ -128,7 +129,7 @@ fn of<'a>(history: &'a [(String, bool)], interaction: &str) -> Vec<&'a (String, 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn l1_a_patient_is_found_without_a_name_and_its_record_joins_the_other() {
-    let (world, _founding) = World::new([7, 7], LinkageAnswers::Certain).await;
+    let (world, _founding) = World::new([7, 7], Answers::Certain).await;
     let hospital = &world.nodes[1];
     let sister = clinician("hospital");
     let letter = create(hospital, &sister, document(&world.at_hospital)).await;
@@ -184,7 +185,7 @@ async fn l1_a_patient_is_found_without_a_name_and_its_record_joins_the_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_person_approves_and_until_then_it_is_as_if_nobody_were_there() {
-    let (world, _founding) = World::new([7, 7], LinkageAnswers::Person).await;
+    let (world, _founding) = World::new([7, 7], Answers::Person).await;
     world.permit().await;
     assert_eq!(world.ask().await, Discovered::Nothing);
     let (hospital, registrar) = (&world.nodes[1].custody, clinician("hospital"));
@@ -221,7 +222,7 @@ async fn a_person_approves_and_until_then_it_is_as_if_nobody_were_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_secret_finds_nobody_and_says_so() {
-    let (world, _founding) = World::new([7, 8], LinkageAnswers::Certain).await;
+    let (world, _founding) = World::new([7, 8], Answers::Certain).await;
     world.permit().await;
     assert_eq!(world.ask().await, Discovered::OtherSecret);
     let seen = world.history(1, &world.at_hospital).await;

@@ -12,14 +12,16 @@ use crate::identity::grade::{Common, Judgement, graded};
 use crate::identity::model::Model;
 use crate::identity::traits::Traits;
 
-/// Hundredths of Dice from which a name may be a misspelling of another.
-const NAME_CLOSE: u32 = 48;
+/// Dice of what is the same.
+const SAME_BITS: f64 = 1.0;
+/// Dice from which a name may be a misspelling of another.
+const NAME_CLOSE: f64 = 0.48;
 /// The same of streets, which are longer.
-const STREET_LIKE: u32 = 80;
+const STREET_LIKE: f64 = 0.80;
 /// The same of digits in their places: one of eight is another.
-const DIGITS_CLOSE: u32 = 74;
+const DIGITS_CLOSE: f64 = 0.72;
 /// The same of identifiers, one slip apart.
-const IDENTIFIER_CLOSE: u32 = 58;
+const IDENTIFIER_CLOSE: f64 = 0.60;
 
 /// Grades an encoding that another member sent against a patient here, both under one salt.
 pub fn judge_encoded(
@@ -46,7 +48,7 @@ fn pattern(one: &Encoding, other: &Encoding) -> Pattern {
         born(one, other),
         exact(&one.gender, &other.gender),
         best(&one.streets, &other.streets, |dice| match dice {
-            100.. => STREET_SAME,
+            SAME_BITS.. => STREET_SAME,
             STREET_LIKE.. => STREET_CLOSE,
             _ => DIFFERS,
         }),
@@ -65,13 +67,17 @@ fn shares(one: &[Filter], other: &[Filter]) -> bool {
 }
 
 /// The best level among the values of both.
-fn best(one: &[Filter], other: &[Filter], level: impl Fn(u32) -> u8) -> u8 {
+fn best(one: &[Filter], other: &[Filter], level: impl Fn(f64) -> u8) -> u8 {
     let pairs = there(one).flat_map(|one| there(other).map(move |other| one.dice(other)));
     pairs.map(level).max().unwrap_or(MISSING)
 }
 
 fn exact(one: &[Filter], other: &[Filter]) -> u8 {
-    best(one, other, |dice| if dice == 100 { SAME } else { DIFFERS })
+    best(
+        one,
+        other,
+        |dice| if dice >= SAME_BITS { SAME } else { DIFFERS },
+    )
 }
 
 /// Levels of given and family names; names in each other's places count as family the same, given related.
@@ -86,9 +92,10 @@ fn name(one: &Encoding, other: &Encoding) -> (u8, u8) {
 
 fn given(one: &Encoding, other: &Encoding) -> u8 {
     let are_known = shares(&one.is_known, &other.is_known);
-    let is_related = shares(&one.full_form, &other.full_form) || goes_by_another_given(one, other);
+    let is_related =
+        shares(&one.full_forms, &other.full_forms) || goes_by_another_given(one, other);
     best(&one.given, &other.given, |dice| match dice {
-        100.. => GIVEN_SAME,
+        SAME_BITS.. => GIVEN_SAME,
         _ if is_related => GIVEN_RELATED,
         NAME_CLOSE.. if !are_known => GIVEN_CLOSE,
         _ => DIFFERS,
@@ -98,14 +105,14 @@ fn given(one: &Encoding, other: &Encoding) -> u8 {
 fn goes_by_another_given(one: &Encoding, other: &Encoding) -> bool {
     let is_further =
         shares(&one.given, &other.other_given) || shares(&other.given, &one.other_given);
-    is_further && !shares(&one.given, &other.given) && !shares(&one.full_form, &other.full_form)
+    is_further && !shares(&one.given, &other.given) && !shares(&one.full_forms, &other.full_forms)
 }
 
 fn family(one: &Encoding, other: &Encoding) -> u8 {
     let number = |of: &Encoding| there(&of.parts).count();
     let shares_part = number(one) != number(other) && shares(&one.parts, &other.parts);
     best(&one.families, &other.families, |dice| match dice {
-        100.. => FAMILY_SAME,
+        SAME_BITS.. => FAMILY_SAME,
         NAME_CLOSE.. => FAMILY_CLOSE,
         _ if shares_part => FAMILY_CLOSE,
         _ => DIFFERS,
@@ -115,13 +122,13 @@ fn family(one: &Encoding, other: &Encoding) -> u8 {
 fn born(one: &Encoding, other: &Encoding) -> u8 {
     if there(&one.born).chain(there(&other.born)).count() < 2 {
         return best(&one.year, &other.year, |dice| match dice {
-            100.. => BORN_NEAR,
+            SAME_BITS.. => BORN_NEAR,
             _ => DIFFERS,
         });
     }
     let is_swapped = shares(&one.born_either, &other.born_either);
     best(&one.born, &other.born, |dice| match dice {
-        100.. => BORN_SAME,
+        SAME_BITS.. => BORN_SAME,
         _ if is_swapped => BORN_SWAPPED,
         DIGITS_CLOSE.. => BORN_NEAR,
         _ => DIFFERS,
@@ -134,7 +141,7 @@ fn personal(one: &Encoding, other: &Encoding) -> u8 {
     let pairs = own(one).flat_map(|one| own(other).map(move |other| (one, other)));
     let of_one_authority = pairs.filter(|(one, other)| !one.0.is_empty() && one.0 == other.0);
     let levels = of_one_authority.map(|(one, other)| match one.1.dice(&other.1) {
-        100.. => PERSONAL_SAME,
+        SAME_BITS.. => PERSONAL_SAME,
         IDENTIFIER_CLOSE.. => PERSONAL_CLOSE,
         _ => DIFFERS,
     });

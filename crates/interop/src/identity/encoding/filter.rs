@@ -2,11 +2,12 @@
 
 /// Bits of a filter.
 const BITS: usize = 512;
+const BITS_MAX: u32 = 512;
 const WORDS: usize = BITS / 64;
 /// Bytes of a filter.
 pub(super) const FILTER_BYTES: usize = BITS / 8;
 /// Bits that a token sets.
-const HASHES: usize = 12;
+const HASHES: usize = 8;
 
 /// A set of tokens; empty for a value that is not there.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -28,16 +29,23 @@ impl Filter {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// How alike two sets are, in hundredths; 100 only if all bits are the same.
-    pub(super) fn dice(&self, other: &Self) -> u32 {
-        let ones = |words: &[u64; WORDS]| words.iter().map(|word| word.count_ones()).sum::<u32>();
-        let pairs = self.0.iter().zip(&other.0);
-        let common: u32 = pairs.map(|(one, two)| (one & two).count_ones()).sum();
-        let all = ones(&self.0).saturating_add(ones(&other.0));
-        if all == 0 {
-            return 0;
+    /// How alike two sets are by Dice, from 0 to 1; 1 only if all bits are the same. Tokens are estimated from the bits that
+    /// are set (Swamidass and Baldi 2007): the fuller two filters are, the more bits they share by chance.
+    pub(super) fn dice(&self, other: &Self) -> f64 {
+        if self == other {
+            return 1.0;
         }
-        common.saturating_mul(200) / all
+        let tokens = |ones: u32| -(1.0 - f64::from(ones) / f64::from(BITS_MAX)).ln();
+        let of = |words: &[u64; WORDS]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+        let pairs = self.0.iter().zip(&other.0);
+        let both: u32 = pairs.map(|(one, two)| (one | two).count_ones()).sum();
+        if both >= BITS_MAX {
+            // Nobody fills a filter who means a value.
+            return 0.0;
+        }
+        let all = tokens(of(&self.0)) + tokens(of(&other.0));
+        let common = all - tokens(both);
+        (2.0 * common / all).clamp(0.0, 0.99)
     }
 
     pub(super) fn to_bytes(self) -> impl Iterator<Item = u8> {

@@ -17,8 +17,8 @@ const NO_BUCKET: [u8; BUCKET_BYTES] = [0; BUCKET_BYTES];
 #[derive(Clone, PartialEq, Eq)]
 pub struct Encoding {
     pub(super) given: One,
-    /// The full form of the given name.
-    pub(super) full_form: One,
+    /// The full forms of the given name.
+    pub(super) full_forms: [Filter; 3],
     /// There if the given name is one that many people have.
     pub(super) is_known: One,
     pub(super) other_given: [Filter; 2],
@@ -44,7 +44,7 @@ pub struct Encoding {
 /// The place of one filter.
 pub(super) type One = [Filter; 1];
 
-const FILTERS: usize = 33;
+const FILTERS: usize = 35;
 
 /// What a token is of, so that one value in two fields is alike in neither, but for names, which change places.
 mod kind {
@@ -107,7 +107,7 @@ impl Encoding {
     fn empty() -> Self {
         Self {
             given: One::default(),
-            full_form: One::default(),
+            full_forms: Default::default(),
             is_known: One::default(),
             other_given: Default::default(),
             families: Default::default(),
@@ -129,7 +129,7 @@ impl Encoding {
     fn places(&self) -> [&[Filter]; 16] {
         [
             &self.given,
-            &self.full_form,
+            &self.full_forms,
             &self.is_known,
             &self.other_given,
             &self.families,
@@ -150,7 +150,7 @@ impl Encoding {
     fn places_mut(&mut self) -> [&mut [Filter]; 16] {
         [
             &mut self.given,
-            &mut self.full_form,
+            &mut self.full_forms,
             &mut self.is_known,
             &mut self.other_given,
             &mut self.families,
@@ -174,11 +174,12 @@ pub(super) fn encode(tokens: &Tokens, of: &Traits, buckets: BTreeSet<Bucket>) ->
     let exact = |kind: u8, value: &str| tokens.filter(kind, [value]);
     // An initial says too little to tell a twin by.
     let given = of.given.as_ref().filter(|it| it.chars().count() > 1);
+    let forms = given.into_iter().flat_map(|it| names::full_forms(it));
     let whole = of.born.and_then(Day::of);
     let personal = || of.identifiers.iter().filter(|one| one.is_personal);
     Encoding {
         given: placed(given.map(name)),
-        full_form: placed(given.map(|it| exact(kind::FULL_FORM, names::full_form(it)))),
+        full_forms: placed(forms.map(|form| exact(kind::FULL_FORM, form))),
         is_known: placed(
             given
                 .filter(|it| names::is_known(it))
@@ -220,13 +221,15 @@ fn placed<const N: usize>(values: impl IntoIterator<Item = Filter>) -> [Filter; 
     places
 }
 
-/// Pairs of letters, with the ends, and the whole.
+/// Pairs of letters that follow each other or have one between them, with the ends, and the whole: two letters in each
+/// other's places leave most of them as they are.
 fn grams(text: &str) -> Vec<String> {
     let letters: Vec<char> = std::iter::once('_')
         .chain(text.chars())
         .chain(std::iter::once('_'))
         .collect();
-    let pairs = letters.windows(2).map(|pair| pair.iter().collect());
+    let pair = |letters: &[char]| letters.first().into_iter().chain(letters.last()).collect();
+    let pairs = letters.windows(2).chain(letters.windows(3)).map(pair);
     pairs.chain(std::iter::once(format!("={text}"))).collect()
 }
 

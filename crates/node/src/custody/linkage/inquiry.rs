@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use contracts::linkage::{self, Ruling};
 use interop::fhir::ResourceType;
 use interop::identity::{Encoding, Grade, Judgement, Model, Traits, judge_encoded};
 use ledger::ids::Digest;
 use ledger::stream::{Branch, GrantedBranch};
 
-use super::waiting::{Standing, WaitingRow};
-use super::{LinkageAnswers, LinkageOptions};
+use super::LinkageOptions;
+use super::waiting::WaitingRow;
 use crate::custody::access::AccessDraft;
 use crate::custody::append::Home;
 use crate::custody::audit::decided_of;
@@ -60,15 +61,15 @@ impl Custody {
         &self,
         inquiry: &Inquiry,
     ) -> Result<Vec<GrantedBranch>, CustodyError> {
-        let linkage = self.linkage()?.clone();
-        let likely = self.likely(inquiry, &linkage).await?;
+        let options = self.linkage()?.clone();
+        let likely = self.likely(inquiry, &options).await?;
         let certain = likely.iter().filter(|(_, it)| it.grade == Grade::Certain);
         let is_one = certain.count() == 1;
         let mut matched = Vec::new();
         for (one, judgement) in likely {
-            let is_certain = is_one && judgement.grade == Grade::Certain;
-            let answers_itself = is_certain && linkage.answers == LinkageAnswers::Certain;
-            let decided = self.matched(inquiry, &one, (&judgement, answers_itself));
+            let is_the_certain_one = is_one && judgement.grade == Grade::Certain;
+            let judged = (&judgement, is_the_certain_one);
+            let decided = self.matched(inquiry, options.answers, (&one, judged));
             matched.extend(decided.await?);
         }
         let mut given = matched.iter().filter(|one| one.is_given);
@@ -85,9 +86,9 @@ impl Custody {
     async fn likely(
         &self,
         inquiry: &Inquiry,
-        linkage: &LinkageOptions,
+        options: &LinkageOptions,
     ) -> Result<Vec<(Match, Judgement)>, CustodyError> {
-        let (custody, secret) = (self.clone(), linkage.secret.clone());
+        let (custody, secret) = (self.clone(), options.secret.clone());
         let (asked, salt) = (inquiry.encoding.clone(), inquiry.recipient.clone());
         // Comparisons by the hundred keep no request waiting.
         let compared = tokio::task::spawn_blocking(move || {
@@ -119,8 +120,8 @@ impl Custody {
     async fn matched(
         &self,
         inquiry: &Inquiry,
-        one: &Match,
-        (judgement, answers_itself): (&Judgement, bool),
+        answers: linkage::Answers,
+        (one, (judgement, is_the_certain_one)): (&Match, (&Judgement, bool)),
     ) -> Result<Option<Matched>, CustodyError> {
         let Some(head) = self.head(ResourceType::PATIENT, &one.row.id)? else {
             return Ok(None);
@@ -130,17 +131,15 @@ impl Custody {
         let loaded = self.current(&head)?;
         let facts = &loaded.row.facts.disclosure;
         let decision = self.decide(by, &subject, &[facts]).await?;
-        let is_permitted = decision.rulings.iter().all(|ruling| ruling.permitted);
-        let standing = self.standing(&subject, &by.member)?;
-        let is_given = is_permitted
-            && match standing {
-                Some(Standing::Approved) => true,
-                Some(Standing::Refused) => false,
-                Some(Standing::Waiting) | None => answers_itself,
-            };
-        let is_settled = matches!(standing, Some(Standing::Approved | Standing::Refused));
-        let waits = is_permitted && !is_given && !is_settled;
-        let waiting = waits.then(|| WaitingRow::of(by, &one.row.id, judgement, self.now()));
+        let matched = linkage::Matched {
+            is_permitted: decision.rulings.iter().all(|ruling| ruling.permitted),
+            is_the_certain_one,
+            standing: self.standing(&subject, &by.member)?,
+        };
+        let ruling = linkage::rule(answers, matched);
+        let waiting = (ruling == Ruling::Wait)
+            .then(|| WaitingRow::of(by, &one.row.id, judgement, self.now()));
+        let is_given = ruling == Ruling::HandOver;
         let version = (one.document, head.version);
         let draft = self.inquired(inquiry, &decision, (&one.row.id, version, is_given));
         Ok(Some(Matched {

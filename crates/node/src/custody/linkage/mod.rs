@@ -7,7 +7,8 @@
 //! # Invariants
 //! - **L1** Each question leaves one access item at least: of each patient whom it matched, or of the member's own directory.
 //! - **L2** The answer does not tell who is unknown from who is hidden, was refused, or waits for a person.
-//! - **L3** Keys leave only for a patient whose Patient resource the asker might read.
+//!
+//! What is handed over to whom, `contracts::linkage` decides (**L3** to **L5**).
 
 mod buckets;
 mod inquiry;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
+use contracts::linkage::Answers;
 use interop::fhir::search::IndexTerms;
 use interop::fhir::{Issue, IssueType, ResourceType};
 use interop::identity::{LinkageSecret, Traits};
@@ -40,22 +42,11 @@ pub struct LinkageOptions {
     /// The secret that members of the network share.
     pub secret: LinkageSecret,
     /// What becomes of questions.
-    pub answers: LinkageAnswers,
+    pub answers: Answers,
     /// Who may ask; everybody if `None`.
     pub members: Option<Vec<MemberName>>,
     /// Questions that one member may ask in an hour.
     pub per_hour: u32,
-}
-
-/// What becomes of the questions of other members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkageAnswers {
-    /// They are not answered.
-    Off,
-    /// A person decides on each match.
-    Person,
-    /// A certain match is answered, a person decides on others.
-    Certain,
 }
 
 /// Why a question is not looked at; none of it depends on a patient.
@@ -140,7 +131,7 @@ impl Custody {
         proof: &[u8],
     ) -> Result<(), InquiryRefusal> {
         let linkage = self.0.options.linkage.as_ref();
-        let linkage = linkage.filter(|it| it.answers != LinkageAnswers::Off);
+        let linkage = linkage.filter(|it| it.answers != Answers::Off);
         let linkage = linkage.ok_or(InquiryRefusal::NotAnswered)?;
         if linkage
             .members

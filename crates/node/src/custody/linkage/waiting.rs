@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use contracts::linkage::Standing;
 use interop::identity::{Grade, Judgement};
 use ledger::ids::{Digest, MemberName};
 use minicbor::{Decode, Encode};
@@ -38,14 +39,6 @@ impl std::fmt::Debug for WaitingLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "WaitingLink({})", self.grade.code())
     }
-}
-
-/// How it stands between a patient and a member that has asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    Waiting,
-    Approved,
-    Refused,
 }
 
 /// A question as it is stored, sealed: one for each patient and member.
@@ -189,20 +182,20 @@ impl Custody {
             .await
     }
 
-    /// How it stands between a patient and a member; `None` if it has not asked, or was answered by itself.
+    /// How it stands between a patient and a member.
     pub(super) fn standing(
         &self,
         subject: &Subject,
         member: &MemberName,
-    ) -> Result<Option<Standing>, CustodyError> {
+    ) -> Result<Standing, CustodyError> {
         let key = waiting_key(&subject.id, member);
         let keys = &self.0.home.keys;
         let row: Option<WaitingRow> = keys.get(&self.0.store, Table::Linkage, &key)?;
-        Ok(row.map(|row| match row.settled {
-            None => Standing::Waiting,
+        Ok(match row.and_then(|row| row.settled) {
+            None => Standing::Open,
             Some(settled) if settled.approves => Standing::Approved,
             Some(_) => Standing::Refused,
-        }))
+        })
     }
 }
 

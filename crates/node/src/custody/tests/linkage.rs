@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use ::ledger::ids::Digest;
 use contracts::consent::template::{DataClass, Grant, access};
+use contracts::linkage::Answers;
 use interop::fhir::ResourceType;
 use interop::fhir::search::IndexTerms;
 use interop::identity::{Encoding, LinkageSecret, Traits};
 
 use super::*;
 use crate::custody::store::Table;
-use crate::custody::{
-    CustodyOptions, Inquiry, InquiryRefusal, LinkageAnswers, LinkageOptions, Reach, Trail,
-};
+use crate::custody::{CustodyOptions, Inquiry, InquiryRefusal, LinkageOptions, Reach, Trail};
 
 const SALT: [u8; 32] = [5; 32];
 
@@ -20,7 +19,7 @@ fn secret() -> LinkageSecret {
     LinkageSecret::from_bytes([7; 32])
 }
 
-fn linking(site: &Site, answers: LinkageAnswers) -> CustodyOptions {
+fn linking(site: &Site, answers: Answers) -> CustodyOptions {
     CustodyOptions {
         linkage: Some(LinkageOptions {
             secret: secret(),
@@ -76,8 +75,8 @@ const OPEN: [&str; 2] = ["Elizabeth", "Winterbourne"];
 const HIDDEN: [&str; 2] = ["Rosalind", "Castelmann"];
 const UNKNOWN: [&str; 2] = ["Thomasina", "Holberg"];
 
-async fn world(site: &Site, answers: LinkageAnswers) -> Custody {
-    let custody = site.open_with(linking(site, answers));
+async fn world(site: &Site, answers: Answers) -> Custody {
+    let custody = site.open_with(&linking(site, answers));
     let by = clinician("clinic");
     let changes = [
         person("open", OPEN[0], OPEN[1]),
@@ -104,7 +103,7 @@ fn entries(custody: &Custody) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn l1_l2_who_is_unknown_hidden_or_waits_gets_one_answer_and_one_item() {
     let site = Site::at(&Ledger::of(&["clinic", "hospital"]), "clinic");
-    let custody = world(&site, LinkageAnswers::Person).await;
+    let custody = world(&site, Answers::Person).await;
     for [given, family] in [OPEN, HIDDEN, UNKNOWN] {
         let before = entries(&custody);
         let inquiry = asking(person("x", given, family));
@@ -121,7 +120,7 @@ async fn l1_l2_who_is_unknown_hidden_or_waits_gets_one_answer_and_one_item() {
 #[tokio::test(flavor = "multi_thread")]
 async fn l3_keys_leave_for_one_certain_patient_who_has_agreed() {
     let site = Site::at(&Ledger::of(&["clinic", "hospital"]), "clinic");
-    let custody = world(&site, LinkageAnswers::Certain).await;
+    let custody = world(&site, Answers::Certain).await;
     let ask = async |given: &str, family: &str| {
         let inquiry = asking(person("x", given, family));
         custody.answer_inquiry(&inquiry).await.unwrap()
@@ -161,7 +160,7 @@ async fn l3_keys_leave_for_one_certain_patient_who_has_agreed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_gone_is_in_no_bucket_and_on_no_list() {
     let site = Site::at(&Ledger::of(&["clinic", "hospital"]), "clinic");
-    let custody = world(&site, LinkageAnswers::Person).await;
+    let custody = world(&site, Answers::Person).await;
     let inquiry = asking(person("x", OPEN[0], OPEN[1]));
     custody.answer_inquiry(&inquiry).await.unwrap();
     let rows = |prefix: &[u8]| custody.0.store.scan(Table::Linkage, prefix).count();
@@ -194,7 +193,7 @@ async fn whoever_is_gone_is_in_no_bucket_and_on_no_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_asks_if_it_may_so_often_as_it_may_and_with_the_secret() {
     let site = Site::at(&Ledger::of(&["clinic", "hospital", "payer"]), "clinic");
-    let custody = site.open_with(linking(&site, LinkageAnswers::Person));
+    let custody = site.open_with(&linking(&site, Answers::Person));
     let (question, hospital) = (Digest([1; 32]), "hospital".parse().unwrap());
     let proof = secret().proof(&question.0);
     let admitted = |member, proof: &[u8]| custody.admit_inquiry(member, question, proof);
@@ -210,7 +209,7 @@ async fn a_member_asks_if_it_may_so_often_as_it_may_and_with_the_secret() {
     // Also a wrong proof is a question: nobody guesses without end.
     assert_eq!(admitted(&hospital, &proof), Err(InquiryRefusal::TooOften));
     drop(custody);
-    let off = site.open_with(linking(&site, LinkageAnswers::Off));
+    let off = site.open_with(&linking(&site, Answers::Off));
     let refused = off.admit_inquiry(&hospital, question, &proof);
     assert_eq!(refused, Err(InquiryRefusal::NotAnswered));
 }
@@ -218,18 +217,18 @@ async fn a_member_asks_if_it_may_so_often_as_it_may_and_with_the_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_secret_puts_everybody_into_other_buckets() {
     let site = Site::at(&Ledger::of(&["clinic", "hospital"]), "clinic");
-    let custody = world(&site, LinkageAnswers::Person).await;
+    let custody = world(&site, Answers::Person).await;
     let keys = |custody: &Custody| -> BTreeSet<Vec<u8>> {
         let rows = custody.0.store.scan(Table::Linkage, b"b");
         rows.map(|row| row.unwrap().0).collect()
     };
     let before = keys(&custody);
     drop(custody);
-    let mut options = linking(&site, LinkageAnswers::Person);
+    let mut options = linking(&site, Answers::Person);
     if let Some(linkage) = &mut options.linkage {
         linkage.secret = LinkageSecret::from_bytes([8; 32]);
     }
-    let custody = site.open_with(options);
+    let custody = site.open_with(&options);
     until_looked_at(&custody).await;
     let after = keys(&custody);
     assert_eq!(before.len(), after.len());

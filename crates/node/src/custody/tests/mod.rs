@@ -183,12 +183,12 @@ impl Site {
     }
 
     pub(super) fn open(&self) -> Custody {
-        self.open_with(self.options())
+        self.open_with(&self.options())
     }
 
     /// Opens as these options say.
-    pub(super) fn open_with(&self, options: CustodyOptions) -> Custody {
-        self.open_when_free(&options, || Disk)
+    pub(super) fn open_with(&self, options: &CustodyOptions) -> Custody {
+        self.open_when_free(options, || Disk)
     }
 
     /// Opens on a disk that may fail; what an opening writes is there before it does.
