@@ -3,6 +3,7 @@
 //! Nothing leaves before the question is on record. Every reply has one length and comes after one time at least, so that
 //! neither whoever sees the line nor the one that asks tells who is unknown from who is hidden or waits for a person.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -116,7 +117,8 @@ fn asked(
         return Ok(unknown.collect());
     };
     if members.iter().all(|one| others.contains(one)) {
-        return Ok(members.to_vec());
+        let once: BTreeSet<&MemberName> = members.iter().collect();
+        return Ok(once.into_iter().cloned().collect());
     }
     let issue = Issue::error(IssueType::NotFound, "there is no other member of that name");
     Err(CustodyError::Invalid(

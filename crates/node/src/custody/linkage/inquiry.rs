@@ -186,12 +186,16 @@ impl Custody {
         let by = &inquiry.requester;
         let mut records = Vec::new();
         for one in matched {
-            let event = by.audited_answer(&one.subject, &one.draft);
+            let event = if one.is_given {
+                by.audited_answer(&one.subject, &one.draft)
+            } else {
+                by.audited_access(&one.subject, &one.draft)
+            };
             records.push((one.subject, (one.draft, event), one.waiting));
         }
         if records.is_empty() {
             let (directory, draft) = (self.0.subjects.directory(), self.question(inquiry));
-            let event = by.audited_answer(&directory, &draft);
+            let event = by.audited_access(&directory, &draft);
             records.push((directory, (draft, event), None));
         }
         let home: Home = self.0.home.clone();
