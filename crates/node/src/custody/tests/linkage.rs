@@ -115,7 +115,7 @@ async fn l1_l2_who_is_unknown_hidden_or_waits_gets_one_answer_and_one_item() {
     let waiting = custody.waiting_links(&by, false).await.unwrap();
     let waiting: Vec<_> = waiting.iter().map(|one| one.patient.as_str()).collect();
     assert_eq!(waiting, ["open"], "nobody decides about who has not agreed");
-    let report = super::audit::missing(&custody).await;
+    let report = audit::missing(&custody).await;
     assert!(report.gaps.is_empty(), "{:?}", report.gaps);
 }
 
