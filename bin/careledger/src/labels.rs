@@ -64,7 +64,7 @@ pub(crate) async fn run(args: LabelsArgs) -> anyhow::Result<()> {
         practitioner: args.practitioner,
         role: None,
     };
-    let client = Client::of_system(&client::http()?, &credential, user, "system/*.rsu")?;
+    let client = Client::of_system(&client::http()?, &credential, user, "system/*.rus")?;
     let mut out = std::io::stdout();
     match args.action {
         Action::Possible { json } => {

@@ -81,7 +81,7 @@ pub(crate) async fn run(args: MatchesArgs) -> anyhow::Result<()> {
         practitioner: None,
         role: None,
     };
-    let client = Client::of_system(&client::http()?, &credential, user, "system/Patient.rsu")?;
+    let client = Client::of_system(&client::http()?, &credential, user, "system/Patient.rus")?;
     let mut out = std::io::stdout();
     match args.action {
         Action::List { all } => {

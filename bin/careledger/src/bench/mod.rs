@@ -7,7 +7,9 @@ mod interop;
 mod ledger;
 mod limits;
 mod matching;
+mod net;
 mod release;
+mod timed;
 
 use clap::{Args, Subcommand};
 
@@ -30,7 +32,7 @@ enum BenchCommand {
     Fhir(fhir::FhirArgs),
     /// Access decisions as consents and patients become more, and their replay.
     Access(access::AccessArgs),
-    /// Vocabularies: questions of a code system of the size of SNOMED CT.
+    /// What other systems send and ask: messages of HL7 v2, C-CDA, matching, vocabularies, large content.
     Interop(interop::InteropArgs),
     /// Opening a record with a committee's shares while its custodian does not answer, beside the time until an entry is final.
     Release(release::ReleaseArgs),
@@ -47,7 +49,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Flood(args) => ledger::run_flood(args).await,
         BenchCommand::Fhir(args) => fhir::run(args).await,
         BenchCommand::Access(args) => access::run(&args),
-        BenchCommand::Interop(args) => interop::run(&args),
+        BenchCommand::Interop(args) => interop::run(args).await,
         BenchCommand::Release(args) => release::run(args).await,
         BenchCommand::Matching(args) => matching::run(&args),
         BenchCommand::Validator(args) => ledger::run_validator(args).await,

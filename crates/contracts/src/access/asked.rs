@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
-    Context, Decision as CedarDecision, Entities, Entity, EntityUid, PolicySet,
-    Request as CedarRequest, RestrictedExpression,
+    Context, Decision as CedarDecision, Entities, Entity, EntityUid, Request as CedarRequest,
+    RestrictedExpression,
 };
 
-use super::slice::Key;
+use super::attribute::{Attribute, CONTEXT, DOCUMENT, REQUESTER, Reads};
+#[cfg(test)]
+use super::slice::Slices;
+use super::slice::{Key, Shown};
 use super::{
-    AccessError, Action, Decision, Document, Evaluator, Limits, Request, delegation, reason, voted,
+    AccessError, Action, Decision, Document, Emergency, Evaluator, Limits, Request, delegation,
+    reason, voted,
 };
 use crate::consent::label::Labels;
 
@@ -25,7 +29,7 @@ pub struct Asked<'a> {
 struct Terms {
     principal: Entity,
     asked: CedarRequest,
-    policies: Arc<PolicySet>,
+    shown: Arc<Shown>,
 }
 
 /// The entities that every request is about.
@@ -50,14 +54,15 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same with every policy shown, whether it can matter or not.
+    /// The same with every policy shown, whether it can matter or not, and with every attribute.
     #[cfg(test)]
     pub(super) fn unsliced(mut self) -> Self {
-        let slices = self.evaluator.policies.as_ref();
-        let whole = slices.map(|slices| slices.whole().unwrap());
-        if let (Some(terms), Some(whole)) = (&mut self.terms, whole) {
-            terms.policies = Arc::new(whole);
-        }
+        let whole = self.evaluator.policies.as_ref().map(Slices::whole);
+        self.terms = whole.and_then(|whole| {
+            let shown = Arc::new(whole.unwrap());
+            let purposes = self.request.purposes();
+            Terms::with(self.evaluator, self.request, &purposes, shown)
+        });
         self
     }
 
@@ -79,13 +84,13 @@ impl<'a> Asked<'a> {
         let Terms {
             principal,
             asked,
-            policies,
+            shown,
         } = terms;
-        let resource = entity_of(document).ok_or_else(invalid)?;
+        let resource = entity_of(document, shown.reads).ok_or_else(invalid)?;
         let entities =
             Entities::from_entities([principal.clone(), resource], None).map_err(|_| invalid())?;
         let authorizer = &self.evaluator.authorizer;
-        let response = authorizer.is_authorized(asked, policies, &entities);
+        let response = authorizer.is_authorized(asked, &shown.policies, &entities);
         let mut determining: Vec<String> = response
             .diagnostics()
             .reason()
@@ -116,16 +121,25 @@ impl<'a> Asked<'a> {
 impl Terms {
     fn of(evaluator: &Evaluator, request: &Request) -> Option<Self> {
         let slices = evaluator.policies.as_ref()?;
-        let limits = evaluator.delegated(request).and_then(Result::ok);
         let purposes = request.purposes();
-        let policies = slices.for_request(&Key {
+        let shown = slices.for_request(&Key {
             request,
             purposes: &purposes,
             found: evaluator.found,
         });
+        Self::with(evaluator, request, &purposes, shown.ok()?)
+    }
+
+    fn with(
+        evaluator: &Evaluator,
+        request: &Request,
+        purposes: &BTreeSet<String>,
+        shown: Arc<Shown>,
+    ) -> Option<Self> {
+        let limits = evaluator.delegated(request).and_then(Result::ok);
         let uids = uids()?;
-        let principal = requester(request, limits.as_ref())?;
-        let context = context(request, &purposes, evaluator.found)?;
+        let principal = requester(request, limits.as_ref(), shown.reads)?;
+        let context = context(request, purposes, evaluator.found, shown.reads)?;
         let (_, action) = uids
             .actions
             .iter()
@@ -135,66 +149,78 @@ impl Terms {
         Some(Self {
             asked: asked.ok()?,
             principal,
-            policies: policies.ok()?,
+            shown,
         })
     }
 }
 
-fn context(request: &Request, purposes: &BTreeSet<String>, found: bool) -> Option<Context> {
-    let emergency = request.emergency.as_ref().map(|emergency| {
-        let fields = [
+fn context(
+    request: &Request,
+    purposes: &BTreeSet<String>,
+    found: bool,
+    reads: Reads,
+) -> Option<Context> {
+    let emergency = |emergency: &Emergency| {
+        record([
             ("reason", text(&emergency.reason)),
             ("from", number(emergency.from)),
             ("until", number(emergency.until)),
-        ];
-        ("emergency", record(fields))
+        ])
+    };
+    let pairs = made(&CONTEXT, reads, |one| {
+        Some(match one {
+            Attribute::Purpose => text(&request.purpose),
+            Attribute::Purposes => set(purposes),
+            Attribute::Now => number(request.now),
+            Attribute::ConsentsKnown => truth(request.consents_known),
+            Attribute::ConsentsFound => truth(found),
+            Attribute::BreakGlass => truth(request.breaks_glass()),
+            Attribute::Emergency => emergency(request.emergency.as_ref()?),
+            _ => return None,
+        })
     });
-    let pairs = [
-        ("purpose", text(&request.purpose)),
-        ("purposes", set(purposes)),
-        ("now", number(request.now)),
-        ("consents_known", truth(request.consents_known)),
-        ("consents_found", truth(found)),
-        ("break_glass", truth(request.breaks_glass())),
-    ];
-    let pairs = pairs.into_iter().chain(emergency);
-    Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).ok()
+    Context::from_pairs(pairs).ok()
 }
 
-fn requester(request: &Request, limits: Option<&Limits>) -> Option<Entity> {
-    let optional = [
-        ("practitioner", &request.practitioner),
-        ("role", &request.role),
-        ("patient", &request.patient),
-        ("device", &request.device),
-        ("related", &request.related),
-    ];
-    let present = optional
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, text(value.as_ref()?))));
-    let roles: BTreeSet<String> = request.roles.iter().chain(&request.role).cloned().collect();
+fn requester(request: &Request, limits: Option<&Limits>, reads: Reads) -> Option<Entity> {
+    let optional = |value: &Option<String>| value.as_deref().map(text);
+    let attributes = made(&REQUESTER, reads, |one| {
+        Some(match one {
+            Attribute::Member => text(&request.member),
+            Attribute::Practitioner => optional(&request.practitioner)?,
+            Attribute::Role => optional(&request.role)?,
+            Attribute::Patient => optional(&request.patient)?,
+            Attribute::Device => optional(&request.device)?,
+            Attribute::Related => optional(&request.related)?,
+            Attribute::Roles => set(&roles(request)),
+            Attribute::RoleCodes => set(&role_codes(request)),
+            Attribute::Names => set(&names(request)),
+            Attribute::Staff => truth(request.is_of_staff()),
+            Attribute::Own => truth(request.is_in_patients_place()),
+            Attribute::Acting => truth(request.on_behalf_of.is_some()),
+            Attribute::Delegated => within(&request.on_behalf_of.as_ref()?.patient, limits?),
+            _ => return None,
+        })
+    });
+    entity(&uids()?.requester, attributes)
+}
+
+fn roles(request: &Request) -> BTreeSet<String> {
+    request.roles.iter().chain(&request.role).cloned().collect()
+}
+
+fn role_codes(request: &Request) -> BTreeSet<String> {
     let code = |role: &String| {
         role.rsplit_once('|')
             .map_or(role.clone(), |(_, code)| code.to_owned())
     };
-    let codes = roles.iter().map(code).collect();
-    // A role of one person, as a `PractitionerRole`, is a reference among the roles.
+    roles(request).iter().map(code).collect()
+}
+
+/// A role of one person, as a `PractitionerRole`, is a reference among the roles.
+fn names(request: &Request) -> BTreeSet<String> {
     let names = delegation::names(request).chain(request.groups.iter().cloned());
-    let names = names.chain(roles.iter().cloned()).collect();
-    let delegated = request.on_behalf_of.as_ref().zip(limits);
-    let delegated = delegated.map(|(chain, limits)| ("delegated", within(&chain.patient, limits)));
-    let attributes = present.chain(delegated).chain([
-        ("member", text(&request.member)),
-        ("roles", set(&roles)),
-        ("role_codes", set(&codes)),
-        ("names", set(&names)),
-        ("staff", truth(request.is_of_staff())),
-        ("own", truth(request.is_in_patients_place())),
-        ("acting", truth(request.on_behalf_of.is_some())),
-    ]);
-    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-    let uid = uids()?.requester.clone();
-    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
+    names.chain(roles(request)).collect()
 }
 
 /// What of a delegation depends on the document: the rest has been looked at.
@@ -208,36 +234,53 @@ fn within(patient: &str, limits: &Limits) -> RestrictedExpression {
     record(always.into_iter().chain(types).chain(labels))
 }
 
-fn entity_of(document: &Document) -> Option<Entity> {
+fn entity_of(document: &Document, reads: Reads) -> Option<Entity> {
     // What says not when it happened counts as of the time when it was written.
     let period = document.period.or(document.date);
     let (first, last) = period.unwrap_or_default();
-    let optional = document
-        .period
-        .map(|(start, end)| [("start", number(start)), ("end", number(end))]);
-    let labels = Labels::of(&document.labels);
-    let ids = document.id.iter().cloned().collect();
-    let patient = document
-        .patient
-        .as_ref()
-        .map(|patient| ("patient", text(patient)));
-    let attributes = optional.into_iter().flatten().chain(patient).chain([
-        ("home", text(&document.home)),
-        ("type", text(&document.resource_type)),
-        ("codes", set(&document.codes)),
-        ("labels", set(&document.labels)),
-        ("ids", set(&ids)),
-        ("authors", set(&document.authors)),
-        ("related", set(&document.related)),
-        ("sensitive", set(&labels.sensitive)),
-        ("level", number(labels.level())),
-        ("dated", truth(period.is_some())),
-        ("first", number(first)),
-        ("last", number(last)),
-    ]);
-    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-    let uid = uids()?.document.clone();
-    Entity::new(uid, attributes.collect(), std::iter::empty().collect()).ok()
+    let attributes = made(&DOCUMENT, reads, |one| {
+        Some(match one {
+            Attribute::Home => text(&document.home),
+            Attribute::Subject => text(document.patient.as_ref()?),
+            Attribute::Type => text(&document.resource_type),
+            Attribute::Codes => set(&document.codes),
+            Attribute::Labels => set(&document.labels),
+            Attribute::Start => number(document.period?.0),
+            Attribute::End => number(document.period?.1),
+            Attribute::Ids => set(&document.id.iter().cloned().collect()),
+            Attribute::Authors => set(&document.authors),
+            Attribute::RelatedTo => set(&document.related),
+            Attribute::Sensitive => set(&Labels::of(&document.labels).sensitive),
+            Attribute::Level => number(Labels::of(&document.labels).level()),
+            Attribute::Dated => truth(period.is_some()),
+            Attribute::First => number(first),
+            Attribute::Last => number(last),
+            _ => return None,
+        })
+    });
+    entity(&uids()?.document, attributes)
+}
+
+fn entity(
+    uid: &EntityUid,
+    attributes: impl Iterator<Item = (String, RestrictedExpression)>,
+) -> Option<Entity> {
+    Entity::new(
+        uid.clone(),
+        attributes.collect(),
+        std::iter::empty().collect(),
+    )
+    .ok()
+}
+
+/// Those attributes that are looked at and that there are.
+fn made(
+    table: &'static [(&'static str, Attribute)],
+    reads: Reads,
+    value: impl Fn(Attribute) -> Option<RestrictedExpression>,
+) -> impl Iterator<Item = (String, RestrictedExpression)> {
+    let read = table.iter().filter(move |(_, one)| reads.has(*one));
+    read.filter_map(move |(name, one)| Some(((*name).to_owned(), value(*one)?)))
 }
 
 fn text(value: &str) -> RestrictedExpression {

@@ -14,6 +14,7 @@
 //! - **X4** The answer names the policies that determine it.
 
 mod asked;
+mod attribute;
 mod bare;
 mod circumstance;
 mod delegation;

@@ -2,33 +2,41 @@
 //!
 //! Cedar looks at every policy that it is shown. A consent of another member, of another time or for another purpose
 //! decides nothing, nor does a built-in policy whose circumstance is absent, and they need not be shown: what is left out
-//! is not satisfied, so neither the outcome nor the policies that determine it change.
+//! is not satisfied, so neither the outcome nor the policies that determine it change. With them goes what they look at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{Policy, PolicySet};
 
+use super::attribute::Reads;
 use super::circumstance::{Circumstance, Circumstances};
 use super::{AccessError, Request};
 use crate::consent::{Consent, Gate, rules};
 
 /// Prepared sets of one patient at most.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 256;
 
 /// The policies of consents, found by what a request has to be like.
 pub(super) struct Slices {
     /// The built-in policies, by their circumstance.
     built_in: Arc<[BuiltIn]>,
     implicit: BuiltIn,
-    voted: Vec<Policy>,
+    voted: Vec<(Policy, Reads)>,
     consents: Vec<Compiled>,
     /// Every rule, as an index into `consents` and a place in it.
     rules: Vec<Place>,
     /// Rules for one member alone, and those for any.
     of_member: BTreeMap<String, Vec<usize>>,
     of_any: Vec<usize>,
-    prepared: Mutex<BTreeMap<Slice, Arc<PolicySet>>>,
+    prepared: Mutex<BTreeMap<Slice, Arc<Shown>>>,
+}
+
+/// What Cedar is shown.
+pub(super) struct Shown {
+    pub(super) policies: PolicySet,
+    /// What the policies look at.
+    pub(super) reads: Reads,
 }
 
 /// What chooses policies: circumstances, and numbers of rules.
@@ -38,6 +46,7 @@ type Slice = (Circumstances, Vec<usize>);
 #[derive(Clone)]
 pub(super) struct BuiltIn {
     pub(super) policy: Policy,
+    reads: Reads,
     only: Option<Circumstance>,
 }
 
@@ -48,7 +57,12 @@ impl BuiltIn {
             Some(named) => Some(Circumstance::named(named)?),
             None => None,
         };
-        Some(Self { policy, only })
+        let reads = Reads::of(&policy);
+        Some(Self {
+            policy,
+            reads,
+            only,
+        })
     }
 }
 
@@ -61,7 +75,7 @@ struct Place {
 struct Compiled {
     consent: Consent,
     /// Made when they are first needed: most consents of a patient never matter again.
-    policies: OnceLock<Option<Vec<Policy>>>,
+    policies: OnceLock<Option<Vec<(Policy, Reads)>>>,
 }
 
 /// What of a request tells which policies matter.
@@ -81,7 +95,7 @@ impl Slices {
         let mut slices = Self {
             built_in,
             implicit,
-            voted,
+            voted: voted.into_iter().map(with_reads).collect(),
             consents: Vec::with_capacity(consents.len()),
             rules: Vec::new(),
             of_member: BTreeMap::new(),
@@ -123,7 +137,7 @@ impl Slices {
     }
 
     /// The policies that can matter to a request.
-    pub(super) fn for_request(&self, key: &Key<'_>) -> Result<Arc<PolicySet>, AccessError> {
+    pub(super) fn for_request(&self, key: &Key<'_>) -> Result<Arc<Shown>, AccessError> {
         let request = key.request;
         let of_member = self.of_member.get(&request.member).into_iter().flatten();
         let admitted = |number: &&usize| {
@@ -150,38 +164,59 @@ impl Slices {
 
     /// All policies, for what has to look at each.
     #[cfg(test)]
-    pub(super) fn whole(&self) -> Result<PolicySet, AccessError> {
+    pub(super) fn whole(&self) -> Result<Shown, AccessError> {
         let numbers: Vec<usize> = (0..self.rules.len()).collect();
-        self.set_of(|_| true, &numbers)
+        let mut whole = self.set_of(|_| true, &numbers)?;
+        whole.reads = Reads::ALL;
+        Ok(whole)
     }
 
     fn set_of(
         &self,
         matters: impl Fn(&BuiltIn) -> bool,
         numbers: &[usize],
-    ) -> Result<PolicySet, AccessError> {
-        let mut set = PolicySet::new();
+    ) -> Result<Shown, AccessError> {
+        let mut shown = Shown {
+            policies: PolicySet::new(),
+            reads: Reads::NONE,
+        };
         let built_in = self.built_in.iter().chain([&self.implicit]);
-        let built_in = built_in.filter(|one| matters(one)).map(|one| &one.policy);
-        for policy in built_in.chain(&self.voted) {
-            let invalid = |_| AccessError::PolicyInvalid(policy.id().to_string());
-            set.add(policy.clone()).map_err(invalid)?;
+        let built_in = built_in.filter(|one| matters(one));
+        let built_in = built_in.map(|one| (&one.policy, one.reads));
+        let voted = self.voted.iter().map(|(policy, reads)| (policy, *reads));
+        for (policy, reads) in built_in.chain(voted) {
+            let invalid = || AccessError::PolicyInvalid(policy.id().to_string());
+            shown.add(policy, reads).ok_or_else(invalid)?;
         }
         for number in numbers {
-            let policy = self.policy(*number).ok_or(AccessError::RequestInvalid)?;
-            let invalid = |_| AccessError::RequestInvalid;
-            set.add(policy.clone()).map_err(invalid)?;
+            let invalid = || AccessError::RequestInvalid;
+            let (policy, reads) = self.policy(*number).ok_or_else(invalid)?;
+            shown.add(policy, *reads).ok_or_else(invalid)?;
         }
-        Ok(set)
+        Ok(shown)
     }
 
-    fn policy(&self, number: usize) -> Option<&Policy> {
+    fn policy(&self, number: usize) -> Option<&(Policy, Reads)> {
         let place = self.rules.get(number)?;
         let compiled = self.consents.get(place.consent)?;
         let policies = compiled.policies.get_or_init(|| {
             let rules = rules(&compiled.consent);
-            rules.iter().map(crate::consent::Rule::policy).collect()
+            let policies = rules.iter().map(|rule| rule.policy().map(with_reads));
+            policies.collect()
         });
         policies.as_ref()?.get(place.rule)
     }
+}
+
+impl Shown {
+    /// `None` if there is one of that name.
+    fn add(&mut self, policy: &Policy, reads: Reads) -> Option<()> {
+        self.reads = self.reads.and(reads);
+        self.policies.add(policy.clone()).ok()
+    }
+}
+
+fn with_reads(policy: Policy) -> (Policy, Reads) {
+    let reads = Reads::of(&policy);
+    (policy, reads)
 }

@@ -46,7 +46,7 @@ pub use data::{Data, Meaning};
 pub(crate) use gate::Gate;
 pub use grant::{Grant, grants};
 pub use policy::policies;
-pub(crate) use policy::{Rule, rules};
+pub(crate) use policy::rules;
 pub use provision::{Kind, Provision};
 pub use residual::{Considered, Residual, considered};
 pub use span::Span;

@@ -176,29 +176,11 @@ impl Desk {
         let request_id = Some(format!("v2-{}", row.document));
         let caller = Caller::of(self.server.member(), token, request_id, trail);
         let texts = [Some(original), edited];
-        let meets = mapped.changes_patients();
-        let filed = match self.meet(&caller, &mut mapped, meets).await {
-            Ok(()) => {
-                self.bundles
-                    .file(&caller, bundle(row, &mapped, &texts))
-                    .await
-            }
-            Err(unmet) => return Ok(unmet.into()),
-        };
-        let filed = match filed {
-            // An identifier that came by a merge is that of two.
-            Err(problem) if problem.is_ambiguous() && !meets => {
-                match self.meet(&caller, &mut mapped, true).await {
-                    Ok(()) => {
-                        self.bundles
-                            .file(&caller, bundle(row, &mapped, &texts))
-                            .await
-                    }
-                    Err(unmet) => return Ok(unmet.into()),
-                }
-            }
-            filed => filed,
-        };
+        if let Err(unmet) = self.meet(&caller, &mut mapped).await {
+            return Ok(unmet.into());
+        }
+        let bundle = bundle(row, &mapped, &texts);
+        let filed = self.bundles.file(&caller, bundle).await;
         Ok(match filed {
             Ok(answer) => {
                 self.custody.note_unmapped(unmapped(&mapped));

@@ -22,7 +22,7 @@ use super::inbox::Arrival;
 use super::{Desk, Mllp, MllpListener};
 
 /// Connections of one listener at once.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: usize = 1_024;
 /// How long a sender waits for its message to be filed; after that it is told to ask again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const HANDSHAKE: Duration = Duration::from_secs(10);

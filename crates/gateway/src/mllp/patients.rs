@@ -26,16 +26,8 @@ impl From<Problem> for Unmet {
 }
 
 impl Desk {
-    /// Looks up the patients of a message and writes it for them, if it `is_due`.
-    pub(super) async fn meet(
-        &self,
-        caller: &Caller,
-        mapped: &mut Mapped,
-        is_due: bool,
-    ) -> Result<(), Unmet> {
-        if !is_due {
-            return Ok(());
-        }
+    /// Looks up the patients of a message, and writes it for them.
+    pub(super) async fn meet(&self, caller: &Caller, mapped: &mut Mapped) -> Result<(), Unmet> {
         let mut record = OnRecord::default();
         for identifier in mapped.patients() {
             let query = identifier.query();

@@ -47,12 +47,6 @@ impl Problem {
         self.outcome
     }
 
-    /// Whether a condition matches several resources.
-    pub(crate) fn is_ambiguous(&self) -> bool {
-        let mut issues = self.outcome.issues().iter();
-        issues.any(|issue| issue.code == IssueType::MultipleMatches)
-    }
-
     /// A request that cannot be read.
     pub(crate) fn malformed(diagnostics: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, IssueType::Value, diagnostics)

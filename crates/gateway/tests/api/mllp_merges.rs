@@ -26,6 +26,17 @@ fn message(
     )
 }
 
+/// A result under the one number that this laboratory gives.
+fn result(control_id: &str, number: &str, value: &str) -> String {
+    let registered = registration(control_id, number, "Ilse");
+    let registered = registered.replace("ADT^A08", "ORU^R01");
+    let patient = registered.replace("EVN|A08|202603011015\r", "");
+    format!(
+        "{patient}OBR|1||F1^LAB|2345-7^Glucose^LN|||20260301||||||||||||||||||F\r\
+         OBX|1|NM|2345-7^Glucose^LN||{value}||||||F\r"
+    )
+}
+
 async fn of_number(site: &Site, token: &str, number: &str) -> Vec<Value> {
     let all = patients(site, token).await;
     let own = |one: &Value| one["identifier"][0]["value"] == number;
@@ -103,10 +114,7 @@ async fn r1_r2_r3_after_a_merge_both_numbers_are_the_survivors_and_no_registrati
         sender.ask(&registration("C4", "G", "Stale")).await[1],
         "MSA|AA|C4"
     );
-    let result = registration("C5", "G", "Stale")
-        .replace("ADT^A08", "ORU^R01")
-        .replace("EVN|A08|202603011015\r", "")
-        + "OBR|1||F1^LAB|2345-7^Glucose^LN|||20260301||||||||||||||||||F\rOBX|1|NM|2345-7^Glucose^LN||5||||||F\r";
+    let result = result("C5", "G", "5");
     assert_eq!(sender.ask(&result).await[1], "MSA|AA|C5");
     let (into, from) = (
         of_number(&site, &token, "K").await,
@@ -221,4 +229,53 @@ async fn an_identifier_of_two_people_is_a_dead_letter() {
     let answer = sender.ask(&registration("C1", "S", "Ilse")).await;
     assert_eq!(answer[1], "MSA|AE|C1");
     assert!(answer[2].contains("PID^1^3"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn r5_a_number_that_was_given_twice_joins_no_two_patients_and_a_correction_finds_what_was_merged()
+ {
+    let site = Site::new();
+    let mut sender = Connection::to(&site).await;
+    let token = site.ehr().await;
+    let values = async || {
+        let found = site.get(&token, "/Observation?_sort=_id").await.json();
+        let entries = found["entry"].as_array().into_iter().flatten();
+        let said = entries.map(|entry| {
+            let one = &entry["resource"];
+            let subject = one["subject"]["reference"].as_str().unwrap().to_owned();
+            (subject, one["valueQuantity"]["value"].to_string())
+        });
+        let mut said: Vec<(String, String)> = said.collect();
+        said.sort();
+        said
+    };
+    for (control_id, number, value) in [("R1", "K", "5"), ("R2", "G", "6"), ("R3", "K", "7")] {
+        let answer = sender.ask(&result(control_id, number, value)).await;
+        assert_eq!(answer[1], format!("MSA|AA|{control_id}"));
+    }
+    let ids = [("K", "7"), ("G", "6")];
+    let mut expected = Vec::new();
+    for (number, value) in ids {
+        let patient = of_number(&site, &token, number).await;
+        let id = patient[0]["id"].as_str().unwrap();
+        expected.push((format!("Patient/{id}"), value.to_owned()));
+    }
+    expected.sort();
+    assert_eq!(values().await, expected);
+
+    // G goes into N: a correction that comes under N is of what G had.
+    let late = registration("C1", "N", "Ilse");
+    assert_eq!(sender.ask(&late).await[1], "MSA|AA|C1");
+    let merge = message("A40", "M1", "N", "Ilse", Some("G"));
+    assert_eq!(sender.ask(&merge).await[1], "MSA|AA|M1");
+    let answer = sender.ask(&result("R4", "N", "8")).await;
+    assert_eq!(answer[1], "MSA|AA|R4");
+    let survivor = of_number(&site, &token, "N").await;
+    let survivor = format!("Patient/{}", survivor[0]["id"].as_str().unwrap());
+    let corrected = values().await;
+    assert_eq!(corrected.len(), 2, "{corrected:?}");
+    assert!(
+        corrected.contains(&(survivor, "8".to_owned())),
+        "{corrected:?}"
+    );
 }

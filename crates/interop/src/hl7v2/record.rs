@@ -6,6 +6,8 @@
 //! - **R2** A registration replaces what it speaks of. Links between patients, and identifiers that came by a merge, stay.
 //! - **R3** A registration of a patient who was merged changes nobody: whoever sends it does not know of the merge.
 //! - **R4** A merge marks both Patients as [`links::merge`] does. Said again it changes nothing; a contradiction is refused.
+//! - **R5** What is a patient's is found again among that patient's alone, and among those of whom was merged into them: numbers
+//!   that a sender gave twice join no two patients' records.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,6 +86,21 @@ impl OnRecord {
         }
     }
 
+    /// What a query is confined by to records of whom an identifier names.
+    fn whose(&self, identifier: &PatientIdentifier) -> Option<String> {
+        let Some(holder) = self.holder(identifier).ok()? else {
+            return Some(format!("&patient.{}", identifier.query()));
+        };
+        let survivor = self.survivor(&holder);
+        let known = self.patients.get(&survivor);
+        let merged = known.map(|known| links::replaced(&known.patient));
+        let mut ids: Vec<&str> = merged.into_iter().flatten().collect();
+        ids.extend([holder.as_str(), survivor.as_str()]);
+        ids.sort_unstable();
+        ids.dedup();
+        Some(format!("&patient={}", ids.join(",")))
+    }
+
     /// Into whom a Patient was merged at last; themselves, if they were not.
     fn survivor(&self, id: &str) -> String {
         let mut at = id.to_owned();
@@ -95,6 +112,24 @@ impl OnRecord {
             }
         }
         at
+    }
+}
+
+/// Types of what several patients' messages name.
+const SHARED: [&str; 4] = ["Patient", "Practitioner", "Organization", "Location"];
+
+/// Looks for a resource among some patient's alone (R5).
+fn confine(entry: &mut Value, whose: &str) {
+    let kind = entry["resource"]["resourceType"].as_str();
+    if kind.is_some_and(|kind| SHARED.contains(&kind)) {
+        return;
+    }
+    for condition in ["url", "ifNoneExist"] {
+        if let Some(Value::String(query)) = entry["request"].get_mut(condition)
+            && query.contains("identifier=")
+        {
+            query.push_str(whose);
+        }
     }
 }
 
@@ -112,15 +147,6 @@ fn of(identifier: &Value) -> Option<PatientIdentifier> {
 }
 
 impl Mapped {
-    /// Whether it changes Patients that may be on record: then they are to be looked up before it is written.
-    pub fn changes_patients(&self) -> bool {
-        let entries = self.bundle["entry"].as_array().into_iter().flatten();
-        let is_change = |entry: &Value| {
-            entry["resource"]["resourceType"] == "Patient" && entry["request"]["method"] == "PUT"
-        };
-        !self.merges.is_empty() || entries.into_iter().any(is_change)
-    }
-
     /// The identifiers by which it names patients.
     pub fn patients(&self) -> Vec<PatientIdentifier> {
         let entries = self.bundle["entry"].as_array().into_iter().flatten();
@@ -157,6 +183,12 @@ impl Mapped {
             let place = Place::segment("MRG", at + 1).field(1);
             carry_out(merge, &mut entries, &mut record, fresh)
                 .map_err(|(code, expected)| vec![Fault::error(place, code, expected)])?;
+        }
+        let own = entries.iter().find_map(identifier);
+        if let Some(whose) = own.and_then(|own| record.whose(&own)) {
+            for entry in &mut entries {
+                confine(entry, &whose);
+            }
         }
         self.bundle["entry"] = entries.into();
         Ok(())

@@ -3,7 +3,6 @@
 
 mod people;
 mod scale;
-mod timed;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,22 +12,18 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::routing::get;
 use clap::Args;
-use ledger::genesis::Rules;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use vault::seal::{open, seal};
 use vault::secret::DataKey;
 
 use self::scale::{Filled, Site};
-use self::timed::{Load, Timed};
 use super::figures::mebibytes;
 use super::limits;
-use crate::client::{self, Client, User};
-use crate::demo::{Processes, free_ports};
-use crate::network::{Founding, KeyType, Layout, found, read_json};
-use crate::wallet::View;
+use super::net::{FOUR, Net, appended, unbounded};
+use super::timed::{Load, Timed};
+use crate::client;
 
-const MEMBERS: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 const MEMBER: &str = "clinic";
 const PORT_BASE: u16 = 9_401;
 const MILLION: usize = 1_000_000;
@@ -91,37 +86,25 @@ pub(super) async fn run(args: FhirArgs) -> anyhow::Result<()> {
 }
 
 async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
-    let layout = Layout::at(folder);
-    let founding = Founding {
-        key_type: KeyType::default(),
-        name: "bench".to_owned(),
-        members: MEMBERS
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()?,
-        port_base: free_ports(PORT_BASE, u16::try_from(MEMBERS.len())?)?,
-        rules: Rules::default(),
-    };
-    found(&layout, &founding)?;
-    unbounded(&layout, MEMBER)?;
-    if let Some(records) = &args.records {
-        let text = std::fs::read(records)
-            .with_context(|| format!("{} cannot be read", records.display()))?;
-        let config = layout.member(MEMBER).config();
-        let config = std::fs::OpenOptions::new().append(true).open(config);
-        config?.write_all(&[b"\n", text.as_slice()].concat())?;
-    }
-    let view = View::read(&layout, client::http()?)?;
     let load = Load {
         requests: args.requests,
         at_once: args.at_once,
     };
-    let limits = Limits::measure(folder, &view.http, load).await?;
-    let processes = Processes::start(&layout, &view.network).await?;
+    let limits = Limits::measure(folder, load).await?;
+    let net = Net::start(folder, &FOUR, PORT_BASE, |layout| {
+        unbounded(layout, MEMBER)?;
+        let Some(records) = &args.records else {
+            return Ok(());
+        };
+        let table = std::fs::read_to_string(records)
+            .with_context(|| format!("{} cannot be read", records.display()))?;
+        appended(layout, MEMBER, &format!("\n{table}"))
+    });
+    let net = net.await?;
     let mut site = Site {
-        client: Arc::new(clinician(&layout, &view, MEMBER)?),
-        process: processes.process_id(MEMBER),
-        records: layout.member(MEMBER).data().join("records"),
+        client: Arc::new(net.clinician(MEMBER)?),
+        records: net.layout.member(MEMBER).data().join("records"),
+        net,
         load,
         patients: 0,
         bare_per_s: limits.bare_handler_per_s,
@@ -133,7 +116,7 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     for resources in sizes {
         filled.push(site.measure_at(resources).await?);
     }
-    processes.stop().await?;
+    site.net.processes.stop().await?;
     Ok(Report {
         at_once: args.at_once,
         limits,
@@ -141,16 +124,9 @@ async fn measure(args: &FhirArgs, folder: &Path) -> anyhow::Result<Report> {
     })
 }
 
-/// One client asks a member for all that is measured.
-pub(super) fn unbounded(layout: &Layout, member: &str) -> anyhow::Result<()> {
-    let config = layout.member(member).config();
-    let mut file = std::fs::OpenOptions::new().append(true).open(&config)?;
-    writeln!(file, "\n[limits]\nrequests_per_second = 1000000")?;
-    Ok(())
-}
-
 impl Limits {
-    async fn measure(folder: &Path, http: &reqwest::Client, load: Load) -> anyhow::Result<Self> {
+    async fn measure(folder: &Path, load: Load) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
         let body = people::observation(0, 0).to_string().into_bytes();
         let (erase, plain) = (vault::secret::EraseKey::generate(), body.clone());
         let sealed = move || {
@@ -158,7 +134,7 @@ impl Limits {
             let sealed = seal(&key, b"bench", &plain);
             open(&key, b"bench", &sealed).is_ok()
         };
-        let bare = bare(http, load, body).await?;
+        let bare = bare(load, body).await?;
         Ok(Self {
             bare_handler_per_s: bare.rate(),
             bare_handler_p99_ms: Timed::run("bare handler", Ok(bare), 1.0).p99_ms,
@@ -170,7 +146,8 @@ impl Limits {
 }
 
 /// A server that does nothing but answer with a body of the same size.
-async fn bare(http: &reqwest::Client, load: Load, body: Vec<u8>) -> anyhow::Result<Timed> {
+pub(super) async fn bare(load: Load, body: Vec<u8>) -> anyhow::Result<Timed> {
+    let http = client::http()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let router = Router::new().route("/", get(move || async move { body }));
@@ -185,17 +162,6 @@ async fn bare(http: &reqwest::Client, load: Load, body: Vec<u8>) -> anyhow::Resu
     let outcome = outcome.await;
     server.abort();
     outcome
-}
-
-/// A clinician of a member.
-pub(super) fn clinician(layout: &Layout, view: &View, member: &str) -> anyhow::Result<Client> {
-    let credential = read_json(&layout.member(member).credential("ehr"))?;
-    let user = User {
-        purpose: "TREAT".to_owned(),
-        practitioner: None,
-        role: Some("physician".to_owned()),
-    };
-    Client::of_system(&view.http, &credential, user, "system/*.cruds")
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
@@ -226,14 +192,7 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
             mebibytes(filled.records_bytes),
         )?;
         for run in &filled.runs {
-            match &run.problem {
-                Some(problem) => writeln!(out, "{:<22} {problem}", run.name)?,
-                None => writeln!(
-                    out,
-                    "{:<22} {:>8.0}/s   p50 {:>8.2} ms   p99 {:>8.2} ms   {:>6.3} of the bare handler",
-                    run.name, run.requests_per_s, run.p50_ms, run.p99_ms, run.of_bare_handler
-                )?,
-            }
+            writeln!(out, "{run}")?;
         }
     }
     Ok(())

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::MEMBER;
 use super::people::{self, PATIENTS_PER_BUNDLE, RESOURCES};
-use super::timed::{Load, Run, Timed};
+use crate::bench::net::Net;
+use crate::bench::timed::{Load, Run, Timed};
 use crate::client::{Client, Request};
 
 /// Bundles under way at once.
@@ -17,7 +19,7 @@ const STRIDE: usize = 7_919;
 /// The member that is measured.
 pub(super) struct Site {
     pub(super) client: Arc<Client>,
-    pub(super) process: Option<u32>,
+    pub(super) net: Net,
     /// The folder of its records.
     pub(super) records: PathBuf,
     pub(super) load: Load,
@@ -56,7 +58,7 @@ impl Site {
         Ok(Filled {
             resources: patients * RESOURCES,
             resources_per_s,
-            memory_bytes: self.process.and_then(resident),
+            memory_bytes: self.net.resident(MEMBER),
             records_bytes: bytes_in(&self.records),
             runs,
         })
@@ -186,16 +188,6 @@ fn chained(patient: usize, at: usize) -> String {
 
 fn everything(patient: usize, _: usize) -> String {
     format!("Patient/{}/$everything", people::patient_id(patient))
-}
-
-/// Resident memory of a process, from the kernel; `None` where there is no `/proc`.
-fn resident(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1_024)
 }
 
 fn bytes_in(folder: &Path) -> u64 {

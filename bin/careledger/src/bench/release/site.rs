@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use contracts::consent::template::DataClass;
-use ledger::genesis::Rules;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::bench::fhir::{clinician, unbounded};
-use crate::client::{self, Client, Request};
-use crate::demo::{Processes, free_ports, open_wallets};
-use crate::network::{Founding, KeyType, Layout, NodeFile, found};
-use crate::wallet::{View, Wallet, Wish, clerk};
+use crate::bench::net::{Net, unbounded};
+use crate::client::{Client, Request};
+use crate::demo::open_wallets;
+use crate::network::NodeFile;
+use crate::wallet::{Wallet, Wish, clerk};
 
 const MEMBERS: [&str; 5] = ["clinic", "hospital", "laboratory", "payer", "pharmacy"];
 /// Who asks, and keeps copies.
@@ -31,9 +30,7 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(1);
 
 pub(super) struct Site {
-    layout: Layout,
-    view: View,
-    processes: Processes,
+    net: Net,
     patients: Vec<Wallet>,
     clinician: Client,
 }
@@ -47,31 +44,20 @@ pub(super) struct Written {
 impl Site {
     /// Founds the network in `folder`, starts it, and enrols patients who let the member that asks see laboratory results.
     pub(super) async fn found(folder: &Path, patients: usize) -> anyhow::Result<Self> {
-        let layout = Layout::at(folder);
-        let members = MEMBERS.iter().map(|name| name.parse());
-        let founding = Founding {
-            key_type: KeyType::default(),
-            name: "bench".to_owned(),
-            members: members.collect::<Result<_, _>>()?,
-            port_base: free_ports(PORT_BASE, u16::try_from(MEMBERS.len())?)?,
-            rules: Rules::default(),
-        };
-        found(&layout, &founding)?;
-        for member in MEMBERS {
-            unbounded(&layout, member)?;
-        }
-        copies_at(&layout.member(CUSTODIAN).config())?;
-        let view = View::read(&layout, client::http()?)?;
-        let processes = Processes::start(&layout, &view.network).await?;
+        let net = Net::start(folder, &MEMBERS, PORT_BASE, |layout| {
+            for member in MEMBERS {
+                unbounded(layout, member)?;
+            }
+            copies_at(&layout.member(CUSTODIAN).config())
+        });
+        let net = net.await?;
         let mut site = Self {
-            clinician: clinician(&layout, &view, MEMBER)?,
-            layout,
-            view,
-            processes,
+            clinician: net.clinician(MEMBER)?,
+            net,
             patients: Vec::new(),
         };
         let names: Vec<String> = (0..patients).map(|at| format!("patient-{at}")).collect();
-        let wallets = open_wallets(&site.layout)?;
+        let wallets = open_wallets(&site.net.layout)?;
         wallets.create(&names)?;
         for name in names {
             let mut wallet = wallets.wallet(&name)?;
@@ -83,9 +69,9 @@ impl Site {
 
     async fn enroll(&self, wallet: &mut Wallet) -> anyhow::Result<()> {
         for member in MEMBERS {
-            let credential = self.layout.member(member).credential("clerk");
-            let clerk = clerk(&self.view, &credential)?;
-            wallet.enroll(&self.view, member, &clerk).await?;
+            let credential = self.net.layout.member(member).credential("clerk");
+            let clerk = clerk(&self.net.view, &credential)?;
+            wallet.enroll(&self.net.view, member, &clerk).await?;
         }
         let wish = Wish {
             through: MEMBER,
@@ -94,7 +80,7 @@ impl Site {
             purpose: "TREAT",
             lasts: Duration::from_secs(86_400),
         };
-        wallet.grant(&self.view, &wish).await?;
+        wallet.grant(&self.net.view, &wish).await?;
         Ok(())
     }
 
@@ -106,10 +92,10 @@ impl Site {
         for voter in MEMBERS.iter().skip(1).take(VOTERS - 1) {
             self.governs(voter, "vote", &["1", "approve"]).await?;
         }
-        let url = format!("{}/network/members", self.view.base_url(MEMBER)?);
+        let url = format!("{}/network/members", self.net.view.base_url(MEMBER)?);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said: Value = self.view.http.get(&url).send().await?.json().await?;
+            let said: Value = self.net.view.http.get(&url).send().await?.json().await?;
             if said["committee"].is_object() {
                 return Ok(());
             }
@@ -119,7 +105,7 @@ impl Site {
     }
 
     async fn governs(&self, member: &str, task: &str, rest: &[&str]) -> anyhow::Result<()> {
-        let config = self.layout.member(member).config();
+        let config = self.net.layout.member(member).config();
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["governance", task, "--config"]).arg(config);
         let output = command.args(rest).output().await?;
@@ -130,7 +116,7 @@ impl Site {
 
     /// Writes `each` records of every patient at the custodian, patient after patient.
     pub(super) async fn write(&self, each: usize) -> anyhow::Result<Vec<Written>> {
-        let custodian = clinician(&self.layout, &self.view, CUSTODIAN)?;
+        let custodian = self.net.clinician(CUSTODIAN)?;
         let mut records = Vec::new();
         for wallet in &self.patients {
             for _ in 0..each {
@@ -177,7 +163,7 @@ impl Site {
     /// Kills the custodian's node, and waits until the last record is released.
     pub(super) async fn lose_custodian(&mut self, records: &[Written]) -> anyhow::Result<()> {
         tokio::time::sleep(PLACED).await;
-        self.processes.kill(CUSTODIAN).await?;
+        self.net.processes.kill(CUSTODIAN).await?;
         let last = records.last().context("no records")?;
         let deadline = Instant::now() + PATIENCE;
         while self.clinician.get(&last.open).await?.status() != 200 {
@@ -188,7 +174,7 @@ impl Site {
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.processes.stop().await
+        self.net.processes.stop().await
     }
 }
 

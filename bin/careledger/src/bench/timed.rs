@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 
-use crate::bench::figures::quantile;
+use super::figures::quantile;
 
 /// How many requests, and how many of them at once.
 #[derive(Debug, Clone, Copy)]
@@ -86,5 +86,18 @@ impl Timed {
             of_bare_handler: rate / bare,
             problem,
         }
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(problem) = &self.problem {
+            return write!(f, "{:<28} {problem}", self.name);
+        }
+        write!(
+            f,
+            "{:<28} {:>8.0}/s   p50 {:>8.2} ms   p99 {:>8.2} ms   {:>6.3} of the bare handler",
+            self.name, self.requests_per_s, self.p50_ms, self.p99_ms, self.of_bare_handler
+        )
     }
 }

@@ -1,20 +1,12 @@
 //! `careledger import` into a network on this machine: what is sent, what is not sent again, what is refused; and where
 //! that node keeps large payloads.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "these are tests, and so are their helpers"
-)]
-
-mod net;
-
 use std::fs;
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use net::{Net, careledger, said};
+use crate::net::{Net, careledger, said};
 
 /// Each test has ports of its own.
 const IMPORT_PORTS: u16 = 9_601;
@@ -24,7 +16,7 @@ const DOCUMENT_PORTS: u16 = 10_401;
 const PLANTED: &str = "Plantedfamily";
 
 impl Net {
-    fn import(&self) -> (bool, Value) {
+    fn imported(&self) -> (bool, Value) {
         let output = careledger(&["import", "--json", "--network"])
             .arg(self.path("net"))
             .arg("--wallets")
@@ -37,7 +29,7 @@ impl Net {
         (output.status.success(), summary)
     }
 
-    fn write(&self, name: &str, lines: &[Value]) {
+    fn give(&self, name: &str, lines: &[Value]) {
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         fs::create_dir_all(self.path("records/more")).unwrap();
         fs::write(self.path("records").join(name), lines.join("\n")).unwrap();
@@ -56,16 +48,16 @@ fn condition(id: &str, patient: &str) -> Value {
 #[tokio::test]
 async fn what_was_acknowledged_is_not_sent_again_and_what_is_refused_is_named() {
     let mut net = Net::found(IMPORT_PORTS);
-    net.write("Patient.ndjson", &["a", "b", "c"].map(patient));
+    net.give("Patient.ndjson", &["a", "b", "c"].map(patient));
     // Nobody but the patient's wallet files a consent.
     let code = json!({ "coding": [{ "system": "urn:x", "code": "x" }] });
     let wrong = json!({ "resourceType": "Consent", "id": "3", "status": "active", "scope": code,
         "category": [code], "policyRule": code, "patient": { "reference": "Patient/b" } });
     let no_resource = json!([PLANTED]);
     let lines = [condition("1", "a"), condition("2", "c"), wrong, no_resource];
-    net.write("more/Condition.ndjson", &lines);
+    net.give("more/Condition.ndjson", &lines);
 
-    let (is_whole, summary) = net.import();
+    let (is_whole, summary) = net.imported();
     assert!(!is_whole, "the node does not run");
     assert_eq!(summary["untried"], 3, "{summary}");
     assert!(
@@ -76,7 +68,7 @@ async fn what_was_acknowledged_is_not_sent_again_and_what_is_refused_is_named() 
     );
 
     net.start().await;
-    let (is_whole, summary) = net.import();
+    let (is_whole, summary) = net.imported();
     assert!(!is_whole);
     assert_eq!(summary["patients"], 2, "{summary}");
     assert_eq!(summary["resources"], json!({ "clinic": 4 }));
@@ -87,8 +79,8 @@ async fn what_was_acknowledged_is_not_sent_again_and_what_is_refused_is_named() 
         condition("2", "c"),
         condition("3", "b"),
     ];
-    net.write("more/Condition.ndjson", &conditions);
-    let (is_whole, summary) = net.import();
+    net.give("more/Condition.ndjson", &conditions);
+    let (is_whole, summary) = net.imported();
     assert!(is_whole, "{summary}");
     assert_eq!(
         (&summary["already"], &summary["patients"]),
@@ -100,7 +92,7 @@ async fn what_was_acknowledged_is_not_sent_again_and_what_is_refused_is_named() 
     // The note of an acknowledgement was lost: the member is asked.
     fs::remove_file(net.path("wallets/import-state.ndjson")).unwrap();
     for _ in 0..2 {
-        let (is_whole, summary) = net.import();
+        let (is_whole, summary) = net.imported();
         assert!(is_whole, "{summary}");
         assert_eq!(
             (&summary["already"], &summary["resources"]),
@@ -141,7 +133,7 @@ fn both_rejects_are_written(net: &Net) {
 async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects() {
     let mut net = Net::found(DOCUMENT_PORTS);
     net.start().await;
-    let ccd = include_str!("../../../crates/interop/tests/fixtures/ccda/ccd.xml");
+    let ccd = include_str!("../../../../crates/interop/tests/fixtures/ccda/ccd.xml");
     let write = |name: &str, text: &str| {
         fs::create_dir_all(net.path("records")).unwrap();
         fs::write(net.path("records").join(name), text).unwrap();
@@ -152,7 +144,7 @@ async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects
         "wrong.xml",
         &ccd.replace("value=\"13.20\"", &format!("value=\"{PLANTED}\"")),
     );
-    let (is_whole, summary) = net.import();
+    let (is_whole, summary) = net.imported();
     assert!(!is_whole);
     assert_eq!(summary["patients"], 2, "{summary}");
     assert_eq!(
@@ -177,7 +169,7 @@ async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects
     });
     assert_eq!(wallets.count(), 1, "both are of one patient");
     fs::remove_file(net.path("records/wrong.xml")).unwrap();
-    let (is_whole, summary) = net.import();
+    let (is_whole, summary) = net.imported();
     assert!(is_whole, "{summary}");
     assert_eq!(
         (&summary["already"], &summary["resources"]),

@@ -1,18 +1,10 @@
 //! `careledger wallet` on a network of one member: links, an escrow that is taken, and another root.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "these are tests, and so are their helpers"
-)]
-
-mod net;
-
 use std::process::Output;
 
 use serde_json::{Value, json};
 
-use net::{Net, careledger, said};
+use crate::net::{Net, careledger, said};
 
 const PORTS: u16 = 9_901;
 
@@ -27,48 +19,33 @@ impl Net {
             .unwrap()
     }
 
-    fn sound(&self, args: &[&str]) -> String {
+    fn wallet_says(&self, args: &[&str]) -> String {
         let output = self.wallet(args);
         assert!(output.status.success(), "{args:?}: {}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn refused(&self, args: &[&str]) -> String {
+    fn wallet_refuses(&self, args: &[&str]) -> String {
         let output = self.wallet(args);
         assert!(!output.status.success(), "{args:?}: {}", said(&output));
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn credential(&self, system: &str) -> String {
-        let path = self.path(&format!("net/clinic/clients/{system}.json"));
-        path.to_str().unwrap().to_owned()
-    }
-
     /// A wallet with a fresh root, enrolled at the clinic.
     fn enrolled(&self, name: &str) {
-        self.sound(&["new", name]);
+        self.wallet_says(&["new", name]);
         let clerk = self.credential("clerk");
-        self.sound(&["enroll", name, "--member", "clinic", "--credential", &clerk]);
+        self.wallet_says(&["enroll", name, "--member", "clinic", "--credential", &clerk]);
     }
 
     fn remembers(&self, name: &str) -> Value {
-        serde_json::from_str(&self.sound(&["show", name])).unwrap()
+        serde_json::from_str(&self.wallet_says(&["show", name])).unwrap()
     }
+}
 
-    /// A Patient that the clinic's own system writes, who has no wallet.
-    async fn patient(&self, id: &str) {
-        let token = careledger(&["token", "--credential", &self.credential("ehr")]).output();
-        let token = token.unwrap();
-        let token = String::from_utf8(token.stdout).unwrap();
-        let url = format!("http://127.0.0.1:{}/fhir/Patient/{id}", self.port);
-        let patient = json!({ "resourceType": "Patient", "id": id });
-        let written = reqwest::Client::new()
-            .put(url)
-            .bearer_auth(token.trim())
-            .json(&patient)
-            .send();
-        assert_eq!(written.await.unwrap().status(), 201);
-    }
+/// A Patient that the clinic's own system writes.
+fn without_wallet(id: &str) -> Value {
+    json!({ "resourceType": "Patient", "id": id })
 }
 
 /// What whoever has a link gets.
@@ -84,9 +61,9 @@ async fn a_link_opens_with_its_passcode_until_it_is_withdrawn_and_an_escrow_is_t
     net.start().await;
     net.enrolled("ada");
     let ada = net.remembers("ada")["patients"]["clinic"].clone();
-    net.patient(ada.as_str().unwrap()).await;
+    net.write(&without_wallet(ada.as_str().unwrap())).await;
     let share = ["share", "ada", "--through", "clinic", "--with", "anyone"];
-    let shared = net.sound(&[&share[..], &["--records", "--passcode", "7777"]].concat());
+    let shared = net.wallet_says(&[&share[..], &["--records", "--passcode", "7777"]].concat());
     let link = shared.lines().next().unwrap();
     let right = opened(link, "7777");
     assert!(right.status.success(), "{}", said(&right));
@@ -98,20 +75,20 @@ async fn a_link_opens_with_its_passcode_until_it_is_withdrawn_and_an_escrow_is_t
         "{}",
         said(&wrong)
     );
-    let listed = net.sound(&["shares", "ada", "--through", "clinic"]);
+    let listed = net.wallet_says(&["shares", "ada", "--through", "clinic"]);
     assert!(listed.contains("fetched 1, 9 tries left"), "{listed}");
     let id = listed.split_whitespace().next().unwrap().to_owned();
-    net.sound(&["unshare", "ada", "--through", "clinic", &id]);
+    net.wallet_says(&["unshare", "ada", "--through", "clinic", &id]);
     assert!(!opened(link, "7777").status.success());
-    let history = net.sound(&["history", "ada"]);
+    let history = net.wallet_says(&["history", "ada"]);
     for step in ["share-fetch", "share-refused", "unshare"] {
         assert!(history.contains(step), "{step}: {history}");
     }
 
-    net.patient("p7").await;
+    net.write(&without_wallet("p7")).await;
     let clerk = net.credential("clerk");
     for name in ["bea", "cat"] {
-        net.sound(&["new", name]);
+        net.wallet_says(&["new", name]);
     }
     let take = |name| {
         let at = [
@@ -124,10 +101,10 @@ async fn a_link_opens_with_its_passcode_until_it_is_withdrawn_and_an_escrow_is_t
         ];
         [&["take", name][..], &at].concat()
     };
-    net.sound(&take("bea"));
-    net.sound(&take("bea"));
-    net.refused(&take("cat"));
-    let history = net.sound(&["history", "bea"]);
+    net.wallet_says(&take("bea"));
+    net.wallet_says(&take("bea"));
+    net.wallet_refuses(&take("cat"));
+    let history = net.wallet_says(&["history", "bea"]);
     assert!(history.contains("escrow-taken"), "{history}");
     net.stop();
 }
@@ -138,11 +115,11 @@ async fn another_root_takes_the_place_of_a_wallets_and_the_history_goes_on() {
     net.start().await;
     net.enrolled("ada");
     let grant = ["grant", "ada", "--through", "clinic", "--to", "clinic"];
-    net.sound(&[&grant[..], &["--data", "laboratory"]].concat());
+    net.wallet_says(&[&grant[..], &["--data", "laboratory"]].concat());
     let stolen = net.path("stolen");
     copied(&net.path("w"), &stolen);
     for roots in 1..=2 {
-        let said = net.sound(&["rotate", "ada", "--root"]);
+        let said = net.wallet_says(&["rotate", "ada", "--root"]);
         assert!(
             said.contains("a new root") && said.contains("clinic"),
             "{said}"
@@ -150,23 +127,23 @@ async fn another_root_takes_the_place_of_a_wallets_and_the_history_goes_on() {
         let remembered = net.remembers("ada");
         assert_eq!(remembered["eras"].as_array().map(Vec::len), Some(roots));
         assert_eq!(remembered["epochs"]["access/clinic"], roots);
-        net.sound(&["history", "ada"]);
+        net.wallet_says(&["history", "ada"]);
     }
     let id = net.remembers("ada")["consents"][0]["id"].clone();
-    net.sound(&["suspend", "ada", id.as_str().unwrap()]);
-    net.sound(&["rotate", "ada", "--branch", "index/clinic"]);
+    net.wallet_says(&["suspend", "ada", id.as_str().unwrap()]);
+    net.wallet_says(&["rotate", "ada", "--branch", "index/clinic"]);
     assert_eq!(net.remembers("ada")["epochs"]["index/clinic"], 3);
     net.stop();
     net.start().await;
-    let history = net.sound(&["history", "ada"]);
+    let history = net.wallet_says(&["history", "ada"]);
     assert!(history.contains("wallet-replace"), "{history}");
     let link = ["share", "ada", "--through", "clinic", "--with", "clinic"];
-    net.sound(&link);
+    net.wallet_says(&link);
     std::fs::remove_dir_all(net.path("w")).unwrap();
     copied(&stolen, &net.path("w"));
-    let thief = net.refused(&["history", "ada"]);
+    let thief = net.wallet_refuses(&["history", "ada"]);
     assert!(!thief.contains("wallet-replace"), "{thief}");
-    net.refused(&["rotate", "ada", "--root"]);
+    net.wallet_refuses(&["rotate", "ada", "--root"]);
 }
 
 fn copied(from: &std::path::Path, to: &std::path::Path) {

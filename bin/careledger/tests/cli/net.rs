@@ -1,10 +1,12 @@
 //! A network of one member on this machine, and the program that is tested.
 
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,19 +45,39 @@ impl Net {
         self.folder.path().join(name)
     }
 
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("net/clinic/node.toml")
+    }
+
+    pub(crate) fn credential(&self, system: &str) -> String {
+        let path = self.path(&format!("net/clinic/clients/{system}.json"));
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Starts the node, and waits until it is ready.
     pub(crate) async fn start(&mut self) {
+        self.start_logging("info").await;
+    }
+
+    /// The same with a log of this level.
+    pub(crate) async fn start_logging(&mut self, level: &str) {
+        let mut appending = File::options();
+        let log = appending.create(true).append(true);
+        let log = log.open(self.path("log")).unwrap();
         let node = careledger(&["node", "--until-stdin-ends", "--config"])
-            .arg(self.path("net/clinic/node.toml"))
+            .arg(self.config())
+            .env("RUST_LOG", level)
             .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
             .spawn();
         self.node = Some(node.unwrap());
         let deadline = Instant::now() + PATIENCE;
-        let ready = format!("http://127.0.0.1:{}/ready", self.port);
-        while !reqwest::get(&ready)
+        while !reqwest::get(self.url("/ready"))
             .await
             .is_ok_and(|answer| answer.status() == 200)
         {
-            assert!(Instant::now() < deadline, "the node is not ready in time");
+            assert!(Instant::now() < deadline, "not ready: {}", self.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -63,7 +85,38 @@ impl Net {
     pub(crate) fn stop(&mut self) {
         let mut node = self.node.take().expect("it runs");
         drop(node.stdin.take());
-        assert!(node.wait().unwrap().success());
+        assert!(node.wait().unwrap().success(), "{}", self.log());
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What a page in JSON has, if it answers.
+    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
+        reqwest::get(self.url(path)).await.ok()?.json().await.ok()
+    }
+
+    /// Writes a resource under its own id, as the clinic's own system.
+    pub(crate) async fn write(&self, resource: &Value) {
+        let token = careledger(&["token", "--credential", &self.credential("ehr")]).output();
+        let token = String::from_utf8(token.unwrap().stdout).unwrap();
+        let text = |name: &str| resource[name].as_str().unwrap();
+        let path = format!("/fhir/{}/{}", text("resourceType"), text("id"));
+        let written = reqwest::Client::new()
+            .put(self.url(&path))
+            .bearer_auth(token.trim())
+            .json(resource)
+            .send();
+        assert_eq!(written.await.unwrap().status(), 201);
+    }
+
+    pub(crate) async fn height(&self) -> Option<u64> {
+        self.get("/log/tip").await?["height"].as_u64()
     }
 }
 

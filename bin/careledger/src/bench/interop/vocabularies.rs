@@ -1,12 +1,11 @@
-//! `bench interop`: vocabularies of the size of SNOMED CT, each rate beside that of reading the same file at random.
+//! Vocabularies of the size of SNOMED CT, each rate beside that of reading the same file at random.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::Args;
 use interop::terminology::{
     About, Asked, Canonical, ConceptMap, Concepts, Designation, Draft, Expand, Kind, Library,
     Translate, ValueSet, expand, lookup, subsumes, translate,
@@ -15,8 +14,8 @@ use node::terminology::{Release, write_release};
 use serde::Serialize;
 use serde_json::json;
 
-use super::figures::{float, mebibytes, quantile};
-use super::limits::rate;
+use crate::bench::figures::{float, mebibytes, quantile};
+use crate::bench::limits::rate;
 
 /// Names of a concept beside what it is shown as, and words of a name.
 const NAMES: u64 = 4;
@@ -26,22 +25,8 @@ const VOCABULARY: u64 = 40_000;
 const PAGE: u64 = 4_096;
 const SYSTEM: &str = "urn:bench:codes";
 
-/// How much is measured.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  careledger bench interop --concepts 350000")]
-pub(crate) struct InteropArgs {
-    /// Concepts of the code system; each has four names besides.
-    #[arg(long, default_value_t = 350_000)]
-    concepts: u64,
-    /// Questions of each kind.
-    #[arg(long, default_value_t = 10_000)]
-    questions: u64,
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Debug, Serialize)]
-struct Report {
+pub(super) struct Report {
     concepts: u64,
     /// Pages of 4 KiB of the same file, read at random, a second.
     page_reads_per_s: f64,
@@ -75,17 +60,11 @@ impl Library for Bench {
     }
 }
 
-pub(super) fn run(args: &InteropArgs) -> anyhow::Result<()> {
-    let folder = std::env::temp_dir().join(format!("careledger-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let measured = measure(args, &folder.join("bench.codes"));
-    std::fs::remove_dir_all(&folder)?;
-    print(&measured?, args.json)
-}
-
-fn measure(args: &InteropArgs, path: &std::path::Path) -> anyhow::Result<Report> {
+/// Asks a code system of so many concepts, each with four names besides, so many questions of each kind.
+pub(super) fn measure(concepts: u64, questions: u64, folder: &Path) -> anyhow::Result<Report> {
+    let path = &folder.join("bench.codes");
     let start = Instant::now();
-    write_release(&generated(args.concepts).finish(about()), path)?;
+    write_release(&generated(concepts).finish(about()), path)?;
     let load_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let bench = Bench(Arc::new(Release::open(path)?));
@@ -93,10 +72,10 @@ fn measure(args: &InteropArgs, path: &std::path::Path) -> anyhow::Result<Report>
     let bytes = std::fs::metadata(path)?.len();
     let pages = page_reads(path, bytes)?;
     let release = bench.0.as_ref();
-    let code = |at: u64| code(scattered(at) % args.concepts);
+    let code = |at: u64| code(scattered(at) % concepts);
     let mut rows = Vec::new();
     let mut measured = |what, ask: &dyn Fn(u64) -> anyhow::Result<()>| {
-        rows.push(timed(what, args.questions, pages, ask)?);
+        rows.push(timed(what, questions, pages, ask)?);
         anyhow::Ok(())
     };
     measured("$lookup", &|at| {
@@ -125,7 +104,7 @@ fn measure(args: &InteropArgs, path: &std::path::Path) -> anyhow::Result<Report>
             Ok(())
         })?;
     }
-    let maps = [Arc::new(mapping(args.concepts.min(120_000))?)];
+    let maps = [Arc::new(mapping(concepts.min(120_000))?)];
     measured("$translate", &|at| {
         let asked = Translate {
             codes: Asked::of(&json!({ "system": SYSTEM, "code": code(at) })),
@@ -135,7 +114,7 @@ fn measure(args: &InteropArgs, path: &std::path::Path) -> anyhow::Result<Report>
         Ok(())
     })?;
     Ok(Report {
-        concepts: args.concepts,
+        concepts,
         page_reads_per_s: pages,
         load_s,
         open_s,
@@ -226,7 +205,7 @@ fn scattered(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-fn page_reads(path: &std::path::Path, bytes: u64) -> anyhow::Result<f64> {
+fn page_reads(path: &Path, bytes: u64) -> anyhow::Result<f64> {
     use std::os::unix::fs::FileExt as _;
     let file = File::open(path)?;
     let pages = (bytes / PAGE).max(1);
@@ -268,39 +247,36 @@ fn timed(
     })
 }
 
-fn print(report: &Report, is_json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    if is_json {
-        writeln!(out, "{}", serde_json::to_string(report)?)?;
-        return Ok(());
-    }
-    writeln!(
-        out,
-        "{} concepts: loaded in {:.1} s, {:.0} MiB, opened in {:.2} s",
-        report.concepts, report.load_s, report.file_mib, report.open_s
-    )?;
-    writeln!(
-        out,
-        "limit: {:.0} pages of the file a second",
-        report.page_reads_per_s
-    )?;
-    writeln!(
-        out,
-        "{:<40} {:>10} {:>10} {:>10} {:>8}",
-        "", "a second", "p50 µs", "p99 µs", "pages"
-    )?;
-    for row in &report.rows {
-        let Row {
-            what,
-            per_s,
-            p50_us,
-            p99_us,
-            pages,
-        } = row;
+impl Report {
+    pub(super) fn print(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
         writeln!(
             out,
-            "{what:<40} {per_s:>10.0} {p50_us:>10.1} {p99_us:>10.1} {pages:>8.1}"
+            "{} concepts: loaded in {:.1} s, {:.0} MiB, opened in {:.2} s",
+            self.concepts, self.load_s, self.file_mib, self.open_s
         )?;
+        writeln!(
+            out,
+            "limit: {:.0} pages of the file a second",
+            self.page_reads_per_s
+        )?;
+        writeln!(
+            out,
+            "{:<40} {:>10} {:>10} {:>10} {:>8}",
+            "", "a second", "p50 µs", "p99 µs", "pages"
+        )?;
+        for row in &self.rows {
+            let Row {
+                what,
+                per_s,
+                p50_us,
+                p99_us,
+                pages,
+            } = row;
+            writeln!(
+                out,
+                "{what:<40} {per_s:>10.0} {p50_us:>10.1} {p99_us:>10.1} {pages:>8.1}"
+            )?;
+        }
+        Ok(())
     }
-    Ok(())
 }

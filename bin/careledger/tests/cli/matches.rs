@@ -1,0 +1,64 @@
+//! `careledger matches`: a pair is listed, merged, parted and dismissed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::net::{Net, PATIENCE, careledger, said};
+
+const PORTS: u16 = 14_601;
+
+impl Net {
+    fn matches(&self, args: &[&str]) -> (bool, String) {
+        let mut command = careledger(&[&["matches"], args].concat());
+        let output = command.args(["--credential", &self.credential("ehr")]);
+        let output = output.output().unwrap();
+        (output.status.success(), said(&output))
+    }
+}
+
+fn patient(id: &str, given: &str) -> Value {
+    json!({ "resourceType": "Patient", "id": id, "birthDate": "1962-04-17", "gender": "female",
+        "name": [{ "family": "Plantedfamily", "given": [given] }],
+        "address": [{ "line": ["3 Mill Lane"], "city": "Northtown", "postalCode": "10115" }] })
+}
+
+#[tokio::test]
+async fn a_pair_is_listed_merged_parted_and_dismissed() {
+    let mut net = Net::found(PORTS);
+    net.start().await;
+    for (id, given) in [("one", "Ilse"), ("other", "Ilsa")] {
+        net.write(&patient(id, given)).await;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let listed = loop {
+        let (is_done, listed) = net.matches(&["list"]);
+        assert!(is_done, "{listed}");
+        if listed.contains("1 pairs") {
+            break listed;
+        }
+        assert!(Instant::now() < deadline, "{listed}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(
+        listed.contains("Patient/one") && listed.contains("Patient/other"),
+        "{listed}"
+    );
+    assert!(!listed.contains("Plantedfamily"), "{listed}");
+    let steps: [&[&str]; 4] = [
+        &["merge", "one", "other", "--preview"],
+        &["merge", "one", "other"],
+        &["unmerge", "one", "other"],
+        &["dismiss", "one", "other", "--reason", "twins"],
+    ];
+    for step in steps {
+        let (is_done, told) = net.matches(step);
+        assert!(is_done, "{step:?}: {told}");
+    }
+    assert!(net.matches(&["list"]).1.contains("0 pairs"));
+    let (_, all) = net.matches(&["list", "--all"]);
+    assert!(all.contains("twins"), "{all}");
+    let (is_done, told) = net.matches(&["merge", "one", "gone"]);
+    assert!(!is_done && told.contains("404"), "{told}");
+    net.stop();
+}
