@@ -85,8 +85,8 @@ impl Exchange {
         members: Option<&[MemberName]>,
     ) -> Result<Discovery, CustodyError> {
         let parts = &self.0.parts;
-        let asked = asked(parts, patient_id, members)?;
         let traits = parts.custody.traits_to_ask(by, patient_id).await?;
+        let asked = asked(parts, patient_id, members)?;
         let answers = asked
             .iter()
             .map(|member| ask_one(parts, by, (patient_id, &traits), member));
