@@ -53,6 +53,18 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| message(MessageKind::CareServices, bytes),
     },
     Target {
+        name: "exchange-question",
+        run: |bytes| message(MessageKind::Question, bytes),
+    },
+    Target {
+        name: "exchange-reply",
+        run: |bytes| message(MessageKind::Reply, bytes),
+    },
+    Target {
+        name: "exchange-handed",
+        run: |bytes| message(MessageKind::Handed, bytes),
+    },
+    Target {
         name: "gossip-frame",
         run: frame,
     },

@@ -346,6 +346,9 @@ fn messages() -> Seeds {
         ("exchange-request", vec![asked()]),
         ("exchange-ask", vec![ask()]),
         ("exchange-answer", vec![answer()]),
+        ("exchange-question", vec![question()]),
+        ("exchange-reply", vec![codec::encode(&(wrapped(),))]),
+        ("exchange-handed", vec![handed(0), handed(2)]),
         ("exchange-statement-at", vec![vec![0x81, 7]]),
         ("exchange-care-services-after", vec![vec![0x81, 7]]),
         ("exchange-care-services", care_services()),
@@ -392,10 +395,25 @@ fn ask() -> Vec<u8> {
     codec::encode(&(signed, Tag([1; 16]), descriptor, Opening([2; 32])))
 }
 
+fn question() -> Vec<u8> {
+    let encoding = codec::encode(&ByteVec::from(vec![0x11; 60]));
+    let proof = codec::encode(&ByteArray::from([8; 32]));
+    [&[0x83][..], &ask(), &encoding, &proof].concat()
+}
+
+fn handed(keys: u32) -> Vec<u8> {
+    let keys = (0..keys).map(|epoch| (epoch, ByteArray::from([9; 32])));
+    codec::encode(&(keys.collect::<Vec<_>>(),))
+}
+
+fn wrapped() -> (ByteArray<32>, ByteVec) {
+    (ByteArray::from([6; 32]), ByteVec::from(vec![7; 48]))
+}
+
 fn answer() -> Vec<u8> {
     let tag = Tag([1; 16]);
     let sealed = ByteVec::from(vec![0x81; 60]);
-    let key = (ByteArray::from([6; 32]), ByteVec::from(vec![7; 48]));
+    let key = wrapped();
     let descriptor = ByteVec::from(world().export.descriptor.clone());
     let bare = Receipt {
         cosigned: None,

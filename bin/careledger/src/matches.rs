@@ -1,5 +1,8 @@
 //! `careledger matches`: patients who may be one person, for somebody to decide.
 
+mod described;
+mod elsewhere;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -8,13 +11,16 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Client, Request, User};
 use crate::network::{Credential, read_json};
+use elsewhere::Elsewhere;
 
 /// Lists patients who may be one person; links, merges and parts them. Nothing is deleted.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  careledger matches list --credential net/clinic/clients/ehr.json\n  \
     careledger matches merge 4f1c 9a20 --preview --credential net/clinic/clients/ehr.json\n  \
-    careledger matches dismiss 4f1c 9a20 --reason twins --credential net/clinic/clients/ehr.json"
+    careledger matches dismiss 4f1c 9a20 --reason twins --credential net/clinic/clients/ehr.json\n  \
+    careledger matches discover 4f1c --credential net/clinic/clients/ehr.json\n  \
+    careledger matches approve 77e0 clinic --reason telephoned --credential net/hospital/clients/ehr.json"
 )]
 pub(crate) struct MatchesArgs {
     #[command(subcommand)]
@@ -48,6 +54,8 @@ enum Action {
         #[arg(long)]
         reason: String,
     },
+    #[command(flatten)]
+    Elsewhere(Elsewhere),
 }
 
 #[derive(Debug, Args)]
@@ -63,8 +71,13 @@ struct Pair {
 
 pub(crate) async fn run(args: MatchesArgs) -> anyhow::Result<()> {
     let credential: Credential = read_json(&args.credential)?;
+    // Another member's patient has agreed to care, not to what is good for this one's files.
+    let purpose = match &args.action {
+        Action::Elsewhere(Elsewhere::Discover { .. }) => "TREAT",
+        _ => "HOPERAT",
+    };
     let user = User {
-        purpose: "HOPERAT".to_owned(),
+        purpose: purpose.to_owned(),
         practitioner: None,
         role: None,
     };
@@ -76,7 +89,7 @@ pub(crate) async fn run(args: MatchesArgs) -> anyhow::Result<()> {
             let answer = client.get(&path).await?.ok()?.json()?;
             let pairs = answer["parameter"].as_array().cloned().unwrap_or_default();
             for pair in &pairs {
-                writeln!(out, "{}", described(&pair["part"]))?;
+                writeln!(out, "{}", described::pair(&pair["part"]))?;
             }
             writeln!(out, "{} pairs", pairs.len())?;
         }
@@ -96,6 +109,7 @@ pub(crate) async fn run(args: MatchesArgs) -> anyhow::Result<()> {
             client.post(path, &Request::json(&body)).await?.ok()?;
             writeln!(out, "the pair is dismissed")?;
         }
+        Action::Elsewhere(action) => elsewhere::run(&client, action).await?,
     }
     Ok(())
 }
@@ -128,37 +142,4 @@ impl Pair {
         })
         .collect()
     }
-}
-
-fn described(parts: &Value) -> String {
-    let parts = parts.as_array().cloned().unwrap_or_default();
-    let of = |name: &str, element: &str| {
-        let named = parts.iter().filter(|part| part["name"] == name);
-        let words = named.map(|part| match &part[element] {
-            Value::Object(reference) => reference["reference"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        });
-        words.collect::<Vec<_>>().join("  ")
-    };
-    let mut line = format!(
-        "{:<13} {:<8} {}  {}",
-        of("grade", "valueCode"),
-        of("score", "valueDecimal"),
-        of("patient", "valueReference"),
-        of("reason", "valueCode"),
-    );
-    if of("linked", "valueBoolean") == "true" {
-        line.push_str("  linked");
-    }
-    let by = of("dismissedBy", "valueString");
-    if !by.is_empty() {
-        let why = of("dismissedBecause", "valueString");
-        line.push_str(&format!("  dismissed by {by}: {why}"));
-    }
-    line
 }

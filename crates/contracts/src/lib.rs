@@ -14,6 +14,7 @@ pub mod escrow;
 pub mod export;
 pub mod forwarding;
 pub mod governance;
+pub mod linkage;
 pub mod machine;
 pub mod membership;
 pub mod recovery;

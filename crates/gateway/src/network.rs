@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use interop::fhir::ResourceType;
 use ledger::ids::MemberName;
 use node::custody::{Aim, CustodyError, Opened, Requester};
-use node::exchange::{Elsewhere, Exchange};
+use node::exchange::{Discovery, Elsewhere, Exchange};
 
 /// Asks the other members.
 pub trait Network: Send + Sync {
@@ -24,6 +24,14 @@ pub trait Network: Send + Sync {
         resource_type: ResourceType,
         id: &'a str,
     ) -> BoxFuture<'a, Result<Opened, CustodyError>>;
+
+    /// Asks other members who of their patients the patient (local id) is: all, or those that are named.
+    fn discover<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+        members: Option<&'a [MemberName]>,
+    ) -> BoxFuture<'a, Result<Discovery, CustodyError>>;
 }
 
 impl Network for Exchange {
@@ -58,6 +66,15 @@ impl Network for Exchange {
             }
         })
     }
+
+    fn discover<'a>(
+        &'a self,
+        by: &'a Requester,
+        patient_id: &'a str,
+        members: Option<&'a [MemberName]>,
+    ) -> BoxFuture<'a, Result<Discovery, CustodyError>> {
+        Box::pin(Self::discover(self, by, patient_id, members))
+    }
 }
 
 /// Whether what another member opened is within the request's reach here.
@@ -88,5 +105,14 @@ impl Network for Alone {
         _: &'a str,
     ) -> BoxFuture<'a, Result<Opened, CustodyError>> {
         Box::pin(async { Err(CustodyError::NotFound) })
+    }
+
+    fn discover<'a>(
+        &'a self,
+        _: &'a Requester,
+        _: &'a str,
+        _: Option<&'a [MemberName]>,
+    ) -> BoxFuture<'a, Result<Discovery, CustodyError>> {
+        Box::pin(async { Ok(Discovery::default()) })
     }
 }

@@ -19,7 +19,7 @@ use vault::wrap::WrappingKey;
 
 use crate::chain::{CannotCosign, Chain, Clock, Cosigner, KEYS_HEARD, Keep, OpenError};
 use crate::custody::upstream::UpstreamOptions;
-use crate::custody::{Custody, CustodyError, CustodyOptions, RecordsConfig};
+use crate::custody::{Custody, CustodyError, CustodyOptions, LinkageOptions, RecordsConfig};
 use crate::engine::{Engine, EngineConfig, EngineError, EngineHandle, EngineStatus, StartError};
 use crate::exchange::{Exchange, ExchangeConfig, ExchangeError, ServicesConfig};
 use crate::health::Vitals;
@@ -78,6 +78,8 @@ pub struct NodeConfig {
     pub copies_at: Vec<MemberName>,
     /// What of this member is in the directory of care services.
     pub services: ServicesConfig,
+    /// How this member takes part in linkage; not at all if `None`.
+    pub linkage: Option<LinkageOptions>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }
@@ -200,27 +202,8 @@ impl Node {
         };
         let cosigning = tokio::spawn(async move { cosigning.cosign(cosigner, signatures).await });
         claim(&config).await?;
-        let (root, wrapping) = record_keys(&*config.keys)?;
-        let custody = Custody::open(
-            CustodyOptions {
-                records: config.records.clone(),
-                blobs: config.blobs.clone(),
-                upstream: config.upstream.clone(),
-                member: config.member.clone(),
-                root,
-                wrapping,
-                signer: identity.signer(),
-                outbox: config.outbox.clone(),
-                full_text: config.full_text,
-                restored: Some(restored_in(&config.directory)),
-                copies_at: config.copies_at.clone(),
-                label_rules: config.label_rules.clone(),
-                review_ms: config.review_ms,
-                implicit: config.implicit,
-                clock: Arc::clone(&config.clock),
-            },
-            Arc::new(chain.clone()),
-        )?;
+        let options = custody_options(&config, &identity)?;
+        let custody = Custody::open(options, Arc::new(chain.clone()))?;
         let exchange = Exchange::start(
             exchange_config(&config, identity.clone())?,
             chain.clone(),
@@ -291,6 +274,28 @@ impl From<KeyStoreError> for CannotCosign {
     fn from(error: KeyStoreError) -> Self {
         Self::Key(error.to_string())
     }
+}
+
+fn custody_options(config: &NodeConfig, identity: &Identity) -> Result<CustodyOptions, NodeError> {
+    let (root, wrapping) = record_keys(&*config.keys)?;
+    Ok(CustodyOptions {
+        records: config.records.clone(),
+        blobs: config.blobs.clone(),
+        upstream: config.upstream.clone(),
+        member: config.member.clone(),
+        root,
+        wrapping,
+        signer: identity.signer(),
+        outbox: config.outbox.clone(),
+        full_text: config.full_text,
+        restored: Some(restored_in(&config.directory)),
+        copies_at: config.copies_at.clone(),
+        label_rules: config.label_rules.clone(),
+        review_ms: config.review_ms,
+        implicit: config.implicit,
+        linkage: config.linkage.clone(),
+        clock: Arc::clone(&config.clock),
+    })
 }
 
 /// The file that says that the records were put back from a backup.

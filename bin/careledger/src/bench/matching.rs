@@ -8,7 +8,8 @@ use clap::Args;
 use interop::fhir::Resource;
 use interop::fhir::search::IndexTerms;
 use interop::identity::{
-    Frequencies, Grade, Model, Pattern, Traits, candidate_pairs, judge, learn,
+    Encoding, Frequencies, Grade, Judgement, LinkageSecret, Model, Pattern, SECRET_BYTES, Traits,
+    candidate_pairs, judge, judge_encoded, learn,
 };
 use interop::synth::labelled_patients;
 use serde::Serialize;
@@ -34,6 +35,9 @@ pub(crate) struct MatchingArgs {
     /// Pairs of two people that are compared beside those that blocking finds.
     #[arg(long, default_value_t = 1_000_000)]
     at_random: usize,
+    /// Compares encodings, as one member's question meets another's patients, instead of what is in clear.
+    #[arg(long)]
+    between_members: bool,
     /// Also learns the numbers of a model from the records, and prints them.
     #[arg(long)]
     learn: bool,
@@ -52,6 +56,8 @@ struct Report {
     compared_of_two: u64,
     at_least: Vec<Row>,
     comparisons_per_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encodings_per_s: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +74,7 @@ struct Population {
     people: Vec<u64>,
     traits: Vec<Traits>,
     frequencies: Frequencies,
+    model: Model,
 }
 
 pub(crate) fn run(args: &MatchingArgs) -> anyhow::Result<()> {
@@ -99,7 +106,11 @@ pub(crate) fn run(args: &MatchingArgs) -> anyhow::Result<()> {
             writeln!(out, "{field:?}\n  {same:.6?}\n  {apart:.6?}")?;
         }
     }
-    let report = population.measured(&candidates, &random);
+    let report = if args.between_members {
+        population.measured_encoded(&candidates, &random)
+    } else {
+        population.measured(&candidates, &random, |pair| population.judged(pair))
+    };
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -120,6 +131,7 @@ impl Population {
             frequencies: Frequencies::of(traits.iter()),
             people,
             traits,
+            model: Model::default(),
         })
     }
 
@@ -156,14 +168,43 @@ impl Population {
         }
     }
 
-    fn measured(&self, candidates: &[(usize, usize)], random: &[(usize, usize)]) -> Report {
+    fn judged(&self, (one, other): (usize, usize)) -> Option<Judgement> {
+        let (one, other) = (self.traits.get(one)?, self.traits.get(other)?);
+        Some(judge(one, other, &self.model, &self.frequencies))
+    }
+
+    /// The same with everybody encoded for one question.
+    fn measured_encoded(&self, candidates: &[(usize, usize)], random: &[(usize, usize)]) -> Report {
+        let secret = LinkageSecret::from_bytes([7; SECRET_BYTES]);
+        let started = Instant::now();
+        let traits = self.traits.iter();
+        let encoded: Vec<Encoding> = traits.map(|one| secret.encode(one, b"bench")).collect();
+        let took = started.elapsed().as_secs_f64();
+        Report {
+            encodings_per_s: Some(float(whole(encoded.len())) / took),
+            ..self.measured(candidates, random, |pair| self.linked(&encoded, pair))
+        }
+    }
+
+    /// Of a person's two records the later one is asked for.
+    fn linked(&self, encoded: &[Encoding], (own, asked): (usize, usize)) -> Option<Judgement> {
+        let own = (self.traits.get(own)?, encoded.get(own)?);
+        let asked = encoded.get(asked)?;
+        Some(judge_encoded(asked, own, &self.model, &self.frequencies))
+    }
+
+    fn measured(
+        &self,
+        candidates: &[(usize, usize)],
+        random: &[(usize, usize)],
+        judged: impl Fn((usize, usize)) -> Option<Judgement>,
+    ) -> Report {
         let mut counts: BTreeMap<(Grade, bool), u64> = BTreeMap::new();
-        let model = Model::default();
         let started = Instant::now();
         for pair in candidates.iter().chain(random) {
-            if let (Some(one), Some(other)) = (self.traits.get(pair.0), self.traits.get(pair.1)) {
-                let grade = judge(one, other, &model, &self.frequencies).grade;
-                *counts.entry((grade, self.is_one(*pair))).or_default() += 1;
+            if let Some(judgement) = judged(*pair) {
+                let found = (judgement.grade, self.is_one(*pair));
+                *counts.entry(found).or_default() += 1;
             }
         }
         let took = started.elapsed();
@@ -191,6 +232,7 @@ impl Population {
             compared_of_two: of(Grade::CertainlyNot, false),
             at_least: rows.into(),
             comparisons_per_s: float(whole(candidates.len() + random.len())) / took.as_secs_f64(),
+            encodings_per_s: None,
         }
     }
 }
@@ -213,6 +255,9 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
         report.compared_of_two,
         report.comparisons_per_s,
     )?;
+    if let Some(encodings) = report.encodings_per_s {
+        writeln!(out, "{encodings:.0} encodings a second")?;
+    }
     writeln!(out, "at least     found  false  precision  recall")?;
     for row in &report.at_least {
         writeln!(

@@ -25,7 +25,7 @@ use super::layout::{
 };
 use crate::node::{
     AuditEntry, CareServicesEntry, ConsentEntry, DicomWebEntry, EmergencyEntry, KeysEntry,
-    LabelsEntry, LimitsEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
+    LabelsEntry, LimitsEntry, LinkageEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
     TerminologyEntry, ValidationEntry,
 };
 
@@ -309,6 +309,7 @@ pub(super) fn node_file(
         emergency: EmergencyEntry::default(),
         care_services: CareServicesEntry::default(),
         dicom_web: DicomWebEntry::default(),
+        linkage: LinkageEntry::default(),
         audit: AuditEntry::default(),
         records: RecordsEntry::default(),
         rest_hooks: Vec::new(),

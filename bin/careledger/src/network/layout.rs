@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::node::{
     AuditEntry, CareServicesEntry, ConsentEntry, DicomWebEntry, EmergencyEntry, KeysEntry,
-    LabelsEntry, LimitsEntry, MllpEntry, PayloadsEntry, RecordsEntry, ReleaseEntry, SearchEntry,
-    TerminologyEntry, V2SendEntry, ValidationEntry, is_default,
+    LabelsEntry, LimitsEntry, LinkageEntry, MllpEntry, PayloadsEntry, RecordsEntry, ReleaseEntry,
+    SearchEntry, TerminologyEntry, V2SendEntry, ValidationEntry, is_default,
 };
 
 /// The folder of a network.
@@ -129,6 +129,9 @@ pub(crate) struct NodeFile {
     /// What a committee can release while this member does not answer.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) release: ReleaseEntry,
+    /// Whether others are asked who knows a patient, and what those hear that ask.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) linkage: LinkageEntry,
     /// How emergencies are declared and reviewed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) emergency: EmergencyEntry,

@@ -5,6 +5,7 @@ mod imaging;
 mod joining;
 mod keys;
 mod labels;
+mod linkage;
 mod mllp;
 mod payloads;
 mod profiles;
@@ -40,6 +41,7 @@ pub(crate) use self::imaging::DicomWebEntry;
 pub(crate) use self::joining::{How, Peers, prepare};
 pub(crate) use self::keys::{KeysEntry, open_keys, pin};
 pub(crate) use self::labels::LabelsEntry;
+pub(crate) use self::linkage::LinkageEntry;
 pub(crate) use self::mllp::MllpEntry;
 use self::payloads::upstream;
 pub(crate) use self::payloads::{PayloadsEntry, blobs};
@@ -228,6 +230,7 @@ pub(crate) fn node_config(
         label_rules: file.labels.read(folder)?,
         review_ms: file.emergency.review_ms(),
         implicit: file.consent.implicit(),
+        linkage: file.linkage.read(folder)?,
         block_interval: BLOCK_INTERVAL,
         exchange_timeout: EXCHANGE_TIMEOUT,
         copies_at: copies_at(file)?,

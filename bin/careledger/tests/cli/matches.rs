@@ -1,4 +1,4 @@
-//! `careledger matches`: a pair is listed, merged, parted and dismissed.
+//! `careledger matches`: a pair is listed, merged, parted and dismissed; other members are asked.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,37 @@ impl Net {
         let output = output.output().unwrap();
         (output.status.success(), said(&output))
     }
+
+    fn take_part_in_linkage(&self) {
+        let config = self.config();
+        let secret = config.with_file_name("linkage.secret");
+        std::fs::write(secret, "5e".repeat(32)).unwrap();
+        let mut text = std::fs::read_to_string(&config).unwrap();
+        text.push_str("\n[linkage]\nsecret_file = \"linkage.secret\"\nanswers = \"person\"\n");
+        std::fs::write(config, text).unwrap();
+    }
+
+    /// There are no others: nobody is asked, and nobody has asked.
+    fn asks_others(&self) {
+        for (step, is_taken, expected) in [
+            (&["discover", "other"][..], true, "0 members asked"),
+            (
+                &["discover", "other", "--member", "clinic"],
+                false,
+                "no other member",
+            ),
+            (&["discover", "gone"], false, "404"),
+            (&["waiting", "--all"], true, "0 questions"),
+            (&["approve", "one", "clinic", "--reason", "x"], false, "404"),
+            (&["refuse", "one", "clinic", "--reason", "x"], false, "404"),
+        ] {
+            let (is_done, told) = self.matches(step);
+            assert!(
+                is_done == is_taken && told.contains(expected),
+                "{step:?}: {told}"
+            );
+        }
+    }
 }
 
 fn patient(id: &str, given: &str) -> Value {
@@ -26,6 +57,7 @@ fn patient(id: &str, given: &str) -> Value {
 #[tokio::test]
 async fn a_pair_is_listed_merged_parted_and_dismissed() {
     let mut net = Net::found(PORTS);
+    net.take_part_in_linkage();
     net.start().await;
     for (id, given) in [("one", "Ilse"), ("other", "Ilsa")] {
         net.write(&patient(id, given)).await;
@@ -60,5 +92,6 @@ async fn a_pair_is_listed_merged_parted_and_dismissed() {
     assert!(all.contains("twins"), "{all}");
     let (is_done, told) = net.matches(&["merge", "one", "gone"]);
     assert!(!is_done && told.contains("404"), "{told}");
+    net.asks_others();
     net.stop();
 }

@@ -78,7 +78,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 28] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 32] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -134,6 +134,10 @@ const PATIENT_OPERATIONS: [Operation<'static>; 28] = [
         "urn:careledger:operation:possible-matches",
     ),
     operation("dismiss-match", "urn:careledger:operation:dismiss-match"),
+    operation("discover", "urn:careledger:operation:discover"),
+    operation("waiting-links", "urn:careledger:operation:waiting-links"),
+    operation("approve-link", "urn:careledger:operation:approve-link"),
+    operation("refuse-link", "urn:careledger:operation:refuse-link"),
 ];
 
 const OF_CONSENTS: [Operation<'static>; 7] = [

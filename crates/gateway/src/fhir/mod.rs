@@ -345,6 +345,10 @@ fn identifying() -> Router<Arc<Fhir>> {
             get(operation::possible_matches),
         )
         .route("/fhir/{type}/$dismiss-match", post(operation::dismiss))
+        .route("/fhir/{type}/{id}/$discover", post(operation::discover))
+        .route("/fhir/{type}/$waiting-links", get(operation::waiting_links))
+        .route("/fhir/{type}/$approve-link", post(operation::approve_link))
+        .route("/fhir/{type}/$refuse-link", post(operation::refuse_link))
         .route("/fhir/{type}/$link", post(operation::link))
         .route("/fhir/{type}/$unlink", post(operation::unlink))
         .route("/fhir/{type}/$merge", post(operation::merge))

@@ -85,12 +85,13 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
     for operation in operations(resource_type) {
         let (below, method) = match operation.name {
             "lastn" | "docref" | "gaps" | "replay" | "templates" | "lookup" | "validate-code"
-            | "subsumes" | "expand" | "translate" | "ihe-pix" | "possible-matches" => ("", "get"),
+            | "subsumes" | "expand" | "translate" | "ihe-pix" | "possible-matches"
+            | "waiting-links" => ("", "get"),
             "enroll" | "file-consent" | "fileConsent" | "from-template" | "revokeConsent"
             | "what-if" | "import-ccda" | "match" | "merge" | "unmerge" | "link" | "unlink"
-            | "dismiss-match" => ("", "post"),
-            "branches" | "break-glass" | "erase" | "escrow-offer" | "escrow-taken" | "hold"
-            | "meta-add" | "meta-delete" | "record-disclosure" | "recovery-hand-out"
+            | "dismiss-match" | "approve-link" | "refuse-link" => ("", "post"),
+            "branches" | "break-glass" | "discover" | "erase" | "escrow-offer" | "escrow-taken"
+            | "hold" | "meta-add" | "meta-delete" | "record-disclosure" | "recovery-hand-out"
             | "recovery-root" | "review" | "share" | "suspend-accounting" | "unshare" => {
                 ("/{id}", "post")
             }

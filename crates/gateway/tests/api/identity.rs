@@ -259,3 +259,73 @@ async fn links_and_dismissals_end_the_work_on_a_pair() {
         .await
         .problem(400, "value");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_members_are_asked_for_one_patient_and_say_what_became_of_it() {
+    let world = World::new().await;
+    let path = format!("/Patient/{}/$discover", world.ids[0]);
+    let ask = async |body: Value| world.site.ask(&world.ehr, "POST", &path, &body).await;
+    let named = |name: &str| {
+        json!({ "resourceType": "Parameters", "parameter": [
+            { "name": "member", "valueCode": name } ] })
+    };
+    let answer = ask(json!({ "resourceType": "Parameters" })).await;
+    assert_eq!(answer.status, 200);
+    let parts = &answer.json()["parameter"][0]["part"];
+    assert_eq!(parts[0]["valueCode"], "clinic");
+    assert_eq!(parts[1]["valueCode"], "linked");
+    let answer = ask(named("payer")).await.json();
+    assert_eq!(answer["parameter"][0]["part"][0]["valueCode"], "payer");
+
+    for bad in ["No Such Name!", "-", "a/b"].map(named) {
+        let refused = ask(bad).await;
+        assert_eq!(refused.status, 400);
+        let issue = &refused.json()["issue"][0];
+        let element = issue["expression"][0].as_str().unwrap();
+        assert!(element.contains("name='member'"), "{element}");
+    }
+    assert_eq!(ask(json!({ "resourceType": "Patient" })).await.status, 400);
+    world.site.others.lose_the_ledger();
+    let later = ask(json!({ "resourceType": "Parameters" })).await;
+    assert_eq!(later.status, 503);
+    let path = "/Observation/o1/$discover";
+    let body = json!({ "resourceType": "Parameters" });
+    let other = world.site.ask(&world.ehr, "POST", path, &body).await;
+    assert!(other.status >= 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_neither_asks_other_members_nor_decides_on_their_questions() {
+    let site = Site::new();
+    let wallet = Wallet::new(35);
+    let id = wallet.enroll(&site).await;
+    let token = wallet.token(&site, &id).await;
+    let body = json!({ "resourceType": "Parameters" });
+    let path = format!("/Patient/{id}/$discover");
+    assert_eq!(site.ask(&token, "POST", &path, &body).await.status, 403);
+    let path = "/Patient/$waiting-links";
+    assert_eq!(site.get(&token, path).await.status, 403);
+    let path = "/Patient/$approve-link";
+    assert_eq!(site.ask(&token, "POST", path, &body).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_nobody_asked_is_not_decided() {
+    let world = World::new().await;
+    let listed = world.site.get(&world.ehr, "/Patient/$waiting-links").await;
+    assert_eq!(listed.status, 200);
+    assert!(listed.json().get("parameter").is_none());
+    let mut decision = json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "patient", "valueReference": { "reference": format!("Patient/{}", world.ids[0]) } },
+        { "name": "member", "valueCode": "clinic" } ] });
+    for operation in ["$approve-link", "$refuse-link"] {
+        assert_eq!(world.post(operation, &decision).await.status, 400);
+    }
+    let reason = json!({ "name": "reason", "valueString": "telephoned" });
+    decision["parameter"].as_array_mut().unwrap().push(reason);
+    for operation in ["$approve-link", "$refuse-link"] {
+        assert_eq!(world.post(operation, &decision).await.status, 404);
+    }
+    decision["parameter"][0]["valueReference"]["reference"] = "Observation/1".into();
+    assert_eq!(world.post("$approve-link", &decision).await.status, 400);
+}

@@ -51,16 +51,16 @@ pub(super) const GIVEN_CLOSE: u8 = 2;
 /// Given names that are forms of one name, or another given name.
 pub(super) const GIVEN_RELATED: u8 = 3;
 pub(super) const GIVEN_SAME: u8 = 4;
-const FAMILY_CLOSE: u8 = 2;
+pub(super) const FAMILY_CLOSE: u8 = 2;
 pub(super) const FAMILY_SAME: u8 = 3;
-const BORN_NEAR: u8 = 2;
-const BORN_SWAPPED: u8 = 3;
+pub(super) const BORN_NEAR: u8 = 2;
+pub(super) const BORN_SWAPPED: u8 = 3;
 pub(super) const BORN_SAME: u8 = 4;
-const STREET_CLOSE: u8 = 2;
-const STREET_SAME: u8 = 3;
-const SAME: u8 = 2;
-const PERSONAL_CLOSE: u8 = 2;
-const PERSONAL_SAME: u8 = 3;
+pub(super) const STREET_CLOSE: u8 = 2;
+pub(super) const STREET_SAME: u8 = 3;
+pub(super) const SAME: u8 = 2;
+pub(super) const PERSONAL_CLOSE: u8 = 2;
+pub(super) const PERSONAL_SAME: u8 = 3;
 
 /// For each field the level of agreement, from 0 (missing) and 1 (differs) upwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -104,10 +104,32 @@ pub struct Judgement {
     pub bits: f64,
 }
 
+/// What a pair has in common beside its pattern.
+pub(super) struct Common {
+    /// An identifier of one authority.
+    pub(super) has_identifier: bool,
+    /// The first given name of one is a further one of the other.
+    pub(super) goes_by_another_given: bool,
+    /// The share of those who have the family name, if it is the same.
+    pub(super) family_share: Option<f64>,
+    /// The share of those who have the given name, if it is the same.
+    pub(super) given_share: Option<f64>,
+}
+
 /// Grades a pair; the same whichever is named first.
 pub fn judge(one: &Traits, other: &Traits, model: &Model, frequencies: &Frequencies) -> Judgement {
-    let pattern = Pattern::of(one, other);
-    let bits = weighed((one, other), pattern, model, frequencies);
+    let common = Common {
+        has_identifier: one.shares_identifier(other),
+        goes_by_another_given: goes_by_another_given(one, other),
+        family_share: frequencies.family(one, other),
+        given_share: frequencies.given(one, other),
+    };
+    graded(Pattern::of(one, other), &common, model)
+}
+
+/// Grades a pattern.
+pub(super) fn graded(pattern: Pattern, common: &Common, model: &Model) -> Judgement {
+    let bits = weighed(pattern, common, model);
     let of = |grade, reason, bits: f64| Judgement {
         grade,
         reason,
@@ -116,7 +138,7 @@ pub fn judge(one: &Traits, other: &Traits, model: &Model, frequencies: &Frequenc
     };
     let level = |field| pattern.level(field);
     let differs = |field| level(field) == DIFFERS;
-    if one.shares_identifier(other) {
+    if common.has_identifier {
         let is_another = differs(Field::Born) || (differs(Field::Given) && differs(Field::Family));
         let is_twin = differs(Field::Given) && level(Field::Born) == BORN_SAME;
         return if is_another || is_twin || differs(Field::Personal) {
@@ -144,7 +166,7 @@ pub fn judge(one: &Traits, other: &Traits, model: &Model, frequencies: &Frequenc
         _ => Grade::CertainlyNot,
     };
     // A score is within its grade: what is held down says less than its weights.
-    let ceiling = if goes_by_another_given(one, other) {
+    let ceiling = if common.goes_by_another_given {
         // The twin may have it as a second name.
         ceiling(pattern).min(Grade::Probable)
     } else {
@@ -186,16 +208,11 @@ fn ceiling(pattern: Pattern) -> Grade {
     Grade::Certain
 }
 
-fn weighed(
-    (one, other): (&Traits, &Traits),
-    pattern: Pattern,
-    model: &Model,
-    frequencies: &Frequencies,
-) -> f64 {
+fn weighed(pattern: Pattern, common: &Common, model: &Model) -> f64 {
     let mut bits = model.bits(pattern);
     let named = [
-        (Field::Family, FAMILY_SAME, frequencies.family(one, other)),
-        (Field::Given, GIVEN_SAME, frequencies.given(one, other)),
+        (Field::Family, FAMILY_SAME, common.family_share),
+        (Field::Given, GIVEN_SAME, common.given_share),
     ];
     for (field, exact, share) in named {
         if let Some(share) = share.filter(|_| pattern.level(field) == exact) {

@@ -3,6 +3,7 @@
 //! [`Traits`] are what of a patient is compared, normalised, read from the index terms that a store keeps anyway.
 //! [`blocking_keys`] choose candidates, [`Pattern`] says field by field how far two patients agree, [`Model`] weighs a
 //! pattern by Fellegi and Sunter (its numbers are learned by expectation maximisation, [`learn`]), and [`judge`] grades.
+//! Between members it is the same over an [`Encoding`], which only [`LinkageSecret`] makes ([`judge_encoded`]).
 //!
 //! # Invariants
 //! - **I1** Rules go before weights: numbers of one authority that a person has one of, and that contradict each other,
@@ -14,6 +15,7 @@
 
 mod blocking;
 mod compare;
+mod encoding;
 mod frequency;
 mod grade;
 mod learn;
@@ -26,6 +28,7 @@ mod traits;
 
 pub use blocking::{BlockingKey, blocking_keys, family_key, given_key};
 pub use compare::{FIELDS, Field, Pattern};
+pub use encoding::{Bucket, Encoding, LinkageSecret, SECRET_BYTES, judge_encoded};
 pub use frequency::Frequencies;
 pub use grade::{Grade, Judgement, Reason, judge};
 pub use learn::{Learned, learn};

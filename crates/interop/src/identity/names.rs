@@ -29,6 +29,13 @@ pub(super) fn are_forms(one: &str, other: &str) -> bool {
         .any(|group| groups(other).contains(group))
 }
 
+/// The full forms of a name, if it is known; several people's short names are of more than one.
+pub(super) fn full_forms(name: &str) -> impl Iterator<Item = &'static str> {
+    let groups = KNOWN.get(name).map(Vec::as_slice).unwrap_or_default();
+    let lines = groups.iter().filter_map(|group| GROUPS.lines().nth(*group));
+    lines.filter_map(|line| line.split_whitespace().next())
+}
+
 /// The full form of a name; itself if it has no other or several.
 pub(super) fn full_form(name: &str) -> &str {
     match KNOWN.get(name).map(Vec::as_slice) {

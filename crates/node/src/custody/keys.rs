@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use interop::fhir::search::LookupKey;
-use interop::identity::BlockingKey;
+use interop::identity::{BlockingKey, Bucket};
 use ledger::codec;
 use ledger::ids::{Digest, MemberName, NetworkId, Tag};
 use ledger::item::Opening;
@@ -97,10 +97,19 @@ impl Keys {
 
     /// What stands for a blocking key of a patient.
     pub(super) fn blocking(&self, key: &BlockingKey) -> Posting {
-        let mut hash = hmac::Context::with_key(&self.lookups);
         // No type of FHIR begins so.
-        hash.update(b"match/");
-        hash.update(key.as_bytes());
+        self.looked_up(b"match/", key.as_bytes())
+    }
+
+    /// What stands for a bucket of other members' questions.
+    pub(super) fn bucketed(&self, bucket: &Bucket) -> Posting {
+        self.looked_up(b"link/", bucket.as_bytes())
+    }
+
+    fn looked_up(&self, kind: &[u8], key: &[u8]) -> Posting {
+        let mut hash = hmac::Context::with_key(&self.lookups);
+        hash.update(kind);
+        hash.update(key);
         let hash = hash.sign();
         let first = hash.as_ref().first_chunk();
         first.copied().unwrap_or_default()

@@ -30,6 +30,7 @@ mod imaging;
 pub mod inspect;
 mod keys;
 mod labelling;
+mod linkage;
 mod mapping;
 mod matching;
 mod moved;
@@ -112,6 +113,7 @@ pub use escrow::EscrowOffer;
 pub use foreign::{ForeignEntry, ForeignStream};
 pub use history::Visible;
 pub use labelling::Explanation;
+pub use linkage::{Inquiry, InquiryRefusal, LinkageOptions, WaitingLink};
 pub use matching::{MatchFound, MatchWanted, PossibleMatch};
 pub use notify::Told;
 pub use options::CustodyOptions;
@@ -161,6 +163,7 @@ struct Inner {
     background: Background,
     comparing: matching::Comparing,
     hearing: care_services::Hearing,
+    linking: linkage::Linking,
     erasing: erasure::Erasing,
     /// By what codes are mapped on the way in.
     mapping: OnceLock<Vocabularies>,
@@ -248,6 +251,7 @@ impl Custody {
             registrar,
             comparing: matching::Comparing::default(),
             hearing: care_services::Hearing::default(),
+            linking: linkage::Linking::default(),
             erasing: erasure::Erasing::default(),
             mapping: OnceLock::new(),
             anchor,

@@ -9,6 +9,7 @@ use vault::blob::BlobConfig;
 use vault::wrap::WrappingKey;
 
 use super::RecordsConfig;
+use super::linkage::LinkageOptions;
 use super::upstream::UpstreamOptions;
 use crate::chain::Clock;
 use crate::outbox::{OutboxConfig, Signer};
@@ -44,6 +45,8 @@ pub struct CustodyOptions {
     pub review_ms: u64,
     /// What is disclosed of patients who have said nothing.
     pub implicit: contracts::access::Implicit,
+    /// How this member takes part in linkage; not at all if `None`.
+    pub linkage: Option<LinkageOptions>,
     /// Milliseconds since 1970.
     pub clock: Clock,
 }

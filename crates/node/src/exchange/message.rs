@@ -86,6 +86,9 @@ pub(super) struct Request {
     /// The emergency that was declared for it.
     #[n(12)]
     pub(super) emergency: Option<Declaration>,
+    /// SHA-256 of the encoding that goes with a question of linkage.
+    #[n(13)]
+    pub(super) encoding: Option<Digest>,
 }
 
 /// A request with its member's signature.
@@ -115,6 +118,44 @@ pub(super) struct Ask {
     pub(super) descriptor: Vec<u8>,
     #[n(3)]
     pub(super) opening: Opening,
+}
+
+/// Asks who of the other's patients it is about.
+#[derive(Encode, Decode)]
+pub(super) struct Question {
+    #[n(0)]
+    pub(super) ask: Ask,
+    /// `interop::identity::Encoding`, salted with the request's HPKE key.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) encoding: Vec<u8>,
+    /// What shows that whoever asks has the secret.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) proof: [u8; 32],
+}
+
+/// What is answered to a question, whatever it is: [`Handed`], padded and wrapped to the request's key.
+#[derive(Encode, Decode)]
+pub(super) struct Reply {
+    #[n(0)]
+    pub(super) sealed: WrappedKey,
+}
+
+/// The keys of the index branch of the patient whom a question was about; none if there is nobody to tell of.
+#[derive(Encode, Decode)]
+pub(super) struct Handed {
+    #[n(0)]
+    pub(super) keys: Vec<HandedKey>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct HandedKey {
+    #[n(0)]
+    pub(super) epoch: u32,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) key: [u8; 32],
 }
 
 /// The custodian's answer.
@@ -230,6 +271,9 @@ pub enum MessageKind {
     EraseAnswer,
     CareServicesAfter,
     CareServices,
+    Question,
+    Reply,
+    Handed,
 }
 
 /// Reads a message as the exchange does and writes it again, for the targets in `fuzz/`.
@@ -247,6 +291,9 @@ pub fn reread(kind: MessageKind, bytes: &[u8]) -> Option<Vec<u8>> {
         MessageKind::EraseAnswer => again::<SignedAcknowledgement>(bytes),
         MessageKind::CareServicesAfter => again::<CareServicesAfter>(bytes),
         MessageKind::CareServices => again::<CareServices>(bytes),
+        MessageKind::Question => again::<Question>(bytes),
+        MessageKind::Reply => again::<Reply>(bytes),
+        MessageKind::Handed => again::<Handed>(bytes),
     }
 }
 

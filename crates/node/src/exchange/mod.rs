@@ -10,6 +10,7 @@ mod client;
 mod collect;
 mod consents;
 mod crowd;
+mod discover;
 mod erase;
 mod message;
 mod open;
@@ -35,6 +36,7 @@ use crate::outbox::Signer;
 
 pub use care_services::ServicesConfig;
 pub use collect::Elsewhere;
+pub use discover::{Discovered, Discovery};
 #[doc(hidden)]
 pub use message::{MessageKind, reread};
 pub use release::{ReleaseFault, ReleaseMessage, WrongShare, reread_release};

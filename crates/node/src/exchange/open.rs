@@ -98,28 +98,9 @@ pub(super) async fn ask(
         recipient: keys.public_key().0,
         expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
         emergency,
+        encoding: None,
     };
-    let signed = sign(parts, &request)?;
-    let digest = signed.digest();
-    let access = AccessAsk {
-        patient_id: wish.patient_id.to_owned(),
-        custodian: custodian.clone(),
-        interaction: request.interaction,
-        target: request.target,
-        request: digest,
-        recipient: request.recipient.to_vec(),
-        expires_at: request.expires_at,
-    };
-    let asked = parts.custody.ask(by, access).await?;
-    if !is_final(parts, &parts.member, asked.tag, parts.timeout).await? {
-        return Err(unavailable("finality on the ledger").into());
-    }
-    let message = Ask {
-        signed,
-        tag: asked.tag,
-        descriptor: asked.descriptor,
-        opening: asked.opening,
-    };
+    let (message, digest) = recorded(parts, by, wish.patient_id, request).await?;
     let answer: Result<Answer, CallError> = parts.client.call(&custodian, "open", &message).await;
     let answer = match answer {
         Ok(answer) => obtained(parts, &custodian, &keys, digest, answer).await,
@@ -135,6 +116,37 @@ pub(super) async fn ask(
     answer
 }
 
+/// Signs a request, puts it on record, and waits until that is final; the ask and what names the request.
+pub(super) async fn recorded(
+    parts: &Parts,
+    by: &Requester,
+    patient_id: &str,
+    request: Request,
+) -> Result<(Ask, Digest), CustodyError> {
+    let signed = sign(parts, &request)?;
+    let digest = signed.digest();
+    let access = AccessAsk {
+        patient_id: patient_id.to_owned(),
+        custodian: request.to,
+        interaction: request.interaction,
+        target: request.target,
+        request: digest,
+        recipient: request.recipient.to_vec(),
+        expires_at: request.expires_at,
+    };
+    let asked = parts.custody.ask(by, access).await?;
+    if !is_final(parts, &parts.member, asked.tag, parts.timeout).await? {
+        return Err(unavailable("finality on the ledger"));
+    }
+    let ask = Ask {
+        signed,
+        tag: asked.tag,
+        descriptor: asked.descriptor,
+        opening: asked.opening,
+    };
+    Ok((ask, digest))
+}
+
 /// What was obtained, as the audit log names it.
 fn named(custodian: &MemberName, obtained: &Obtained) -> Vec<String> {
     let granted = obtained.granted.iter();
@@ -146,8 +158,12 @@ fn named(custodian: &MemberName, obtained: &Obtained) -> Vec<String> {
     names.collect()
 }
 
-/// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
-pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<Answer, Refusal> {
+/// The request of an ask that is in order: signed, recorded, in time, and not answered before.
+pub(super) async fn admitted(
+    parts: &Parts,
+    from: &MemberName,
+    ask: &Ask,
+) -> Result<(Request, AccessDescriptor, Digest), Refusal> {
     let digest = ask.signed.digest();
     let request = verified(parts, from, &ask.signed)?;
     if request.to != parts.member {
@@ -167,6 +183,12 @@ pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Resul
     if !parts.answered.first(digest, request.expires_at, now) {
         return Err(Refusal::AnsweredBefore);
     }
+    Ok((request, access, digest))
+}
+
+/// Checks the request and its access entry, lets custody decide, and wraps the keys of what is granted.
+pub(super) async fn answer(parts: &Parts, from: &MemberName, ask: &Ask) -> Result<Answer, Refusal> {
+    let (request, access, digest) = admitted(parts, from, ask).await?;
     await_consents(parts, &request.documents).await?;
     let remote = RemoteRequest {
         requester: requester(from, &access, &request),

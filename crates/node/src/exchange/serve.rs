@@ -1,5 +1,5 @@
 //! Being called by another member: `/exchange/descriptors`, `/exchange/consents`, `/exchange/statement`,
-//! `/exchange/open`, `/exchange/erase`, `/exchange/care-services`, `/exchange/release/*`.
+//! `/exchange/open`, `/exchange/discover`, `/exchange/erase`, `/exchange/care-services`, `/exchange/release/*`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::crowd::{Crowd, Guest};
 use super::message::{Ask, Sealed, SealedEntry, StatementAt, StatementBytes, TAGS_MAX, Tags};
 use super::tls::Peers;
-use super::{Parts, care_services, erase, open, release};
+use super::{Parts, care_services, discover, erase, open, release};
 use crate::chain::{Snapshots as _, StoreError};
 use crate::custody::CustodyError;
 
@@ -47,6 +47,9 @@ pub(super) enum Refusal {
     Expired,
     AnsweredBefore,
     NotKept,
+    NoLinkage,
+    OtherSecret,
+    TooOften,
     Failed,
 }
 
@@ -57,6 +60,9 @@ impl IntoResponse for Refusal {
             Self::NotSigned | Self::NotForThisMember => StatusCode::FORBIDDEN,
             Self::NotRecorded => StatusCode::CONFLICT,
             Self::Expired | Self::AnsweredBefore | Self::NotKept => StatusCode::GONE,
+            Self::NoLinkage => StatusCode::NOT_IMPLEMENTED,
+            Self::OtherSecret => StatusCode::PRECONDITION_FAILED,
+            Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
         };
         status.into_response()
@@ -77,6 +83,7 @@ pub(super) async fn run(listener: TcpListener, acceptor: TlsAcceptor, parts: Arc
         .route("/exchange/consents", post(consents))
         .route("/exchange/statement", post(statement))
         .route("/exchange/open", post(open))
+        .route("/exchange/discover", post(discover))
         .route("/exchange/erase", post(erase))
         .route("/exchange/care-services", post(care_services))
         .merge(release::routes())
@@ -190,6 +197,15 @@ async fn open(
     let ask: Ask = message(&body)?;
     let answer = open::answer(&parts, &from, &ask).await?;
     Ok(codec::encode(&answer))
+}
+
+async fn discover(
+    State(parts): State<Arc<Parts>>,
+    Extension(Peer(from)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Vec<u8>, Refusal> {
+    let reply = discover::answer(&parts, &from, message(&body)?).await?;
+    Ok(codec::encode(&reply))
 }
 
 async fn erase(

@@ -12,7 +12,7 @@ use ledger::node_key::SigningNode;
 use ledger::state::StateKey;
 use ledger::statement::{Body, Payload, StatementId, SubmittedStatement};
 use node::chain::{Keep, PublicLog as _};
-use node::custody::Requester;
+use node::custody::{LinkageOptions, Requester};
 use node::exchange::ServicesConfig;
 use node::identity::algorithm_of;
 use node::outbox::OutboxConfig;
@@ -36,6 +36,7 @@ pub(crate) struct Founding {
     folder: TempDir,
     keep: Keep,
     copies_at: Vec<MemberName>,
+    linkage: BTreeMap<MemberName, LinkageOptions>,
 }
 
 impl Founding {
@@ -86,12 +87,19 @@ impl Founding {
             folder,
             keep: Keep::All,
             copies_at: Vec::new(),
+            linkage: BTreeMap::new(),
         }
     }
 
     /// The same with nodes that place copies for release with `holder`.
     pub(crate) fn copying_to(mut self, holder: &str) -> Self {
         self.copies_at = vec![holder.parse().unwrap()];
+        self
+    }
+
+    /// The same with a node that takes part in linkage.
+    pub(crate) fn linking(mut self, member: &str, options: LinkageOptions) -> Self {
+        self.linkage.insert(member.parse().unwrap(), options);
         self
     }
 
@@ -155,6 +163,7 @@ impl Founding {
             label_rules: Vec::new(),
             review_ms: 72 * 3_600_000,
             implicit: contracts::access::Implicit::default(),
+            linkage: self.linkage.get(member).cloned(),
             member: member.clone(),
             directory: self.folder.path().join(format!("{member}-data")),
             records: self

@@ -8,6 +8,7 @@
 
 mod care_services;
 mod founding;
+mod linkage;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod release;

@@ -45,7 +45,8 @@ pub(crate) use escrow::{escrow_offer, escrow_taken};
 pub(crate) use everything::everything;
 pub(crate) use file_consent::{file_consent, revoke_consent};
 pub(crate) use identity::{
-    dismiss, link, match_patients, merge, pix, possible_matches, unlink, unmerge,
+    approve_link, discover, dismiss, link, match_patients, merge, pix, possible_matches,
+    refuse_link, unlink, unmerge, waiting_links,
 };
 pub(crate) use label_explain::{label_explain, label_explain_posted};
 pub(crate) use lastn::lastn;

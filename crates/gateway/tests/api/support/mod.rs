@@ -491,6 +491,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         label_rules: vec![RuleSet::parse(LABEL_RULES).unwrap()],
         review_ms: 72 * 3_600_000,
         implicit: contracts::access::Implicit::default(),
+        linkage: None,
         clock: Arc::new(|| JUNE_MS),
     };
     // The previous node's threads may be letting go of the folder still.

@@ -7,6 +7,7 @@ use gateway::{Elsewhere, Network};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::MemberName;
 use node::custody::{CustodyError, Opened, Requester, Withheld};
+use node::exchange::{Discovered, Discovery};
 use serde_json::Value;
 
 #[derive(Default)]
@@ -68,6 +69,23 @@ impl Network for Others {
         _: &'a str,
     ) -> BoxFuture<'a, Result<Elsewhere, CustodyError>> {
         Box::pin(async { self.answer() })
+    }
+
+    /// Each member that is named, or the clinic, is linked.
+    fn discover<'a>(
+        &'a self,
+        _: &'a Requester,
+        _: &'a str,
+        members: Option<&'a [MemberName]>,
+    ) -> BoxFuture<'a, Result<Discovery, CustodyError>> {
+        Box::pin(async move {
+            self.answer()?;
+            let clinic = ["clinic".parse().unwrap()];
+            let asked = members.unwrap_or(&clinic).iter();
+            Ok(Discovery {
+                members: asked.map(|one| (one.clone(), Discovered::Linked)).collect(),
+            })
+        })
     }
 
     fn open<'a>(

@@ -27,7 +27,7 @@ use super::store::{Table, View};
 use super::{Aim, Custody, CustodyError};
 
 pub use work_list::PossibleMatch;
-pub(super) use work_list::follow;
+pub(super) use work_list::{follow, millionths};
 
 /// A blocking key that more patients share chooses nothing; others of the patient do.
 const SHARED_MAX: usize = 512;
@@ -155,7 +155,7 @@ impl Custody {
     }
 
     /// How common the names of a patient are here.
-    fn frequencies_around(
+    pub(super) fn frequencies_around(
         &self,
         view: &View,
         traits: &Traits,
@@ -176,7 +176,7 @@ impl Custody {
 }
 
 /// Whether a Patient was merged into another: it is not active, and linked.
-fn is_replaced(terms: &IndexTerms) -> bool {
+pub(super) fn is_replaced(terms: &IndexTerms) -> bool {
     let is_inactive = |term: &Term| matches!(term, Term::Token(token) if token.code == "false");
     terms.get("active").iter().any(is_inactive) && terms.references("link").next().is_some()
 }

@@ -152,7 +152,7 @@ impl Custody {
     }
 
     /// The ids of those among these patients that a search by the requester would show.
-    async fn seen(
+    pub(in crate::custody) async fn seen(
         &self,
         by: &Requester,
         ids: BTreeSet<&String>,
@@ -168,6 +168,13 @@ impl Custody {
         }
         let (permitted, _) = self.sift(by, Aim::Search, matches).await?;
         Ok(permitted.into_iter().map(|one| one.row.id).collect())
+    }
+
+    /// Looks at the next changes, for pairs here and for the questions of other members; says whether there may be more.
+    async fn look_at_patients(&self) -> Result<bool, CustodyError> {
+        let has_more_pairs = self.match_some().await?;
+        let has_more_buckets = self.bucket_some().await?;
+        Ok(has_more_pairs || has_more_buckets)
     }
 
     /// Looks at the next changes; says whether there may be more.
@@ -338,7 +345,7 @@ impl PairRow {
 }
 
 /// A share of one as whole millionths.
-fn millionths(share: f64) -> u32 {
+pub(in crate::custody) fn millionths(share: f64) -> u32 {
     let text = format!("{:.0}", share.clamp(0.0, 1.0) * 1e6);
     text.parse().unwrap_or(0)
 }
@@ -363,7 +370,7 @@ pub(in crate::custody) async fn follow(records: Weak<Inner>) {
         };
         let is_made = custody.0.indexing.is_complete();
         let outcome = if is_made {
-            custody.match_some().await
+            custody.look_at_patients().await
         } else {
             Ok(false)
         };

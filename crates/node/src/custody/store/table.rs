@@ -34,6 +34,7 @@ pub(crate) enum Table {
     Matches,
     Messages,
     CareServices,
+    Linkage,
 }
 
 impl Table {
@@ -69,6 +70,7 @@ impl Table {
         Self::Matches,
         Self::Messages,
         Self::CareServices,
+        Self::Linkage,
     ];
 
     /// The table's name on disk, which is also bound into its sealed rows.
@@ -105,6 +107,7 @@ impl Table {
             Self::Matches => "matches",
             Self::Messages => "messages",
             Self::CareServices => "care_services",
+            Self::Linkage => "linkage",
         }
     }
 }

@@ -47,7 +47,7 @@ async fn used(custody: &Custody, count: usize) -> Vec<String> {
 }
 
 /// What is missing once everything that is on its way has arrived.
-async fn missing(custody: &Custody) -> GapReport {
+pub(super) async fn missing(custody: &Custody) -> GapReport {
     for _ in 0..400 {
         let report = gaps(&custody.held().await.unwrap(), |_| {}).unwrap();
         if report.waiting == 0 {

@@ -15,6 +15,7 @@ mod index;
 mod inspect;
 mod labels;
 pub(crate) mod ledger;
+mod linkage;
 mod matching;
 mod outbox;
 mod payloads;
@@ -79,6 +80,7 @@ impl Site {
             label_rules: Vec::new(),
             review_ms: 72 * 3_600_000,
             implicit: contracts::access::Implicit::default(),
+            linkage: None,
             records: self.records(),
             blobs: self.blobs(),
             upstream: None,
@@ -182,21 +184,30 @@ impl Site {
     }
 
     pub(super) fn open(&self) -> Custody {
-        self.open_when_free(|| Disk)
+        self.open_with(&self.options())
+    }
+
+    /// Opens as these options say.
+    pub(super) fn open_with(&self, options: &CustodyOptions) -> Custody {
+        self.open_when_free(options, || Disk)
     }
 
     /// Opens on a disk that may fail; what an opening writes is there before it does.
     pub(super) fn open_on(&self, persist: &(impl Persist + Clone)) -> Custody {
         drop(self.open());
-        self.open_when_free(|| persist.clone())
+        self.open_when_free(&self.options(), || persist.clone())
     }
 
     /// The previous handle's tasks and threads may be letting go of the folder still.
-    fn open_when_free<P: Persist>(&self, persist: impl Fn() -> P) -> Custody {
+    fn open_when_free<P: Persist>(
+        &self,
+        options: &CustodyOptions,
+        persist: impl Fn() -> P,
+    ) -> Custody {
         let mut outcome = None;
         for _ in 0..500 {
             let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
-            match Custody::open_on(self.options(), anchor, persist()) {
+            match Custody::open_on(options.clone(), anchor, persist()) {
                 Ok(custody) => return custody,
                 Err(error) => outcome = Some(error),
             }

@@ -90,6 +90,7 @@ async fn p7_what_an_unheard_certificate_signed_is_signed_anew_once_it_is_renewed
         full_text: true,
         review_ms: 72 * 3_600_000,
         implicit: contracts::access::Implicit::default(),
+        linkage: None,
         signer,
         ..site.options()
     };

@@ -310,6 +310,7 @@ async fn record(
         recipient: keys.public_key().0,
         expires_at: Height(parts.chain.tip().height.0.saturating_add(LIFETIME)),
         emergency,
+        encoding: None,
     };
     let signed = sign(parts, &request)?;
     let digest = signed.digest();

@@ -69,23 +69,26 @@ pub(crate) async fn unmerge(
 
 /// The ids of two Patients in `valueReference`.
 pub(super) fn pair(given: &Given, names: [&'static str; 2]) -> Result<[String; 2], Problem> {
-    let [one, other] = names.map(|name| {
-        let malformed = || {
-            Problem::malformed(format!(
-                "the parameter `{name}` must be a reference to a Patient"
-            ))
-        };
-        let value = given
-            .value(name, &["valueReference"])
-            .ok_or_else(malformed)?;
-        let reference = value["reference"].as_str().unwrap_or_default();
-        let local = Target::parse(reference).local().ok_or_else(malformed)?;
-        let is_patient = local.resource_type == ResourceType::PATIENT;
-        is_patient
-            .then(|| local.id.to_owned())
-            .ok_or_else(malformed)
-    });
+    let [one, other] = names.map(|name| patient(given, name));
     Ok([one?, other?])
+}
+
+/// The id of a Patient in `valueReference`.
+pub(super) fn patient(given: &Given, name: &'static str) -> Result<String, Problem> {
+    let malformed = || {
+        Problem::malformed(format!(
+            "the parameter `{name}` must be a reference to a Patient"
+        ))
+    };
+    let value = given
+        .value(name, &["valueReference"])
+        .ok_or_else(malformed)?;
+    let reference = value["reference"].as_str().unwrap_or_default();
+    let local = Target::parse(reference).local().ok_or_else(malformed)?;
+    let is_patient = local.resource_type == ResourceType::PATIENT;
+    is_patient
+        .then(|| local.id.to_owned())
+        .ok_or_else(malformed)
 }
 
 impl Fhir {

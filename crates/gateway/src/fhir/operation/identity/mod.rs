@@ -1,6 +1,7 @@
 //! Who is who: `Patient/$match` (<https://hl7.org/fhir/R4/patient-operation-match.html>), the work list of possible matches,
 //! links and merges, and identifiers of the same person (PIXm).
 
+mod discover;
 mod linking;
 mod pix;
 
@@ -23,6 +24,7 @@ use crate::fhir::caller::Caller;
 use crate::http::{Payload, fhir_json};
 use crate::problem::Problem;
 
+pub(crate) use discover::{approve_link, discover, refuse_link, waiting_links};
 pub(crate) use linking::{link, merge, unlink, unmerge};
 pub(crate) use pix::pix;
 

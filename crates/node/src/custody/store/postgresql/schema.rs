@@ -41,6 +41,7 @@ const MIGRATIONS: &[&[Table]] = &[
         Table::Messages,
     ],
     &[Table::CareServices],
+    &[Table::Linkage],
 ];
 
 /// Makes the schema, unless an administrator has made it, and the table that says what is in it.
