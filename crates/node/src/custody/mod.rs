@@ -210,11 +210,7 @@ impl Custody {
         );
         let upstream = options.upstream.clone().map(Upstream::new).map(Arc::new);
         let payloads = Payloads::open_in(&options.blobs)?.before(upstream);
-        let sweeper = Sweeper {
-            store: Arc::clone(&store),
-            keys: Arc::clone(&keys),
-            payloads: payloads.clone(),
-        };
+        let sweeper = Sweeper::new(&store, &keys, &payloads);
         let home = Home {
             member,
             network,

@@ -49,6 +49,14 @@ pub(super) struct Swept {
 }
 
 impl Sweeper {
+    pub(super) fn new(store: &Arc<Store>, keys: &Arc<Keys>, payloads: &Payloads) -> Self {
+        Self {
+            store: Arc::clone(store),
+            keys: Arc::clone(keys),
+            payloads: payloads.clone(),
+        }
+    }
+
     pub(super) async fn run(self) {
         tokio::time::sleep(AFTER_START).await;
         loop {
