@@ -15,8 +15,8 @@ use super::policy::{Rule, rules};
 use super::{Consent, Data, Kind, Meaning, Provision, Span};
 use crate::access::{Document, Evaluator, Request};
 
-/// A type that rules which name none are tried with.
-const ANY_TYPE: &str = "Observation";
+/// A type that no rule names: what is open to it is open whatever the type.
+const NO_TYPE: &str = "";
 
 /// What is left to enforce beside the scopes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn considered(
 ) -> Option<Considered> {
     let asked = evaluator.asked(request);
     let plain = Document {
-        resource_type: ANY_TYPE.to_owned(),
+        resource_type: NO_TYPE.to_owned(),
         ..document.clone()
     };
     let plain = asked.decide(&plain);
@@ -135,7 +135,7 @@ fn is_told_whole(rule: &Rule<'_>) -> bool {
 /// A document that has what the rule and those around it name.
 fn named_by(rule: &Rule<'_>, document: &Document) -> Document {
     let mut named = Document {
-        resource_type: ANY_TYPE.to_owned(),
+        resource_type: NO_TYPE.to_owned(),
         labels: labels(rule).into_iter().collect(),
         home: rule.consent.home().to_owned(),
         ..document.clone()

@@ -451,4 +451,12 @@ fn c1_only_an_active_consent_counts() {
     let mut silent = consent(&json!(null));
     silent.as_object_mut().unwrap().remove("provision");
     assert_eq!(policies(&read("a", &silent).unwrap()), []);
+    let said = policies(&read("hospital/a", &consent(&permit(json!({})))).unwrap());
+    assert_eq!(said.len(), 1);
+    let (id, text) = &said[0];
+    assert_eq!(id, "consent/hospital/a/1");
+    assert!(
+        text.contains("permit(") && text.contains("clinic"),
+        "{text}"
+    );
 }

@@ -63,9 +63,12 @@ fn ihe_pcf_8_a_denied_label_is_forbidden_and_no_permit_overrides_it() {
 
 #[test]
 fn ihe_pcf_8_what_the_words_of_a_token_cannot_say_is_not_given() {
-    let class = json!({ "class": [{ "system": "http://hl7.org/fhir/resource-types", "code": "Condition" }] });
-    let told = told(&rule("permit", &class), ASKS).unwrap();
-    assert_eq!(told.residual, [Residual::all(Kind::Deny)]);
+    for code in ["Condition", "Observation"] {
+        let class =
+            json!({ "class": [{ "system": "http://hl7.org/fhir/resource-types", "code": code }] });
+        let told = told(&rule("permit", &class), ASKS).unwrap();
+        assert_eq!(told.residual, [Residual::all(Kind::Deny)], "{code}");
+    }
 }
 
 #[test]
@@ -120,4 +123,17 @@ fn ihe_pcf_8_a_permit_that_a_forbid_narrows_is_not_told() {
     )]);
     let told = told(&permit, ASKS).unwrap();
     assert_eq!(told.residual, [Residual::all(Kind::Deny)]);
+}
+
+#[test]
+fn ihe_pcf_8_a_permit_that_is_no_exception_is_not_told_beside_a_forbid() {
+    let mut permit = rule("permit", &json!({}));
+    let of_a_year = json!({ "dataPeriod": { "start": "2022-01-01", "end": "2022-12-31" } });
+    permit["provision"] = json!([
+        rule("deny", &json!({ "securityLabel": [{ "code": "HIV" }] })),
+        rule("permit", &of_a_year),
+    ]);
+    let told = told(&permit, ASKS).unwrap();
+    let kinds: Vec<Kind> = told.residual.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [Kind::Deny]);
 }

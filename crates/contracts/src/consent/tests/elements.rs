@@ -21,7 +21,7 @@ fn ihe_pcf_5_actors_are_members_persons_devices_groups_and_roles() {
             named("PractitionerRole/3"),
         ],
         "
-        hospital HRESCH  Observation by=Practitioner/7  => deny
+        hospital HRESCH  Observation by=7 => deny
         hospital PUBHLTH Observation by=7 => permit
         hospital PUBHLTH Observation by=8 => deny
         clinic   TREAT   Observation by=7 => deny
@@ -31,6 +31,19 @@ fn ihe_pcf_5_actors_are_members_persons_devices_groups_and_roles() {
         hospital PUBHLTH Observation role=PractitionerRole/3 => permit
         clinic   TREAT   Observation group=Group/1 => deny
     ",
+    );
+    // A rule around it that names nobody leaves a person one of the member's through which it was filed.
+    check(
+        &[json!({ "provision": [named("Practitioner/7")] })],
+        "
+        hospital PUBHLTH Observation by=7 => permit
+        clinic   TREAT   Observation by=7 => deny
+    ",
+    );
+    // Who asks as somebody's relative is not there as a practitioner.
+    check(
+        &[named("Practitioner/7")],
+        "hospital PUBHLTH Observation by=7 related=RelatedPerson/5 => deny",
     );
     check(
         &[named("RelatedPerson/5")],
