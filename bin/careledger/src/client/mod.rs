@@ -67,6 +67,10 @@ impl Request {
         }
     }
 
+    fn names(&self, header: &str) -> bool {
+        self.headers.iter().any(|(name, _)| name == header)
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> anyhow::Result<Self> {
         let header = (HeaderName::from_static(name), HeaderValue::from_str(value)?);
         self.headers.push(header);
@@ -211,15 +215,15 @@ impl Client {
                 .http
                 .request(method.clone(), &url)
                 .bearer_auth(self.token().await?);
-            let names_type = |(name, _): &(HeaderName, HeaderValue)| name == "accept";
-            if !request.headers.iter().any(names_type) {
+            if !request.names("accept") {
                 outgoing =
                     outgoing.header("accept", "application/fhir+json, application/cbor;q=0.9");
             }
             if !request.body.is_empty() {
-                outgoing = outgoing
-                    .header("content-type", "application/fhir+json")
-                    .body(request.body.clone());
+                outgoing = outgoing.body(request.body.clone());
+                if !request.names("content-type") {
+                    outgoing = outgoing.header("content-type", "application/fhir+json");
+                }
             }
             for (name, value) in &request.headers {
                 outgoing = outgoing.header(name, value);
