@@ -3,9 +3,30 @@
 use super::*;
 use crate::consent::template;
 
+/// A permit for somebody by reference.
+fn named(reference: &str) -> Value {
+    json!({ "type": "permit", "actor": [actor(json!({ "reference": reference }))] })
+}
+
+#[test]
+fn a_person_who_is_named_is_the_members_through_which_it_was_filed_and_asks_as_that_person() {
+    // A rule around it that names nobody leaves a person one of the member's through which it was filed.
+    check(
+        &[json!({ "provision": [named("Practitioner/7")] })],
+        "
+        hospital PUBHLTH Observation by=7 => permit
+        clinic   TREAT   Observation by=7 => deny
+    ",
+    );
+    // Who asks as somebody's relative is not there as a practitioner.
+    check(
+        &[named("Practitioner/7")],
+        "hospital PUBHLTH Observation by=7 related=RelatedPerson/5 => deny",
+    );
+}
+
 #[test]
 fn ihe_pcf_5_actors_are_members_persons_devices_groups_and_roles() {
-    let named = |reference: &str| json!({ "type": "permit", "actor": [actor(json!({ "reference": reference }))] });
     check(
         &[named("Organization/clinic")],
         "
@@ -31,19 +52,6 @@ fn ihe_pcf_5_actors_are_members_persons_devices_groups_and_roles() {
         hospital PUBHLTH Observation role=PractitionerRole/3 => permit
         clinic   TREAT   Observation group=Group/1 => deny
     ",
-    );
-    // A rule around it that names nobody leaves a person one of the member's through which it was filed.
-    check(
-        &[json!({ "provision": [named("Practitioner/7")] })],
-        "
-        hospital PUBHLTH Observation by=7 => permit
-        clinic   TREAT   Observation by=7 => deny
-    ",
-    );
-    // Who asks as somebody's relative is not there as a practitioner.
-    check(
-        &[named("Practitioner/7")],
-        "hospital PUBHLTH Observation by=7 related=RelatedPerson/5 => deny",
     );
     check(
         &[named("RelatedPerson/5")],
