@@ -109,3 +109,45 @@ fn p5_a_decision_by_voted_policies_replays_with_their_text_alone() {
     let replayed = replay(&forged, Some(VOTED), &[], &documents);
     assert_eq!(replayed, Ok(Replay::Diverged(vec![0])));
 }
+
+#[test]
+fn x1_a_vote_may_look_at_every_attribute_that_the_schema_has() {
+    let rows = [
+        ("principal has role && principal.role == \"nurse\"", "by=7"),
+        (
+            "principal has device && principal.device == \"Device/1\"",
+            "device=Device/1",
+        ),
+        (
+            "principal has related && principal.related == \"RelatedPerson/1\"",
+            "related=RelatedPerson/1",
+        ),
+        (
+            "context has emergency && context.emergency.reason == \"ERTREAT\"",
+            "by=7 emergency",
+        ),
+        ("resource.labels.contains(\"HIV\")", "label=HIV"),
+        (
+            "resource has start && resource has end && resource.start <= resource.end",
+            "on=2026-05-01",
+        ),
+    ];
+    for (condition, words) in rows {
+        let text =
+            format!("@id(\"no\") forbid (principal, action, resource) when {{ {condition} }};");
+        let voted = Voted::of(&text);
+        let evaluator = Evaluator::governed(Some(&voted), Implicit::default(), &[]).unwrap();
+        let (mut request, document) = ask(&format!("hospital TREAT Observation {words}"));
+        request.role = condition.contains("role").then(|| "nurse".to_owned());
+        let decision = evaluator.decide(&request, &document);
+        assert!(
+            decision.determining.contains(&"voted/no".to_owned()),
+            "{condition}: {decision:?}"
+        );
+        let (request, document) = ask("hospital TREAT Observation");
+        assert!(
+            evaluator.decide(&request, &document).permitted,
+            "{condition}"
+        );
+    }
+}
