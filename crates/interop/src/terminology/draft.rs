@@ -66,6 +66,12 @@ impl Draft {
         self.of(code).concept.properties.push(property);
     }
 
+    /// Whether something was said under this name.
+    pub(super) fn says(&self, code: &str, name: &str) -> bool {
+        let concept = self.concepts.get(code).map(|one| &one.concept);
+        concept.is_some_and(|one| one.properties.iter().any(|property| property.name == name))
+    }
+
     /// Puts one concept below another.
     pub fn link(&mut self, code: &str, above: &str) {
         let above = above.to_owned();

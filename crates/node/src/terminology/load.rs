@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder};
-use interop::terminology::format::{Dialect, Format, Row, RowProblem, Table};
+use interop::terminology::format::{AtLine, Dialect, Format, Row, RowProblem, Table};
 use interop::terminology::{Draft, TerminologyProblem};
 use thiserror::Error;
 
@@ -73,7 +73,11 @@ pub fn read_tables(
 ) -> Result<Draft, LoadError> {
     let mut draft = Draft::default();
     if path.is_file() {
-        if let Some(table) = format.tables().first() {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_xml = name.is_some_and(|name| name.to_ascii_lowercase().ends_with(".xml"));
+        let mut tables = format.tables().iter();
+        let table = tables.find(|table| !is_xml || matches!(table.dialect, Dialect::Xml));
+        if let Some(table) = table.or_else(|| format.tables().first()) {
             read(table, path, &mut draft, progress)?;
         }
         return Ok(draft);
@@ -123,13 +127,16 @@ fn read(
     draft: &mut Draft,
     progress: Progress<'_>,
 ) -> Result<(), LoadError> {
+    if table.dialect == Dialect::Xml {
+        return read_whole(table, path, draft, progress);
+    }
     let file = File::open(path).map_err(LoadError::unreadable(path))?;
     let bytes = file.metadata().map_err(LoadError::unreadable(path))?.len();
     let (separator, has_quotes, has_header) = match table.dialect {
         Dialect::Csv => (b',', true, true),
         Dialect::Tabs => (b'\t', false, true),
         Dialect::Bars => (b'|', false, false),
-        Dialect::Line => (b'\0', false, false),
+        Dialect::Line | Dialect::Xml => (b'\0', false, false),
     };
     let mut reader = ReaderBuilder::new()
         .delimiter(separator)
@@ -180,6 +187,27 @@ fn read(
         }
     }
     progress(path, bytes, bytes);
+    Ok(())
+}
+
+fn read_whole(
+    table: &Table,
+    path: &Path,
+    draft: &mut Draft,
+    progress: Progress<'_>,
+) -> Result<(), LoadError> {
+    let bytes = fs::read(path).map_err(LoadError::unreadable(path))?;
+    let read = table.read_whole(&text(&bytes), draft);
+    read.map_err(|AtLine { line, problem }| {
+        let path = path.to_owned();
+        LoadError::Row {
+            path,
+            line,
+            problem,
+        }
+    })?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    progress(path, length, length);
     Ok(())
 }
 

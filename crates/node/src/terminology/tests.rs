@@ -153,6 +153,14 @@ fn the_sample_of_each_format_is_loaded() {
             1,
         ),
         (
+            "icd10cm",
+            "icd10cm_tabular_2026.xml",
+            5,
+            "Z90.0XXD",
+            "Made-up oddness, by day, later",
+            1,
+        ),
+        (
             "rxnorm",
             "rxnorm",
             2,

@@ -1,6 +1,6 @@
 //! CVX, vaccines: <https://www2.cdc.gov/vaccines/iis/iisstandards/vaccines.asp>.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[Table {
@@ -16,7 +16,7 @@ pub(super) const TABLES: &[Table] = &[Table {
         "nonvaccine",
         "updated",
     ],
-    read: vaccine,
+    read: Read::Row(vaccine),
 }];
 
 fn vaccine(row: &Row<'_>, draft: &mut Draft) -> Result<(), RowProblem> {

@@ -1,7 +1,7 @@
 //! Codes of one's own: CSV with the columns `code` and `display`, and if there are some `parent` (several are separated by
 //! blanks), `active` (`true` or `false`), `definition`; every other column is a property.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[Table {
@@ -9,7 +9,7 @@ pub(super) const TABLES: &[Table] = &[Table {
     is_required: true,
     dialect: Dialect::Csv,
     columns: &["code", "display"],
-    read: concept,
+    read: Read::Row(concept),
 }];
 
 const OWN: [&str; 5] = ["code", "display", "parent", "active", "definition"];

@@ -1,6 +1,6 @@
 //! LOINC: <https://loinc.org/kb/loinc-table-structure/>.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[
@@ -9,14 +9,14 @@ pub(super) const TABLES: &[Table] = &[
         is_required: true,
         dialect: Dialect::Csv,
         columns: &["LOINC_NUM", "COMPONENT", "STATUS", "LONG_COMMON_NAME"],
-        read: term,
+        read: Read::Row(term),
     },
     Table {
         name: ("componenthierarchybysystem", ".csv"),
         is_required: false,
         dialect: Dialect::Csv,
         columns: &["IMMEDIATE_PARENT", "CODE", "CODE_TEXT"],
-        read: place,
+        read: Read::Row(place),
     },
 ];
 

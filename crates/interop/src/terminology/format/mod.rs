@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `loinc` | LOINC table, as its folder or `Loinc.csv` | `Loinc.csv`, `ComponentHierarchyBySystem.csv` |
 //! | `snomed` | SNOMED CT RF2, snapshot | `sct2_Concept_`, `sct2_Description_`, `sct2_Relationship_` |
-//! | `icd10cm` | ICD-10-CM order file | `icd10cm_order_` |
+//! | `icd10cm` | ICD-10-CM order file, tabular list, or both | `icd10cm_order_`, `icd10cm_tabular_` |
 //! | `rxnorm` | RxNorm RRF | `RXNCONSO.RRF`, `RXNREL.RRF` |
 //! | `ndc` | NDC directory, text | `product.txt` |
 //! | `cvx` | CVX, text | `cvx.txt` |
@@ -51,7 +51,16 @@ pub struct Table {
     pub dialect: Dialect,
     /// The columns that have to be there; of a table without a header, all of them.
     pub columns: &'static [&'static str],
-    read: fn(&Row<'_>, &mut Draft) -> Result<(), RowProblem>,
+    read: Read,
+}
+
+/// Who reads a table.
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    /// Row by row.
+    Row(fn(&Row<'_>, &mut Draft) -> Result<(), RowProblem>),
+    /// All of it; what is wrong is told with its line.
+    Whole(fn(&str, &mut Draft) -> Result<(), AtLine>),
 }
 
 /// How lines are separated into fields.
@@ -65,6 +74,8 @@ pub enum Dialect {
     Bars,
     /// One field that is the line, no header.
     Line,
+    /// No lines: XML.
+    Xml,
 }
 
 /// A row of a table.
@@ -88,6 +99,16 @@ pub enum RowProblem {
     Empty(&'static str),
     #[error("the column `{0}` has no value that the format knows")]
     Unknown(&'static str),
+    #[error("the XML is not as the format has it")]
+    Malformed,
+}
+
+/// What is wrong with a file, and in which line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AtLine {
+    pub line: u64,
+    pub problem: RowProblem,
 }
 
 /// A name that is none of a format.
@@ -173,7 +194,22 @@ impl Table {
 
     /// Takes what a row says.
     pub fn read(&self, row: &Row<'_>, draft: &mut Draft) -> Result<(), RowProblem> {
-        (self.read)(row, draft)
+        match self.read {
+            Read::Row(read) => read(row, draft),
+            Read::Whole(_) => Ok(()),
+        }
+    }
+
+    /// Takes what a file of XML says; of other tables nothing.
+    ///
+    /// # Errors
+    ///
+    /// The first problem, with its line.
+    pub fn read_whole(&self, text: &str, draft: &mut Draft) -> Result<(), AtLine> {
+        match self.read {
+            Read::Row(_) => Ok(()),
+            Read::Whole(read) => read(text, draft),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The National Drug Code directory, products: <https://open.fda.gov/data/ndc/>.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[Table {
@@ -8,7 +8,7 @@ pub(super) const TABLES: &[Table] = &[Table {
     is_required: true,
     dialect: Dialect::Tabs,
     columns: &["PRODUCTNDC", "PROPRIETARYNAME", "NONPROPRIETARYNAME"],
-    read: product,
+    read: Read::Row(product),
 }];
 
 const PROPERTIES: [&str; 8] = [

@@ -1,6 +1,6 @@
 //! RxNorm in Rich Release Format: <https://www.nlm.nih.gov/research/umls/rxnorm/docs/techdoc.html>.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[
@@ -12,7 +12,7 @@ pub(super) const TABLES: &[Table] = &[
             "RXCUI", "LAT", "TS", "LUI", "STT", "SUI", "ISPREF", "RXAUI", "SAUI", "SCUI", "SDUI",
             "SAB", "TTY", "CODE", "STR", "SRL", "SUPPRESS", "CVF",
         ],
-        read: name,
+        read: Read::Row(name),
     },
     Table {
         name: ("rxnrel", ".rrf"),
@@ -22,7 +22,7 @@ pub(super) const TABLES: &[Table] = &[
             "RXCUI1", "RXAUI1", "STYPE1", "REL", "RXCUI2", "RXAUI2", "STYPE2", "RELA", "RUI",
             "SRUI", "SAB", "SL", "RG", "DIR", "SUPPRESS", "CVF",
         ],
-        read: relation,
+        read: Read::Row(relation),
     },
 ];
 

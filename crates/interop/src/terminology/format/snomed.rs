@@ -3,7 +3,7 @@
 //! Shown is the fully specified name without its semantic tag: which synonym is preferred is said in the language
 //! reference sets, which are not read.
 
-use super::{Dialect, Row, RowProblem, Table};
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
 pub(super) const TABLES: &[Table] = &[
@@ -12,21 +12,21 @@ pub(super) const TABLES: &[Table] = &[
         is_required: true,
         dialect: Dialect::Tabs,
         columns: &["id", "active", "moduleId", "definitionStatusId"],
-        read: concept,
+        read: Read::Row(concept),
     },
     Table {
         name: ("sct2_description_snapshot", ".txt"),
         is_required: true,
         dialect: Dialect::Tabs,
         columns: &["active", "conceptId", "languageCode", "typeId", "term"],
-        read: description,
+        read: Read::Row(description),
     },
     Table {
         name: ("sct2_relationship_snapshot", ".txt"),
         is_required: true,
         dialect: Dialect::Tabs,
         columns: &["active", "sourceId", "destinationId", "typeId"],
-        read: relationship,
+        read: Read::Row(relationship),
     },
 ];
 

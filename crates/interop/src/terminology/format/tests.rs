@@ -13,7 +13,7 @@ fn read(format: Format, tables: &[(usize, &str)]) -> Result<Catalogue, RowProble
                 Dialect::Csv => ",",
                 Dialect::Tabs => "\t",
                 Dialect::Bars => "|",
-                Dialect::Line => return vec![line.to_owned()],
+                Dialect::Line | Dialect::Xml => return vec![line.to_owned()],
             };
             line.split(separator).map(str::to_owned).collect()
         };
@@ -116,6 +116,108 @@ fn icd_10_cm_is_below_what_its_code_begins_with() {
         let problem = read(Format::Icd10Cm, &[(0, text)]).unwrap_err();
         assert_eq!(problem, RowProblem::Unknown(column));
     }
+}
+
+const TABULAR: &str = "<?xml version=\"1.0\"?>\n<ICD10CM.tabular><version>2026</version>\
+    <chapter><name>21</name><desc>Made-up chapter</desc><sectionIndex><sectionRef id=\"Z90-Z91\"/></sectionIndex>\n\
+    <section id=\"Z90-Z91\"><desc>Oddities</desc>\n\
+    <diag><name>Z90</name><desc>Oddness of temper</desc><inclusionTerm><note>Quirk &amp; whim</note></inclusionTerm>\
+    <excludes1><note>mere tiredness (Z91.-)</note></excludes1>\
+    <sevenChrDef><extension char=\"A\">once</extension><extension char=\"D\">again</extension></sevenChrDef>\n\
+    <diag><name>Z90.0</name><desc>Odd, mildly</desc></diag>\n\
+    <diag><name>Z90.1</name><desc>Odd, wildly</desc><diag><name>Z90.11</name><desc>Odd, at night</desc>\
+    <sevenChrDef><extension char=\"S\">since</extension></sevenChrDef></diag></diag></diag>\n\
+    <diag><name>Z91</name><desc>Tiredness</desc></diag></section></chapter></ICD10CM.tabular>\n";
+
+fn tabular(order: &str, text: &str) -> Result<Catalogue, AtLine> {
+    let mut draft = Draft::default();
+    let [lines, xml] = Format::Icd10Cm.tables() else {
+        panic!("two tables");
+    };
+    for line in order.lines() {
+        let row = Row {
+            columns: &[],
+            fields: &[line],
+        };
+        lines.read(&row, &mut draft).unwrap();
+    }
+    xml.read_whole(text, &mut draft)?;
+    let about = About {
+        url: "urn:x".to_owned(),
+        version: "1".to_owned(),
+        name: "X".to_owned(),
+    };
+    Ok(draft.finish(about))
+}
+
+#[test]
+fn the_tabular_list_of_icd_10_cm_has_its_notes_and_seventh_characters() {
+    let icd = tabular("", TABULAR).unwrap();
+    assert_eq!(shown(&icd, "Z90.1"), "Odd, wildly <Z90");
+    assert_eq!(shown(&icd, "Z90.0XXD"), "Odd, mildly, again <Z90.0");
+    assert_eq!(shown(&icd, "Z90.11XS"), "Odd, at night, since <Z90.11");
+    assert_eq!(icd.number("Z90.11XA").unwrap(), None, "its own characters");
+    let oddness = icd.of_code("Z90").unwrap().unwrap();
+    assert_eq!(oddness.designations[0].value, "Quirk & whim");
+    let says = |name: &str, value: &str| icd.with_property(name, value).unwrap().len();
+    assert_eq!(says("excludes1", "mere tiredness (Z91.-)"), 1);
+    assert_eq!((says("block", "Z90-Z91"), says("chapter", "21")), (8, 8));
+    assert_eq!(
+        (says("billable", "true"), says("billable", "false")),
+        (4, 4)
+    );
+}
+
+#[test]
+fn names_and_codes_of_the_order_file_stand_beside_the_tabular_list() {
+    let line = |code: &str, billable: &str, name: &str| {
+        format!("00001 {code:<7} {billable} {name:<60} {name}\n")
+    };
+    let order = line("Z90", "0", "Oddness") + &line("Z900XXA", "1", "Odd, once, as ordered");
+    let icd = tabular(&order, TABULAR).unwrap();
+    assert_eq!(shown(&icd, "Z90"), "Oddness");
+    assert_eq!(shown(&icd, "Z90.0XXA"), "Odd, once, as ordered <Z90");
+    assert_eq!(icd.of_code("Z90").unwrap().unwrap().designations.len(), 1);
+    assert_eq!(icd.with_property("billable", "false").unwrap().len(), 4);
+}
+
+#[test]
+fn a_tabular_list_that_is_none_is_told_with_its_line() {
+    for (from, to, line, problem) in [
+        (
+            "<name>Z91</name>",
+            "<name>Z9</name>",
+            7,
+            RowProblem::Unknown("name"),
+        ),
+        ("<desc>Tiredness</desc>", "", 7, RowProblem::Empty("desc")),
+        (
+            "char=\"S\"",
+            "char=\"\"",
+            6,
+            RowProblem::Unknown("extension"),
+        ),
+        ("</section>", "", 7, RowProblem::Malformed),
+        ("&amp;", "&quirk;", 4, RowProblem::Malformed),
+        (
+            "\n<ICD10CM",
+            "\n<!DOCTYPE x [<!ENTITY a \"b\">]><ICD10CM",
+            2,
+            RowProblem::Malformed,
+        ),
+    ] {
+        assert!(TABULAR.contains(from), "{from}");
+        let told = tabular("", &TABULAR.replacen(from, to, 1)).map(|_| ());
+        assert_eq!(told, Err(AtLine { line, problem }), "{from}");
+    }
+    let deep = "<diag>".repeat(100);
+    assert_eq!(
+        tabular("", &deep).map(|_| ()),
+        Err(AtLine {
+            line: 1,
+            problem: RowProblem::Malformed
+        })
+    );
 }
 
 #[test]

@@ -1,16 +1,27 @@
 //! ICD-10-CM, the order file of a release: a number, the code without its dot, whether it is a code for billing, a short
-//! and a long description, at fixed columns. What a code begins with is above it.
+//! and a long description, at fixed columns. What a code begins with is above it. And the tabular list.
 
-use super::{Dialect, Row, RowProblem, Table};
+mod tabular;
+
+use super::{Dialect, Read, Row, RowProblem, Table};
 use crate::terminology::{Designation, Draft, Kind};
 
-pub(super) const TABLES: &[Table] = &[Table {
-    name: ("icd10cm", ".txt"),
-    is_required: true,
-    dialect: Dialect::Line,
-    columns: &["line"],
-    read: line,
-}];
+pub(super) const TABLES: &[Table] = &[
+    Table {
+        name: ("icd10cm", ".txt"),
+        is_required: false,
+        dialect: Dialect::Line,
+        columns: &["line"],
+        read: Read::Row(line),
+    },
+    Table {
+        name: ("icd10cm", ".xml"),
+        is_required: false,
+        dialect: Dialect::Xml,
+        columns: &[],
+        read: Read::Whole(tabular::read),
+    },
+];
 
 /// A category has three characters; what is more stands behind a dot.
 const CATEGORY: usize = 3;
