@@ -1,13 +1,18 @@
-//! Chains and `_has`: resources that the requester may see take their place in the query, so that
+//! Chains, `_has` and hierarchies: resources that the requester may see take their place in the query, so that
 //! what leads through a forbidden one leads nowhere.
 
+use std::sync::Arc;
+
 use interop::fhir::search::limits::LINKS_MAX;
-use interop::fhir::search::{Condition, Filter, Part, Query, Resources};
+use interop::fhir::search::{Condition, Filter, ParameterKind, Part, Query, Resources, Wanted};
 use interop::fhir::{Issue, IssueType, ResourceType};
 
 use super::request::Requester;
 use super::search::Match;
 use super::{Custody, CustodyError};
+
+/// By what a resource names the one that it is a part of.
+const PART_OF: &str = "partof";
 
 impl Custody {
     /// The query without chains.
@@ -32,6 +37,19 @@ impl Custody {
                 return Ok(());
             }
             Condition::Not(inner) => return Box::pin(self.resolve(by, inner)).await,
+            Condition::AnyOf(wanted) | Condition::NoneOf(wanted) => {
+                for one in wanted {
+                    let found = match one {
+                        Wanted::PartsOf(kind, id) => self.hierarchy(by, (*kind, id), true).await?,
+                        Wanted::WholesOf(kind, id) => {
+                            self.hierarchy(by, (*kind, id), false).await?
+                        }
+                        _ => continue,
+                    };
+                    *one = Wanted::OneOf(Arc::new(found));
+                }
+                return Ok(());
+            }
             _ => {}
         }
         let found = match &filter.condition {
@@ -61,6 +79,43 @@ impl Custody {
         };
         filter.resolve(found);
         Ok(())
+    }
+
+    /// A resource with its parts and theirs, or with what it is a part of.
+    async fn hierarchy(
+        &self,
+        by: &Requester,
+        (kind, id): (ResourceType, &str),
+        is_below: bool,
+    ) -> Result<Resources, CustodyError> {
+        let (parameter, compared) = match is_below {
+            true => (PART_OF, ParameterKind::Reference),
+            false => ("_id", ParameterKind::Token),
+        };
+        let mut found = Resources::from([(kind, id.to_owned())]);
+        let mut edge = found.clone();
+        while !edge.is_empty() {
+            let filter = Filter {
+                parameter,
+                kind: compared,
+                condition: Condition::AnyOf(vec![Wanted::OneOf(Arc::new(edge))]),
+            };
+            let mut next = Resources::new();
+            for one in self.led_to(by, kind, &filter).await? {
+                if is_below {
+                    next.insert((kind, one.row.id));
+                } else {
+                    let wholes = one.row.terms.references(PART_OF);
+                    let wholes = wholes.filter(|(whole, _)| *whole == kind.as_str());
+                    next.extend(wholes.map(|(_, id)| (kind, id.to_owned())));
+                }
+            }
+            // Whoever is a part of itself, around a corner, is looked at once.
+            edge = next.difference(&found).cloned().collect();
+            found.extend(edge.iter().cloned());
+            limit(&found)?;
+        }
+        Ok(found)
     }
 
     /// What a filter within a chain finds. It is not opened: nothing goes on record.

@@ -3,7 +3,7 @@
 use super::requests::{Row, row};
 
 const SECTION: &str = "IHE mCSD";
-const SERVICES: &str = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Endpoint","id":"m-e","identifier":[{"value":"e-1"}],"status":"active","connectionType":{"code":"hl7-fhir-rest"},"managingOrganization":{"reference":"Organization/m-o"},"payloadType":[{"coding":[{"code":"any"}]}],"address":"https://a.example/fhir"},"request":{"method":"PUT","url":"Endpoint/m-e"}},{"resource":{"resourceType":"Organization","id":"m-p","active":true,"identifier":[{"value":"o-2"}],"type":[{"coding":[{"code":"urn:ihe:iti:mcsd:2019:jurisdiction"}]}],"name":"Northern District"},"request":{"method":"PUT","url":"Organization/m-p"}},{"resource":{"resourceType":"Organization","id":"m-o","active":true,"identifier":[{"value":"o-1"}],"type":[{"coding":[{"code":"urn:ihe:iti:mcsd:2019:facility"}]}],"name":"Harbour Hospital","partOf":{"reference":"Organization/m-p"},"endpoint":[{"reference":"Endpoint/m-e"}]},"request":{"method":"PUT","url":"Organization/m-o"}},{"resource":{"resourceType":"Location","id":"m-m","status":"active","identifier":[{"value":"l-2"}],"name":"Harbour"},"request":{"method":"PUT","url":"Location/m-m"}},{"resource":{"resourceType":"Location","id":"m-l","status":"active","identifier":[{"value":"l-1"}],"name":"Harbour House","type":[{"coding":[{"code":"HOSP"}]}],"managingOrganization":{"reference":"Organization/m-o"},"partOf":{"reference":"Location/m-m"},"position":{"longitude":10.0,"latitude":54.0}},"request":{"method":"PUT","url":"Location/m-l"}},{"resource":{"resourceType":"HealthcareService","id":"m-h","active":true,"identifier":[{"value":"h-1"}],"name":"Harbour Radiology","providedBy":{"reference":"Organization/m-o"},"type":[{"coding":[{"code":"rad"}]}],"location":[{"reference":"Location/m-l"}]},"request":{"method":"PUT","url":"HealthcareService/m-h"}},{"resource":{"resourceType":"Practitioner","id":"m-d","active":true,"identifier":[{"value":"d-1"}],"name":[{"family":"Sorensen","given":["Inge"]}]},"request":{"method":"PUT","url":"Practitioner/m-d"}},{"resource":{"resourceType":"PractitionerRole","id":"m-r","active":true,"practitioner":{"reference":"Practitioner/m-d"},"organization":{"reference":"Organization/m-o"},"code":[{"coding":[{"code":"doctor"}]}],"specialty":[{"coding":[{"code":"394914008"}]}],"location":[{"reference":"Location/m-l"}],"healthcareService":[{"reference":"HealthcareService/m-h"}]},"request":{"method":"PUT","url":"PractitionerRole/m-r"}},{"resource":{"resourceType":"OrganizationAffiliation","id":"m-a","active":true,"identifier":[{"value":"a-1"}],"period":{"start":"2026-01-01"},"organization":{"reference":"Organization/m-p"},"participatingOrganization":{"reference":"Organization/m-o"},"code":[{"coding":[{"code":"member"}]}],"endpoint":[{"reference":"Endpoint/m-e"}]},"request":{"method":"PUT","url":"OrganizationAffiliation/m-a"}}]}"#;
+const SERVICES: &str = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Endpoint","id":"m-e","identifier":[{"value":"e-1"}],"status":"active","connectionType":{"code":"hl7-fhir-rest"},"managingOrganization":{"reference":"Organization/m-o"},"payloadType":[{"coding":[{"code":"any"}]}],"address":"https://a.example/fhir"},"request":{"method":"PUT","url":"Endpoint/m-e"}},{"resource":{"resourceType":"Organization","id":"m-p","active":true,"identifier":[{"value":"o-2"}],"type":[{"coding":[{"code":"urn:ihe:iti:mcsd:2019:jurisdiction"}]}],"name":"Northern District","partOf":{"reference":"Organization/m-q"}},"request":{"method":"PUT","url":"Organization/m-p"}},{"resource":{"resourceType":"Organization","id":"m-q","active":true,"identifier":[{"value":"o-3"}],"name":"Coast"},"request":{"method":"PUT","url":"Organization/m-q"}},{"resource":{"resourceType":"Organization","id":"m-o","active":true,"identifier":[{"value":"o-1"}],"type":[{"coding":[{"code":"urn:ihe:iti:mcsd:2019:facility"}]}],"name":"Harbour Hospital","partOf":{"reference":"Organization/m-p"},"endpoint":[{"reference":"Endpoint/m-e"}]},"request":{"method":"PUT","url":"Organization/m-o"}},{"resource":{"resourceType":"Location","id":"m-m","status":"active","identifier":[{"value":"l-2"}],"name":"Harbour"},"request":{"method":"PUT","url":"Location/m-m"}},{"resource":{"resourceType":"Location","id":"m-l","status":"active","identifier":[{"value":"l-1"}],"name":"Harbour House","type":[{"coding":[{"code":"HOSP"}]}],"managingOrganization":{"reference":"Organization/m-o"},"partOf":{"reference":"Location/m-m"},"position":{"longitude":10.0,"latitude":54.0}},"request":{"method":"PUT","url":"Location/m-l"}},{"resource":{"resourceType":"Location","id":"m-k","status":"active","name":"Room 4","partOf":{"reference":"Location/m-l"}},"request":{"method":"PUT","url":"Location/m-k"}},{"resource":{"resourceType":"HealthcareService","id":"m-h","active":true,"identifier":[{"value":"h-1"}],"name":"Harbour Radiology","providedBy":{"reference":"Organization/m-o"},"type":[{"coding":[{"code":"rad"}]}],"location":[{"reference":"Location/m-l"}]},"request":{"method":"PUT","url":"HealthcareService/m-h"}},{"resource":{"resourceType":"Practitioner","id":"m-d","active":true,"identifier":[{"value":"d-1"}],"name":[{"family":"Sorensen","given":["Inge"]}]},"request":{"method":"PUT","url":"Practitioner/m-d"}},{"resource":{"resourceType":"PractitionerRole","id":"m-r","active":true,"practitioner":{"reference":"Practitioner/m-d"},"organization":{"reference":"Organization/m-o"},"code":[{"coding":[{"code":"doctor"}]}],"specialty":[{"coding":[{"code":"394914008"}]}],"location":[{"reference":"Location/m-l"}],"healthcareService":[{"reference":"HealthcareService/m-h"}]},"request":{"method":"PUT","url":"PractitionerRole/m-r"}},{"resource":{"resourceType":"OrganizationAffiliation","id":"m-a","active":true,"identifier":[{"value":"a-1"}],"period":{"start":"2026-01-01"},"organization":{"reference":"Organization/m-p"},"participatingOrganization":{"reference":"Organization/m-o"},"code":[{"coding":[{"code":"member"}]}],"endpoint":[{"reference":"Endpoint/m-e"}]},"request":{"method":"PUT","url":"OrganizationAffiliation/m-a"}}]}"#;
 
 macro_rules! finds {
     ($feature:literal, $query:literal, $id:literal) => {
@@ -26,6 +26,24 @@ macro_rules! finds_none {
             concat!("GET /", $query, "\nprefer: handling=strict"),
             "",
             &["200", "\"total\":0"],
+        )
+    };
+}
+
+/// These two and nothing else.
+macro_rules! finds_two {
+    ($feature:literal, $query:literal, $one:literal, $other:literal) => {
+        row(
+            SECTION,
+            concat!("ITI-90 ", $feature),
+            concat!("GET /", $query, "\nprefer: handling=strict"),
+            "",
+            &[
+                "200",
+                concat!("/fhir/", $one, "\""),
+                concat!("/fhir/", $other, "\""),
+                "\"total\":2",
+            ],
         )
     };
 }
@@ -108,15 +126,21 @@ pub(super) const ROWS: &[Row] = &[
         "Organization?partof=Organization/m-p",
         "Organization/m-o"
     ),
-    finds!(
-        "Organization: partof:above",
+    finds_two!(
+        "Organization: partof:above, those whose whole it is or is under",
         "Organization?partof:above=Organization/m-p",
-        "Organization/m-p"
-    ),
-    finds!(
-        "Organization: partof:below",
-        "Organization?partof:below=Organization/m-p",
+        "Organization/m-p",
         "Organization/m-o"
+    ),
+    finds_two!(
+        "Organization: partof:below, parts of parts too",
+        "Organization?partof:below=Organization/m-q",
+        "Organization/m-p",
+        "Organization/m-o"
+    ),
+    finds_none!(
+        "Organization: partof:below of what has no parts",
+        "Organization?partof:below=Organization/m-o"
     ),
     finds!(
         "Organization: type",
@@ -183,9 +207,15 @@ pub(super) const ROWS: &[Row] = &[
         "Location?partof=Location/m-m",
         "Location/m-l"
     ),
-    finds!(
-        "Location: partof:below",
+    finds_two!(
+        "Location: partof:below, parts of parts too",
         "Location?partof:below=Location/m-m",
+        "Location/m-l",
+        "Location/m-k"
+    ),
+    finds!(
+        "Location: organization:below",
+        "Location?organization:below=Organization/m-q",
         "Location/m-l"
     ),
     finds!(

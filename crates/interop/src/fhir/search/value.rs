@@ -111,6 +111,30 @@ fn exactly(token: TokenTerm) -> Wanted {
     })
 }
 
+/// Types whose resources are parts of others of their type, by `partof`.
+const HIERARCHIES: [&str; 2] = ["Location", "Organization"];
+
+/// Below or above a resource; of what has no hierarchy, a URI.
+fn hierarchical(parameter: &SearchParameter, is_below: bool, text: &str) -> Wanted {
+    if let Ok(Wanted::Reference {
+        resource_type: Some(kind),
+        id,
+        ..
+    }) = reference(text)
+        && HIERARCHIES.contains(&kind.as_str())
+        && parameter.may_target(kind)
+    {
+        return match is_below {
+            true => Wanted::PartsOf(kind, id),
+            false => Wanted::WholesOf(kind, id),
+        };
+    }
+    match is_below {
+        true => Wanted::UriBelow(text.to_owned()),
+        false => Wanted::UriAbove(text.to_owned()),
+    }
+}
+
 fn reference_modified(
     parameter: &SearchParameter,
     modifier: &str,
@@ -118,8 +142,11 @@ fn reference_modified(
 ) -> Result<Wanted, QueryProblem> {
     match modifier {
         "identifier" => token(text).map(Wanted::Identifier),
-        "below" => Ok(Wanted::UriBelow(unescape(text))),
-        "above" => Ok(Wanted::UriAbove(unescape(text))),
+        "below" | "above" => Ok(hierarchical(
+            parameter,
+            modifier == "below",
+            &unescape(text),
+        )),
         name => {
             let resource_type = ResourceType::parse(name).ok_or(QueryProblem::ModifierUnknown)?;
             let id = Some(unescape(text)).filter(|id| is_id(id));

@@ -58,6 +58,12 @@ pub enum Wanted {
     UriBelow(String),
     /// `:above`: the URI, or one that it is under.
     UriAbove(String),
+    /// `:below` of a reference: to the resource, or to one that is a part of it. Matches nothing until custody has put
+    /// resources in its place.
+    PartsOf(ResourceType, String),
+    /// `:above` of a reference: to the resource, or to one of which it is a part. Matches nothing until custody has put
+    /// resources in its place.
+    WholesOf(ResourceType, String),
     /// The components of one item, each as wanted.
     Composite(Vec<Wanted>),
 }

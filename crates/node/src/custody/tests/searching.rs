@@ -253,3 +253,42 @@ async fn consent_is_asked_again_at_each_page() {
     assert_eq!(third.further, None);
     assert_eq!(custody.search(&by, &query).await.unwrap().total, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hierarchy_is_searched_to_its_ends_and_around_its_corners() {
+    let ledger = Ledger::of(&["clinic", "hospital"]);
+    let site = Site::at(&ledger, "clinic");
+    let custody = site.open();
+    let by = clinician("clinic");
+    let place = |id: &str, whole: Option<&str>| {
+        let mut place = json!({"resourceType": "Location", "id": id, "name": id});
+        if let Some(whole) = whole {
+            place["partOf"] = json!({"reference": format!("Location/{whole}")});
+        }
+        update(place, None)
+    };
+    let changes = vec![
+        place("house", None),
+        place("floor", Some("house")),
+        place("room", Some("floor")),
+        place("east", Some("west")),
+        place("west", Some("east")),
+    ];
+    custody.write(&by, changes).await.unwrap();
+    for (text, expected) in [
+        ("below=Location/house", "floor room"),
+        ("below=Location/floor", "room"),
+        ("below=Location/room", ""),
+        ("below=Location/nowhere", ""),
+        ("above=Location/floor", "floor room"),
+        ("above=Location/house", "floor"),
+        ("below=Location/east", "east west"),
+        ("above=Location/east", "east west"),
+    ] {
+        let query = query(&format!("Location?partof:{text}"));
+        let page = custody.search(&by, &query).await.unwrap();
+        let mut found: Vec<&str> = page.matches.iter().map(|one| one.id.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found.join(" "), expected, "{text}");
+    }
+}
