@@ -41,7 +41,8 @@ fn part<'a>(answer: &'a Value, name: &str) -> &'a Value {
 async fn a_document_is_in_the_record_and_kept_as_it_came() {
     let site = Site::new();
     let token = site.ehr().await;
-    let answer = post(&site, &token, "", CCD).await;
+    let unknown = CCD.replace("20.22.4.41\"", "20.22.4.999\"");
+    let answer = post(&site, &token, "", unknown.clone()).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let told = answer.json();
     let entries = &part(&told, "response")["resource"]["entry"];
@@ -84,7 +85,7 @@ async fn a_document_is_in_the_record_and_kept_as_it_came() {
         .header("authorization", format!("Bearer {token}"))
         .header("accept", "application/cda+xml")
         .body(Body::empty());
-    assert_eq!(site.send(request.unwrap()).await.text, CCD);
+    assert_eq!(site.send(request.unwrap()).await.text, unknown);
     let target = document["subject"]["reference"].as_str().unwrap();
     let provenance = site
         .get(&token, &format!("/Provenance?target={target}"))
@@ -180,12 +181,6 @@ async fn what_is_wrong_is_said_by_its_path_and_nothing_is_written() {
     let token = site.ehr().await;
     for (from, to, code, path) in [
         (
-            "value=\"13.20\"",
-            "value=\"Plantedfamily\"",
-            "value",
-            "ClinicalDocument.component[0].structuredBody.component[3].section.entry[0].organizer.component[0].observation.value",
-        ),
-        (
             "<recordTarget>",
             "<!DOCTYPE x><recordTarget>",
             "structure",
@@ -198,8 +193,8 @@ async fn what_is_wrong_is_said_by_its_path_and_nothing_is_written() {
             "ClinicalDocument.component[0].structuredBody.component[0].section.text.table.tbody.tr[0].td[1]",
         ),
         (
-            "extension=\"CCD-2026-001\"",
-            "nullFlavor=\"UNK\"",
+            "<effectiveTime value=\"20260310093000",
+            "<effectiveTime value=\"Planted",
             "required",
             "ClinicalDocument",
         ),
@@ -223,6 +218,51 @@ async fn what_is_wrong_is_said_by_its_path_and_nothing_is_written() {
     post(&site, &token, "", large)
         .await
         .problem(413, "too-long");
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_left_out_and_named() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    let text = CCD.replace("value=\"13.20\"", "value=\"Plantedfamily\"");
+    let answer = post(&site, &token, "", text).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let told = answer.json();
+    let issue = &part(&told, "outcome")["resource"]["issue"][1];
+    assert_eq!(issue["severity"], "warning");
+    assert_eq!(
+        issue["expression"][0],
+        "ClinicalDocument.component[0].structuredBody.component[3].section.entry[0].organizer.component[0].observation.value"
+    );
+    assert!(!issue.to_string().contains("Planted"));
+    let path = "/Observation?_tag=urn:careledger:ccda|incomplete";
+    let found = site.get(&token, path).await.json();
+    assert_eq!(found["total"], 1);
+    let observation = &found["entry"][0]["resource"];
+    assert_eq!(
+        observation["dataAbsentReason"]["coding"][0]["code"],
+        "error"
+    );
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_say_whose_it_is_is_filed_for_whom_the_caller_names() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    let text = CCD
+        .replace("extension=\"MRN-5512\"", "nullFlavor=\"UNK\"")
+        .replace(
+            "root=\"2.16.840.1.113883.4.1\"",
+            "root=\"1.2\" nullFlavor=\"MSK\"",
+        );
+    let answer = post(&site, &token, "", text.clone()).await;
+    answer.problem(422, "required");
+    let path = "ClinicalDocument.recordTarget[0].patientRole";
+    assert_eq!(answer.json()["issue"][0]["expression"][0], path);
+    let answer = post(&site, &token, "?patient=p1", text).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(site.count(&token, "Patient").await, 1);
 }
 
 #[tokio::test]
@@ -292,9 +332,13 @@ async fn a_record_goes_out_as_a_ccd_and_comes_in_elsewhere() {
         ("Condition", 3),
         ("Observation", 9),
         ("Immunization", 2),
+        ("DocumentReference", 2),
     ] {
         assert_eq!(other.count(&there, kind).await, count, "{kind}");
     }
+    let written = "/Practitioner?identifier=http://hl7.org/fhir/sid/us-npi|9999999901";
+    let found = other.get(&there, written).await.json();
+    assert_eq!(found["entry"][0]["resource"]["name"][0]["family"], "Holm");
     site.get(&token, "/Patient/none/$ccd")
         .await
         .problem(404, "not-found");

@@ -280,6 +280,62 @@ pub(in crate::ccda) const PROCEDURE_STATUS: Table = &[
     ("completed", "completed"),
 ];
 
+pub(in crate::ccda) const GOAL_STATUS: Table = &[
+    ("active", "active"),
+    ("completed", "completed"),
+    ("aborted", "cancelled"),
+    ("cancelled", "cancelled"),
+    ("suspended", "on-hold"),
+    ("held", "on-hold"),
+    ("nullified", "entered-in-error"),
+];
+
+/// Statuses of what is planned.
+pub(in crate::ccda) const REQUEST_STATUS: Table = &[
+    ("active", "active"),
+    ("completed", "completed"),
+    ("aborted", "revoked"),
+    ("cancelled", "revoked"),
+    ("suspended", "on-hold"),
+    ("held", "on-hold"),
+    ("new", "draft"),
+    ("nullified", "entered-in-error"),
+];
+
+/// Moods of what is planned.
+pub(in crate::ccda) const INTENT: Table = &[
+    ("INT", "plan"),
+    ("RQO", "order"),
+    ("ARQ", "order"),
+    ("APT", "order"),
+    ("PRP", "proposal"),
+    ("PRMS", "directive"),
+];
+
+pub(in crate::ccda) const PRIORITY: Table = &[
+    ("R", "routine"),
+    ("UR", "urgent"),
+    ("A", "asap"),
+    ("EM", "stat"),
+    ("S", "stat"),
+];
+
+pub(in crate::ccda) const DEVICE_STATUS: Table = &[
+    ("active", "active"),
+    ("completed", "completed"),
+    ("aborted", "stopped"),
+    ("suspended", "on-hold"),
+    ("nullified", "entered-in-error"),
+];
+
+pub(in crate::ccda) const TEAM_STATUS: Table = &[
+    ("active", "active"),
+    ("completed", "inactive"),
+    ("aborted", "inactive"),
+    ("suspended", "suspended"),
+    ("nullified", "entered-in-error"),
+];
+
 pub(in crate::ccda) const REPORT_STATUS: Table = &[
     ("aborted", "cancelled"),
     ("active", "registered"),

@@ -42,6 +42,8 @@ pub struct Document {
     pub(super) by_id: BTreeMap<Box<str>, usize>,
     /// Bytes of narrative to which may still be referred; nothing once it was more.
     pub(super) referable: Cell<Option<usize>>,
+    /// SHA-256 of the bytes, in hexadecimal digits.
+    pub(super) digest: String,
 }
 
 /// An element.
@@ -49,11 +51,11 @@ pub(super) struct Element {
     pub(super) parent: Option<usize>,
     /// A name of CDA or its extensions (`urn:hl7-org:sdtc`); nothing for any other.
     pub(super) name: Option<&'static str>,
-    /// `xsi:type` without its prefix, and what has no namespace.
     /// How many of its name stand before it.
     pub(super) ordinal: usize,
     /// Bytes of text in it.
     pub(super) text_bytes: usize,
+    /// Those without a namespace, and `xsi:type`, whose value is without its prefix.
     pub(super) attributes: Vec<Attribute>,
     pub(super) nodes: Vec<Node>,
 }
@@ -104,6 +106,11 @@ impl Document {
             index,
             element,
         })
+    }
+
+    /// What tells this document from any other that has no identifier of its own.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Whether more narrative was referred to than may be.

@@ -47,6 +47,8 @@ pub enum Rule {
     Form(&'static str),
     #[error("FHIR R4 cannot hold what stands here")]
     Unfit,
+    #[error("the document has more than {limit} values that cannot be read")]
+    TooManyMistakes { limit: usize },
 }
 
 impl Rule {
@@ -56,6 +58,7 @@ impl Rule {
             Self::TooMuchReferred
             | Self::TooDeep { .. }
             | Self::TooManyElements { .. }
+            | Self::TooManyMistakes { .. }
             | Self::TooManyAttributes { .. } => IssueType::TooCostly,
             Self::Missing(_) => IssueType::Required,
             Self::Form(_) | Self::Unfit => IssueType::Value,

@@ -1,7 +1,7 @@
 //! The names that CDA R2 and its extensions have, as far as they are read here or stand around what is.
 
 /// Sorted.
-const NAMES: [&str; 185] = [
+const NAMES: [&str; 186] = [
     "ClinicalDocument",
     "act",
     "addr",
@@ -137,6 +137,7 @@ const NAMES: [&str; 185] = [
     "relatedDocument",
     "relatedEntity",
     "relatedPerson",
+    "relatedSubject",
     "religiousAffiliationCode",
     "renderMultiMedia",
     "repeatNumber",

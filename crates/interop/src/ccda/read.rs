@@ -9,6 +9,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
+use sha2::{Digest as _, Sha256};
 
 use super::document::{Attribute, Document, Element, Node};
 use super::fault::{Fault, Rule};
@@ -79,6 +80,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Document, Fault> {
             elements: Vec::new(),
             by_id: BTreeMap::new(),
             referable: Cell::new(Some(limits.referred_bytes_max)),
+            digest: digest(bytes),
         },
         open: Vec::new(),
         text_bytes: 0,
@@ -97,6 +99,11 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Document, Fault> {
             Err(rule) => return Err(tree.fault(rule)),
         }
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digits = Sha256::digest(bytes).into_iter();
+    digits.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The text, in the encoding of its byte order mark, then of its declaration, else UTF-8.

@@ -13,7 +13,7 @@ use interop::fhir::resource::Checking;
 use interop::fhir::{Resource, transaction};
 use serde_json::{Value, json};
 
-const DOCUMENTS: [&str; 2] = ["ccd", "discharge"];
+const DOCUMENTS: [&str; 4] = ["ccd", "discharge", "vendors", "care"];
 
 /// How many entries a transaction has that the FHIR API takes.
 fn accepted(bundle: Value) -> Result<usize, String> {
@@ -82,12 +82,44 @@ fn everything_but_the_document_itself_is_found_again_by_identifier() {
 
 #[test]
 fn what_is_not_mapped_is_said_by_its_path() {
-    let mapped = rows::mapped("ccd");
+    assert!(rows::mapped("ccd").unread.is_empty());
     let body = "ClinicalDocument.component[0].structuredBody.component";
     assert_eq!(
-        mapped.unread,
-        [format!("{body}[6].section.entry[1].procedure")]
+        rows::mapped("care").unread,
+        [format!(
+            "{body}[2].section.entry[0].organizer.component[1].observation"
+        )]
     );
+}
+
+#[test]
+fn a_value_that_cannot_be_read_costs_itself_and_is_listed() {
+    let misread: Vec<String> = rows::mapped("vendors")
+        .misread
+        .iter()
+        .map(|fault| fault.to_string().replacen("ClinicalDocument", "", 1))
+        .collect();
+    let time = "the value must be a time, YYYY[MM[DD[HH[MM[SS]]]]][+/-ZZZZ]";
+    let oid = "the value must be an OID or a UUID as `root`";
+    let body = ".component[0].structuredBody.component";
+    let expected = [
+        format!(".id[0]: {oid}"),
+        ": the element must have `id`".to_owned(),
+        ".recordTarget[0].patientRole.patient.birthTime: the value must be a date, YYYY[MM[DD]]".to_owned(),
+        format!(".recordTarget[0].patientRole.patient.birthTime: {time}"),
+        ".componentOf.encompassingEncounter.effectiveTime[0].high: the value must be a time that is not before `low`".to_owned(),
+        format!(".author[0].time: {time}"),
+        format!(".author[0].assignedAuthor.id[0]: {oid}"),
+        format!("{body}[0].section.entry[0].substanceAdministration.id[0]: {oid}"),
+        format!("{body}[0].section.entry[0].substanceAdministration.effectiveTime[1].period: \
+            the value must be a length of time in s, min, h, d, wk, mo or a"),
+        format!("{body}[1].section.entry[0].observation.id[0]: {oid}"),
+        format!("{body}[1].section.entry[0].observation.value.translation[0]: \
+            the value must be an OID or a UUID as `codeSystem`"),
+        format!("{body}[2].section.entry[0].observation.value: the value must be a decimal number of at most 18 digits"),
+        format!("{body}[2].section.entry[1].observation: the element must have `code`"),
+    ];
+    assert_eq!(misread, expected);
 }
 
 #[test]

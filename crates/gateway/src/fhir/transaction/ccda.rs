@@ -21,7 +21,7 @@ use crate::fhir::operation::parameters;
 use crate::http::{DocumentPayload, fhir_json, pairs_of};
 use crate::problem::Problem;
 
-/// What was not mapped is listed up to here.
+/// What was not mapped, and what was left out, is each listed up to here.
 const UNREAD_MAX: usize = 100;
 
 pub(in crate::fhir) async fn import_ccda(
@@ -45,9 +45,10 @@ pub(in crate::fhir) async fn import_ccda(
         .await
         .map_err(|_| Problem::internal("the reading of a document ended early"))?
         .map_err(|faults| refused(&faults))?;
-    let mapped = match &patient {
-        Some(id) => mapped.for_patient(id),
-        None => mapped,
+    let mapped = match (&patient, &mapped.unclaimed) {
+        (Some(id), _) => mapped.for_patient(id),
+        (None, None) => mapped,
+        (None, Some(fault)) => return Err(refused(std::slice::from_ref(fault))),
     };
     bundles.take_document(&caller, &mapped, &body).await
 }
@@ -145,13 +146,13 @@ fn told(status: StatusCode, id: &str, mapped: &Mapped, answer: Option<Value>) ->
     if let Some(answer) = answer {
         told.push(json!({"name": "response", "resource": answer}));
     }
-    let outcome = outcome(status, &mapped.unread);
+    let outcome = outcome(status, mapped);
     told.push(json!({"name": "outcome", "resource": outcome.to_value()}));
     let body = fhir_json(status, &parameters(told));
     ([(header::CONTENT_LOCATION, place)], body).into_response()
 }
 
-fn outcome(status: StatusCode, unread: &[String]) -> OperationOutcome {
+fn outcome(status: StatusCode, mapped: &Mapped) -> OperationOutcome {
     let said = match status {
         StatusCode::CREATED => "the document is kept, and what it says is in the record",
         _ => "the document is there already",
@@ -160,7 +161,14 @@ fn outcome(status: StatusCode, unread: &[String]) -> OperationOutcome {
         Issue::error(IssueType::Informational, text).with_severity(Severity::Information)
     };
     let first = OperationOutcome::of(hint(said));
-    unread.iter().take(UNREAD_MAX).fold(first, |all, path| {
+    let misread = mapped.misread.iter().take(UNREAD_MAX);
+    let with_misread = misread.fold(first, |all, fault| {
+        let said = format!("left out: {}", fault.rule);
+        let issue = Issue::error(IssueType::Value, said).with_severity(Severity::Warning);
+        all.with(issue.at(fault.path.clone()))
+    });
+    let unread = mapped.unread.iter().take(UNREAD_MAX);
+    unread.fold(with_misread, |all, path| {
         let kept = "nothing was made of this entry: the document has it";
         let issue = Issue::error(IssueType::NotSupported, kept);
         all.with(issue.with_severity(Severity::Information).at(path.clone()))

@@ -1,5 +1,8 @@
 //! Data types of CDA as those of FHIR.
 
+use std::borrow::Cow;
+
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::draft::Draft;
@@ -7,6 +10,7 @@ use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::ccda::fault::Rule;
 use crate::compose::{code_text, filled, number, put};
+use crate::fhir::TimeSpan;
 use crate::hl7v2::moment;
 
 const URI: &str = "urn:ietf:rfc:3986";
@@ -16,7 +20,7 @@ const UCUM: &str = "http://unitsofmeasure.org";
 pub(super) const SNOMED: &str = "http://snomed.info/sct";
 pub(super) const LOINC: &str = "http://loinc.org";
 const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
-const ABSENT_CODES: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
+pub(super) const ABSENT_CODES: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 
 /// An `effectiveTime`, in whatever form it came.
 #[derive(Debug, Default)]
@@ -74,7 +78,7 @@ impl<'a> Draft<'a> {
             Some(root) => match uid(root) {
                 Some(uri) => Some((root, uri)),
                 None => {
-                    self.fault(id, Rule::Form("an OID or a UUID as `root`"));
+                    self.misread(id, Rule::Form("an OID or a UUID as `root`"));
                     return None;
                 }
             },
@@ -125,16 +129,17 @@ impl<'a> Draft<'a> {
     pub(super) fn coding(&mut self, at: At<'a>) -> Option<Value> {
         let code_given = code_text(at.attribute("code")?)?;
         let mut coding = json!({});
-        put(&mut coding, "system", self.code_system(at).into());
+        if let Some(oid) = at.attribute("codeSystem") {
+            put(&mut coding, "system", self.code_system(at, oid)?.into());
+        }
         put(&mut coding, "code", code_given.into());
         put(&mut coding, "display", at.attribute("displayName").into());
         Some(coding)
     }
 
-    fn code_system(&mut self, at: At<'a>) -> Option<String> {
-        let oid = at.attribute("codeSystem")?;
+    fn code_system(&mut self, at: At<'a>, oid: &str) -> Option<String> {
         let Some(uri) = uid(oid) else {
-            self.fault(at, Rule::Form("an OID or a UUID as `codeSystem`"));
+            self.misread(at, Rule::Form("an OID or a UUID as `codeSystem`"));
             return None;
         };
         Some(code(codes::SYSTEMS, oid).map_or(uri, str::to_owned))
@@ -143,10 +148,10 @@ impl<'a> Draft<'a> {
     /// TS: a `dateTime` as precise as it came.
     pub(super) fn time(&mut self, at: At<'a>) -> Option<String> {
         let text = at.attribute("value")?;
-        let read = moment::date_time(text, &self.zone);
+        let read = moment::date_time(&four_digits(text), &self.zone);
         if read.is_none() {
             let expected = "a time, YYYY[MM[DD[HH[MM[SS]]]]][+/-ZZZZ]";
-            self.fault(at, Rule::Form(expected));
+            self.misread(at, Rule::Form(expected));
         }
         read
     }
@@ -156,7 +161,7 @@ impl<'a> Draft<'a> {
         let text = at.attribute("value")?;
         let read = moment::date(text);
         if read.is_none() {
-            self.fault(at, Rule::Form("a date, YYYY[MM[DD]]"));
+            self.misread(at, Rule::Form("a date, YYYY[MM[DD]]"));
         }
         read
     }
@@ -164,8 +169,13 @@ impl<'a> Draft<'a> {
     /// TS or IVL_TS.
     pub(super) fn times(&mut self, at: At<'a>) -> Times {
         let [low, high, center] = ["low", "high", "center"].map(|name| at.child(name));
-        let [low_read, high_read, center] =
+        let [low_read, mut high_read, center] =
             [low, high, center].map(|end| end.and_then(|end| self.time(end)));
+        let span = TimeSpan::between(low_read.as_deref(), high_read.as_deref());
+        if let (Some(high), true, None) = (high, high_read.is_some(), span) {
+            self.misread(high, Rule::Form("a time that is not before `low`"));
+            high_read = None;
+        }
         Times {
             at: self.time(at).or(center),
             low: low_read,
@@ -183,9 +193,10 @@ impl<'a> Draft<'a> {
     /// A number in an attribute, with its digits.
     pub(super) fn decimal(&mut self, at: At<'a>, name: &str) -> Option<Value> {
         let text = at.attribute(name)?;
-        let read = number(text).and_then(|digits| serde_json::from_str(&digits).ok());
+        let read = number(text).or_else(|| number(&scientific(text)?));
+        let read = read.and_then(|digits| serde_json::from_str(&digits).ok());
         if read.is_none() {
-            self.fault(at, Rule::Form("a decimal number of at most 18 digits"));
+            self.misread(at, Rule::Form("a decimal number of at most 18 digits"));
         }
         read
     }
@@ -196,7 +207,7 @@ impl<'a> Draft<'a> {
         let read = text.parse().ok();
         let read = read.filter(|read| *read >= min && *read <= 0x7fff_ffff);
         if read.is_none() {
-            self.fault(at, Rule::Form("a whole number"));
+            self.misread(at, Rule::Form("a whole number"));
         }
         read
     }
@@ -278,15 +289,45 @@ impl<'a> Draft<'a> {
         Some(telecom)
     }
 
-    /// The names, addresses and telecoms of a role or an entity.
+    /// The addresses and telecoms of a role or an entity. An organization has no home, whatever its document says.
     pub(super) fn reachable(&mut self, at: At<'a>, target: &mut Value) {
+        let has_home = target["resourceType"] != "Organization";
+        let at_work = |mut point: Value| {
+            if !has_home && point["use"] == "home" {
+                point["use"] = "work".into();
+            }
+            point
+        };
         for telecom in at.all("telecom") {
-            put(target, "telecom[]", self.telecom(telecom).into());
+            let telecom = self.telecom(telecom).map(at_work);
+            put(target, "telecom[]", telecom.into());
         }
         for address in at.all("addr") {
-            put(target, "address[]", self.address(address).into());
+            let address = self.address(address).map(at_work);
+            put(target, "address[]", address.into());
         }
     }
+}
+
+/// A time whose zone has four digits: CDA takes hours of one digit, and none of the minutes.
+pub(super) fn four_digits(time: &str) -> Cow<'_, str> {
+    let Some(at) = time.rfind(['+', '-']) else {
+        return time.into();
+    };
+    let (clock, zone) = time.split_at(at);
+    let (sign, digits) = zone.split_at(1);
+    match digits.len() {
+        1 => format!("{clock}{sign}0{digits}00").into(),
+        2 => format!("{clock}{zone}00").into(),
+        3 => format!("{clock}{sign}0{digits}").into(),
+        _ => time.into(),
+    }
+}
+
+/// A number with an exponent, without it.
+fn scientific(text: &str) -> Option<String> {
+    let number = Decimal::from_scientific(text).ok()?;
+    Some(number.to_string())
 }
 
 /// The first use that FHIR has.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Mapped;
+use super::datatypes::four_digits;
 use crate::ccda::document::At;
 use crate::ccda::fault::{Fault, Rule};
 use crate::compose::{key, put, query_value};
@@ -27,7 +28,14 @@ pub(super) struct Draft<'a> {
     pub(super) entries: Vec<Entry<'a>>,
     /// Places of entries by type and identifier.
     by_identity: BTreeMap<String, usize>,
+    /// For these the document is refused.
     pub(super) faults: Vec<Fault>,
+    /// Values that cannot be read, and were left out.
+    misread: Vec<Fault>,
+    /// How often one was met.
+    pub(super) mistakes: usize,
+    /// Why nobody can tell whose the document is.
+    pub(super) unclaimed: Option<Fault>,
     pub(super) unread: Vec<String>,
     /// The zone of times without one: that of the document's own.
     pub(super) zone: String,
@@ -42,23 +50,33 @@ pub(super) struct Draft<'a> {
 
 /// Faults that are listed.
 const FAULTS_MAX: usize = 50;
+/// Values of a document that may be left out.
+const MISREAD_MAX: usize = 500;
 /// Between the condition on an identifier and the patient's own.
 pub(super) const OF_PATIENT: &str = "&patient.identifier=";
 /// Types of whom and what several documents name: they are no patient's, and have no label.
-const SHARED: [&str; 3] = ["Practitioner", "Organization", "Location"];
+pub(super) const SHARED: [&str; 4] = [
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Location",
+];
 
 impl<'a> Draft<'a> {
     pub(super) fn new(root: At<'a>, new_url: &'a mut dyn FnMut() -> String) -> Self {
         let time = root
             .child("effectiveTime")
             .and_then(|time| time.attribute("value"));
-        let zone = time.and_then(moment::zone);
+        let zone = time.and_then(|time| moment::zone(&four_digits(time)));
         Self {
             root,
             new_url,
             entries: Vec::new(),
             by_identity: BTreeMap::new(),
             faults: Vec::new(),
+            misread: Vec::new(),
+            mistakes: 0,
+            unclaimed: None,
             unread: Vec::new(),
             zone: zone.unwrap_or_else(|| "Z".to_owned()),
             identifier: Value::Null,
@@ -78,6 +96,21 @@ impl<'a> Draft<'a> {
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
+    }
+
+    /// Leaves out a value that cannot be read.
+    pub(super) fn misread(&mut self, at: At<'_>, rule: Rule) {
+        self.mistakes = self.mistakes.saturating_add(1);
+        let fault = at.fault(rule);
+        if self.misread.contains(&fault) {
+            return;
+        }
+        if self.misread.len() >= MISREAD_MAX {
+            let limit = MISREAD_MAX;
+            self.fault(self.root, Rule::TooManyMistakes { limit });
+            return;
+        }
+        self.misread.push(fault);
     }
 
     /// Nothing is made of an element.
@@ -186,6 +219,14 @@ impl<'a> Draft<'a> {
         identities(resource).into_iter().next()
     }
 
+    /// The type of an entry.
+    pub(super) fn kind_of(&self, entry: usize) -> &str {
+        let entry = self.entries.get(entry);
+        entry
+            .and_then(|entry| entry.resource["resourceType"].as_str())
+            .unwrap_or_default()
+    }
+
     /// A reference to an entry.
     pub(super) fn reference(&self, entry: usize) -> Value {
         let url = self.entries.get(entry).map(|entry| entry.url.as_str());
@@ -198,7 +239,29 @@ impl<'a> Draft<'a> {
             .map_or(Value::Null, |patient| self.reference(patient))
     }
 
+    /// Tags the resources that lack a value which could not be read: the innermost around it.
+    fn mark_incomplete(&mut self) {
+        let tag = json!({"system": "urn:careledger:ccda", "code": "incomplete",
+            "display": "A value of the document could not be read"});
+        let paths: Vec<String> = self.entries.iter().map(|entry| entry.at.path()).collect();
+        for fault in &self.misread {
+            let is_around = |path: &str| {
+                let rest = fault.path.strip_prefix(path);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let around = paths.iter().zip(&mut self.entries);
+            let around = around.filter(|(path, _)| is_around(path));
+            let innermost = around.max_by_key(|(path, _)| path.len());
+            if let Some((_, entry)) = innermost
+                && entry.resource.pointer("/meta/tag").is_none()
+            {
+                put(&mut entry.resource, "meta.tag[]", tag.clone());
+            }
+        }
+    }
+
     pub(super) fn finish(mut self) -> Result<Mapped, Vec<Fault>> {
+        self.mark_incomplete();
         let mut entries = Vec::new();
         let patient = self.patient.and_then(|patient| self.entries.get(patient));
         let whose = patient.and_then(|patient| Self::identity_of(&patient.resource));
@@ -235,6 +298,8 @@ impl<'a> Draft<'a> {
             bundle: json!({"resourceType": "Bundle", "type": "transaction", "entry": entries}),
             identifier: self.identifier,
             unread: self.unread,
+            misread: self.misread,
+            unclaimed: self.unclaimed,
             about,
             authors: self.authors,
             confidentiality: self.confidentiality,

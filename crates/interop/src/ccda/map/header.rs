@@ -18,13 +18,14 @@ const OMB: [&str; 7] = [
 ];
 
 impl<'a> Draft<'a> {
-    pub(super) fn header(&mut self) {
+    pub(super) fn header(&mut self, digest: &str) {
         let root = self.root;
         let identifier = root.child("id").and_then(|id| self.identifier(id));
-        match identifier {
-            Some(identifier) if identifier.get("system").is_some() => self.identifier = identifier,
-            _ => self.fault(root, Rule::Missing("id")),
-        }
+        let identifier = identifier.filter(|identifier| identifier.get("system").is_some());
+        self.identifier = identifier.unwrap_or_else(|| {
+            self.misread(root, Rule::Missing("id"));
+            json!({"system": "urn:careledger:ccda:document", "value": digest})
+        });
         self.confidentiality = label_of(root);
         let mut roles = root
             .all("recordTarget")
@@ -45,7 +46,7 @@ impl<'a> Draft<'a> {
     fn patient(&mut self, role: At<'a>) {
         let mut patient = self.start("Patient", role);
         if patient.get("identifier").is_none() {
-            self.fault(role, Rule::Missing("id"));
+            self.unclaimed = Some(role.fault(Rule::Missing("id")));
         }
         self.reachable(role, &mut patient);
         if let Some(person) = role.child("patient") {
@@ -104,7 +105,7 @@ impl<'a> Draft<'a> {
         self.background(person, patient);
         for guardian in person.all("guardian") {
             let contact = self.guardian(guardian);
-            put(patient, "contact[]", contact);
+            put(patient, "contact[]", contact.into());
         }
         for language in person.all("languageCommunication") {
             let communication = self.language(language);
@@ -166,10 +167,9 @@ impl<'a> Draft<'a> {
         Some(json!({"url": url, "extension": parts}))
     }
 
-    fn guardian(&mut self, guardian: At<'a>) -> Value {
-        let mut contact = json!({"relationship": [coded(ROLE, "GUARD")]});
-        let kind = self.concept_in(guardian, "code");
-        put(&mut contact, "relationship[]", kind.into());
+    /// Nothing if the document does not say who.
+    fn guardian(&mut self, guardian: At<'a>) -> Option<Value> {
+        let mut contact = json!({});
         let name = guardian.find(&["guardianPerson", "name"]);
         let name = name.and_then(|name| self.name_of_person(name));
         put(&mut contact, "name", name.into());
@@ -181,7 +181,11 @@ impl<'a> Draft<'a> {
         let organization = guardian.child("guardianOrganization");
         let organization = organization.and_then(|at| self.organization(at));
         put(&mut contact, "organization", organization.into());
-        contact
+        let mut contact = filled(contact)?;
+        put(&mut contact, "relationship[]", coded(ROLE, "GUARD"));
+        let kind = self.concept_in(guardian, "code");
+        put(&mut contact, "relationship[]", kind.into());
+        Some(contact)
     }
 
     fn language(&mut self, language: At<'a>) -> Option<Value> {
@@ -201,7 +205,7 @@ impl<'a> Draft<'a> {
         let root = self.root;
         let kind = self.concept_or_reason(root.child("code"));
         let time = root.child("effectiveTime").and_then(|time| self.time(time));
-        if time.is_none() && self.faults.is_empty() {
+        if time.is_none() {
             self.fault(root, Rule::Missing("effectiveTime"));
         }
         let authors = self.authors_of(root);

@@ -10,10 +10,9 @@ use crate::ccda::document::At;
 use crate::compose::put;
 
 impl<'a> Draft<'a> {
-    pub(super) fn immunization(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
-        if at.is("moodCode", "INT") {
-            self.leave_unread(at);
-            return Vec::new();
+    pub(super) fn immunization(&mut self, at: At<'a>, section: Section<'a>) -> Vec<usize> {
+        if at.attribute("moodCode").is_some_and(|mood| mood != "EVN") {
+            return self.planned_medication(at, section);
         }
         let mut immunization = self.start("Immunization", at);
         put(&mut immunization, "status", status(at).into());

@@ -25,26 +25,21 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn medication(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
-        let is_order = match at.attribute("moodCode") {
-            Some("INT") => true,
-            Some("EVN") | None => false,
+        let made = match at.attribute("moodCode") {
+            Some("INT" | "RQO") => self.request(at, "order"),
+            Some("EVN") | None => self.taken(at),
             Some(_) => {
                 self.leave_unread(at);
                 return Vec::new();
             }
         };
-        let made = if is_order {
-            self.request(at)
-        } else {
-            self.taken(at)
-        };
         vec![self.add(at, made)]
     }
 
-    fn request(&mut self, at: At<'a>) -> Value {
+    pub(super) fn request(&mut self, at: At<'a>, intent: &str) -> Value {
         let mut request = self.start("MedicationRequest", at);
         put(&mut request, "status", status(at).into());
-        put(&mut request, "intent", "order".into());
+        put(&mut request, "intent", intent.into());
         if at.is_negated() {
             put(&mut request, "doNotPerform", true.into());
         }
@@ -113,7 +108,19 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// How it is taken. Of a dose that can be read in part alone nobody is to take the part for the whole: its words stand.
     fn dosage(&mut self, at: At<'a>, has_bounds: bool) -> Option<Value> {
+        let before = self.mistakes;
+        let dosage = self.structured_dosage(at, has_bounds);
+        if self.mistakes == before {
+            return dosage;
+        }
+        let sig = dosage.and_then(|dosage| dosage["text"].as_str().map(str::to_owned));
+        let words = sig.or_else(|| at.child("text")?.said());
+        words.map(|words| json!({"text": words}))
+    }
+
+    fn structured_dosage(&mut self, at: At<'a>, has_bounds: bool) -> Option<Value> {
         let mut dosage = json!({});
         let sig = at
             .related("substanceAdministration")
@@ -212,7 +219,7 @@ impl<'a> Draft<'a> {
             .filter(|unit| TIME_UNITS.contains(unit))
         else {
             if least.attribute("value").is_some() {
-                self.fault(
+                self.misread(
                     least,
                     Rule::Form("a length of time in s, min, h, d, wk, mo or a"),
                 );

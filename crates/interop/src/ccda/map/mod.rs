@@ -4,10 +4,13 @@
 //! is listed as unread. It stays in the section's text and in the document.
 
 mod allergy;
-
+mod care_team;
 mod datatypes;
+mod device;
 mod draft;
 mod encounter;
+mod family;
+mod goal;
 mod header;
 mod immunization;
 mod medication;
@@ -15,6 +18,7 @@ mod note;
 mod observation;
 mod original;
 mod people;
+mod plan;
 mod problem;
 mod procedure;
 mod section;
@@ -41,6 +45,11 @@ pub struct Mapped {
     pub patient: String,
     /// Entries of which nothing was made, by path.
     pub unread: Vec<String>,
+    /// Values that cannot be read and were left out, at most 500. Their resources have the tag `urn:careledger:ccda|incomplete`.
+    pub misread: Vec<Fault>,
+    /// Why the document does not tell whose it is: it may be filed for a patient who is there ([`Mapped::for_patient`]), and
+    /// for nobody else.
+    pub unclaimed: Option<Fault>,
     /// For the DocumentReference of the original.
     about: Value,
     /// References to the document's authors.
@@ -51,7 +60,12 @@ pub struct Mapped {
 
 impl fmt::Debug for Mapped {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Mapped(.., {} unread)", self.unread.len())
+        let left_out = (self.unread.len(), self.misread.len());
+        write!(
+            out,
+            "Mapped(.., {} unread, {} misread)",
+            left_out.0, left_out.1
+        )
     }
 }
 
@@ -59,7 +73,8 @@ impl fmt::Debug for Mapped {
 ///
 /// # Errors
 ///
-/// All that is wrong in it, if anything is; nothing of the document is to be filed then.
+/// Why nothing of the document can be filed, all at once. A value that cannot be read is none of that: it is left out, and
+/// listed in [`Mapped::misread`].
 pub fn map(document: &Document, new_url: &mut dyn FnMut() -> String) -> Result<Mapped, Vec<Fault>> {
     let Some(root) = document.root() else {
         let path = "ClinicalDocument".to_owned();
@@ -67,7 +82,7 @@ pub fn map(document: &Document, new_url: &mut dyn FnMut() -> String) -> Result<M
         return Err(vec![Fault { path, rule }]);
     };
     let mut draft = Draft::new(root, new_url);
-    draft.header();
+    draft.header(document.digest());
     draft.body();
     if document.is_overdrawn() {
         draft.fault(root, Rule::TooMuchReferred);

@@ -51,7 +51,7 @@ impl<'a> Draft<'a> {
         if text.is("representation", "B64") {
             let data: String = text.text().split_whitespace().collect();
             if STANDARD.decode(&data).is_err() {
-                self.fault(text, Rule::Form("base64"));
+                self.misread(text, Rule::Form("base64"));
             }
             let kind = text.attribute("mediaType");
             let kind = kind.unwrap_or("application/octet-stream");

@@ -61,6 +61,51 @@ impl<'a> Draft<'a> {
         vec![self.one(at, Some("social-history"))]
     }
 
+    /// What somebody wants done or not done, as far as it is said here: the directive itself is another document.
+    pub(super) fn directive(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
+        let mut observation = self.observation(at, None);
+        let category = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category";
+        put(
+            &mut observation,
+            "category[]",
+            coded(category, "observation-adi-documentation"),
+        );
+        for document in at
+            .all("reference")
+            .filter_map(|one| one.find(&["externalDocument", "id"]))
+        {
+            if let Some(identifier) = self.identifier(document) {
+                put(
+                    &mut observation,
+                    "derivedFrom[]",
+                    json!({"identifier": identifier, "type": "DocumentReference"}),
+                );
+            }
+        }
+        vec![self.add(at, observation)]
+    }
+
+    pub(super) fn directives(&mut self, organizer: At<'a>, section: Section<'a>) -> Vec<usize> {
+        let parts = organizer
+            .all("component")
+            .filter_map(|part| part.child("observation"));
+        parts
+            .flat_map(|part| self.directive(part, section))
+            .collect()
+    }
+
+    /// What somebody can do, body and mind.
+    pub(super) fn function(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
+        vec![self.one(at, Some("survey"))]
+    }
+
+    pub(super) fn functions(&mut self, organizer: At<'a>, section: Section<'a>) -> Vec<usize> {
+        let parts = organizer.all("component").flat_map(At::elements);
+        parts
+            .flat_map(|part| self.statement(part, section))
+            .collect()
+    }
+
     pub(super) fn pregnancy(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
         let mut observation = self.observation(at, Some("social-history"));
         observation["code"] = loinc("82810-3", "Pregnancy status");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Mapped;
 use super::datatypes::coded;
-use super::draft::OF_PATIENT;
+use super::draft::{OF_PATIENT, SHARED};
 use crate::compose::put;
 use crate::fhir::timespan::format_instant;
 
@@ -57,7 +57,7 @@ impl Mapped {
             .iter()
             .filter(|entry| {
                 let kind = entry["resource"]["resourceType"].as_str();
-                !matches!(kind, Some("Practitioner" | "Organization" | "Location"))
+                kind.is_none_or(|kind| !SHARED.contains(&kind))
             })
             .map(|entry| json!({"reference": entry["fullUrl"]}))
             .collect();

@@ -1,13 +1,17 @@
 //! Who took part: Practitioners, Organizations and Locations, each once in the Bundle.
 //!
-//! Somebody with an identifier is a resource, somebody without one a name. Roles (PractitionerRole) are not made.
+//! Somebody with an identifier is a resource, somebody without one a name. What somebody is at an organization, or by
+//! profession, is a PractitionerRole beside.
 
 use serde_json::{Value, json};
 
 use super::datatypes::some_text;
 use super::draft::Draft;
 use crate::ccda::document::At;
-use crate::compose::{filled, put};
+use crate::compose::{filled, key, put};
+
+/// Professions and specialties (NUCC).
+const SPECIALTIES: &str = "http://nucc.org/provider-taxonomy";
 
 /// An author.
 pub(super) struct Author {
@@ -43,10 +47,61 @@ impl<'a> Draft<'a> {
         let name = name.and_then(|name| self.name_of_person(name));
         put(&mut practitioner, "name[]", name.into());
         self.reachable(role, &mut practitioner);
+        let whose = practitioner["identifier"][0].clone();
         let entry = self.add(role, practitioner);
         let mut reference = self.reference(entry);
         put(&mut reference, "display", display.into());
+        self.practitioner_role(role, (&whose, &reference));
         Some(reference)
+    }
+
+    /// What somebody does, and for whom. It is found again by the identifiers of both and the code.
+    fn practitioner_role(&mut self, role: At<'a>, (whose, practitioner): (&Value, &Value)) {
+        let code = self.concept_in(role, "code");
+        let organization = role
+            .child("representedOrganization")
+            .and_then(|organization| self.organization(organization));
+        let organization = organization.filter(|one| one.get("reference").is_some());
+        if code.is_none() && organization.is_none() {
+            return;
+        }
+        let place = role.child("representedOrganization");
+        let place = place.and_then(|place| self.identifiers(place).into_iter().next());
+        let place = place.unwrap_or_default();
+        let coding = code
+            .as_ref()
+            .map_or(Value::Null, |code| code["coding"][0].clone());
+        let parts = [
+            &whose["system"],
+            &whose["value"],
+            &place["system"],
+            &place["value"],
+            &coding["system"],
+            &coding["code"],
+        ];
+        let value = key(&parts.map(|part| part.as_str().unwrap_or_default()));
+        let own = json!({"system": "urn:careledger:ccda:role", "value": value});
+        let mut made = json!({"resourceType": "PractitionerRole", "identifier": [own]});
+        put(&mut made, "practitioner", practitioner.clone());
+        put(&mut made, "organization", organization.into());
+        let element = if coding["system"] == SPECIALTIES {
+            "specialty[]"
+        } else {
+            "code[]"
+        };
+        put(&mut made, element, code.into());
+        self.add(role, made);
+    }
+
+    /// Whether a role is the patient's own, as that of whoever sets a goal.
+    fn is_patient(&mut self, role: At<'a>) -> bool {
+        let Some(patient) = self.patient.and_then(|patient| self.entries.get(patient)) else {
+            return false;
+        };
+        let known = patient.resource["identifier"].clone();
+        let known = known.as_array().map_or(&[][..], Vec::as_slice);
+        let own = self.identifiers(role);
+        own.iter().any(|identifier| known.contains(identifier))
     }
 
     /// An organization, whatever part it has.
@@ -100,10 +155,19 @@ impl<'a> Draft<'a> {
         at.all("author")
             .map(|author| {
                 let role = author.child("assignedAuthor");
+                let time = author.child("time").and_then(|time| self.time(time));
+                if role.is_some_and(|role| self.is_patient(role)) {
+                    let subject = Some(self.subject());
+                    return Author {
+                        person: subject.clone(),
+                        party: subject,
+                        time,
+                    };
+                }
                 Author {
                     person: role.and_then(|role| self.person_of(role)),
                     party: role.and_then(|role| self.assigned(role)),
-                    time: author.child("time").and_then(|time| self.time(time)),
+                    time,
                 }
             })
             .collect()

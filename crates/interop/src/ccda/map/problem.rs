@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::datatypes::{LOINC, SNOMED, coded};
 use super::draft::Draft;
-use super::section::Section;
+use super::section::{Section, template};
 use crate::ccda::codes::{self, code};
 use crate::ccda::document::At;
 use crate::compose::put;
@@ -27,6 +27,19 @@ impl<'a> Draft<'a> {
 
     pub(super) fn problem_alone(&mut self, at: At<'a>, section: Section<'a>) -> Vec<usize> {
         vec![self.problem((at, None), category(section))]
+    }
+
+    /// The problems of a health concern; those to which it refers stand elsewhere in the document.
+    pub(super) fn health_concern(&mut self, act: At<'a>, section: Section<'a>) -> Vec<usize> {
+        let own = template("22.4.4");
+        let problems = act.related("observation").filter(|one| one.follows(&own));
+        let made: Vec<usize> = problems
+            .map(|observation| self.problem((observation, Some(act)), category(section)))
+            .collect();
+        if made.is_empty() {
+            self.leave_unread(act);
+        }
+        made
     }
 
     /// The observations of a diagnosis at admission or discharge.

@@ -37,6 +37,7 @@ impl<'a> Draft<'a> {
         self.reasons(at, &mut procedure);
         let site = self.concept_in(at, "targetSiteCode");
         put(&mut procedure, "bodySite[]", site.into());
+        self.devices(at, &mut procedure);
         self.notes(at, &mut procedure);
         vec![self.add(at, procedure)]
     }

@@ -64,14 +64,15 @@ impl<'a> Draft<'a> {
             let text = json!({"status": "additional", "div": div});
             put(&mut section, "text", text);
         }
+        let mut made = Vec::new();
         for statement in at.all("entry").flat_map(At::elements) {
-            if !STATEMENTS.contains(&statement.name()) {
-                continue;
+            if STATEMENTS.contains(&statement.name()) {
+                made.extend(self.statement(statement, place));
             }
-            for made in self.statement(statement, place) {
-                let reference = self.reference(made);
-                put(&mut section, "entry[]", reference);
-            }
+        }
+        made.extend(self.care_plan(at, (&section, &made)));
+        for entry in made {
+            put(&mut section, "entry[]", self.reference(entry));
         }
         let parts = at.all("component").filter_map(|part| part.child("section"));
         for part in parts {
@@ -87,7 +88,7 @@ impl<'a> Draft<'a> {
 
     /// What an entry becomes; nothing if no template of it is mapped.
     pub(super) fn statement(&mut self, at: At<'a>, section: Section<'a>) -> Vec<usize> {
-        let readers: [(&str, Reader<'a>); 24] = [
+        let readers: [(&str, Reader<'a>); 53] = [
             ("22.4.3", Self::problem_concern),
             ("22.4.4", Self::problem_alone),
             ("22.4.33", Self::problems_in),
@@ -112,6 +113,35 @@ impl<'a> Draft<'a> {
             ("22.4.14", Self::procedure),
             ("22.4.49", Self::encounter),
             ("22.4.202", Self::note),
+            ("22.4.121", Self::goal),
+            ("22.4.39", Self::planned),
+            ("22.4.40", Self::planned),
+            ("22.4.41", Self::planned),
+            ("22.4.44", Self::planned),
+            ("22.4.140", Self::planned),
+            ("22.4.42", Self::planned_medication),
+            ("22.4.120", Self::planned_medication),
+            ("22.4.20", Self::instruction_alone),
+            ("22.4.45", Self::family_member),
+            ("22.4.50", Self::supply_given),
+            ("22.4.135", Self::equipment),
+            ("22.4.500", Self::care_team),
+            ("22.4.132", Self::health_concern),
+            ("22.4.48", Self::directive),
+            ("22.4.108", Self::directives),
+            ("22.4.66", Self::functions),
+            ("22.4.75", Self::functions),
+            ("22.4.67", Self::function),
+            ("22.4.68", Self::function),
+            ("22.4.69", Self::function),
+            ("22.4.72", Self::function),
+            ("22.4.73", Self::function),
+            ("22.4.74", Self::function),
+            ("22.4.124", Self::function),
+            ("22.4.127", Self::function),
+            ("22.4.128", Self::function),
+            ("22.4.144", Self::function),
+            ("22.4.5", Self::function),
         ];
         let templates = at.all("templateId").filter_map(|id| id.attribute("root"));
         let found = templates

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::datatypes::{absent_concept, some_text};
+use super::datatypes::{ABSENT_CODES, absent_concept, coded, some_text};
 use super::draft::Draft;
 use crate::ccda::document::At;
 use crate::ccda::fault::Rule;
@@ -12,11 +12,18 @@ impl<'a> Draft<'a> {
     /// Puts `value[x]` or `dataAbsentReason`.
     pub(super) fn value(&mut self, at: At<'a>, target: &mut Value) {
         let value = at.child("value");
+        let before = self.mistakes;
         let is_empty = value.is_none_or(|value| !self.put_value(value, target));
-        if is_empty {
-            let flavor = value.and_then(|value| value.attribute("nullFlavor"));
-            put(target, "dataAbsentReason", absent_concept(flavor));
+        if !is_empty {
+            return;
         }
+        let flavor = value.and_then(|value| value.attribute("nullFlavor"));
+        let reason = if self.mistakes > before {
+            coded(ABSENT_CODES, "error")
+        } else {
+            absent_concept(flavor)
+        };
+        put(target, "dataAbsentReason", reason);
     }
 
     fn put_value(&mut self, value: At<'a>, target: &mut Value) -> bool {
@@ -86,7 +93,11 @@ impl<'a> Draft<'a> {
                         }
                     }
                     Some("ST" | "ED") => put(&mut found, "text", value.said().into()),
-                    _ => self.leave_unread(value),
+                    _ if value.attribute("nullFlavor").is_some() => {}
+                    _ => match self.concept(value) {
+                        Some(concept) => put(&mut found, "text", concept["text"].clone()),
+                        None => self.leave_unread(value),
+                    },
                 }
             }
             let text = range.child("text").and_then(At::said);
@@ -98,7 +109,7 @@ impl<'a> Draft<'a> {
     /// What CDA requires of each statement that is an Observation.
     pub(super) fn require_code(&mut self, at: At<'a>) -> Value {
         if at.child("code").is_none() {
-            self.fault(at, Rule::Missing("code"));
+            self.misread(at, Rule::Missing("code"));
         }
         self.concept_or_reason(at.child("code"))
     }

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use super::Record;
 use super::datatypes::{
     back, concept, each, effective, ids, interval, loinc, snomed, some_concept, template, time,
 };
+use super::device::{devices as devices_of, product};
+use super::people::{author, participants, performers};
 use super::tag::{Tag, tag, text};
 use crate::ccda::codes;
 
@@ -24,7 +27,7 @@ pub(super) fn related(kind: &str, inner: Tag) -> Tag {
         .holding([inner])
 }
 
-fn inverted(kind: &str, inner: Tag) -> Tag {
+pub(super) fn inverted(kind: &str, inner: Tag) -> Tag {
     let relation = tag("entryRelationship").with("typeCode", kind);
     relation.with("inversionInd", "true").holding([inner])
 }
@@ -61,12 +64,6 @@ pub(super) fn reasons(resource: &Value) -> Vec<Tag> {
             related("RSON", indication)
         })
         .collect()
-}
-
-/// When it was written down, by somebody whom the document does not name.
-pub(super) fn recorded(when: &Value) -> Option<Tag> {
-    let nobody = tag("assignedAuthor").holding([tag("id").with("nullFlavor", "NI")]);
-    Some(tag("author").holding([time("time", when)?, nobody]))
 }
 
 fn code_of<'a>(resource: &'a Value, element: &str) -> &'a str {
@@ -112,7 +109,7 @@ fn negated(inner: Tag, resource: &Value, is_none: bool) -> Tag {
     inner
 }
 
-pub(super) fn problem(condition: &Value) -> Tag {
+pub(super) fn problem(condition: &Value, record: &Record<'_>) -> Tag {
     let is_none = code_of(condition, "code") == "160245001";
     let value = if is_none {
         snomed("value", "55607006")
@@ -136,13 +133,17 @@ pub(super) fn problem(condition: &Value) -> Tag {
             times,
             value.with("xsi:type", "CD"),
         ])
-        .holding(recorded(&condition["recordedDate"]))
+        .holding(author(
+            record,
+            &condition["recorder"],
+            &condition["recordedDate"],
+        ))
         .holding(clinical_status(("22.4.6", "2019-06-20"), said))
         .holding(notes(condition));
     concern(("22.4.3", "2015-08-01"), condition, inner)
 }
 
-pub(super) fn allergy(allergy: &Value) -> Tag {
+pub(super) fn allergy(allergy: &Value, record: &Record<'_>) -> Tag {
     let code = code_of(allergy, "code");
     let none = back(codes::NO_KNOWN_ALLERGY, code);
     let kind = none.unwrap_or_else(|| kind_of(allergy));
@@ -174,7 +175,11 @@ pub(super) fn allergy(allergy: &Value) -> Tag {
             interval(&allergy["onsetDateTime"], end),
             snomed("value", kind).with("xsi:type", "CD"),
         ])
-        .holding(recorded(&allergy["recordedDate"]))
+        .holding(author(
+            record,
+            &allergy["recorder"],
+            &allergy["recordedDate"],
+        ))
         .holding([tag("participant").with("typeCode", "CSM").holding([role])])
         .holding(clinical_status(("22.4.28", "2019-06-20"), said))
         .holding(each(&allergy["reaction"]).iter().flat_map(reaction))
@@ -248,9 +253,15 @@ fn criticality(allergy: &Value) -> Option<Tag> {
     Some(inverted("SUBJ", observation))
 }
 
-pub(super) fn procedure(procedure: &Value) -> Tag {
+pub(super) fn procedure(procedure: &Value, record: &Record<'_>) -> Tag {
     let own = procedure["status"].as_str().unwrap_or_default();
     let whole = act("procedure", "PROC", "EVN");
+    let devices = each(&procedure["focalDevice"]).iter();
+    let devices = devices_of(
+        procedure,
+        devices.map(|device| &device["manipulated"]),
+        record,
+    );
     let (whole, said) = if own == "not-done" {
         (whole.with("negationInd", "true"), "completed")
     } else {
@@ -272,11 +283,19 @@ pub(super) fn procedure(procedure: &Value) -> Tag {
                 .iter()
                 .map(|site| concept("targetSiteCode", site)),
         )
+        .holding(performers(
+            record,
+            each(&procedure["performer"])
+                .iter()
+                .map(|one| &one["actor"]),
+        ))
+        .holding(author(record, &procedure["recorder"], &Value::Null))
+        .holding(devices.iter().map(|device| product("DEV", device)))
         .holding(reasons(procedure))
         .holding(notes(procedure))
 }
 
-pub(super) fn encounter(encounter: &Value) -> Tag {
+pub(super) fn encounter(encounter: &Value, record: &Record<'_>) -> Tag {
     let class = &encounter["class"];
     let mut coding = encounter["type"][0].clone();
     if coding.is_null() {
@@ -297,5 +316,6 @@ pub(super) fn encounter(encounter: &Value) -> Tag {
             &encounter["period"]["end"],
         )])
         .holding(some_concept("sdtc:dischargeDispositionCode", left))
+        .holding(participants(record, &encounter["participant"]))
         .holding(reasons(encounter))
 }

@@ -78,6 +78,16 @@ fn own_root(system: &str) -> Option<String> {
     uuid.or_else(|| system.strip_prefix("urn:oid:").map(str::to_owned))
 }
 
+/// The sex of a person.
+pub(super) fn gender(code: &str) -> Tag {
+    match back(codes::GENDER, code) {
+        Some(code) if code != "UNK" => tag("administrativeGenderCode")
+            .with("code", code)
+            .with("codeSystem", "2.16.840.1.113883.5.1"),
+        _ => tag("administrativeGenderCode").with("nullFlavor", "UNK"),
+    }
+}
+
 /// TS.
 pub(super) fn time(name: &'static str, value: &Value) -> Option<Tag> {
     Some(tag(name).with("value", digits(value.as_str()?)))

@@ -2,22 +2,29 @@
 
 use serde_json::Value;
 
-use super::clinical::{act, notes, reasons, recorded, related, status};
+use super::Record;
+use super::clinical::{act, notes, reasons, related, status};
 use super::datatypes::{
     back, concept, each, effective, ids, interval, loinc, number, quantity, some_concept, template,
     time,
 };
+use super::people::{author, performers};
+use super::plan::{is_planned, mood};
 use super::tag::{Tag, tag, text};
 use crate::ccda::codes;
 
-pub(super) fn medication(medication: &Value) -> Tag {
+pub(super) fn medication(medication: &Value, record: &Record<'_>) -> Tag {
     let is_order = medication["resourceType"] == "MedicationRequest";
     let own = medication["status"].as_str().unwrap_or_default();
     let is_negated = own == "not-taken" || medication["doNotPerform"] == true;
     let mut whole = act(
         "substanceAdministration",
         "SBADM",
-        if is_order { "INT" } else { "EVN" },
+        match (is_order, is_planned(medication)) {
+            (true, true) => mood(medication),
+            (true, false) => "INT",
+            (false, _) => "EVN",
+        },
     );
     if is_negated {
         whole = whole.with("negationInd", "true");
@@ -33,13 +40,20 @@ pub(super) fn medication(medication: &Value) -> Tag {
     } else {
         effective(medication, "effective")
     };
-    let when = if is_order {
-        "authoredOn"
+    let (who, when) = if is_order {
+        ("requester", "authoredOn")
     } else {
-        "dateAsserted"
+        ("informationSource", "dateAsserted")
     };
     whole
-        .holding([template("22.4.16", "2014-06-09")])
+        .holding([template(
+            if is_planned(medication) {
+                "22.4.42"
+            } else {
+                "22.4.16"
+            },
+            "2014-06-09",
+        )])
         .holding(ids(medication))
         .holding([
             status(back(codes::MEDICATION_STATUS, own).unwrap_or("completed")),
@@ -56,7 +70,7 @@ pub(super) fn medication(medication: &Value) -> Tag {
             None,
             None,
         )])
-        .holding(recorded(&medication[when]))
+        .holding(author(record, &medication[who], &medication[when]))
         .holding(reasons(medication))
         .holding(sig(dosage))
         .holding(supply(&medication["dispenseRequest"]))
@@ -161,7 +175,8 @@ fn sig(dosage: &Value) -> Option<Tag> {
     Some(related("COMP", sig))
 }
 
-fn instruction(dosage: &Value) -> Option<Tag> {
+/// What the patient is told.
+pub(super) fn instruction(dosage: &Value) -> Option<Tag> {
     let words = dosage["patientInstruction"].as_str()?;
     let act = act("act", "ACT", "INT").holding([
         template("22.4.20", "2014-06-09"),
@@ -209,7 +224,7 @@ fn precondition(dosage: &Value) -> Option<Tag> {
     )
 }
 
-pub(super) fn immunization(immunization: &Value) -> Tag {
+pub(super) fn immunization(immunization: &Value, record: &Record<'_>) -> Tag {
     let own = immunization["status"].as_str().unwrap_or_default();
     let is_done = own != "not-done";
     let said = back(codes::IMMUNIZATION_STATUS, own).unwrap_or("completed");
@@ -241,7 +256,13 @@ pub(super) fn immunization(immunization: &Value) -> Tag {
             immunization["lotNumber"].as_str(),
             maker,
         )])
-        .holding(recorded(&immunization["recorded"]))
+        .holding(performers(
+            record,
+            each(&immunization["performer"])
+                .iter()
+                .map(|one| &one["actor"]),
+        ))
+        .holding(author(record, &Value::Null, &immunization["recorded"]))
         .holding(refusal)
         .holding(reasons(immunization))
         .holding(notes(immunization))

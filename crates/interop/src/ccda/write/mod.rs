@@ -3,10 +3,16 @@
 //! Each section has a table for people and entries for programs. What the entries cannot say is in the table; what no section
 //! has is not in the document.
 
+mod care_team;
 mod clinical;
 mod datatypes;
+mod device;
+mod family;
 mod medication;
+mod note;
 mod observation;
+mod people;
+mod plan;
 mod section;
 mod tag;
 
@@ -14,7 +20,6 @@ use serde_json::Value;
 
 use self::datatypes::{address, digits, each, ids, loinc, name, telecom, template, time};
 use self::tag::{Tag, tag, text};
-use crate::ccda::codes;
 use crate::fhir::Resource;
 use crate::fhir::labels::{carries_notice, is_restricted, labels_of};
 use crate::fhir::timespan::format_instant;
@@ -97,12 +102,7 @@ fn confidentiality(record: &Record<'_>) -> &'static str {
 
 fn record_target(patient: &Value) -> Tag {
     let gender = patient["gender"].as_str().unwrap_or("unknown");
-    let gender = match datatypes::back(codes::GENDER, gender) {
-        Some(code) if code != "UNK" => tag("administrativeGenderCode")
-            .with("code", code)
-            .with("codeSystem", "2.16.840.1.113883.5.1"),
-        _ => tag("administrativeGenderCode").with("nullFlavor", "UNK"),
-    };
+    let gender = datatypes::gender(gender);
     let birth_time = each(&patient["_birthDate"]["extension"])
         .iter()
         .find(|one| one["url"] == "http://hl7.org/fhir/StructureDefinition/patient-birthTime")

@@ -7,23 +7,9 @@ use super::clinical::{act, notes, status};
 use super::datatypes::{
     back, concept, each, effective, id, ids, quantity, some_concept, template, value,
 };
+use super::people::{performers, referred};
 use super::tag::{Tag, tag, text};
 use crate::ccda::codes;
-
-/// The resources to which references lead.
-fn referred<'a>(references: &Value, record: &Record<'a>) -> Vec<&'a Value> {
-    let named = each(references).iter();
-    named
-        .filter_map(|reference| {
-            let place = reference["reference"].as_str()?;
-            let mut places = record.resources.iter();
-            places.find(|one| {
-                let names = [one["resourceType"].as_str(), one["id"].as_str()];
-                matches!(names, [Some(kind), Some(id)] if place == format!("{kind}/{id}"))
-            })
-        })
-        .collect()
-}
 
 pub(super) fn results(found: &[&Value], record: &Record<'_>) -> Vec<Tag> {
     let is_report = |one: &&&Value| one["resourceType"] == "DiagnosticReport";
@@ -31,26 +17,27 @@ pub(super) fn results(found: &[&Value], record: &Record<'_>) -> Vec<Tag> {
     let mut entries = Vec::new();
     for report in found.iter().filter(is_report) {
         let results = referred(&report["result"], record);
-        entries.push(organizer(report, &results));
+        entries.push(organizer(report, &results, record));
         shown.extend(results);
     }
     for single in found.iter().filter(|one| !is_report(one)) {
         if !shown.contains(single) {
-            entries.push(organizer(single, &[*single]));
+            entries.push(organizer(single, &[*single], record));
         }
     }
     entries
 }
 
 /// A report with its results; of a result alone the report has its code and time.
-fn organizer(report: &Value, results: &[&Value]) -> Tag {
-    let numbers = if report["resourceType"] == "DiagnosticReport" {
-        ids(report)
+fn organizer(report: &Value, results: &[&Value], record: &Record<'_>) -> Tag {
+    let is_report = report["resourceType"] == "DiagnosticReport";
+    let (numbers, people) = if is_report {
+        (ids(report), each(&report["performer"]))
     } else {
-        vec![tag("id").with("nullFlavor", "NI")]
+        (vec![tag("id").with("nullFlavor", "NI")], &[][..])
     };
     let parts = results.iter().map(|result| {
-        let inner = observation(result, ("22.4.2", "2015-08-01"));
+        let inner = observation(result, ("22.4.2", "2015-08-01"), record);
         tag("component").holding([inner])
     });
     act("organizer", "BATTERY", "EVN")
@@ -61,6 +48,7 @@ fn organizer(report: &Value, results: &[&Value]) -> Tag {
             status(said(report)),
             effective(report, "effective"),
         ])
+        .holding(performers(record, people))
         .holding(parts)
 }
 
@@ -70,7 +58,7 @@ pub(super) fn vital_signs(found: &[&Value], record: &Record<'_>) -> Vec<Tag> {
     let mut entries = Vec::new();
     for panel in found.iter().filter(is_panel) {
         let signs = referred(&panel["hasMember"], record);
-        entries.push(signs_of(panel, &signs));
+        entries.push(signs_of(panel, &signs, record));
         shown.extend(signs);
     }
     for single in found.iter().filter(|one| !is_panel(one)) {
@@ -80,16 +68,17 @@ pub(super) fn vital_signs(found: &[&Value], record: &Record<'_>) -> Vec<Tag> {
                 "effectiveDateTime": single["effectiveDateTime"],
                 "effectivePeriod": single["effectivePeriod"]}),
                 &[*single],
+                record,
             ));
         }
     }
     entries
 }
 
-fn signs_of(panel: &Value, signs: &[&Value]) -> Tag {
+fn signs_of(panel: &Value, signs: &[&Value], record: &Record<'_>) -> Tag {
     let parts = signs.iter().flat_map(|sign| apart(sign));
     let parts = parts.map(|sign| {
-        let inner = observation(&sign, ("22.4.27", "2014-06-09"));
+        let inner = observation(&sign, ("22.4.27", "2014-06-09"), record);
         tag("component").holding([inner])
     });
     act("organizer", "CLUSTER", "EVN")
@@ -116,7 +105,12 @@ fn apart(sign: &Value) -> Vec<Value> {
     }
     for component in components {
         let mut part = component.clone();
-        for name in ["status", "effectiveDateTime", "effectivePeriod"] {
+        for name in [
+            "status",
+            "effectiveDateTime",
+            "effectivePeriod",
+            "performer",
+        ] {
             if let Some(shared) = sign.get(name) {
                 part[name] = shared.clone();
             }
@@ -127,17 +121,36 @@ fn apart(sign: &Value) -> Vec<Value> {
     parts
 }
 
-pub(super) fn social(found: &Value) -> Tag {
+pub(super) fn social(found: &Value, record: &Record<'_>) -> Tag {
     let is_smoking = found["code"]["coding"][0]["code"] == "72166-2";
     let own = if is_smoking {
         ("22.4.78", "2014-06-09")
     } else {
         ("22.4.38", "2015-08-01")
     };
-    observation(found, own)
+    observation(found, own, record)
 }
 
-fn observation(found: &Value, own: (&str, &str)) -> Tag {
+/// What somebody can do, body and mind.
+pub(super) fn function(found: &Value, record: &Record<'_>) -> Tag {
+    observation(found, ("22.4.67", "2014-06-09"), record)
+}
+
+/// What somebody wants done, with the documents that say it.
+pub(super) fn directive(found: &Value, record: &Record<'_>) -> Tag {
+    let documents = each(&found["derivedFrom"]).iter();
+    let documents = documents
+        .filter_map(|one| id(&one["identifier"]))
+        .map(|id| {
+            let document = tag("externalDocument").holding([id]);
+            tag("reference")
+                .with("typeCode", "REFR")
+                .holding([document])
+        });
+    observation(found, ("22.4.48", "2015-08-01"), record).holding(documents)
+}
+
+fn observation(found: &Value, own: (&str, &str), record: &Record<'_>) -> Tag {
     let interpretations = each(&found["interpretation"]).iter();
     let interpretations = interpretations.map(|one| concept("interpretationCode", one));
     let numbers: Vec<Tag> = each(&found["identifier"]).iter().filter_map(id).collect();
@@ -158,6 +171,7 @@ fn observation(found: &Value, own: (&str, &str)) -> Tag {
         .holding(interpretations)
         .holding(some_concept("methodCode", &found["method"]))
         .holding(some_concept("targetSiteCode", &found["bodySite"]))
+        .holding(performers(record, each(&found["performer"])))
         .holding(notes(found))
         .holding(each(&found["referenceRange"]).iter().map(range))
 }

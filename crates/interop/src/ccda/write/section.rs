@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Record;
+use super::care_team::care_team;
 use super::clinical::{allergy, encounter, problem, procedure};
 use super::datatypes::{each, loinc, template};
+use super::device::device_use;
+use super::family::family_member;
 use super::medication::{immunization, medication};
-use super::observation::{results, social, vital_signs};
+use super::observation::{directive, function, results, social, vital_signs};
+use super::plan::{self, goal};
 use super::tag::{Tag, tag, text};
+use super::{Record, note};
 use crate::fhir::labels::{NOTICE, carries_notice, scopes};
 
 struct Section {
@@ -24,7 +28,7 @@ struct Section {
     entries: fn(&[&Value], &Record<'_>) -> Vec<Tag>,
 }
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 15] = [
     Section {
         template: ("22.2.6.1", "2015-08-01"),
         code: "48765-2",
@@ -32,7 +36,7 @@ const SECTIONS: [Section; 9] = [
         types: &["AllergyIntolerance"],
         category: None,
         is_required: true,
-        entries: |found, _| found.iter().map(|one| allergy(one)).collect(),
+        entries: |found, record| found.iter().map(|one| allergy(one, record)).collect(),
     },
     Section {
         template: ("22.2.1.1", "2014-06-09"),
@@ -41,7 +45,7 @@ const SECTIONS: [Section; 9] = [
         types: &["MedicationRequest", "MedicationStatement"],
         category: None,
         is_required: true,
-        entries: |found, _| found.iter().map(|one| medication(one)).collect(),
+        entries: |found, record| found.iter().map(|one| medication(one, record)).collect(),
     },
     Section {
         template: ("22.2.5.1", "2015-08-01"),
@@ -50,7 +54,7 @@ const SECTIONS: [Section; 9] = [
         types: &["Condition"],
         category: None,
         is_required: true,
-        entries: |found, _| found.iter().map(|one| problem(one)).collect(),
+        entries: |found, record| found.iter().map(|one| problem(one, record)).collect(),
     },
     Section {
         template: ("22.2.3.1", "2015-08-01"),
@@ -77,7 +81,7 @@ const SECTIONS: [Section; 9] = [
         types: &["Observation"],
         category: Some("social-history"),
         is_required: true,
-        entries: |found, _| found.iter().map(|one| social(one)).collect(),
+        entries: |found, record| found.iter().map(|one| social(one, record)).collect(),
     },
     Section {
         template: ("22.2.2.1", "2015-08-01"),
@@ -86,7 +90,7 @@ const SECTIONS: [Section; 9] = [
         types: &["Immunization"],
         category: None,
         is_required: false,
-        entries: |found, _| found.iter().map(|one| immunization(one)).collect(),
+        entries: |found, record| found.iter().map(|one| immunization(one, record)).collect(),
     },
     Section {
         template: ("22.2.7.1", "2014-06-09"),
@@ -95,7 +99,7 @@ const SECTIONS: [Section; 9] = [
         types: &["Procedure"],
         category: None,
         is_required: false,
-        entries: |found, _| found.iter().map(|one| procedure(one)).collect(),
+        entries: |found, record| found.iter().map(|one| procedure(one, record)).collect(),
     },
     Section {
         template: ("22.2.22.1", "2015-08-01"),
@@ -104,7 +108,61 @@ const SECTIONS: [Section; 9] = [
         types: &["Encounter"],
         category: None,
         is_required: false,
-        entries: |found, _| found.iter().map(|one| encounter(one)).collect(),
+        entries: |found, record| found.iter().map(|one| encounter(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.60", ""),
+        code: "61146-7",
+        title: "Goals",
+        types: &["Goal"],
+        category: None,
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| goal(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.15", "2015-08-01"),
+        code: "10157-6",
+        title: "Family history",
+        types: &["FamilyMemberHistory"],
+        category: None,
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| family_member(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.23", "2014-06-09"),
+        code: "46264-8",
+        title: "Medical equipment",
+        types: &["DeviceUseStatement"],
+        category: None,
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| device_use(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.500", "2022-06-01"),
+        code: "85847-2",
+        title: "Care team",
+        types: &["CareTeam"],
+        category: None,
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| care_team(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.21", "2015-08-01"),
+        code: "42348-3",
+        title: "Advance directives",
+        types: &["Observation"],
+        category: Some("observation-adi-documentation"),
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| directive(one, record)).collect(),
+    },
+    Section {
+        template: ("22.2.14", "2014-06-09"),
+        code: "47420-5",
+        title: "Functional status",
+        types: &["Observation"],
+        category: Some("survey"),
+        is_required: false,
+        entries: |found, record| found.iter().map(|one| function(one, record)).collect(),
     },
 ];
 
@@ -121,6 +179,8 @@ pub(super) fn all(record: &Record<'_>) -> Vec<Tag> {
         sections.push(words("Not complete", record.gaps));
     }
     sections.extend(SECTIONS.iter().filter_map(|section| section.write(record)));
+    sections.extend(plan::sections(record));
+    sections.extend(note::section(record));
     sections
         .into_iter()
         .map(|section| tag("component").holding([section]))
@@ -176,7 +236,7 @@ impl Section {
 
     fn holds(&self, resource: &Value) -> bool {
         let kind = resource["resourceType"].as_str().unwrap_or_default();
-        if !self.types.contains(&kind) {
+        if !self.types.contains(&kind) || plan::is_planned(resource) {
             return false;
         }
         let Some(wanted) = self.category.filter(|_| kind == "Observation") else {
@@ -189,7 +249,8 @@ impl Section {
     }
 }
 
-fn table(found: &[&Value]) -> Tag {
+/// The table of what stands in a section.
+pub(super) fn table(found: &[&Value]) -> Tag {
     let row = |name: &'static str, cells: [String; 4]| {
         tag("tr").holding(cells.map(|cell| text(name, &cell)))
     };
@@ -202,8 +263,21 @@ fn table(found: &[&Value]) -> Tag {
 
 /// What a resource says, in words.
 fn cells(resource: &Value) -> [String; 4] {
-    let concepts = ["code", "medicationCodeableConcept", "vaccineCode", "type"];
+    let concepts = [
+        "code",
+        "medicationCodeableConcept",
+        "vaccineCode",
+        "type",
+        "description",
+        "relationship",
+    ];
     let what = concepts.iter().find_map(|name| said(resource.get(*name)?));
+    let names = [&resource["name"], &resource["device"]["display"]];
+    let what = what.or_else(|| {
+        names
+            .iter()
+            .find_map(|name| name.as_str().map(str::to_owned))
+    });
     let dates = [
         "effectiveDateTime",
         "onsetDateTime",
@@ -211,9 +285,17 @@ fn cells(resource: &Value) -> [String; 4] {
         "performedDateTime",
         "authoredOn",
         "recordedDate",
+        "startDate",
+        "timingDateTime",
     ];
     let date = dates.iter().find_map(|name| resource.get(*name)?.as_str());
-    let periods = ["effectivePeriod", "performedPeriod", "period"];
+    let periods = [
+        "effectivePeriod",
+        "performedPeriod",
+        "period",
+        "occurrencePeriod",
+        "timingPeriod",
+    ];
     let period = || {
         let period = periods.iter().find_map(|name| resource.get(*name))?;
         let end = |name| period[name].as_str().unwrap_or_default();
@@ -223,9 +305,12 @@ fn cells(resource: &Value) -> [String; 4] {
     let parts = each(&resource["component"]).iter();
     let parts =
         parts.filter_map(|part| Some(format!("{}: {}", said(&part["code"])?, value(part)?)));
-    let values = value(resource).into_iter().chain(parts).collect::<Vec<_>>();
+    let goal = value(&plan::detail(resource));
+    let values = value(resource).into_iter().chain(goal).chain(parts);
+    let values = values.chain(others(resource)).collect::<Vec<_>>();
     let status = said(&resource["clinicalStatus"]);
-    let status = status.or_else(|| resource["status"].as_str().map(str::to_owned));
+    let own = [&resource["status"], &resource["lifecycleStatus"]];
+    let status = status.or_else(|| own.iter().find_map(|own| own.as_str().map(str::to_owned)));
     let denied = said(&resource["verificationStatus"]);
     let status = [status, denied].into_iter().flatten().collect::<Vec<_>>();
     [
@@ -234,6 +319,15 @@ fn cells(resource: &Value) -> [String; 4] {
         values.join("; "),
         status.join(", "),
     ]
+}
+
+/// The illnesses of a relative, and the members of a team.
+fn others(resource: &Value) -> Vec<String> {
+    let conditions = each(&resource["condition"]).iter();
+    let conditions = conditions.filter_map(|one| said(&one["code"]));
+    let members = each(&resource["participant"]).iter();
+    let members = members.filter_map(|one| one["member"]["display"].as_str().map(str::to_owned));
+    conditions.chain(members).collect()
 }
 
 fn value(observation: &Value) -> Option<String> {
@@ -257,7 +351,7 @@ fn value(observation: &Value) -> Option<String> {
 }
 
 /// A concept in words.
-fn said(concept: &Value) -> Option<String> {
+pub(super) fn said(concept: &Value) -> Option<String> {
     let concept = each(concept).first()?;
     let coding = &concept["coding"][0];
     let words = concept["text"].as_str().or(coding["display"].as_str());
