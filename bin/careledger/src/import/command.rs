@@ -101,6 +101,13 @@ fn print(summary: &Summary, rejects: &Path) -> anyhow::Result<()> {
         let already = summary.already;
         writeln!(out, "  {already} parts of bundles were there already")?;
     }
+    for value in summary.left_out.iter().take(SHOWN_MAX) {
+        writeln!(out, "  left out: {value}")?;
+    }
+    let more = summary.left_out.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        writeln!(out, "  left out: {more} more values, which --json lists")?;
+    }
     if summary.untried > 0 {
         let untried = summary.untried;
         writeln!(out, "  {untried} bundles are still to be sent")?;

@@ -24,16 +24,23 @@ pub(crate) struct Document {
     pub(super) path: PathBuf,
     /// The wallet's name: documents of one patient have one.
     pub(super) wallet: String,
+    /// Of its bytes, in hexadecimal digits: what the document is known by, whenever its file was touched.
+    pub(super) digest: String,
+    /// Values that cannot be read.
+    pub(super) left_out: Vec<Fault>,
 }
 
 /// The documents in files, and what is none.
 pub(super) fn documents(files: &[PathBuf]) -> anyhow::Result<(Vec<Source>, Vec<Reject>)> {
     let (mut sources, mut rejects) = (Vec::new(), Vec::new());
     for path in files {
-        match mapped(&bytes(path)?) {
+        let bytes = bytes(path)?;
+        match mapped(&bytes) {
             Ok(mapped) => sources.push(Source::Document(Document {
                 path: path.clone(),
                 wallet: wallet(&mapped),
+                digest: digest(&bytes).to_string(),
+                left_out: mapped.misread,
             })),
             Err(faults) => {
                 let outcome = Fault::outcome(&faults).to_value();
@@ -45,12 +52,17 @@ pub(super) fn documents(files: &[PathBuf]) -> anyhow::Result<(Vec<Source>, Vec<R
 }
 
 impl Document {
+    /// The id of its DocumentReference.
+    pub(super) fn id(&self) -> String {
+        format!("ccda-{}", self.digest.get(..32).unwrap_or(&self.digest))
+    }
+
     /// The same transaction each time, as long as the file is the same.
     pub(super) fn bundle(&self) -> anyhow::Result<Value> {
         let bytes = bytes(&self.path)?;
         let mapped = mapped(&bytes)
             .map_err(|_| anyhow::anyhow!("{} has changed meanwhile", self.path.display()))?;
-        let digest = Digest::with_domain("careledger/ccda-file/v1", &[&bytes]).to_string();
+        let digest = digest(&bytes);
         let names =
             ["document", "binary", "provenance"].map(|part| urn(&format!("{digest}/{part}")));
         let [document, binary, provenance] = &names;
@@ -58,7 +70,7 @@ impl Document {
         let modified = modified.duration_since(UNIX_EPOCH)?.as_millis();
         Ok(mapped.with_original(&Original {
             bytes: &bytes,
-            id: &format!("ccda-{}", digest.get(..32).unwrap_or(&digest)),
+            id: &self.id(),
             urls: [document, binary, provenance],
             received_ms: i64::try_from(modified)?,
         }))
@@ -91,14 +103,23 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::with_domain("careledger/ccda-file/v1", &[bytes])
+}
+
 fn mapped(bytes: &[u8]) -> Result<Mapped, Vec<Fault>> {
     let document = read(bytes, &Limits::default()).map_err(|fault| vec![fault])?;
-    let digest = Digest::with_domain("careledger/ccda-file/v1", &[bytes]);
+    let digest = digest(bytes);
     let mut number = 0_u64;
-    map(&document, &mut || {
+    let mapped = map(&document, &mut || {
         number += 1;
         urn(&format!("{digest}/{number}"))
-    })
+    })?;
+    // A wallet is somebody's.
+    match mapped.unclaimed {
+        Some(fault) => Err(vec![fault]),
+        None => Ok(mapped),
+    }
 }
 
 /// A name that tells nothing of the patient.
@@ -132,12 +153,23 @@ mod tests {
             write("a.xml", CCD.to_owned()),
             write("b.xml", CCD.replace("CCD-2026-001", "CCD-2026-002")),
             write("c.xml", CCD.replace("MRN-5512", "MRN-5513")),
-            write("d.xml", CCD.replace("value=\"13.20\"", "value=\"planted\"")),
+            write(
+                "d.xml",
+                CCD.replace("<recordTarget>", "<recordTarget planted=\"&planted;\">"),
+            ),
+            write(
+                "e.xml",
+                CCD.replace("MRN-5512\"/>", "\" nullFlavor=\"UNK\"/>")
+                    .replace("root=\"2.16.840.1.113883.4.1\"", "root=\"planted\""),
+            ),
+            write("f.xml", CCD.replace("value=\"13.20\"", "value=\"planted\"")),
         ];
         let (sources, rejects) = documents(&files).unwrap();
-        let [first, second, third] = &sources[..] else {
-            panic!("three documents");
+        let [first, second, third, Source::Document(fourth)] = &sources[..] else {
+            panic!("four documents");
         };
+        assert_eq!(fourth.left_out.len(), 1);
+        assert!(fourth.left_out[0].path.ends_with("observation.value"));
         assert_eq!(first.wallet(), second.wallet());
         assert_ne!(first.wallet(), third.wallet());
         assert!(!first.wallet().contains("5512"));
@@ -146,8 +178,9 @@ mod tests {
         let parts = whole(bundle);
         assert_eq!(parts.keys().collect::<Vec<_>>(), [&Role::Clinic]);
         let reject = serde_json::to_value(&rejects).unwrap();
-        let path = &reject[0]["outcome"]["issue"][0]["expression"][0];
-        assert!(path.as_str().unwrap().ends_with("observation.value"));
+        let paths = [0, 1].map(|at| &reject[at]["outcome"]["issue"][0]["expression"][0]);
+        let target = "ClinicalDocument.recordTarget[0]";
+        assert_eq!(paths, [target, &format!("{target}.patientRole")]);
         assert!(!reject.to_string().contains("planted"));
     }
 

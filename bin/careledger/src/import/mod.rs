@@ -44,6 +44,8 @@ pub(crate) struct Summary {
     pub(crate) resources: BTreeMap<String, usize>,
     /// Members' parts of bundles that were acknowledged before.
     pub(crate) already: usize,
+    /// Values of documents that cannot be read, by file and path: what was imported is without them.
+    pub(crate) left_out: Vec<String>,
     /// What was not accepted, and why.
     pub(crate) rejected: Vec<String>,
     /// The same, entry by entry.
@@ -181,7 +183,10 @@ impl<'a> Importer<'a> {
         let outcome = self.patient(source, summary).await;
         let mut summary = summary.lock().await;
         match outcome {
-            Ok(rejects) if rejects.is_empty() => summary.patients += 1,
+            Ok(rejects) if rejects.is_empty() => {
+                summary.patients += 1;
+                summary.left_out.extend(source.left_out());
+            }
             Ok(rejects) => {
                 let said = rejects.iter().map(ToString::to_string);
                 summary.rejected.extend(said);
@@ -222,7 +227,10 @@ impl<'a> Importer<'a> {
                 rejects.extend(unread(format!("the network has no member `{member}`")));
                 continue;
             };
-            let mark = Part::of(&wallet.name, member, &part);
+            let mark = match source {
+                Source::Document(one) => Part::of(&wallet.name, member, &one.digest),
+                _ => Part::of(&wallet.name, member, &part.to_string()),
+            };
             if self.state.has(&mark) {
                 summary.lock().await.already += 1;
                 continue;
@@ -255,6 +263,10 @@ impl<'a> Importer<'a> {
                     let mut summary = summary.lock().await;
                     *summary.resources.entry(member.to_owned()).or_default() += records.len();
                     summary.records.extend(records);
+                }
+                Err(_) if is_kept(source, desk).await? => {
+                    self.state.acknowledge(mark, 0)?;
+                    summary.lock().await.already += 1;
                 }
                 Err(refused) => rejects.extend(refused),
             }
@@ -311,6 +323,15 @@ impl<'a> Importer<'a> {
         let records: anyhow::Result<Vec<_>> = records.collect();
         records.map(Ok)
     }
+}
+
+/// Whether the member has a document: it is written whole, with what it became, or not at all.
+async fn is_kept(source: &Source, desk: &Desk) -> anyhow::Result<bool> {
+    let Source::Document(document) = source else {
+        return Ok(false);
+    };
+    let path = format!("DocumentReference/{}", document.id());
+    Ok(desk.ehr.get(&path).await?.status() == 200)
 }
 
 /// Whether a member could not be reached: then nothing goes on.

@@ -49,6 +49,16 @@ impl Source {
         }
     }
 
+    /// What cannot be read of it, by file and path.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let Self::Document(document) = self else {
+            return Vec::new();
+        };
+        let file = document.path.display();
+        let faults = document.left_out.iter();
+        faults.map(|fault| format!("{file}: {fault}")).collect()
+    }
+
     /// The file that a reject names, and the line if the whole bundle is one.
     pub(super) fn place(&self) -> (String, Option<usize>) {
         match self {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -142,11 +143,29 @@ async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects
     write("second.xml", &ccd.replace("CCD-2026-001", "CCD-2026-002"));
     write(
         "wrong.xml",
-        &ccd.replace("value=\"13.20\"", &format!("value=\"{PLANTED}\"")),
+        &ccd.replace(
+            "<recordTarget>",
+            &format!("<recordTarget name=\"&{PLANTED};\">"),
+        ),
+    );
+    write(
+        "third.xml",
+        &ccd.replace("CCD-2026-001", "CCD-2026-003")
+            .replace("value=\"13.20\"", &format!("value=\"{PLANTED}\"")),
     );
     let (is_whole, summary) = net.imported();
     assert!(!is_whole);
-    assert_eq!(summary["patients"], 2, "{summary}");
+    assert_eq!(summary["patients"], 3, "{summary}");
+    let left_out = summary["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 1, "{summary}");
+    assert!(
+        left_out[0]
+            .as_str()
+            .unwrap()
+            .contains("organizer.component[0].observation.value: "),
+        "{summary}"
+    );
+    assert!(!summary.to_string().contains(PLANTED), "{summary}");
     assert_eq!(
         summary["rejected"].as_array().unwrap().len(),
         1,
@@ -157,10 +176,7 @@ async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects
     let path = reject["outcome"]["issue"][0]["expression"][0]
         .as_str()
         .unwrap();
-    assert!(
-        path.ends_with("organizer.component[0].observation.value"),
-        "{path}"
-    );
+    assert!(path.ends_with("recordTarget[0]"), "{path}");
     assert!(!rejects.contains(PLANTED));
     let wallets = fs::read_dir(net.path("wallets")).unwrap();
     let wallets = wallets.filter(|entry| {
@@ -169,13 +185,29 @@ async fn documents_are_imported_once_and_what_is_wrong_is_in_the_file_of_rejects
     });
     assert_eq!(wallets.count(), 1, "both are of one patient");
     fs::remove_file(net.path("records/wrong.xml")).unwrap();
-    let (is_whole, summary) = net.imported();
-    assert!(is_whole, "{summary}");
-    assert_eq!(
-        (&summary["already"], &summary["resources"]),
-        (&json!(2), &json!({}))
-    );
+    documents_are_known_by_their_bytes(&net);
     net.stop();
+}
+
+/// A copy of a file, or one that was touched, is the same document; so it is where nobody remembers that it was sent.
+fn documents_are_known_by_their_bytes(net: &Net) {
+    let state = net.path("wallets/import-state.ndjson");
+    let noted = fs::read_to_string(&state).unwrap();
+    let (first, _) = noted.split_once('\n').unwrap();
+    for state_left in [noted.clone(), format!("{first}\n")] {
+        fs::write(&state, state_left).unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(net.path("records/second.xml"));
+        let earlier = SystemTime::now() - Duration::from_secs(86_400);
+        file.unwrap().set_modified(earlier).unwrap();
+        let (is_whole, summary) = net.imported();
+        assert!(is_whole, "{summary}");
+        assert_eq!(
+            (&summary["already"], &summary["resources"]),
+            (&json!(3), &json!({}))
+        );
+    }
 }
 
 fn an_orphan_is_named(net: &Net) {
