@@ -271,16 +271,18 @@ async fn a_hierarchy_is_searched_to_its_ends_and_around_its_corners() {
         place("house", None),
         place("floor", Some("house")),
         place("room", Some("floor")),
+        place("bed", Some("room")),
         place("east", Some("west")),
         place("west", Some("east")),
     ];
     custody.write(&by, changes).await.unwrap();
     for (text, expected) in [
-        ("below=Location/house", "floor room"),
-        ("below=Location/floor", "room"),
-        ("below=Location/room", ""),
+        ("below=Location/house", "bed floor room"),
+        ("below=Location/floor", "bed room"),
+        ("below=Location/bed", ""),
         ("below=Location/nowhere", ""),
         ("above=Location/floor", "floor room"),
+        ("above=Location/bed", "bed floor room"),
         ("above=Location/house", "floor"),
         ("below=Location/east", "east west"),
         ("above=Location/east", "east west"),
