@@ -12,6 +12,9 @@ use super::request::{Opened, Requester};
 use super::rows::Head;
 use super::{Custody, CustodyError};
 
+/// Changes that are read in one go.
+const BEHIND_AT_ONCE: usize = 64;
+
 /// What a subscriber may be told of a version.
 #[derive(Clone)]
 pub enum Told {
@@ -66,6 +69,42 @@ impl Custody {
         Ok(filters
             .iter()
             .all(|filter| filter.matches(&terms, recorded_at, &change.id)))
+    }
+
+    /// Whether anything that matches `query` was written behind a change, by the same transaction.
+    ///
+    /// It is for the node's own use: who asks for whom decides nothing, and nothing is opened or goes on record.
+    pub async fn is_written_with(
+        &self,
+        change: &Changed,
+        query: &Query,
+    ) -> Result<bool, CustodyError> {
+        let mut found = Vec::new();
+        for part in &query.parts {
+            self.matches(None, part, &mut found).await?;
+        }
+        if found.is_empty() {
+            return Ok(false);
+        }
+        let mut after = change.number;
+        loop {
+            let behind = self.changes(after, BEHIND_AT_ONCE)?;
+            for other in &behind {
+                // What one transaction writes is recorded at one moment, and each document once.
+                if other.recorded_at_ms != change.recorded_at_ms
+                    || other.document == change.document
+                {
+                    return Ok(false);
+                }
+                if found.iter().any(|one| one.document == other.document) {
+                    return Ok(true);
+                }
+            }
+            match behind.last() {
+                Some(last) => after = last.number,
+                None => return Ok(false),
+            }
+        }
     }
 
     /// What a subscriber may be told of a version now; that it was told is on record when this returns. `None` if the

@@ -6,6 +6,7 @@ mod log;
 mod network;
 mod people;
 mod pki;
+mod receiver;
 mod tokens;
 mod wallet;
 
@@ -48,6 +49,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
 pub(crate) use people::{BACK, Browser, PASSWORD, VERIFIER, issuer, parameter};
 pub(crate) use pki::pki;
+pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
