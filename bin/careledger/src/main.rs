@@ -30,6 +30,7 @@ mod receipt;
 mod records;
 mod reindex;
 mod relabel;
+mod said;
 mod shares;
 mod status;
 mod subscriptions;

@@ -63,6 +63,12 @@ impl Meter {
         bar.set_position(done);
     }
 
+    /// The same of things in memory.
+    pub(crate) fn show_of(&mut self, unit: &'static str, done: usize, total: usize) {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.show(unit, wide(done), wide(total));
+    }
+
     /// Says something in a line of its own.
     pub(crate) fn say(&mut self, text: &str) {
         self.clear();

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::people::{CLINICIAN, MEMBER, PATIENT};
-use super::say;
 use crate::network::Layout;
+use crate::said::say;
 use crate::wallet::{View, WalletFolder};
 
 pub(super) fn print(

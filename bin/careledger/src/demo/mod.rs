@@ -6,7 +6,6 @@ mod people;
 mod processes;
 mod story;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -17,6 +16,7 @@ use crate::client;
 use crate::import::{Importer, Source, pace};
 use crate::network::{Founding, KeyType, Layout, Passphrase, found};
 use crate::progress;
+use crate::said::say;
 use crate::wallet::{View, WalletFolder};
 
 pub(crate) use processes::{Processes, free_ports};
@@ -146,12 +146,6 @@ pub(crate) fn open_wallets(layout: &Layout) -> anyhow::Result<WalletFolder> {
     let folder = layout.wallets();
     let passphrase = layout.wallets_passphrase()?;
     WalletFolder::open(&folder, &Passphrase::find(Some(&passphrase))?)
-}
-
-pub(crate) fn say(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 /// The executable beside this one that checks offline.

@@ -16,6 +16,7 @@ use super::network::Net;
 use crate::client::Client;
 use crate::demo::interfaces;
 use crate::mllp::{Connection, code};
+use crate::progress::Meter;
 
 const MEMBER: &str = "laboratory";
 const SENDERS: usize = 16;
@@ -54,12 +55,15 @@ pub(super) async fn run(net: &mut Net, count: usize) -> anyhow::Result<String> {
     }
     let (mut kills, mut again) = (0, 0);
     let mut next = apart(net, count);
+    let mut meter = Meter::new();
     while !senders.is_empty() {
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             Some(sent) = senders.join_next() => again += sent??,
         }
-        if acknowledged.load(Ordering::Relaxed) >= next {
+        let done = acknowledged.load(Ordering::Relaxed);
+        meter.show_of("acknowledged", done, count);
+        if done >= next {
             wait(net, LATER).await;
             net.processes.kill(MEMBER).await?;
             kills += 1;
@@ -73,11 +77,18 @@ pub(super) async fn run(net: &mut Net, count: usize) -> anyhow::Result<String> {
     let patients = shares
         .iter()
         .flat_map(|share| (0..share.patients).map(|patient| share.expected(patient)));
-    let checks = patients.map(|(identifier, messages)| check(&client, identifier, messages));
-    stream::iter(checks)
-        .buffer_unordered(CHECKS_AT_ONCE)
-        .try_collect::<()>()
-        .await?;
+    let client = &client;
+    let checks = patients.map(|(identifier, messages)| async move {
+        check(client, identifier, messages).await?;
+        anyhow::Ok(messages)
+    });
+    let mut checks = stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE);
+    let mut checked = 0;
+    while let Some(messages) = checks.try_next().await? {
+        checked += messages;
+        meter.show_of("on record", checked, count);
+    }
+    meter.clear();
     anyhow::ensure!(kills > 0, "all was sent before the node was killed once");
     Ok(format!(
         "{count} messages of HL7 v2 acknowledged in {:.1} s by a node that was killed {kills} times, {again} of them sent \

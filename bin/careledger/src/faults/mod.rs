@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use crate::demo::say;
+use crate::said::say;
 use network::Net;
 
 /// Faults of machines, put upon four nodes on this one.

@@ -1,253 +1,25 @@
 //! `careledger wallet`.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
 use contracts::consent::template::{Answers, Template};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::life::{self, LifeCommand, in_days};
-use super::recovery::{GuardiansCommand, RecoverCommand, guardians, recover};
-use super::share::{self, ShareArgs};
+use super::args::{
+    DelegateArgs, DisclosuresArgs, EnrollArgs, GrantArgs, RotateArgs, TakeArgs, WalletArgs,
+    WalletCommand,
+};
+use super::life::{self, in_days};
+use super::recovery::{guardians, recover};
 use super::shown::{history, notices};
 use super::take::{Escrow, take};
-use super::{Form, Power, View, WalletFolder, rotate_root};
-use crate::audit::Report;
+use super::{Form, Power, View, WalletFolder, rotate_root, share};
 use crate::client::{self, Client, User};
 use crate::network::{Layout, Passphrase, read_json};
-
-/// The patient's side: keys, enrolment, consents and the history of accesses.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  careledger wallet --network net --folder w new ada\n  \
-    careledger wallet --network net --folder w enroll ada --member clinic \
---credential net/clinic/clients/clerk.json\n  \
-    careledger wallet --network net --folder w grant ada --through clinic --to hospital \
---data laboratory,medications --days 30\n  \
-    careledger wallet --network net --folder w history ada"
-)]
-pub(crate) struct WalletArgs {
-    /// The network's folder (`network.json` and the genesis).
-    #[arg(long)]
-    network: PathBuf,
-    /// The folder of wallets.
-    #[arg(long)]
-    folder: PathBuf,
-    /// A file with the passphrase; else it is taken from `CARELEDGER_PASSPHRASE`.
-    #[arg(long)]
-    passphrase_file: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(subcommand)]
-    command: WalletCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum WalletCommand {
-    /// Makes a wallet with a fresh root.
-    New { name: String },
-    /// Lists the wallets.
-    List,
-    /// Shows where the patient is enrolled, and the consents in force.
-    Show { name: String },
-    /// Enrols the patient at a member.
-    Enroll(EnrollArgs),
-    /// Lists the forms in which a patient consents, in plain words.
-    Templates,
-    /// Notes that a member has enrolled the patient with a link.
-    Enrolled {
-        name: String,
-        #[arg(long)]
-        member: String,
-        /// The patient's id there.
-        #[arg(long)]
-        patient: String,
-    },
-    /// Takes over the root that a member has kept for the patient, into a wallet that is used nowhere yet.
-    Take(TakeArgs),
-    /// Gives a link away (SMART Health Links): to branch keys for a member, or to the records.
-    Share(ShareArgs),
-    /// Lists the links that are active.
-    Shares {
-        name: String,
-        /// The member that keeps what is behind them.
-        #[arg(long)]
-        through: String,
-    },
-    /// Withdraws a link.
-    Unshare {
-        name: String,
-        #[arg(long)]
-        through: String,
-        /// As it stands in the list.
-        id: String,
-    },
-    /// Files a consent.
-    Grant(GrantArgs),
-    /// Lets somebody act in the patient's place at a member.
-    Delegate(DelegateArgs),
-    /// Lists who may.
-    Delegates { name: String },
-    #[command(flatten)]
-    Life(LifeCommand),
-    /// Has branches go on under new keys, which only members get that may hold them.
-    Rotate(RotateArgs),
-    /// Shows who asked for what, and checks each entry against the ledger.
-    History { name: String },
-    /// Shows what members have told the patient, such as of an emergency.
-    Notices { name: String },
-    /// Asks a member for the accounting of its disclosures.
-    Disclosures(DisclosuresArgs),
-    /// Who gives the wallet back if it is lost.
-    #[command(subcommand)]
-    Guardians(GuardiansCommand),
-    /// Gets a lost wallet back.
-    #[command(subcommand)]
-    Recover(RecoverCommand),
-}
-
-#[derive(Debug, Args)]
-struct EnrollArgs {
-    name: String,
-    #[arg(long)]
-    member: String,
-    /// The credential of a system of the member that may enrol patients.
-    #[arg(long)]
-    credential: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct TakeArgs {
-    name: String,
-    /// The member that is the escrow.
-    #[arg(long)]
-    member: String,
-    /// The patient's id there.
-    #[arg(long)]
-    patient: String,
-    /// The credential of a system of the member that may enrol patients: its desk has looked who the patient is.
-    #[arg(long)]
-    credential: PathBuf,
-    /// Takes the place of a wallet that was offered the root and is lost.
-    #[arg(long)]
-    instead: bool,
-}
-
-#[derive(Debug, Args)]
-struct GrantArgs {
-    name: String,
-    /// The member through which the consent is filed.
-    #[arg(long)]
-    through: String,
-    /// The form: see `wallet templates`.
-    #[arg(long, default_value = "share")]
-    template: String,
-    /// The member that is let in; for `caregiver` RelatedPerson/ID.
-    #[arg(long)]
-    to: Option<String>,
-    /// laboratory, medications, conditions, allergies, immunizations or all; sensitive records are never included.
-    #[arg(long, value_delimiter = ',')]
-    data: Vec<String>,
-    /// Purpose of use (v3-ActReason code); TREAT without one.
-    #[arg(long)]
-    purpose: Option<String>,
-    /// The patient's full name, for a form under 42 CFR part 2.
-    #[arg(long)]
-    full_name: Option<String>,
-    /// Days until it ends; 30 for a form that has to end.
-    #[arg(long)]
-    days: Option<u64>,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Members learn of consents by the keys of `consent/...`: one that is left out of those discloses nothing of the \
-    patient any more.\n\nExample:\n  careledger wallet --network net --folder w rotate ada --branch index/clinic --without payer"
-)]
-struct RotateArgs {
-    name: String,
-    #[command(flatten)]
-    which: Which,
-    /// A member that does not get the new keys, whatever consents say; more than once for several.
-    #[arg(long)]
-    without: Vec<String>,
-}
-
-/// What goes on under new keys.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// A branch, such as index/clinic; more than once for several.
-    #[arg(long)]
-    branch: Vec<String>,
-    /// All branches that this member writes.
-    #[arg(long)]
-    member: Option<String>,
-    /// All branches of all members where the patient is enrolled.
-    #[arg(long)]
-    all: bool,
-    /// The root itself, which was stolen: members take the key of a new one for the wallet's, and all branches go on under
-    /// its keys. Goes on where it was cut off.
-    #[arg(long)]
-    root: bool,
-}
-
-#[derive(Debug, Args)]
-struct DelegateArgs {
-    name: String,
-    /// The member through which it is filed, and at which it counts.
-    #[arg(long)]
-    through: String,
-    /// RelatedPerson/ID at that member.
-    #[arg(long)]
-    to: String,
-    #[arg(long, value_enum)]
-    role: Role,
-    /// Resource types; all without any. Patient is needed to sign in.
-    #[arg(long, value_delimiter = ',')]
-    types: Vec<String>,
-    /// The day it ends.
-    #[arg(long, required_unless_present = "majority")]
-    until: Option<String>,
-    /// For a parent: the day on which the patient comes of age; it ends no later.
-    #[arg(long, required_if_eq("role", "parent"))]
-    majority: Option<String>,
-    /// Who gives it in the patient's place: a delegate, as RelatedPerson/ID.
-    #[arg(long)]
-    by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct DisclosuresArgs {
-    name: String,
-    /// The member that is asked.
-    #[arg(long)]
-    member: String,
-    #[command(flatten)]
-    report: Report,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Role {
-    Caregiver,
-    Parent,
-    Poa,
-}
-
-impl Role {
-    /// The code of v3-RoleCode.
-    fn code(self) -> &'static str {
-        match self {
-            Self::Caregiver => "DELEGATEE",
-            Self::Parent => "PRN",
-            Self::Poa => "POWATT",
-        }
-    }
-}
+use crate::said::say;
 
 pub(crate) async fn run(args: WalletArgs) -> anyhow::Result<()> {
     let view = View::read(&Layout::at(&args.network), client::http()?)?;
@@ -494,8 +266,4 @@ async fn disclosures(
     let path = args.report.path(wallet.patient_at(&args.member)?);
     let answer = wallet.client(view, &args.member)?.get(&path).await?.ok()?;
     Ok(std::io::stdout().write_all(answer.bytes())?)
-}
-
-pub(super) fn say(line: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

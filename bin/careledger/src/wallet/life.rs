@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use super::command::say;
 use super::{View, Wallet, WalletFolder};
+use crate::said::say;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LifeCommand {

@@ -1,5 +1,6 @@
 //! The patient's side: the root of a patient's keys, and what a patient does with it.
 
+mod args;
 mod command;
 mod consent;
 mod enroll;
@@ -32,7 +33,8 @@ use self::lineage::Identity;
 use crate::client::{Client, ClientKey, User};
 use crate::network::{Layout, NetworkFile, read_genesis};
 
-pub(crate) use command::{WalletArgs, clerk, run};
+pub(crate) use args::WalletArgs;
+pub(crate) use command::{clerk, run};
 pub(crate) use consent::{Form, Power, Wish};
 pub(crate) use enroll::enroll_with;
 pub(crate) use guardians::{Circle, Guards};

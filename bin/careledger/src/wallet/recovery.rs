@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::command::{clerk, say};
+use super::command::clerk;
 use super::guardians::{Circle, Standing};
 use super::{View, Wallet, WalletFolder};
+use crate::said::say;
 
 /// The delay in which a wallet can object: 72 hours.
 const DELAY_SECONDS: u64 = 72 * 3_600;

@@ -15,10 +15,10 @@ use qrcode::{EcLevel, QrCode};
 use serde_json::{Value, json};
 use vault::jwe;
 
-use super::command::say;
 use super::{View, Wallet, WalletFolder};
 use crate::client::Request;
 use crate::network::write_secret;
+use crate::said::say;
 
 /// What a link's files are.
 const FHIR_JSON: &str = "application/fhir+json";

@@ -3,8 +3,8 @@
 use interop::fhir::timespan::format_instant;
 use serde_json::{Value, json};
 
-use super::command::say;
 use super::{Attempt, View, WalletFolder};
+use crate::said::say;
 
 pub(super) async fn history(
     view: &View,

@@ -304,24 +304,24 @@ fn own(kind: Kind, inside: &Around<'_>) -> Vec<Condition> {
 
 /// What a permit opens that names these labels.
 fn opened(labels: &Labels) -> Vec<Condition> {
-    let covered = labels.covered();
-    let is_restricted_alone = || is_empty(resource("sensitive"));
-    let is_covered = if covered.is_empty() {
-        is_restricted_alone()
-    } else {
-        contains_all(texts(&covered), resource("sensitive"))
-    };
-    let names_levels = !labels.levels.is_empty();
     let highest = labels.levels.last().copied().unwrap_or(NORMAL).max(NORMAL);
+    let is_restricted_alone = || is_empty(resource("sensitive"));
+    if labels.sensitive.is_empty() {
+        // What is sensitive is restricted by that: below it there is nothing to look for.
+        let alone = (highest >= RESTRICTED).then(is_restricted_alone);
+        let level = at_most(resource("level"), highest);
+        return alone.into_iter().chain([level]).collect();
+    }
+    let is_covered = contains_all(texts(&labels.covered()), resource("sensitive"));
     let implied = all(vec![
         at_most(resource("level"), RESTRICTED),
         not(is_restricted_alone()),
     ]);
-    // What is sensitive is restricted by that: who names the sensitivity has named what it implies.
-    let level = if names_levels || labels.sensitive.is_empty() {
-        any(vec![at_most(resource("level"), highest), implied])
-    } else {
+    // Who names the sensitivity has named what it implies.
+    let level = if labels.levels.is_empty() {
         implied
+    } else {
+        any(vec![at_most(resource("level"), highest), implied])
     };
     vec![is_covered, level]
 }

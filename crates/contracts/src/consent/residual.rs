@@ -49,13 +49,13 @@ pub fn considered(
     document: &Document,
 ) -> Option<Considered> {
     let asked = evaluator.asked(request);
-    let plain = Document {
+    let document = Document {
         resource_type: NO_TYPE.to_owned(),
         ..document.clone()
     };
-    let plain = asked.decide(&plain);
+    let plain = asked.decide(&document);
     let counts = |rule: &Rule<'_>| {
-        let decision = asked.decide(&named_by(rule, document));
+        let decision = asked.decide(&named_by(rule, &document));
         decision.determining.contains(&rule.id())
     };
     let rules: Vec<Rule<'_>> = consents.iter().flat_map(rules).filter(counts).collect();
@@ -135,9 +135,7 @@ fn is_told_whole(rule: &Rule<'_>) -> bool {
 /// A document that has what the rule and those around it name.
 fn named_by(rule: &Rule<'_>, document: &Document) -> Document {
     let mut named = Document {
-        resource_type: NO_TYPE.to_owned(),
         labels: labels(rule).into_iter().collect(),
-        home: rule.consent.home().to_owned(),
         ..document.clone()
     };
     for one in chain(rule) {

@@ -122,7 +122,7 @@ pub use read::OpenedBinary;
 pub use recovery::HandedOut;
 pub use reindex::IndexProgress;
 pub use relabel::LabelProgress;
-pub use release::{ReleaseRuling, ReleaseTerms, SealedCopy};
+pub use release::{ReleaseOutcome, ReleaseRuling, ReleaseTerms, SealedCopy};
 pub use remote::{OpenDescriptor, open_descriptor, open_payload};
 pub use request::{
     AccessAsk, AccessEntry, Asked, Change, Enrolment, Everything, Further, Granted, HistoryEntry,

@@ -27,6 +27,9 @@ const PAYLOAD_BYTES_MAX: usize = 2 << 20;
 /// Bytes of a sealed descriptor and of sealed terms, at most.
 const DESCRIBED_BYTES_MAX: usize = 64 << 10;
 
+/// Why a member gives no share that has not the consents.
+const CONSENTS_UNKNOWN: &str = "the member does not know what the patient permits";
+
 /// On what a release is decided. The key is sealed for these very bytes: a share that was given on other terms does
 /// not open it.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -85,8 +88,26 @@ pub struct SealedCopy {
 pub struct ReleaseRuling {
     /// The index tag.
     pub tag: Tag,
-    /// Why it is withheld; nothing if it is released.
-    pub withheld: Option<String>,
+    /// Whether it is released.
+    pub outcome: ReleaseOutcome,
+}
+
+/// Whether a document is released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseOutcome {
+    /// It is, with what the consents cover on which it is, where the notice goes with it (42 CFR 2.32).
+    Released(Option<Arc<str>>),
+    /// It is not, and why.
+    Withheld(String),
+}
+
+impl ReleaseRuling {
+    fn withheld(tag: Tag, reason: &str) -> Self {
+        Self {
+            tag,
+            outcome: ReleaseOutcome::Withheld(reason.to_owned()),
+        }
+    }
 }
 
 impl ReleaseTerms {
@@ -193,10 +214,7 @@ impl Custody {
             let of_type = one.target.split('/').next().unwrap_or_default();
             let declared = request.emergency.as_ref();
             if declared.is_some_and(|declared| !declared.types.contains(of_type)) {
-                rulings.push(ReleaseRuling {
-                    tag: one.tag,
-                    withheld: Some(NOT_DECLARED.to_owned()),
-                });
+                rulings.push(ReleaseRuling::withheld(one.tag, NOT_DECLARED));
                 continue;
             }
             match subjects.get(&one.mark) {
@@ -206,10 +224,7 @@ impl Custody {
                         of_subject.or_insert_with(|| (Arc::clone(subject), Vec::new()));
                     of_subject.1.push(one);
                 }
-                None => rulings.push(ReleaseRuling {
-                    tag: one.tag,
-                    withheld: Some("the member does not know what the patient permits".to_owned()),
-                }),
+                None => rulings.push(ReleaseRuling::withheld(one.tag, CONSENTS_UNKNOWN)),
             }
         }
         let mut drafts = Vec::new();
@@ -251,12 +266,15 @@ impl Custody {
         let decision = self.decide_at(&custodian, by, subject, &facts).await?;
         let mut permitted = Vec::new();
         for (one, ruling) in documents.iter().zip(&decision.rulings) {
-            if ruling.permitted {
+            let outcome = if ruling.permitted {
                 permitted.push(one.target.clone());
-            }
+                ReleaseOutcome::Released(ruling.scope.clone())
+            } else {
+                ReleaseOutcome::Withheld(ruling.reason.clone())
+            };
             rulings.push(ReleaseRuling {
                 tag: one.tag,
-                withheld: (!ruling.permitted).then(|| ruling.reason.clone()),
+                outcome,
             });
         }
         Ok(AccessDraft {

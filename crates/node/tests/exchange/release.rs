@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contracts::consent::template::{DataClass, Grant, access};
 use contracts::erasure::Basis;
 use contracts::governance::{Action, Command};
 use contracts::release::Committee;
@@ -9,8 +10,11 @@ use interop::fhir::ResourceType;
 use ledger::codec;
 use ledger::ids::Digest;
 use node::Node;
-use node::custody::{Change, CustodyError, ErasureOrder, Opened, Requester, ToErase};
+use node::custody::{
+    Change, CustodyError, ErasureOrder, Opened, Requester, SignedConsent, ToErase,
+};
 use node::exchange::{ReleaseFault, WrongShare};
+use serde_json::{Value, json};
 use vault::release::PartialRelease;
 
 use crate::founding::{Founding, clinician};
@@ -105,6 +109,10 @@ async fn file(nodes: &[Node], wallet: &Wallet, patient: &str, before: Option<&st
     };
     let mut consent = wallet.grant(&format!("Patient/{patient}"), "clinic", status);
     consent.id = before.map(str::to_owned);
+    file_signed(nodes, consent).await
+}
+
+async fn file_signed(nodes: &[Node], consent: SignedConsent) -> String {
     let doctor = clinician("clinic");
     let written = nodes[0].custody.write(&doctor, vec![Change::File(consent)]);
     let written = written.await.unwrap();
@@ -256,4 +264,54 @@ async fn p6_what_is_erased_is_not_released_any_more() {
     until_placed(&nodes[1]).await;
     let gone = release(&nodes[0], &doctor, &patients[0], &result).await;
     assert!(matches!(gone, Err(CustodyError::NotFound)), "{gone:?}");
+}
+
+/// Of alcohol use, as its label says.
+fn of_alcohol_use(patient: &str) -> Value {
+    let mut result = laboratory_result(patient);
+    result["meta"]["security"] = labels();
+    result
+}
+
+fn labels() -> Value {
+    let system = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+    let labels = ["SUD", "ETHUD", "ETH"].map(|code| json!({ "system": system, "code": code }));
+    labels.to_vec().into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn part2_2_what_a_committee_releases_says_what_the_consent_covers() {
+    let two = &FOUR[..2];
+    let founding = Founding::of(two).copying_to("clinic");
+    let nodes = founding.start_all().await;
+    let wallet = Wallet::new(13);
+    let mut patients = Vec::new();
+    for (node, pair) in nodes
+        .iter()
+        .zip([("clinic", "hospital"), ("hospital", "clinic")])
+    {
+        let enrolment = wallet.trusting_enrolment(node.chain.network(), pair, two);
+        let patient = node.custody.enroll(&clinician(pair.0), enrolment).await;
+        patients.push(patient.unwrap());
+    }
+    let (doctor, sister) = (clinician("clinic"), clinician("hospital"));
+    let result = create(&nodes[1], &sister, of_alcohol_use(&patients[1])).await;
+    set_committee(&founding, &nodes, (2, two, two)).await;
+    until_placed(&nodes[1]).await;
+    let mut consent = access(&Grant {
+        patient: &format!("Patient/{}", patients[0]),
+        grantee: "clinic",
+        data: &[DataClass::Laboratory],
+        purpose: "TREAT",
+        start: "2026-01-01T00:00:00Z",
+        end: "2036-01-01T00:00:00Z",
+    });
+    consent["provision"]["securityLabel"] = labels();
+    let id = file_signed(&nodes, wallet.signs(&consent)).await;
+    let opened = release(&nodes[0], &doctor, &patients[0], &result).await;
+    let opened = opened.unwrap();
+    let said = format!("consent clinic/{id} (version 1)");
+    let scope = opened.scope.clone().unwrap_or_default();
+    assert!(scope.contains(&said), "{scope}");
+    assert!(opened.presented().to_string().contains(&said));
 }

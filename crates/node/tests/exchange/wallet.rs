@@ -9,6 +9,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use ledger::ids::{MemberName, NetworkId};
 use ledger::stream::{Branch, RootKey};
 use node::custody::{AccessEntry, Enrolment, SignedConsent};
+use serde_json::Value;
 
 pub(crate) struct Wallet {
     root: RootKey,
@@ -45,6 +46,20 @@ impl Wallet {
         }
     }
 
+    /// The same, with the branch of what is sensitive at another member.
+    pub(crate) fn trusting_enrolment(
+        &self,
+        network: NetworkId,
+        (member, other): (&str, &str),
+        all: &[&str],
+    ) -> Enrolment {
+        let mut enrolment = self.enrolment(network, member, all);
+        let restricted = Branch::Restricted(other.parse().unwrap());
+        let granted = self.root.grant(network, restricted, 0);
+        enrolment.branches.push(granted);
+        enrolment
+    }
+
     pub(crate) fn grant(&self, patient: &str, grantee: &str, status: &str) -> SignedConsent {
         let consent = access(&Grant {
             patient,
@@ -59,6 +74,10 @@ impl Wallet {
             "withdrawn" => withdrawn(consent),
             _ => consent,
         };
+        self.signs(&consent)
+    }
+
+    pub(crate) fn signs(&self, consent: &Value) -> SignedConsent {
         let body = consent.to_string().into_bytes();
         let header = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
         let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(&body));

@@ -26,10 +26,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{Processes, open_wallets, say};
+use super::{Processes, open_wallets};
 use crate::client::{self, Client, User};
 use crate::import::{Record, Source};
 use crate::network::{Layout, read_json};
+use crate::said::say;
 use crate::status::{TipAnswer, tip};
 use crate::wallet::{View, Wallet, WalletFolder};
 

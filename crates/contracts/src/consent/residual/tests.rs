@@ -4,11 +4,16 @@ use super::*;
 use crate::consent::tests::{consent, question, read};
 
 fn told(provision: &serde_json::Value, line: &str) -> Option<Considered> {
-    let consent = read("hospital/1", &consent(provision)).unwrap();
+    told_of("hospital/1", provision, line)
+}
+
+fn told_of(id: &str, provision: &serde_json::Value, line: &str) -> Option<Considered> {
+    let consent = read(id, &consent(provision)).unwrap();
     let (request, document) = question(line);
     let document = Document {
         home: document.home,
         patient: document.patient,
+        resource_type: document.resource_type,
         ..Document::default()
     };
     let consents = [consent];
@@ -136,4 +141,25 @@ fn ihe_pcf_8_a_permit_that_is_no_exception_is_not_told_beside_a_forbid() {
     let told = told(&permit, ASKS).unwrap();
     let kinds: Vec<Kind> = told.residual.iter().map(|one| one.kind).collect();
     assert_eq!(kinds, [Kind::Deny]);
+}
+
+#[test]
+fn ihe_pcf_8_the_documents_that_a_rule_names_are_told() {
+    let told = told(&rule("permit", &one_document()), ASKS).unwrap();
+    assert_eq!(told.residual.len(), 2);
+    assert_eq!(told.residual[0], Residual::all(Kind::Deny));
+    assert_eq!(told.residual[1].data[0].reference, "Observation/1");
+}
+
+#[test]
+fn ihe_pcf_8_documents_of_another_member_are_not_taken_for_those_here() {
+    for kind in ["permit", "deny"] {
+        let elsewhere = rule(kind, &one_document());
+        assert_eq!(told_of("laboratory/1", &elsewhere, ASKS), None, "{kind}");
+    }
+}
+
+fn one_document() -> serde_json::Value {
+    let reference = json!({ "reference": "Observation/1" });
+    json!({ "data": [{ "meaning": "instance", "reference": reference }] })
 }

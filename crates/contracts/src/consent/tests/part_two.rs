@@ -67,6 +67,20 @@ fn part2_1_a_consent_that_lacks_an_element_is_refused_with_its_name() {
     ] {
         refused(&without(for_care(), pointer), element, paragraph);
     }
+    for (pointer, blank, element) in [
+        ("/patient/display", json!(" "), "Consent.patient.display"),
+        ("/organization", json!([]), "Consent.organization"),
+        (
+            "/organization",
+            json!([{ "reference": "Organization/hospital" }, ""]),
+            "Consent.organization",
+        ),
+    ] {
+        let mut says_nothing = for_care();
+        *says_nothing.pointer_mut(pointer).unwrap() = blank;
+        let rejection = check(&says_nothing, true).unwrap_err();
+        assert_eq!(rejection.element(), element);
+    }
     let nobody = check(&without(for_care(), "/provision/actor"), true).unwrap_err();
     assert_eq!(
         nobody,

@@ -191,7 +191,7 @@ async fn release_all(
             descriptor: found.descriptor,
             opening: found.opening,
             receipt: None,
-            scope: None,
+            scope: gathered.scope.map(Into::into),
         });
     }
     Ok(all)
@@ -345,6 +345,8 @@ async fn record(
 #[derive(Default)]
 struct Gathered {
     partials: BTreeMap<[u8; 32], PartialRelease>,
+    /// What the consents cover, as the first member says whose share is right.
+    scope: Option<String>,
     /// How many members give nothing, and why the first does not.
     withheld: usize,
     reason: Option<String>,
@@ -403,6 +405,7 @@ async fn gather(
             let share = checked(parts, (standing.key, &committee), named, recorded, &given);
             if let Some(share) = share.await? {
                 one.partials.insert(giver.key.0, share);
+                one.scope = one.scope.take().or(given.scope);
             }
         }
         if gathered.values().all(|one| one.is_settled(standing)) {

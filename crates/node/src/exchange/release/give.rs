@@ -7,7 +7,7 @@ use vault::wrap::{HpkePublicKey, wrap_for};
 
 use super::message::{GivenShare, ShareAsk, Shares, WithheldShare, share_info, signed_share};
 use super::state;
-use crate::custody::{CustodyError, ReleaseTerms, RemoteRequest};
+use crate::custody::{CustodyError, ReleaseOutcome, ReleaseTerms, RemoteRequest};
 use crate::exchange::Parts;
 use crate::exchange::message::{Request, TAGS_MAX};
 use crate::exchange::open::{LIFETIME_MAX, check_recorded, requester, verified};
@@ -55,12 +55,16 @@ pub(super) async fn shares(
     };
     for ruling in rulings {
         let one = terms.iter().find(|one| one.tag == ruling.tag);
-        match (ruling.withheld, one) {
-            (None, Some(one)) => shares.given.push(give(parts, &request, digest, one)?),
-            (reason, _) => shares.withheld.push(WithheldShare {
+        match (ruling.outcome, one) {
+            (ReleaseOutcome::Released(scope), Some(one)) => {
+                let given = give(parts, &request, digest, (one, scope.as_deref()))?;
+                shares.given.push(given);
+            }
+            (ReleaseOutcome::Withheld(reason), _) => shares.withheld.push(WithheldShare {
                 tag: ruling.tag,
-                reason: reason.unwrap_or_default(),
+                reason,
             }),
+            (ReleaseOutcome::Released(_), None) => return Err(Refusal::Failed),
         }
     }
     Ok(shares)
@@ -95,7 +99,7 @@ fn give(
     parts: &Parts,
     request: &Request,
     digest: Digest,
-    terms: &ReleaseTerms,
+    (terms, scope): (&ReleaseTerms, Option<&str>),
 ) -> Result<GivenShare, Refusal> {
     let share = own_share(parts, terms.key)?.ok_or(Refusal::NotKept)?;
     let identity = terms.identity();
@@ -111,6 +115,7 @@ fn give(
         share: wrapped.map_err(|_| Refusal::Malformed)?,
         certificate: speaker.certificate,
         signature: speaker.algorithm.in_one_form(signature),
+        scope: scope.map(str::to_owned),
     })
 }
 

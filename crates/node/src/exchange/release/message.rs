@@ -94,6 +94,9 @@ pub(super) struct GivenShare {
     #[n(3)]
     #[cbor(with = "minicbor::bytes")]
     pub(super) signature: [u8; 64],
+    /// What the consent covers on which it is given, where the notice of 42 CFR 2.32 goes with the document.
+    #[n(4)]
+    pub(super) scope: Option<String>,
 }
 
 #[derive(Encode, Decode)]
