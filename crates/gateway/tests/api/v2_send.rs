@@ -170,7 +170,8 @@ async fn what_a_system_sent_itself_is_not_sent_back_to_it() {
         let answer = sender.ask(&message).await;
         assert!(answer[1].starts_with("MSA|AA"), "{answer:?}");
     }
-    // What somebody else makes of what it sent, it hears of.
+    // What somebody else makes later of what it sent, it hears of.
+    site.record_later();
     let found = site.get(&token, "/Patient?identifier=own").await.json();
     let mut own = found["entry"][0]["resource"].clone();
     own["gender"] = "other".into();

@@ -10,10 +10,8 @@ use super::changes::Changed;
 use super::read::{Loaded, is_recorded};
 use super::request::{Opened, Requester};
 use super::rows::Head;
+use super::search::Match;
 use super::{Custody, CustodyError};
-
-/// Changes that are read in one go.
-const BEHIND_AT_ONCE: usize = 64;
 
 /// What a subscriber may be told of a version.
 #[derive(Clone)]
@@ -71,7 +69,7 @@ impl Custody {
             .all(|filter| filter.matches(&terms, recorded_at, &change.id)))
     }
 
-    /// Whether anything that matches `query` was written behind a change, by the same transaction.
+    /// Whether anything that matches `query` was written together with a change.
     ///
     /// It is for the node's own use: who asks for whom decides nothing, and nothing is opened or goes on record.
     pub async fn is_written_with(
@@ -83,28 +81,9 @@ impl Custody {
         for part in &query.parts {
             self.matches(None, part, &mut found).await?;
         }
-        if found.is_empty() {
-            return Ok(false);
-        }
-        let mut after = change.number;
-        loop {
-            let behind = self.changes(after, BEHIND_AT_ONCE)?;
-            for other in &behind {
-                // What one transaction writes is recorded at one moment, and each document once.
-                if other.recorded_at_ms != change.recorded_at_ms
-                    || other.document == change.document
-                {
-                    return Ok(false);
-                }
-                if found.iter().any(|one| one.document == other.document) {
-                    return Ok(true);
-                }
-            }
-            match behind.last() {
-                Some(last) => after = last.number,
-                None => return Ok(false),
-            }
-        }
+        // What one transaction writes is recorded at one moment.
+        let same = |one: &Match| one.row.facts.recorded_at == change.recorded_at_ms;
+        Ok(found.iter().any(same))
     }
 
     /// What a subscriber may be told of a version now; that it was told is on record when this returns. `None` if the
