@@ -97,6 +97,26 @@ pub(crate) fn key(parts: &[&str]) -> String {
     out
 }
 
+/// The parts of a [`key`]; nothing if it is none.
+pub(crate) fn parts(key: &str) -> Option<Vec<String>> {
+    let part = |part: &str| {
+        let mut bytes = Vec::with_capacity(part.len());
+        let mut rest = part.bytes();
+        while let Some(byte) = rest.next() {
+            let digit = |rest: &mut std::str::Bytes<'_>| char::from(rest.next()?).to_digit(16);
+            match byte {
+                b'%' => {
+                    let code = digit(&mut rest)? * 16 + digit(&mut rest)?;
+                    bytes.push(u8::try_from(code).ok()?);
+                }
+                plain => bytes.push(plain),
+            }
+        }
+        String::from_utf8(bytes).ok()
+    };
+    key.split('/').map(part).collect()
+}
+
 fn percent(out: &mut String, letter: char, is_plain: impl Fn(u8) -> bool) {
     let mut buffer = [0; 4];
     for byte in letter.encode_utf8(&mut buffer).bytes() {

@@ -65,17 +65,22 @@ impl MllpEntry {
         if let Some(code) = overrides.unknown_character_set() {
             anyhow::bail!("the character set {code:?} is none of table 0211 that is read here");
         }
-        let sender = |entry: &SenderEntry| Sender {
-            application: entry.application.clone(),
-            facility: entry.facility.clone(),
-        };
         Ok(MllpListener {
             name: self.name.clone(),
             system: self.system.clone(),
-            senders: self.senders.iter().map(sender).collect(),
+            senders: self.senders.iter().map(SenderEntry::sender).collect(),
             overrides,
             tls: self.tls.as_ref().map(|tls| tls.read(folder)).transpose()?,
         })
+    }
+}
+
+impl SenderEntry {
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            application: self.application.clone(),
+            facility: self.facility.clone(),
+        }
     }
 }
 

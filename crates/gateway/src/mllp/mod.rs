@@ -18,6 +18,7 @@
 
 mod answer;
 mod batch;
+mod destination;
 mod filing;
 mod frame;
 mod inbox;
@@ -47,6 +48,7 @@ use crate::http::negotiate;
 use crate::metrics::Metrics;
 use line::Line;
 
+pub(crate) use destination::Destination;
 pub use listener::serve;
 pub(crate) use receiver::Acknowledged;
 pub use receiver::MllpReceiver;

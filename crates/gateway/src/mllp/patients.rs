@@ -51,7 +51,37 @@ impl Desk {
                 .await?;
             record.patient(&id, one.version, one.resource.into_value());
         }
+        self.find_absorbed(caller, &mut record).await?;
+        for earlier in mapped.earlier(&record) {
+            for patient in &earlier.patients {
+                let (kind, query) = (earlier.resource_type, earlier.query(patient));
+                let found = self.bundles.find(caller, kind, &query, 2).await?;
+                if let [one] = found.as_slice() {
+                    record.filed(&earlier, patient, (&one.id, one.version));
+                }
+                if !found.is_empty() {
+                    break;
+                }
+            }
+        }
         let mut fresh = || Uuid::new_v4().to_string();
         mapped.meet(record, &mut fresh).map_err(Unmet::Faults)
+    }
+
+    /// Looks up the patients whom those on record absorbed; one who is not there any more has nothing to be corrected.
+    async fn find_absorbed(&self, caller: &Caller, record: &mut OnRecord) -> Result<(), Problem> {
+        for _ in 0..FOLLOWED_MAX {
+            let Some(id) = record.missing_absorbed().map(str::to_owned) else {
+                break;
+            };
+            match self.bundles.read(caller, ResourceType::PATIENT, &id).await {
+                Ok(one) => record.patient(&id, one.version, one.resource.into_value()),
+                Err(problem) if matches!(problem.status().as_u16(), 403 | 404 | 410) => {
+                    record.gone(id);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use interop::fhir::search::Query;
 use interop::fhir::subscription::Topic;
 use ledger::codec;
 use node::custody::{Changed, CustodyError, ForeignStream, Requester, ShelfChange};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::Desk;
 use super::book::{Book, Entry};
 use super::row::{POSITION, What};
+use super::v2;
 
 /// Changes that are looked at in one go.
 const CHANGES_AT_ONCE: usize = 128;
@@ -101,7 +103,7 @@ async fn of_change(
         let Some(filters) = entry.filters_for(change) else {
             continue;
         };
-        let concerns = match desk.custody.concerns(&entry.by, change, &filters).await {
+        let concerns = match concerns(desk, entry, change, &filters).await {
             Ok(concerns) => concerns,
             // One damaged record does not keep all subscribers waiting.
             Err(CustodyError::Storage(_) | CustodyError::DamagedBlob(_)) => {
@@ -122,6 +124,18 @@ async fn of_change(
         }
     }
     Ok(())
+}
+
+/// Whether a subscriber is to hear of a change.
+async fn concerns(
+    desk: &Desk,
+    entry: &Entry,
+    change: &Changed,
+    filters: &[Query],
+) -> Result<bool, CustodyError> {
+    let channel = &entry.asked.channel;
+    Ok(desk.custody.concerns(&entry.by, change, filters).await?
+        && !v2::came_from_there(desk, channel, change).await?)
 }
 
 /// Looks for what is new in the streams of the subscription's patients.

@@ -169,7 +169,7 @@ fn entry_of(desk: &Desk, caller: &Caller, body: &[u8]) -> Result<Entry, Problem>
     let asked = Subscription::read(&resource).map_err(|error| refused(error.issue()))?;
     let may_leave = match &asked.channel {
         Channel::RestHook { endpoint, .. } => desk.rest_hooks.permits(endpoint),
-        Channel::Message { receiver } => desk.receiver(receiver).is_some(),
+        Channel::Message { receiver } => desk.destinations.contains_key(receiver),
         Channel::WebSocket => true,
     };
     if !may_leave {

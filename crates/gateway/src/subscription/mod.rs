@@ -41,7 +41,7 @@ use uuid::Uuid;
 use crate::auth::{AuthorizationServer, Clock};
 use crate::fhir::authenticate;
 use crate::http::negotiate;
-use crate::mllp::MllpReceiver;
+use crate::mllp::{Destination, MllpReceiver};
 use book::Book;
 use rest_hook::RestHooks;
 
@@ -136,6 +136,8 @@ struct Desk {
     clock: Clock,
     config: SubscriptionConfig,
     rest_hooks: RestHooks,
+    /// By the names of their receivers.
+    destinations: BTreeMap<String, Destination>,
     connections: Arc<Semaphore>,
     bindings: std::sync::Mutex<BTreeMap<String, websocket::Binding>>,
     book: Mutex<Option<Book>>,
@@ -152,7 +154,10 @@ impl Subscriptions {
         clock: Clock,
         config: SubscriptionConfig,
     ) -> Self {
+        let receivers = config.receivers.iter().cloned();
+        let named = |one: MllpReceiver| (one.name.clone(), Destination::new(one));
         let desk = Arc::new(Desk {
+            destinations: receivers.map(named).collect(),
             rest_hooks: RestHooks::new(&config.rest_hooks),
             custody,
             ledger,
@@ -176,12 +181,6 @@ impl Desk {
     /// Milliseconds since 1970.
     fn now(&self) -> u64 {
         self.clock.now().saturating_mul(1_000)
-    }
-
-    /// Where messages for this name go.
-    fn receiver(&self, name: &str) -> Option<&MllpReceiver> {
-        let mut receivers = self.config.receivers.iter();
-        receivers.find(|one| one.name == name)
     }
 
     /// All subscriptions, read from disk when they are asked for first.

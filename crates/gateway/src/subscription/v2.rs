@@ -3,8 +3,10 @@
 
 use interop::fhir::ResourceType;
 use interop::fhir::reference::Target;
-use interop::hl7v2::{Envelope, event, needed};
-use node::custody::{CustodyError, Requester, Told};
+use interop::fhir::search::{Handling, Query};
+use interop::fhir::subscription::Channel;
+use interop::hl7v2::{Around, Envelope, Sender, event, needed};
+use node::custody::{Changed, CustodyError, Requester, Told};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,8 +15,8 @@ use super::rest_hook::NotTaken;
 use super::row::{EventRow, What};
 use crate::mllp::{Acknowledged, MllpReceiver};
 
-/// Results of a report that are sent at most.
-const RESULTS_MAX: usize = 500;
+/// Results of a report, and others to whom a resource refers, that are sent at most.
+const OTHERS_MAX: usize = 500;
 
 /// Sends events to a receiver. What the subscriber may not see, and what v2 has no message for here, counts as taken.
 pub(super) async fn send(
@@ -23,15 +25,15 @@ pub(super) async fn send(
     receiver: &str,
     rows: &[EventRow],
 ) -> Result<Result<(), NotTaken>, CustodyError> {
-    let Some(receiver) = desk.receiver(receiver) else {
+    let Some(destination) = desk.destinations.get(receiver) else {
         return Ok(Err(NotTaken::NotAllowed));
     };
     for row in rows {
         let number = control_id(id, row.number);
-        let Some(message) = message(desk, by, (receiver, &number), row).await? else {
+        let Some(message) = message(desk, by, (destination.receiver(), &number), row).await? else {
             continue;
         };
-        let not_taken = match receiver.send(&number, message).await {
+        let not_taken = match destination.send(&number, &message).await {
             Ok(Acknowledged::Accepted) => continue,
             Ok(Acknowledged::Refused) => NotTaken::Refused,
             Ok(Acknowledged::Rejected) => NotTaken::Rejected,
@@ -41,6 +43,41 @@ pub(super) async fn send(
         return Ok(Err(not_taken));
     }
     Ok(Ok(()))
+}
+
+/// Whether a change is what the receiver of a channel has sent itself: then it is not told of it.
+pub(super) async fn came_from_there(
+    desk: &Desk,
+    channel: &Channel,
+    change: &Changed,
+) -> Result<bool, CustodyError> {
+    let Channel::Message { receiver } = channel else {
+        return Ok(false);
+    };
+    let destination = desk.destinations.get(receiver);
+    let senders = destination.map(|one| one.receiver().senders.as_slice());
+    for sender in senders.unwrap_or_default() {
+        let query = sent_by(sender, change)?;
+        if desk.custody.is_written_with(change, &query).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The Provenance of a change that came as a message of this sender.
+fn sent_by(sender: &Sender, change: &Changed) -> Result<Query, CustodyError> {
+    let (system, value) = sender.identifier();
+    let pairs = [
+        (
+            "target".to_owned(),
+            format!("{}/{}", change.resource_type, change.id),
+        ),
+        ("agent:identifier".to_owned(), format!("{system}|{value}")),
+    ];
+    let provenance = ResourceType::parse("Provenance").ok_or(CustodyError::NotFound)?;
+    Query::parse(provenance, &pairs, Handling::Strict)
+        .map_err(|error| CustodyError::Storage(error.to_string()))
 }
 
 /// An event's message is the same each time: at most 20 letters, as versions before 2.7 have it.
@@ -75,16 +112,26 @@ async fn message(
     let Some(needed) = needed(&resource) else {
         return Ok(None);
     };
-    let patient = match needed.patient {
-        None => Value::Null,
-        Some(patient) => match read(desk, by, &patient).await? {
-            Some(patient) => patient,
-            None => return Ok(None),
-        },
+    let mut around = Around {
+        is_new: *version == 1,
+        ..Around::default()
     };
-    let mut results = Vec::new();
-    for one in needed.results.iter().take(RESULTS_MAX) {
-        results.extend(read(desk, by, one).await?);
+    if let Some(patient) = &needed.patient {
+        around.patient = match read(desk, by, patient).await? {
+            Some(patient) if patient["resourceType"] == "Patient" => patient,
+            _ => return Ok(None),
+        };
+    }
+    for one in needed.others.into_iter().take(OTHERS_MAX) {
+        if let Some(other) = read(desk, by, &one).await? {
+            around.others.insert(one, other);
+        }
+    }
+    if needed.before && !around.is_new {
+        let before = (kind, id.as_str(), version.saturating_sub(1));
+        if let Some(Told::Written(Some(before))) = desk.custody.tell(by, before, true).await? {
+            around.before = before.presented();
+        }
     }
     let (from, to) = (&receiver.from, &receiver.to);
     let envelope = Envelope {
@@ -92,13 +139,9 @@ async fn message(
         to: (&to.0, &to.1),
         control_id,
         time_ms: i64::try_from(row.at).unwrap_or(i64::MAX),
+        orders: receiver.orders,
     };
-    Ok(event(
-        &envelope,
-        &resource,
-        *version == 1,
-        (&patient, &results),
-    ))
+    Ok(event(&envelope, &resource, &around))
 }
 
 /// What a reference names here, if the subscriber may see it.

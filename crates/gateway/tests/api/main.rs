@@ -51,6 +51,7 @@ mod support;
 mod terminology;
 mod tokens;
 mod transactions;
+mod v2_connection;
 mod v2_send;
 mod validate;
 mod validation;

@@ -122,16 +122,18 @@ async fn iti_66_submission_sets_are_found() {
         format!("patient=p1&code={LIST_TYPES}|submissionset&status=current"),
         format!("patient=p1&{required}&date=ge2026-05-01"),
         format!("patient=p1&{required}&identifier=urn:oid:1.2.840.9.1"),
+        format!("patient=p1&{required}&designationType=http://loinc.org|34133-9"),
+        format!("patient=p1&{required}&sourceId=urn:oid:1.2.3.4"),
     ] {
         found(&site, &token, ("List", &query), 1).await;
     }
-    found(
-        &site,
-        &token,
-        ("List", &format!("patient=p2&{required}")),
-        0,
-    )
-    .await;
+    for other in [
+        format!("patient=p2&{required}"),
+        format!("patient=p1&{required}&designationType=http://loinc.org|0"),
+        format!("patient=p1&{required}&sourceId=urn:oid:9"),
+    ] {
+        found(&site, &token, ("List", &other), 0).await;
+    }
     found(
         &site,
         &token,
@@ -146,6 +148,7 @@ async fn iti_67_documents_are_found_by_each_parameter() {
     let (site, token, answer) = with_a_document().await;
     for query in [
         "category=http://loinc.org|11503-0",
+        "creation=2026-05-01",
         "type=http://loinc.org|34133-9",
         "date=2026-05-02",
         "event=29554-3",
@@ -163,8 +166,12 @@ async fn iti_67_documents_are_found_by_each_parameter() {
     }
     let related = format!("patient=p1&status=current&related={}", location(&answer, 4));
     found(&site, &token, ("DocumentReference", &related), 1).await;
-    let other = "patient=p1&status=superseded";
-    found(&site, &token, ("DocumentReference", other), 0).await;
+    for other in [
+        "patient=p1&status=superseded",
+        "patient=p1&status=current&creation=2020-01-01",
+    ] {
+        found(&site, &token, ("DocumentReference", other), 0).await;
+    }
 }
 
 /// By GET and by POST.

@@ -262,18 +262,54 @@ async fn r5_a_number_that_was_given_twice_joins_no_two_patients_records() {
     expected.sort();
     assert_eq!(values().await, expected);
 
-    // G goes into N: what comes under N stands beside what G had.
+    // G goes into N: what comes under N corrects what G had, and leaves it G's; what K had under that number stays.
     let late = registration("C1", "N", "Ilse");
     assert_eq!(sender.ask(&late).await[1], "MSA|AA|C1");
     let merge = message("A40", "M1", "N", "Ilse", Some("G"));
     assert_eq!(sender.ask(&merge).await[1], "MSA|AA|M1");
-    for (control_id, value) in [("R4", "8"), ("R5", "9")] {
-        let answer = sender.ask(&result(control_id, "N", value)).await;
+    for (control_id, number, value) in [("R4", "N", "8"), ("R5", "G", "9")] {
+        let answer = sender.ask(&result(control_id, number, value)).await;
         assert_eq!(answer[1], format!("MSA|AA|{control_id}"));
+        let corrected = expected.iter_mut().find(|(_, now)| now != "7").unwrap();
+        corrected.1 = value.to_owned();
+        assert_eq!(values().await, expected);
     }
+    assert_eq!(site.count(&token, "DiagnosticReport").await, 2);
+    // What is new is the survivor's.
+    let other = result("R6", "N", "10").replace("F1^LAB", "F2^LAB");
+    assert_eq!(sender.ask(&other).await[1], "MSA|AA|R6");
     let survivor = of_number(&site, &token, "N").await;
     let survivor = format!("Patient/{}", survivor[0]["id"].as_str().unwrap());
-    expected.push((survivor, "9".to_owned()));
+    expected.push((survivor, "10".to_owned()));
     expected.sort();
     assert_eq!(values().await, expected);
+}
+
+#[tokio::test]
+async fn r6_a_visit_of_before_a_merge_is_the_one_that_later_messages_name() {
+    let site = Site::new();
+    let mut sender = Connection::to(&site).await;
+    let token = site.ehr().await;
+    let visit = "PV1|1|I|||||||||||||||||V881^^^NORTH\r";
+    let admission = registration("A1", "G", "Ilse").replace("A08", "A01") + visit;
+    assert_eq!(sender.ask(&admission).await[1], "MSA|AA|A1");
+    let merge = message("A40", "M1", "N", "Ilse", Some("G"));
+    assert_eq!(sender.ask(&merge).await[1], "MSA|AA|M1");
+    let late = result("R1", "N", "5").replace("OBR|1", &format!("{visit}OBR|1"));
+    assert_eq!(sender.ask(&late).await[1], "MSA|AA|R1");
+    let visits = site.get(&token, "/Encounter").await.json();
+    assert_eq!(
+        visits["entry"].as_array().map(Vec::len),
+        Some(1),
+        "{visits}"
+    );
+    let place = format!(
+        "Encounter/{}",
+        visits["entry"][0]["resource"]["id"].as_str().unwrap()
+    );
+    let results = site.get(&token, "/Observation").await.json();
+    assert_eq!(
+        results["entry"][0]["resource"]["encounter"]["reference"],
+        place.as_str()
+    );
 }

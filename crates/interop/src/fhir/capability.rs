@@ -187,10 +187,9 @@ fn type_value(capability: &TypeCapability<'_>, has_full_text: bool) -> Value {
     if has(TypeInteraction::SearchType) {
         let supported = parameters(capability.resource_type)
             .filter(|it| it.is_supported() && (has_full_text || it.name != "_content"));
-        let parameters = supported.map(|it| {
-            let definition = format!("http://hl7.org/fhir/SearchParameter/{}", it.id);
-            json!({"name": it.name, "definition": definition, "type": it.kind.code()})
-        });
+        let parameters = supported.map(
+            |it| json!({"name": it.name, "definition": it.definition(), "type": it.kind.code()}),
+        );
         value.insert(
             "searchParam".to_owned(),
             parameters.collect::<Vec<_>>().into(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Fault, Overrides, escape, read};
+use crate::compose::key;
 
 /// The characters that a message declares in MSH-1 and MSH-2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,14 @@ pub struct Sender {
     pub application: String,
     /// The facility.
     pub facility: String,
+}
+
+impl Sender {
+    /// The system and the value of the identifier by which the Provenance of what they sent names them.
+    pub fn identifier(&self) -> (&'static str, String) {
+        let parts = [self.application.as_str(), &self.facility];
+        ("urn:careledger:v2:sender", key(&parts))
+    }
 }
 
 /// A version that is read: MSH-12.

@@ -23,10 +23,10 @@ pub use map::{Mapped, Merge, PatientIdentifier, Unmapped, map};
 pub use message::{
     Component, Field, Kind, Message, PatientKey, Repeat, Segment, Sender, Separators, Version,
 };
-pub use outbound::{Envelope, Needed, event, needed, patient_update, result};
+pub use outbound::{Around, Envelope, Needed, Orders, event, needed, patient_update};
 pub use overrides::{Overrides, SenderOverrides, StandardCode, ZField};
 pub use read::Limits;
-pub use record::OnRecord;
+pub use record::{Earlier, OnRecord};
 
 #[cfg(test)]
 mod tests;

@@ -7,13 +7,19 @@
 //! - **R3** A registration of a patient who was merged changes nobody: whoever sends it does not know of the merge.
 //! - **R4** A merge marks both Patients as [`links::merge`] does. Said again it changes nothing; a contradiction is refused.
 //! - **R5** What is a patient's is found again among that patient's alone: numbers that a sender gave twice join no two
-//!   patients' records. What was filed before a merge stays as it was, beside what comes after it.
+//!   patients' records.
+//! - **R6** What was filed before a merge stays its patient's, under their keys and consents, and is corrected there: the
+//!   survivor's own comes first, then what one of those has whom they absorbed. What is new is the survivor's.
 
-use std::collections::BTreeMap;
+mod earlier;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Value, json};
 
+pub use self::earlier::Earlier;
+use self::earlier::Filed;
 use super::fault::{ErrorCode, Fault, Place};
 use super::map::{Mapped, Merge, PatientIdentifier};
 use crate::identity::links::{self, LinkProblem};
@@ -27,6 +33,10 @@ pub struct OnRecord {
     /// Who has an identifier, by id.
     by_identifier: BTreeMap<PatientIdentifier, Vec<String>>,
     patients: BTreeMap<String, Known>,
+    /// Patients who were absorbed and cannot be read any more.
+    gone: BTreeSet<String>,
+    /// Entries of the message that are on record under merged patients.
+    filed: Vec<Filed>,
 }
 
 /// A Patient; none has a version before it was written.
@@ -64,6 +74,27 @@ impl OnRecord {
             .values()
             .filter_map(|known| links::replaced_by(&known.patient));
         targets.find(|id| !self.patients.contains_key(*id))
+    }
+
+    /// A Patient whom somebody noted absorbed, and who was not noted.
+    pub fn missing_absorbed(&self) -> Option<&str> {
+        let mut absorbed = self
+            .patients
+            .values()
+            .flat_map(|known| links::replaces(&known.patient));
+        absorbed.find(|id| !self.patients.contains_key(*id) && !self.gone.contains(*id))
+    }
+
+    /// Notes that a Patient who was absorbed is not there any more.
+    pub fn gone(&mut self, id: String) {
+        self.gone.insert(id);
+    }
+
+    /// All who are this patient by merges, without themselves.
+    fn absorbed_by(&self, survivor: &str) -> Vec<String> {
+        let all = self.patients.keys().filter(|id| *id != survivor);
+        let absorbed = all.filter(|id| self.survivor(id) == survivor);
+        absorbed.cloned().collect()
     }
 
     /// Whose identifier it is; `Err` if it is that of several (R1).
@@ -177,12 +208,17 @@ impl Mapped {
             carry_out(merge, &mut entries, &mut record, fresh)
                 .map_err(|(code, expected)| vec![Fault::error(place, code, expected)])?;
         }
-        let own = entries.iter().find_map(identifier);
-        if let Some(whose) = own.and_then(|own| record.whose(&own)) {
-            for entry in &mut entries {
-                confine(entry, &whose);
+        let own = entries.iter().find(|entry| identifier(entry).is_some());
+        let named = own.map(|own| own["fullUrl"].clone());
+        let whose = own.and_then(|own| record.whose(&identifier(own)?));
+        for (at, entry) in entries.iter_mut().enumerate() {
+            if let Some(whose) = &whose
+                && !Filed::is_of(&record.filed, at)
+            {
+                confine(entry, whose);
             }
         }
+        Filed::settle(&record.filed, &mut entries, &named.unwrap_or_default());
         self.bundle["entry"] = entries.into();
         Ok(())
     }

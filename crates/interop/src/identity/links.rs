@@ -105,6 +105,11 @@ pub fn replaced_by(patient: &Value) -> Option<&str> {
     of_kind(patient, "replaced-by").next()
 }
 
+/// The ids of the Patients that were merged into this one.
+pub fn replaces(patient: &Value) -> impl Iterator<Item = &str> {
+    of_kind(patient, "replaces")
+}
+
 /// Whether an identifier of a Patient was another's before a merge.
 pub fn came_by_merge(identifier: &Value) -> bool {
     taken_from(identifier).is_some()

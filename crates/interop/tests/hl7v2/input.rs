@@ -1,8 +1,9 @@
 //! Bad input: a fault with segment and field, never a panic, never a value of the message.
 
-use interop::hl7v2::{Code, Limits, Message, Original, Overrides, ack, map, split};
+use interop::hl7v2::{Around, Code, Limits, Message, Original, Overrides, ack, event, map, split};
 use proptest::prelude::*;
 
+use super::sent::ENVELOPE;
 use super::{MESSAGES, accepted, rows};
 
 const START: &str =
@@ -205,6 +206,18 @@ proptest! {
             if let Ok(mapped) = map(&message, &rows::overrides()) {
                 let whole = mapped.with_provenance("Binary/original", 0);
                 prop_assert!(accepted(whole.clone()).is_ok(), "{:?} {}", accepted(whole), String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_sent_of_a_message_that_was_mapped_can_be_read(bytes in mutated()) {
+        let mapped = Message::parse(&bytes).map(|message| map(&message, &rows::overrides()));
+        if let Ok(Ok(mapped)) = mapped {
+            for entry in mapped.bundle["entry"].as_array().unwrap() {
+                let sent = event(&ENVELOPE, &entry["resource"], &Around::default());
+                let is_read = sent.is_none_or(|sent| Message::parse(&sent).is_ok());
+                prop_assert!(is_read, "{}", entry["resource"]);
             }
         }
     }

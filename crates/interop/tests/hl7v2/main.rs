@@ -2,14 +2,18 @@
 #![cfg(test)]
 
 mod input;
+mod outbound;
 mod rows;
+mod sent;
 #[path = "../fixtures/table.rs"]
 mod table;
 
 use interop::fhir::resource::Checking;
 use interop::fhir::{Resource, transaction};
-use interop::hl7v2::{Envelope, Message, Overrides, map, patient_update, result};
+use interop::hl7v2::{Around, Message, Overrides, event, map, patient_update};
 use serde_json::{Value, json};
+
+use self::sent::ENVELOPE;
 
 const MESSAGES: [&str; 11] = [
     "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "orm-o01", "oru-r01",
@@ -106,13 +110,7 @@ fn a_local_code_is_kept_beside_its_meaning_and_noted_without_one() {
 }
 
 #[test]
-fn what_is_sent_reads_back_as_what_it_was() {
-    let envelope = Envelope {
-        from: ("CARE", "NORTH"),
-        to: ("HIS", "SOUTH"),
-        control_id: "X|1",
-        time_ms: 0,
-    };
+fn a_patient_and_a_result_that_came_by_fhir_read_back_too() {
     let patient = json!({
         "resourceType": "Patient",
         "identifier": [{"system": "https://north.example/mrn", "value": "4711"}],
@@ -120,7 +118,7 @@ fn what_is_sent_reads_back_as_what_it_was() {
         "gender": "female",
         "birthDate": "1962-04-17",
     });
-    let message = Message::parse(&patient_update(&envelope, &patient)).unwrap();
+    let message = Message::parse(&patient_update(&ENVELOPE, &patient)).unwrap();
     assert_eq!(message.control_id(), "X|1");
     let mapped = map(&message, &Overrides::default()).unwrap();
     assert_eq!(mapped.bundle["entry"][0]["resource"], patient);
@@ -138,12 +136,14 @@ fn what_is_sent_reads_back_as_what_it_was() {
         "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
         "valueQuantity": {"value": 5.40, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"},
     });
-    let sent = result(
-        &envelope,
-        &patient,
-        &report,
-        std::slice::from_ref(&observation),
-    );
+    let mut report = report;
+    report["result"] = json!([{"reference": "Observation/o1"}]);
+    let around = Around {
+        patient,
+        others: [("Observation/o1".to_owned(), observation.clone())].into(),
+        ..Around::default()
+    };
+    let sent = event(&ENVELOPE, &report, &around).unwrap();
     let mapped = map(&Message::parse(&sent).unwrap(), &Overrides::default()).unwrap();
     let resources = mapped.bundle["entry"]
         .as_array()

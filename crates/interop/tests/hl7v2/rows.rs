@@ -16,16 +16,19 @@ pub(crate) fn message(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(FOLDER).join(name).with_extension("hl7")).unwrap()
 }
 
+/// A text of the folder.
+pub(crate) fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(FOLDER).join(name)).unwrap()
+}
+
 /// The overrides of the folder.
 pub(crate) fn overrides() -> Overrides {
-    let text = std::fs::read(Path::new(FOLDER).join("overrides.json")).unwrap();
-    serde_json::from_slice(&text).unwrap()
+    serde_json::from_str(&file("overrides.json")).unwrap()
 }
 
 /// All lines, tried.
 pub(crate) fn rows() -> Vec<Row> {
-    let text = std::fs::read_to_string(Path::new(FOLDER).join("rows.txt")).unwrap();
-    table::rows(&text, |name| {
+    table::rows(&file("rows.txt"), |name| {
         let parsed = Message::parse(&message(name)).unwrap();
         let mapped = map(&parsed, &overrides());
         mapped

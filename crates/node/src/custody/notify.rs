@@ -10,6 +10,7 @@ use super::changes::Changed;
 use super::read::{Loaded, is_recorded};
 use super::request::{Opened, Requester};
 use super::rows::Head;
+use super::search::Match;
 use super::{Custody, CustodyError};
 
 /// What a subscriber may be told of a version.
@@ -66,6 +67,23 @@ impl Custody {
         Ok(filters
             .iter()
             .all(|filter| filter.matches(&terms, recorded_at, &change.id)))
+    }
+
+    /// Whether anything that matches `query` was written together with a change.
+    ///
+    /// It is for the node's own use: who asks for whom decides nothing, and nothing is opened or goes on record.
+    pub async fn is_written_with(
+        &self,
+        change: &Changed,
+        query: &Query,
+    ) -> Result<bool, CustodyError> {
+        let mut found = Vec::new();
+        for part in &query.parts {
+            self.matches(None, part, &mut found).await?;
+        }
+        // What one transaction writes is recorded at one moment.
+        let same = |one: &Match| one.row.facts.recorded_at == change.recorded_at_ms;
+        Ok(found.iter().any(same))
     }
 
     /// What a subscriber may be told of a version now; that it was told is on record when this returns. `None` if the

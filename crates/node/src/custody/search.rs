@@ -201,7 +201,7 @@ impl Custody {
         Ok(subjects.into_iter().map(Some).collect())
     }
 
-    async fn matches(
+    pub(super) async fn matches(
         &self,
         subject: Option<&SubjectId>,
         part: &Part,

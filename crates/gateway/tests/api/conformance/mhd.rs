@@ -62,10 +62,20 @@ pub(super) const ROWS: &[Row] = &[
     ),
     list!(
         "ITI-66: designationType (IHE)",
+        "&designationType=http://loinc.org|34133-9",
+        ONE
+    ),
+    list!(
+        "ITI-66: designationType (IHE), another",
         "&designationType=http://loinc.org|0",
         NONE
     ),
-    list!("ITI-66: sourceId (IHE)", "&sourceId=urn:oid:9", NONE),
+    list!("ITI-66: sourceId (IHE)", "&sourceId=urn:oid:1.2.3.4", ONE),
+    list!(
+        "ITI-66: sourceId (IHE), another",
+        "&sourceId=urn:oid:9",
+        NONE
+    ),
     document!(
         "ITI-67 Find Document References: patient, status",
         "",
@@ -95,7 +105,12 @@ pub(super) const ROWS: &[Row] = &[
         "&category=http://loinc.org|11503-0",
         ONE
     ),
-    document!("ITI-67: creation (IHE)", "&creation=2020-01-01", NONE),
+    document!("ITI-67: creation (IHE)", "&creation=2026-05-01", ONE),
+    document!(
+        "ITI-67: creation (IHE), another",
+        "&creation=2020-01-01",
+        NONE
+    ),
     document!("ITI-67: date", "&date=lt2026-05-02", NONE),
     document!("ITI-67: event", "&event=29554-3", ONE),
     document!("ITI-67: facility", "&facility=22232009", ONE),

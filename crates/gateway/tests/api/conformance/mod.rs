@@ -11,6 +11,8 @@ mod mcsd;
 mod mhd;
 mod requests;
 mod search;
+#[path = "../../../../interop/tests/hl7v2/sent.rs"]
+mod sent;
 #[path = "../../../../interop/tests/fixtures/table.rs"]
 mod table;
 mod terminology;
@@ -23,6 +25,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 
+use self::hl7v2 as rows;
 use crate::support::{Answer, Ask, BASE, Site};
 
 const FHIR: &str = "# Conformance to FHIR R4
@@ -31,12 +34,18 @@ Each line is a request that a test sends to a node; the right column is what cam
 (`crates/gateway/tests/api/conformance`) fails when this document is not what it finds; `CARELEDGER_REGENERATE=1 cargo
 nextest run -p gateway conformance` writes it anew.
 
-Of what becomes FHIR there is a table each: [HL7 v2](conformance/hl7v2.md), [C-CDA](conformance/ccda.md).
+Of what becomes FHIR there is a table each: [HL7 v2](conformance/hl7v2.md),
+[HL7 v2 that is sent](conformance/hl7v2-sent.md), [C-CDA](conformance/ccda.md).
 ";
 const HL7_V2: &str = "# HL7 v2 to FHIR
 
 Each line is a field of a message of our own (`crates/interop/tests/fixtures/hl7v2`), and the element of FHIR that a test
 (`crates/gateway/tests/api/conformance`) finds it in, or does not.
+";
+const SENT: &str = "# FHIR to HL7 v2
+
+Each line is an element of what those messages of our own became, and the field in which it is sent: it works where a test
+(`crates/gateway/tests/api/conformance`) finds it again in what the message that is sent becomes.
 ";
 const CCDA: &str = "# C-CDA to FHIR
 
@@ -55,8 +64,11 @@ async fn the_document_says_what_works() {
 #[test]
 fn the_tables_say_what_becomes_of_messages_and_documents() {
     let mut document = HL7_V2.to_owned();
-    messages(&mut document);
+    messages(&mut document, (hl7v2::rows(), "Field | Element"));
     holds("conformance/hl7v2.md", &document);
+    let mut document = SENT.to_owned();
+    messages(&mut document, (sent::rows(), "Element | Field"));
+    holds("conformance/hl7v2-sent.md", &document);
     let mut document = CCDA.to_owned();
     documents(&mut document);
     holds("conformance/ccda.md", &document);
@@ -189,15 +201,14 @@ fn found(answer: &Answer, expected: &str) -> bool {
     shown == wanted
 }
 
-/// What fields of HL7 v2 become.
-fn messages(document: &mut String) {
+/// What fields of HL7 v2 become, or are made of.
+fn messages(document: &mut String, (mut rows, columns): (Vec<table::Row>, &str)) {
     let mut section = String::new();
-    let mut rows = hl7v2::rows();
     rows.sort_by(|one, other| one.sample.cmp(&other.sample));
     for row in rows {
         if row.sample != section {
             let kind = row.sample.to_uppercase().replace('-', "^");
-            heading(document, &kind, "Field | Element");
+            heading(document, &kind, columns);
             section.clone_from(&row.sample);
         }
         line(document, &row.field, &row.element, row.works == Some(true));

@@ -6,6 +6,7 @@ mod log;
 mod network;
 mod people;
 mod pki;
+mod receiver;
 mod tokens;
 mod wallet;
 
@@ -48,6 +49,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
 pub(crate) use people::{BACK, Browser, PASSWORD, VERIFIER, issuer, parameter};
 pub(crate) use pki::pki;
+pub(crate) use receiver::{Received, Receiver, Reply};
 pub(crate) use tokens::{Ask, jwt};
 pub(crate) use wallet::{Wallet, consent};
 
@@ -73,6 +75,8 @@ pub(crate) struct Site {
     records: Custody,
     mllp: Mllp,
     time: Arc<AtomicU64>,
+    /// By which versions are dated.
+    recording: Arc<AtomicU64>,
     hpke: HpkeKeyPair,
     folder: TempDir,
     further: Further,
@@ -221,7 +225,8 @@ impl Site {
         let vocabularies = Vocabularies::open(&at, &[MAP.to_owned()]);
         let hpke = HpkeKeyPair::generate();
         let time = Arc::new(AtomicU64::new(JUNE_MS / 1_000));
-        let records = custody(member, &folder, &ledger);
+        let recording = Arc::new(AtomicU64::new(JUNE_MS));
+        let records = custody(member, &folder, (&ledger, Arc::clone(&recording)));
         records.map_by(vocabularies.clone());
         let parts = GatewayParts {
             base_url: base.to_owned(),
@@ -266,6 +271,7 @@ impl Site {
             ledger,
             others,
             time,
+            recording,
             hpke,
             folder,
             further,
@@ -309,6 +315,11 @@ impl Site {
 
     pub(crate) fn pass(&self, seconds: u64) {
         self.time.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// What is recorded from now on has another date.
+    pub(crate) fn record_later(&self) {
+        self.recording.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -470,7 +481,11 @@ fn profiles() -> Profiles {
         "snapshot": {"element": [element("Observation", 0), element("Observation.method", 1)]}})])
 }
 
-fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
+fn custody(
+    member: &str,
+    folder: &TempDir,
+    (ledger, recording): (&Ledger, Arc<AtomicU64>),
+) -> Custody {
     let options = CustodyOptions {
         records: records(folder),
         blobs: blobs(folder),
@@ -492,7 +507,7 @@ fn custody(member: &str, folder: &TempDir, ledger: &Ledger) -> Custody {
         review_ms: 72 * 3_600_000,
         implicit: contracts::access::Implicit::default(),
         linkage: None,
-        clock: Arc::new(|| JUNE_MS),
+        clock: Arc::new(move || recording.load(Ordering::Relaxed)),
     };
     // The previous node's threads may be letting go of the folder still.
     for _ in 0..500 {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::filter::{Condition, Filter};
-use super::parameter::{CONTENT, NARRATIVE};
+use super::parameter::{CONTENT, NARRATIVE, TABLES};
 use super::place::Cell;
 use super::query::Part;
 use super::terms::{IndexTerms, Term};
@@ -27,7 +27,7 @@ const INDEX_REVISION: u32 = 3;
 pub fn index_format(with_content: bool) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let table = include_bytes!("../data/search-parameters.txt");
+    let table = TABLES.iter().flat_map(|table| table.as_bytes());
     let bytes = INDEX_REVISION.to_be_bytes();
     // FNV-1a: it tells tables apart, nobody forges them.
     let bytes = bytes.iter().chain(table).chain(with_content.then_some(&1));

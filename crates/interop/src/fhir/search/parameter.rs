@@ -59,6 +59,9 @@ impl ParameterKind {
     }
 }
 
+/// Where R4's definitions are.
+const R4_DEFINITIONS: &str = "http://hl7.org/fhir/SearchParameter/";
+
 /// A parameter of one resource type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchParameter {
@@ -66,8 +69,8 @@ pub struct SearchParameter {
     pub name: &'static str,
     /// How its values are compared.
     pub kind: ParameterKind,
-    /// The id of its definition, below `http://hl7.org/fhir/SearchParameter/`.
-    pub id: &'static str,
+    /// The id of its definition, below [`R4_DEFINITIONS`]; the whole URL of one that is not R4's.
+    id: &'static str,
     pub(super) targets: Targets,
     pub(super) places: Places,
 }
@@ -109,6 +112,14 @@ pub(super) enum Targets {
 }
 
 impl SearchParameter {
+    /// The URL of its definition.
+    pub fn definition(&self) -> String {
+        if self.id.contains("://") {
+            return self.id.to_owned();
+        }
+        format!("{R4_DEFINITIONS}{}", self.id)
+    }
+
     /// Whether a query may use it.
     pub fn is_supported(&self) -> bool {
         self.places != Places::Nowhere
@@ -163,8 +174,14 @@ static TABLE: LazyLock<BTreeMap<&'static str, Vec<SearchParameter>>> = LazyLock:
     table
 });
 
+/// R4's parameters, and those of IHE's profiles.
+pub(super) static TABLES: [&str; 2] = [
+    include_str!("../data/search-parameters.txt"),
+    include_str!("../data/search-parameters-ihe.txt"),
+];
+
 fn lines() -> impl Iterator<Item = &'static str> {
-    let lines = include_str!("../data/search-parameters.txt").lines();
+    let lines = TABLES.iter().flat_map(|table| table.lines());
     lines.filter(|line| !line.starts_with('#'))
 }
 
@@ -237,7 +254,9 @@ mod tests {
     #[test]
     fn every_published_parameter_is_in_the_table() {
         let ids: BTreeSet<&str> = lines().filter_map(|line| line.split(' ').nth(3)).collect();
-        assert_eq!(ids.len(), PUBLISHED);
+        let (others, published): (BTreeSet<&str>, BTreeSet<&str>) =
+            ids.into_iter().partition(|id| id.contains("://"));
+        assert_eq!((published.len(), others.len()), (PUBLISHED, 3));
         assert_eq!(TABLE.values().map(Vec::len).sum::<usize>(), lines().count());
         for base in TABLE.keys() {
             let is_common = ["Resource", "DomainResource"].contains(base);

@@ -131,7 +131,16 @@ impl ValuePath {
 }
 
 fn steps(path: &'static str) -> Option<Vec<Step>> {
-    path.split('.').map(step).collect()
+    let mut is_condition = false;
+    let words = path.split(move |letter: char| {
+        match letter {
+            '{' => is_condition = true,
+            '}' => is_condition = false,
+            _ => {}
+        }
+        letter == '.' && !is_condition
+    });
+    words.map(step).collect()
 }
 
 fn step(word: &'static str) -> Option<Step> {

@@ -88,6 +88,12 @@ impl Draft<'_> {
         if let Some((_, uri)) = known {
             return (Some((*uri).to_owned()), true);
         }
+        if ["http://", "https://", "urn:"]
+            .iter()
+            .any(|scheme| name.starts_with(scheme))
+        {
+            return (Some(name.to_owned()), true);
+        }
         let number = name.strip_prefix("HL7").filter(|number| is_table(number));
         match number.unwrap_or(if name.is_empty() { table } else { "" }) {
             "" if name.is_empty() => (None, false),

@@ -332,7 +332,7 @@ pub(super) static SECTION: Table = table(
 );
 
 /// Table 0396: names of coding systems that have a URI of their own.
-pub(super) const CODE_SYSTEMS: &[(&str, &str)] = &[
+pub(in crate::hl7v2) const CODE_SYSTEMS: &[(&str, &str)] = &[
     ("LN", "http://loinc.org"),
     ("LOINC", "http://loinc.org"),
     ("SCT", "http://snomed.info/sct"),

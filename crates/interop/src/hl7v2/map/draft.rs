@@ -253,7 +253,6 @@ impl<'a> Draft<'a> {
         }
         self.unmapped.sort();
         self.unmapped.dedup();
-        let sender = self.message.sender();
         let mut bundle = Map::new();
         bundle.insert("resourceType".to_owned(), "Bundle".into());
         bundle.insert("type".to_owned(), "transaction".into());
@@ -264,7 +263,7 @@ impl<'a> Draft<'a> {
             merges: self.merges,
             unmapped: self.unmapped,
             unread: self.unread,
-            sender: key(&[&sender.application, &sender.facility]),
+            sender: self.message.sender(),
             trigger: self.message.kind().trigger.to_owned(),
         })
     }

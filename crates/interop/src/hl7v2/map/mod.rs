@@ -25,9 +25,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub(super) use self::codes::CODE_SYSTEMS;
 use self::draft::Draft;
 use super::fault::{ErrorCode, Fault, Place};
-use super::message::Message;
+use super::message::{Message, Sender};
 use super::overrides::Overrides;
 
 /// What a message became.
@@ -43,8 +44,7 @@ pub struct Mapped {
     pub unmapped: Vec<Unmapped>,
     /// Segments of which nothing was made; the original has them.
     pub unread: Vec<Place>,
-    /// Application and facility of the sender.
-    sender: String,
+    sender: Sender,
     /// The trigger event.
     trigger: String,
 }
@@ -136,7 +136,7 @@ const KINDS: &[(&str, &[&str])] = &[
         "ADT",
         &[
             "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A18",
-            "A28", "A31", "A34", "A40",
+            "A28", "A31", "A34", "A38", "A40",
         ],
     ),
     ("ORU", &["R01"]),

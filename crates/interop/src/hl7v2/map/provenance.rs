@@ -26,7 +26,8 @@ impl Mapped {
         if targets.is_empty() {
             return bundle;
         }
-        let agent = json!({"system": "urn:careledger:v2:sender", "value": self.sender});
+        let (system, value) = self.sender.identifier();
+        let agent = json!({"system": system, "value": value});
         let activity = json!({"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": self.trigger});
         let kind = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
         let provenance = json!({

@@ -120,7 +120,7 @@ impl Draft<'_> {
         let by_event = match (kind.message_type, kind.trigger) {
             ("ADT", "A03") => Some("finished"),
             ("ADT", "A05") => Some("planned"),
-            ("ADT", "A11") => Some("cancelled"),
+            ("ADT", "A11" | "A38") => Some("cancelled"),
             ("ADT", "A01" | "A02" | "A06" | "A07" | "A12" | "A13") => Some("in-progress"),
             _ => None,
         };
