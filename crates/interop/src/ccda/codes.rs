@@ -290,6 +290,16 @@ pub(in crate::ccda) const GOAL_STATUS: Table = &[
     ("nullified", "entered-in-error"),
 ];
 
+/// Kinds of values that Goal and Observation have.
+pub(in crate::ccda) const DETAILS: [&str; 6] = [
+    "Quantity",
+    "Range",
+    "CodeableConcept",
+    "String",
+    "Boolean",
+    "Integer",
+];
+
 /// Statuses of what is planned.
 pub(in crate::ccda) const REQUEST_STATUS: Table = &[
     ("active", "active"),

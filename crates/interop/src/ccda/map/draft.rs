@@ -275,9 +275,10 @@ impl<'a> Draft<'a> {
             if let Some(identity) = Self::identity_of(&entry.resource) {
                 request["ifNoneExist"] = condition(&kind, &identity, whose.as_deref()).into();
             }
-            entries.push(
-                json!({"fullUrl": entry.url, "resource": entry.resource, "request": request}),
-            );
+            let mut filed = json!({"fullUrl": entry.url});
+            filed["resource"] = entry.resource;
+            filed["request"] = request;
+            entries.push(filed);
         }
         if !self.faults.is_empty() {
             return Err(self.faults);
@@ -293,9 +294,12 @@ impl<'a> Draft<'a> {
             .iter()
             .find(|entry| entry["resource"]["resourceType"] == "Patient");
         let patient = patient.and_then(|entry| entry["fullUrl"].as_str());
+        let patient = patient.unwrap_or_default().to_owned();
+        let mut bundle = json!({"resourceType": "Bundle", "type": "transaction"});
+        bundle["entry"] = entries.into();
         Ok(Mapped {
-            patient: patient.unwrap_or_default().to_owned(),
-            bundle: json!({"resourceType": "Bundle", "type": "transaction", "entry": entries}),
+            patient,
+            bundle,
             identifier: self.identifier,
             unread: self.unread,
             misread: self.misread,

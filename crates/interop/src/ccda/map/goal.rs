@@ -10,16 +10,6 @@ use crate::compose::put;
 
 /// `Priority` (Priority Preference).
 const PRIORITY: &str = "225773000";
-/// What Goal and Observation have of the same kind.
-const DETAILS: [&str; 6] = [
-    "Quantity",
-    "Range",
-    "CodeableConcept",
-    "String",
-    "Boolean",
-    "Integer",
-];
-
 impl<'a> Draft<'a> {
     pub(super) fn goal(&mut self, at: At<'a>, _: Section<'a>) -> Vec<usize> {
         let mut goal = self.start("Goal", at);
@@ -62,7 +52,7 @@ impl<'a> Draft<'a> {
         if at.child("value").is_some() {
             self.value(at, &mut found);
         }
-        for kind in DETAILS {
+        for kind in codes::DETAILS {
             let value = found.get(format!("value{kind}")).cloned();
             put(&mut target, &format!("detail{kind}"), value.into());
         }

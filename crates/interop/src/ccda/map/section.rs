@@ -88,73 +88,58 @@ impl<'a> Draft<'a> {
 
     /// What an entry becomes; nothing if no template of it is mapped.
     pub(super) fn statement(&mut self, at: At<'a>, section: Section<'a>) -> Vec<usize> {
-        let readers: [(&str, Reader<'a>); 53] = [
-            ("22.4.3", Self::problem_concern),
-            ("22.4.4", Self::problem_alone),
-            ("22.4.33", Self::problems_in),
-            ("22.4.34", Self::problems_in),
-            ("22.4.30", Self::allergy_concern),
-            ("22.4.7", Self::allergy_alone),
-            ("22.4.16", Self::medication),
-            ("22.4.35", Self::medications_in),
-            ("22.4.36", Self::medications_in),
-            ("22.4.52", Self::immunization),
-            ("22.4.1", Self::results),
-            ("22.4.2", Self::result),
-            ("22.4.26", Self::vital_signs),
-            ("22.4.27", Self::vital_sign),
-            ("22.4.38", Self::social),
-            ("22.4.78", Self::social),
-            ("22.4.85", Self::social),
-            ("15.3.8", Self::pregnancy),
-            ("22.4.200", Self::birth_sex),
-            ("22.4.12", Self::procedure),
-            ("22.4.13", Self::procedure),
-            ("22.4.14", Self::procedure),
-            ("22.4.49", Self::encounter),
-            ("22.4.202", Self::note),
-            ("22.4.121", Self::goal),
-            ("22.4.39", Self::planned),
-            ("22.4.40", Self::planned),
-            ("22.4.41", Self::planned),
-            ("22.4.44", Self::planned),
-            ("22.4.140", Self::planned),
-            ("22.4.42", Self::planned_medication),
-            ("22.4.120", Self::planned_medication),
-            ("22.4.20", Self::instruction_alone),
-            ("22.4.45", Self::family_member),
-            ("22.4.50", Self::supply_given),
-            ("22.4.135", Self::equipment),
-            ("22.4.500", Self::care_team),
-            ("22.4.132", Self::health_concern),
-            ("22.4.48", Self::directive),
-            ("22.4.108", Self::directives),
-            ("22.4.66", Self::functions),
-            ("22.4.75", Self::functions),
-            ("22.4.67", Self::function),
-            ("22.4.68", Self::function),
-            ("22.4.69", Self::function),
-            ("22.4.72", Self::function),
-            ("22.4.73", Self::function),
-            ("22.4.74", Self::function),
-            ("22.4.124", Self::function),
-            ("22.4.127", Self::function),
-            ("22.4.128", Self::function),
-            ("22.4.144", Self::function),
-            ("22.4.5", Self::function),
-        ];
         let templates = at.all("templateId").filter_map(|id| id.attribute("root"));
         let found = templates
             .filter_map(|root| root.strip_prefix(TEMPLATES))
-            .find_map(|own| readers.iter().find(|(template, _)| *template == own));
+            .find_map(reader);
         match found {
-            Some((_, read)) => read(self, at, section),
+            Some(read) => read(self, at, section),
             None => {
                 self.leave_unread(at);
                 Vec::new()
             }
         }
     }
+}
+
+/// What reads entries of a template.
+fn reader<'a>(template: &str) -> Option<Reader<'a>> {
+    let read: Reader<'a> = match template {
+        "22.4.3" => Draft::problem_concern,
+        "22.4.4" => Draft::problem_alone,
+        "22.4.33" | "22.4.34" => Draft::problems_in,
+        "22.4.30" => Draft::allergy_concern,
+        "22.4.7" => Draft::allergy_alone,
+        "22.4.16" => Draft::medication,
+        "22.4.35" | "22.4.36" => Draft::medications_in,
+        "22.4.52" => Draft::immunization,
+        "22.4.1" => Draft::results,
+        "22.4.2" => Draft::result,
+        "22.4.26" => Draft::vital_signs,
+        "22.4.27" => Draft::vital_sign,
+        "22.4.38" | "22.4.78" | "22.4.85" => Draft::social,
+        "15.3.8" => Draft::pregnancy,
+        "22.4.200" => Draft::birth_sex,
+        "22.4.12" | "22.4.13" | "22.4.14" => Draft::procedure,
+        "22.4.49" => Draft::encounter,
+        "22.4.202" => Draft::note,
+        "22.4.121" => Draft::goal,
+        "22.4.39" | "22.4.40" | "22.4.41" | "22.4.44" | "22.4.140" => Draft::planned,
+        "22.4.42" | "22.4.120" => Draft::planned_medication,
+        "22.4.20" => Draft::instruction_alone,
+        "22.4.45" => Draft::family_member,
+        "22.4.50" => Draft::supply_given,
+        "22.4.135" => Draft::equipment,
+        "22.4.500" => Draft::care_team,
+        "22.4.132" => Draft::health_concern,
+        "22.4.48" => Draft::directive,
+        "22.4.108" => Draft::directives,
+        "22.4.66" | "22.4.75" => Draft::functions,
+        "22.4.67" | "22.4.68" | "22.4.69" | "22.4.72" | "22.4.73" | "22.4.74" | "22.4.124"
+        | "22.4.127" | "22.4.128" | "22.4.144" | "22.4.5" => Draft::function,
+        _ => return None,
+    };
+    Some(read)
 }
 
 /// The full OID of a template of C-CDA.

@@ -13,21 +13,11 @@ use super::section::table;
 use super::tag::{Tag, tag, text};
 use crate::ccda::codes;
 
-/// Kinds of values that Goal and Observation have.
-const DETAILS: [&str; 6] = [
-    "Quantity",
-    "Range",
-    "CodeableConcept",
-    "String",
-    "Boolean",
-    "Integer",
-];
-
 /// The value of a goal's target, as that of an observation.
 pub(super) fn detail(goal: &Value) -> Value {
     let target = &goal["target"][0];
     let mut found = json!({});
-    for kind in DETAILS {
+    for kind in codes::DETAILS {
         if let Some(detail) = target.get(format!("detail{kind}")) {
             found[format!("value{kind}")] = detail.clone();
         }
