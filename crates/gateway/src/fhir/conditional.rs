@@ -1,7 +1,7 @@
 //! Conditions on searches (`If-None-Exist`): found, not found, or ambiguous, and nothing between.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use interop::fhir::care_services::is_care_service;
@@ -9,7 +9,7 @@ use interop::fhir::search::{Handling, Query};
 use interop::fhir::{IssueType, ResourceType};
 use ledger::ids::Digest;
 use node::custody::{Change, Opened, SearchPage, Written};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use super::Fhir;
 use super::caller::Caller;
@@ -17,39 +17,44 @@ use crate::auth::Permission;
 use crate::http::pairs_of;
 use crate::problem::Problem;
 
-const SHARDS: usize = 64;
+/// Where locks that nobody holds are forgotten.
+const LOCKS_MAX: usize = 1_024;
 
 /// Locks between the search of a condition and the write that depends on it, so that two requests
 /// with one condition write one document.
-#[derive(Debug)]
-pub(crate) struct Conditions(Vec<Arc<Mutex<()>>>);
+#[derive(Debug, Default)]
+pub(crate) struct Conditions(Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
 
-impl Default for Conditions {
-    fn default() -> Self {
-        Self((0..SHARDS).map(|_| Arc::default()).collect())
-    }
-}
+/// A condition that nobody else works on.
+pub(super) type Held = OwnedMutexGuard<()>;
 
 impl Conditions {
-    /// Waits until nobody else works on these conditions. Always in the order of shards: no
-    /// deadlock.
-    pub(super) async fn hold(
-        &self,
-        conditions: &[(ResourceType, &str)],
-    ) -> Vec<OwnedMutexGuard<()>> {
-        let shards: BTreeSet<usize> = conditions
+    /// Waits until nobody else works on these conditions. Always in the same order: no deadlock.
+    pub(super) async fn hold(&self, conditions: &[(ResourceType, &str)]) -> Vec<Held> {
+        let keys: BTreeSet<Digest> = conditions
             .iter()
             .map(|(resource_type, query)| {
                 let key = [resource_type.as_str().as_bytes(), query.as_bytes()];
-                let Digest([first, ..]) = Digest::with_domain("careledger/condition", &key);
-                usize::from(first) % SHARDS
+                Digest::with_domain("careledger/condition", &key)
             })
             .collect();
-        let mut guards = Vec::new();
-        for lock in shards.into_iter().filter_map(|shard| self.0.get(shard)) {
-            guards.push(Arc::clone(lock).lock_owned().await);
+        let locks = self.locks(keys);
+        let mut held = Vec::with_capacity(locks.len());
+        for lock in locks {
+            held.push(lock.lock_owned().await);
         }
-        guards
+        held
+    }
+
+    fn locks(&self, keys: BTreeSet<Digest>) -> Vec<Arc<tokio::sync::Mutex<()>>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= LOCKS_MAX {
+            known.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        let locks = keys.into_iter();
+        locks
+            .map(|key| Arc::clone(known.entry(key).or_default()))
+            .collect()
     }
 }
 
@@ -64,19 +69,37 @@ impl Fhir {
         only(self.find(caller, resource_type, query, 1).await?)
     }
 
-    /// What a conditional reference names: what is written here, or else what another member publishes.
-    pub(super) async fn find_referred(
+    /// [`Self::find_one`] for each of some conditions, in their order.
+    pub(super) async fn find_one_each(
         &self,
         caller: &Caller,
-        resource_type: ResourceType,
-        query: &str,
-    ) -> Result<Option<Opened>, Problem> {
-        let own = self.find_one(caller, resource_type, query).await?;
-        if own.is_some() || !is_care_service(resource_type) {
-            return Ok(own);
+        conditions: &[(ResourceType, &str)],
+    ) -> Result<Vec<Option<Opened>>, Problem> {
+        let queries = conditions.iter().map(|(resource_type, query)| {
+            let mut query = condition(caller, *resource_type, query)?;
+            query.count = 1;
+            query.is_of_own = true;
+            Ok::<_, Problem>(query)
+        });
+        let queries: Vec<Query> = queries.collect::<Result<_, _>>()?;
+        let pages = self.custody.search_each(caller.requester(), &queries);
+        pages.await?.into_iter().map(only).collect()
+    }
+
+    /// What conditional references name: what is written here, or else what another member publishes.
+    pub(super) async fn find_referred_each(
+        &self,
+        caller: &Caller,
+        conditions: &[(ResourceType, &str)],
+    ) -> Result<Vec<Option<Opened>>, Problem> {
+        let mut each = self.find_one_each(caller, conditions).await?;
+        for (found, (resource_type, query)) in each.iter_mut().zip(conditions) {
+            if found.is_none() && is_care_service(*resource_type) {
+                let all = self.search_for(caller, *resource_type, query, (1, false));
+                *found = only(all.await?)?;
+            }
         }
-        let all = self.search_for(caller, resource_type, query, (1, false));
-        only(all.await?)
+        Ok(each)
     }
 
     /// Matches of a condition among what is written here, some of them opened.
@@ -98,15 +121,9 @@ impl Fhir {
         query: &str,
         (opened_max, is_of_own): (usize, bool),
     ) -> Result<SearchPage, Problem> {
-        caller.may(resource_type, Permission::Search)?;
-        let pairs: Vec<(String, String)> = pairs_of(query).collect();
-        if pairs.is_empty() {
-            return Err(Problem::malformed("the condition has no parameter"));
-        }
-        let mut query = Query::parse(resource_type, &pairs, Handling::Strict)?;
+        let mut query = condition(caller, resource_type, query)?;
         query.count = opened_max;
         query.is_of_own = is_of_own;
-        caller.may_search(&query)?;
         let page = self.custody.search(caller.requester(), &query).await?;
         Ok(page)
     }
@@ -124,6 +141,17 @@ impl Fhir {
             .next()
             .ok_or_else(|| Problem::internal("custody wrote nothing and said nothing"))
     }
+}
+
+fn condition(caller: &Caller, resource_type: ResourceType, query: &str) -> Result<Query, Problem> {
+    caller.may(resource_type, Permission::Search)?;
+    let pairs: Vec<(String, String)> = pairs_of(query).collect();
+    if pairs.is_empty() {
+        return Err(Problem::malformed("the condition has no parameter"));
+    }
+    let query = Query::parse(resource_type, &pairs, Handling::Strict)?;
+    caller.may_search(&query)?;
+    Ok(query)
 }
 
 fn only(page: SearchPage) -> Result<Option<Opened>, Problem> {

@@ -264,6 +264,40 @@ async fn urns_are_resolved_in_attachments_and_narrative_too() {
     assert_eq!(*target, place(0).as_str());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_that_come_at_once_create_what_they_share_once() {
+    let site = std::sync::Arc::new(Site::new());
+    let token = site.ehr().await;
+    let shared = [
+        json!({"resourceType": "Organization", "identifier": [{"system": "urn:org", "value": "1"}]}),
+        json!({"resourceType": "Medication", "identifier": [{"system": "urn:drug", "value": "1"}]}),
+    ];
+    let conditions = ["identifier=urn:org|1", "identifier=urn:drug|1"];
+    let entries = [0, 1].map(|at: usize| {
+        let url = shared[at]["resourceType"].as_str().unwrap();
+        with(
+            entry("POST", url, &shared[at]),
+            "ifNoneExist",
+            conditions[at],
+        )
+    });
+    let mut sent = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (site, token) = (std::sync::Arc::clone(&site), token.clone());
+        let body = bundle("transaction", &entries);
+        sent.spawn(async move { site.ask(&token, "POST", "", &body).await });
+    }
+    let mut created = [0, 0];
+    for answer in sent.join_all().await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let statuses = statuses(&answer.json());
+        for (status, count) in statuses.iter().zip(&mut created) {
+            *count += u32::from(status == "201");
+        }
+    }
+    assert_eq!(created, [1, 1]);
+}
+
 #[tokio::test]
 async fn entries_of_a_batch_have_all_verbs_and_fail_alone() {
     let site = Site::new();

@@ -405,6 +405,15 @@ impl Custody {
         self.find(by, query).await
     }
 
+    /// What each of some queries finds, in their order, as [`Self::search`] finds it.
+    pub async fn search_each(
+        &self,
+        by: &Requester,
+        queries: &[Query],
+    ) -> Result<Vec<SearchPage>, CustodyError> {
+        self.find_each(by, queries).await
+    }
+
     /// A further page of a search. It shows what the first page fixed, less what the requester may
     /// no longer see; `None` if that is no longer known.
     pub async fn search_further(

@@ -243,6 +243,19 @@ pub struct SearchPage {
     pub further: Option<Further>,
 }
 
+impl SearchPage {
+    /// That nothing was found.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            matches: Vec::new(),
+            included: Vec::new(),
+            includes_all: true,
+            total: Some(0),
+            further: None,
+        }
+    }
+}
+
 /// A further page of a search: a place in the list that the first page fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Further {

@@ -20,6 +20,8 @@ use super::{Aim, Custody, CustodyError, Reached, labelling};
 
 /// Contents that are opened at once: those of an existing server take their time.
 const OPENED_AT_ONCE: usize = 8;
+/// Pages of queries that were asked together, and are put on record at once.
+const PAGES_AT_ONCE: usize = 16;
 
 /// A current version that was found.
 pub(super) struct Match {
@@ -37,6 +39,41 @@ impl Custody {
         by: &Requester,
         query: &Query,
     ) -> Result<SearchPage, CustodyError> {
+        let (query, candidates) = self.candidates_of(by, query).await?;
+        self.first_page(by, &query, candidates).await
+    }
+
+    /// What each of some queries finds, in their order. Those that nothing matches go into the audit log together.
+    pub(super) async fn find_each(
+        &self,
+        by: &Requester,
+        queries: &[Query],
+    ) -> Result<Vec<SearchPage>, CustodyError> {
+        let mut asked = Vec::with_capacity(queries.len());
+        for query in queries {
+            asked.push(self.candidates_of(by, query).await?);
+        }
+        let in_vain = asked.iter().filter(|(_, candidates)| candidates.is_empty());
+        let in_vain = in_vain.map(|(query, _)| query.target()).collect();
+        self.audit_queries(by, "search", in_vain).await?;
+        futures::stream::iter(asked)
+            .map(|(query, candidates)| async move {
+                if candidates.is_empty() {
+                    return Ok(SearchPage::empty());
+                }
+                self.first_page(by, &query, candidates).await
+            })
+            .buffered(PAGES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// The query without chains, and what matches it before consent is asked.
+    async fn candidates_of(
+        &self,
+        by: &Requester,
+        query: &Query,
+    ) -> Result<(Query, Vec<Match>), CustodyError> {
         if query.asks_content() && !self.keeps_full_text() {
             return Err(CustodyError::Invalid(Issue::error(
                 IssueType::NotSupported,
@@ -48,7 +85,7 @@ impl Custody {
         if query.is_of_own {
             candidates.retain(|one| !is_of_network(one.resource_type, &one.row.id));
         }
-        self.first_page(by, &query, candidates).await
+        Ok((query, candidates))
     }
 
     /// Puts the openings on record, opens, and includes what was asked for.
@@ -60,11 +97,8 @@ impl Custody {
     ) -> Result<SearchPage, CustodyError> {
         let target = query.target();
         let mut found = SearchPage {
-            matches: Vec::new(),
-            included: Vec::new(),
-            includes_all: true,
             total: None,
-            further: None,
+            ..SearchPage::empty()
         };
         let mut is_on_record = false;
         for (matches, decided) in page {
@@ -73,7 +107,8 @@ impl Custody {
             is_on_record |= recorded;
         }
         if !is_on_record {
-            self.audit_query(by, "search", &target).await?;
+            self.audit_queries(by, "search", vec![target.clone()])
+                .await?;
         }
         if !query.includes.is_empty() && !found.matches.is_empty() {
             let (rounds, is_all) = self.included(by, query, &found.matches).await?;

@@ -122,8 +122,7 @@ impl Bundles {
             may(caller, entry)?;
         }
         let fhir = &self.fhir;
-        let guards = fhir.hold_conditions(&plan).await;
-        let found = fhir.resolve(caller, &mut plan).await?;
+        let resolved = fhir.resolve(caller, &mut plan).await?;
         plan.check_targets()?;
         fhir.apply_patches(caller, &mut plan).await?;
         for content in plan
@@ -138,8 +137,9 @@ impl Bundles {
         let mut responses = self.read_early(caller, early, preferences).await?;
         let changes = plan.entries.iter().filter_map(entry::change).collect();
         let written = fhir.custody.write(caller.requester(), changes).await?;
-        drop(guards);
-        responses.extend(fhir.responses_to(&plan, &found, written, preferences.answer)?);
+        drop(resolved.held);
+        let existing = &resolved.existing;
+        responses.extend(fhir.responses_to(&plan, existing, written, preferences.answer)?);
         for call in late {
             let answer = self.entries.call(caller, call, preferences).await;
             responses.push(answer);

@@ -10,6 +10,7 @@ use ledger::ids::{Digest, MemberName};
 
 use crate::custody::access::AccessDraft;
 use crate::custody::request::Requester;
+use crate::custody::store::Transaction;
 use crate::custody::subject::Subject;
 use crate::custody::{Custody, CustodyError};
 
@@ -106,17 +107,31 @@ impl Custody {
         Ok(())
     }
 
-    /// Puts a query that opened nobody's records into the log.
-    pub(crate) async fn audit_query(
+    /// Puts queries that opened nobody's records into the log, in one write.
+    pub(crate) async fn audit_queries(
         &self,
         by: &Requester,
         interaction: &str,
-        target: &str,
+        targets: Vec<String>,
     ) -> Result<(), CustodyError> {
-        let mut entry = by.audited(interaction);
-        target.clone_into(&mut entry.target);
-        self.audit(entry).await?;
-        Ok(())
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let recorded = (self.0.options.clock)();
+        let entries = targets.into_iter().map(|target| AuditEntry {
+            recorded,
+            target,
+            ..by.audited(interaction)
+        });
+        let entries: Vec<AuditEntry> = entries.collect();
+        let home = self.0.home.clone();
+        let append = move |transaction: &mut Transaction<'_>| {
+            for entry in entries {
+                home.audit(transaction, None, entry)?;
+            }
+            Ok(())
+        };
+        self.0.store.transact(append).await
     }
 
     /// Passes an outcome on; a request for what is not here goes into the log first.

@@ -126,7 +126,7 @@ impl Custody {
         }
         let named: BTreeSet<&String> = waiting.iter().map(|row| &row.patient).collect();
         let seen = self.seen(by, named).await?;
-        self.audit_query(by, "search", "Patient/$waiting-links")
+        self.audit_queries(by, "search", vec!["Patient/$waiting-links".to_owned()])
             .await?;
         waiting.retain(|row| seen.contains(&row.patient));
         waiting.sort_by_key(|row| std::cmp::Reverse(row.score));

@@ -117,7 +117,8 @@ impl Custody {
             .collect();
         let (opened, is_on_record) = self.open_recorded(by, TARGET, permitted, decided).await?;
         if !is_on_record {
-            self.audit_query(by, "search", TARGET).await?;
+            self.audit_queries(by, "search", vec![TARGET.to_owned()])
+                .await?;
         }
         let judged = |one: Opened| {
             let mut named = named.iter().filter(|(id, _)| *id == one.id);

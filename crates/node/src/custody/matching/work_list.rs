@@ -113,7 +113,8 @@ impl Custody {
         pairs.truncate(LISTED_MAX);
         let named = pairs.iter().flat_map(|row| [&row.one, &row.other]);
         let seen = self.seen(by, named.collect()).await?;
-        self.audit_query(by, "search", TARGET).await?;
+        self.audit_queries(by, "search", vec![TARGET.to_owned()])
+            .await?;
         pairs.retain(|row| seen.contains(&row.one) && seen.contains(&row.other));
         pairs.into_iter().map(PairRow::shown).collect()
     }

@@ -294,3 +294,42 @@ async fn a_hierarchy_is_searched_to_its_ends_and_around_its_corners() {
         assert_eq!(found.join(" "), expected, "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_each_of_some_queries_is_answered_in_its_place_and_on_record() {
+    let ledger = Ledger::of(&["clinic"]);
+    let site = Site::at(&ledger, "clinic");
+    let custody = site.open();
+    let by = clinician("clinic");
+    custody
+        .write(
+            &by,
+            vec![update(patient("p"), None), update(patient("q"), None)],
+        )
+        .await
+        .unwrap();
+    let asked = [
+        "Patient?_id=q",
+        "Patient?_id=r",
+        "Patient?_id=p",
+        "Patient?_id=s",
+    ];
+    let queries = asked.map(query);
+    let pages = custody.search_each(&by, &queries).await.unwrap();
+    let found = pages.iter().map(|page| shown(&page.matches));
+    let found: Vec<Vec<String>> = found.collect();
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1, 0]);
+    assert!(
+        found[0][0].contains('q') && found[2][0].contains('p'),
+        "{found:?}"
+    );
+    let wanted = crate::custody::audit::AuditWanted::all();
+    let log = custody.audit_log(&wanted, 100).unwrap().into_iter();
+    let searches = log.filter(|(_, entry)| entry.interaction == "search");
+    let mut searches: Vec<String> = searches.map(|(_, entry)| entry.target).collect();
+    searches.sort();
+    assert_eq!(
+        searches,
+        ["Condition?", "Observation?", "Patient?", "Patient?"]
+    );
+}
