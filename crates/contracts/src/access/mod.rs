@@ -11,6 +11,8 @@
 //! - **X5** A declared emergency opens to a practitioner, for care and for its time, what consents do not deny to
 //!   emergencies by name, whether they are known or not.
 //! - **X6** A delegate sees at most what the patient would, as far as every link of the chain goes.
+//! - **X7** A consent or a voted policy that forbids to collect or to correct a document keeps it from being written; that
+//!   nothing permits it does not.
 //! - **X4** The answer names the policies that determine it.
 
 mod asked;
@@ -25,6 +27,7 @@ mod record;
 mod request;
 mod slice;
 mod voted;
+mod writing;
 
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
@@ -88,6 +91,8 @@ pub struct Evaluator {
     found: bool,
     implicit: Implicit,
     voted: Option<Digest>,
+    /// Whether a consent in force says who may write.
+    names_writing: bool,
 }
 
 impl std::fmt::Debug for Evaluator {
@@ -203,6 +208,7 @@ impl Evaluator {
             found: consents.iter().any(Consent::is_active),
             implicit,
             voted: Some(voted.digest()),
+            names_writing: false,
         }
     }
 
@@ -242,6 +248,7 @@ impl Evaluator {
             found: consents.iter().any(Consent::is_active),
             implicit,
             voted: voted.map(Voted::digest),
+            names_writing: consents.iter().any(Consent::names_writing),
         })
     }
 

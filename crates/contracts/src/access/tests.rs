@@ -11,6 +11,7 @@ mod acting;
 mod implicit;
 mod reasons;
 mod voted_policies;
+mod writing;
 use crate::consent::tests::{consent, question, read};
 
 /// Every line asks and says what comes out; `unknown` stands for consents that are not known, `directory` for a

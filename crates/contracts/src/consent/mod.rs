@@ -230,6 +230,15 @@ impl Consent {
     pub fn is_active(&self) -> bool {
         self.status == Status::Active
     }
+
+    /// Whether it counts, and says who collects or corrects documents.
+    pub(crate) fn names_writing(&self) -> bool {
+        self.is_active()
+            && self
+                .provision
+                .as_ref()
+                .is_some_and(Provision::names_writing)
+    }
 }
 
 impl Status {

@@ -72,6 +72,12 @@ struct Around {
 }
 
 impl Provision {
+    /// Whether a rule in it is about writing.
+    pub(super) fn names_writing(&self) -> bool {
+        let mut actions = self.actions.iter().flatten();
+        actions.any(|action| *action != Action::Open) || self.nested.iter().any(Self::names_writing)
+    }
+
     /// Reads `Consent.provision`.
     pub(super) fn read(provision: &Value) -> Result<Self, Rejection> {
         let path = "Consent.provision";

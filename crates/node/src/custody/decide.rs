@@ -2,6 +2,7 @@
 
 mod current;
 mod preview;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

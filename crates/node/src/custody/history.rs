@@ -96,8 +96,9 @@ impl Custody {
         Ok(entries)
     }
 
-    /// A page of the changes that the query asks for, the newest first.
-    pub(super) async fn page_of_history(
+    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
+    /// `visible` besides.
+    pub async fn history_of_all(
         &self,
         by: &Requester,
         query: &HistoryQuery,

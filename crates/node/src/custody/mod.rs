@@ -69,7 +69,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use interop::fhir::search::{IndexTerms, Query, index_format};
+use interop::fhir::search::{IndexTerms, index_format};
 use interop::fhir::{Resource, ResourceType};
 use ledger::ids::{MemberName, Tag};
 use tokio::sync::watch;
@@ -389,51 +389,6 @@ impl Custody {
         self.versions_within(by, (resource_type, id), versions)
     }
 
-    /// A page of the history of types, or of everything; each version is decided as a read of it would be, and must be
-    /// `visible` besides.
-    pub async fn history_of_all(
-        &self,
-        by: &Requester,
-        query: &HistoryQuery,
-        visible: &Visible<'_>,
-    ) -> Result<HistoryPage, CustodyError> {
-        self.page_of_history(by, query, visible).await
-    }
-
-    /// What matches `query` among the documents that the requester may see.
-    pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
-        self.find(by, query).await
-    }
-
-    /// What each of some queries finds, in their order, as [`Self::search`] finds it.
-    pub async fn search_each(
-        &self,
-        by: &Requester,
-        queries: &[Query],
-    ) -> Result<Vec<SearchPage>, CustodyError> {
-        self.find_each(by, queries).await
-    }
-
-    /// A further page of a search. It shows what the first page fixed, less what the requester may
-    /// no longer see; `None` if that is no longer known.
-    pub async fn search_further(
-        &self,
-        by: &Requester,
-        query: &Query,
-        from: Further,
-    ) -> Result<Option<SearchPage>, CustodyError> {
-        self.further_page(by, query, from).await
-    }
-
-    /// The patient's documents at this member.
-    pub async fn local_everything(
-        &self,
-        by: &Requester,
-        patient_id: &str,
-    ) -> Result<Everything, CustodyError> {
-        self.everything_here(by, patient_id).await
-    }
-
     /// The version with its receipt, or that it is not final yet.
     pub async fn receipt(
         &self,
@@ -447,11 +402,6 @@ impl Custody {
         let exported = self.export(by, resource_type, id, version).await;
         let place = (resource_type, id);
         self.noting_absent(by, "receipt", place, exported).await
-    }
-
-    /// Who asked this member, or asked through it, about the patient whose token this is.
-    pub async fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
-        self.accesses(by).await
     }
 
     /// What this member may see of the patient.

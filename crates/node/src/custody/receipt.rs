@@ -99,7 +99,8 @@ impl Custody {
         }
     }
 
-    pub(super) async fn accesses(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
+    /// Who asked this member, or asked through it, about the patient whose token this is.
+    pub async fn access_history(&self, by: &Requester) -> Result<Vec<AccessEntry>, CustodyError> {
         let patient_id = by.patient.as_ref().ok_or_else(|| CustodyError::Denied {
             reason: "the access history is the patient's own".to_owned(),
             determining: Vec::new(),

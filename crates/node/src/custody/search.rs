@@ -34,17 +34,14 @@ pub(super) struct Match {
 }
 
 impl Custody {
-    pub(super) async fn find(
-        &self,
-        by: &Requester,
-        query: &Query,
-    ) -> Result<SearchPage, CustodyError> {
+    /// What matches `query` among the documents that the requester may see.
+    pub async fn search(&self, by: &Requester, query: &Query) -> Result<SearchPage, CustodyError> {
         let (query, candidates) = self.candidates_of(by, query).await?;
         self.first_page(by, &query, candidates).await
     }
 
-    /// What each of some queries finds, in their order. Those that nothing matches go into the audit log together.
-    pub(super) async fn find_each(
+    /// What each of some queries finds, in their order, as [`Self::search`] finds it.
+    pub async fn search_each(
         &self,
         by: &Requester,
         queries: &[Query],
@@ -168,7 +165,8 @@ impl Custody {
         Ok(matches)
     }
 
-    pub(super) async fn everything_here(
+    /// The patient's documents at this member.
+    pub async fn local_everything(
         &self,
         by: &Requester,
         patient_id: &str,

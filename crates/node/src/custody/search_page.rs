@@ -74,8 +74,9 @@ impl Custody {
         Ok(found)
     }
 
-    /// The page of a list that its first page fixed; `None` if the list is no longer kept.
-    pub(super) async fn further_page(
+    /// A further page of a search. It shows what the first page fixed, less what the requester may
+    /// no longer see; `None` if that is no longer known.
+    pub async fn search_further(
         &self,
         by: &Requester,
         query: &Query,

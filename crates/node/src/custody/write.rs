@@ -86,6 +86,11 @@ impl Custody {
             let place = (change.precondition, change.resource_type, change.id.clone());
             // Whoever arrives has no other documents yet.
             let arrives = ownership.arrives(&subject);
+            if !arrives {
+                let place = (&change, &sources);
+                self.must_be_consented(by, place, &subject, &together)
+                    .await?;
+            }
             let draft = self.draft(by, change, subject, &together).await?;
             if !arrives && self.hands_on_others(place, draft.content.as_ref())? {
                 noted.insert(of);
@@ -398,7 +403,7 @@ impl Custody {
 }
 
 impl Ownership {
-    fn arrives(&self, subject: &Subject) -> bool {
+    pub(super) fn arrives(&self, subject: &Subject) -> bool {
         self.arriving.values().any(|one| one.id == subject.id)
     }
 

@@ -386,6 +386,20 @@ async fn p7_decisions_do_not_wait_for_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn x7_what_a_patient_forbids_to_collect_is_not_sent_there() {
+    let site = Site::at(&Ledger::of(&["hospital"]), "hospital");
+    let existing = Existing::new();
+    let custody = open(&site, &existing);
+    let by = clinician("hospital");
+    with_patient(&custody).await;
+    let keeping = writing::keeping("collect", "active", &json!({}));
+    custody.write(&by, vec![keeping]).await.unwrap();
+    let refused = custody.write(&by, vec![update(named("new", "x"), None)]);
+    assert!(matches!(refused.await, Err(CustodyError::Denied { .. })));
+    assert!(existing.newest("Observation", "new").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p6_what_is_erased_is_deleted_there() {
     let site = Site::at(&Ledger::of(&["hospital"]), "hospital");
     let existing = Existing::new();

@@ -28,6 +28,7 @@ mod searching;
 mod share;
 mod store;
 mod unseen;
+mod writing;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -310,9 +310,9 @@ async fn p2_each_of_some_queries_is_answered_in_its_place_and_on_record() {
         .unwrap();
     let asked = [
         "Patient?_id=q",
-        "Patient?_id=r",
+        "Observation?_id=r",
         "Patient?_id=p",
-        "Patient?_id=s",
+        "Condition?_id=s",
     ];
     let queries = asked.map(query);
     let pages = custody.search_each(&by, &queries).await.unwrap();

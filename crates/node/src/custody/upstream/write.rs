@@ -77,7 +77,15 @@ impl Custody {
         for change in &mut changes {
             self.check_filing(change).await?;
         }
+        let sources = Sources::of(&changes);
         let (mut admitted, mut ownership) = self.admit_changes(by, changes)?;
+        for one in &admitted {
+            if !ownership.arrives(&one.subject) {
+                let place = (&one.change, &sources);
+                self.must_be_consented(by, place, &one.subject, &Together::default())
+                    .await?;
+            }
+        }
         let mut intents = self.intend(by, &admitted).await?;
         let mut answer = send(upstream, &admitted).await;
         if matches!(answer, Err(UpstreamError::Overtaken)) {

@@ -101,6 +101,8 @@ impl Custody {
         };
         let none = Sources::of(&[]);
         self.authorize(by, (&change, &none), &subject)?;
+        self.must_be_consented(by, (&change, &none), &subject, &Together::default())
+            .await?;
         self.check_early(&change)?;
         let stored = resource
             .stored(&change.id)
