@@ -36,6 +36,8 @@ pub(super) struct Entry {
     queries: Vec<Query>,
     /// Whether a notification is on its way.
     pub(super) is_busy: bool,
+    /// When it had its turn last: who waits longest goes first.
+    pub(super) tried_at: Option<Instant>,
     /// Something was sent last, or this was read from disk.
     pub(super) sent_at: Instant,
     /// No attempt before this.
@@ -77,6 +79,7 @@ impl Entry {
             asked,
             queries,
             is_busy: false,
+            tried_at: None,
             sent_at: Instant::now(),
             not_before: None,
             socket: None,
@@ -222,6 +225,7 @@ impl Book {
         for (id, entry) in &mut fresh.entries {
             if let Some(old) = self.entries.remove(id) {
                 entry.is_busy = old.is_busy;
+                entry.tried_at = old.tried_at;
                 entry.sent_at = old.sent_at;
                 entry.not_before = old.not_before;
                 entry.socket = old.socket;
