@@ -28,6 +28,7 @@ use serde_json::Value;
 pub(super) use self::codes::CODE_SYSTEMS;
 use self::draft::Draft;
 use super::fault::{ErrorCode, Fault, Place};
+pub(super) use self::people::{DESCRIBED_PLACES, PLACES};
 use super::message::{Message, Sender};
 use super::overrides::Overrides;
 
