@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use self::sent::ENVELOPE;
 
-const MESSAGES: [&str; 11] = [
-    "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "orm-o01", "oru-r01",
-    "siu-s12", "siu-s15", "vxu-v04",
+const MESSAGES: [&str; 12] = [
+    "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "omp-o09", "orm-o01",
+    "oru-r01", "siu-s12", "siu-s15", "vxu-v04",
 ];
 
 /// Whether a Bundle is a transaction that the FHIR API takes; how many entries it has.
