@@ -193,6 +193,44 @@ async fn l1_a_patient_is_found_without_a_name_and_its_record_joins_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l6_a_link_that_is_withdrawn_leads_nowhere_until_it_is_approved() {
+    let (world, _founding) = World::new([7, 7], Answers::Certain).await;
+    let (hospital, sister) = (&world.nodes[1], clinician("hospital"));
+    create(hospital, &sister, document(&world.at_hospital)).await;
+    world.permit().await;
+    assert_eq!(world.ask().await, Discovered::Linked);
+    until_level(&world.nodes).await;
+    let found = async || {
+        let clinic = &world.nodes[0].exchange;
+        let by = clinician("clinic");
+        let all = clinic.everything(&by, &world.at_clinic).await.unwrap();
+        let documents = all.entries.iter();
+        let documents = documents.filter(|one| one.resource.get("content").is_some());
+        (documents.count(), all.withheld.len())
+    };
+    assert_eq!(found().await.0, 1);
+
+    let place = (world.at_hospital.as_str(), &name("clinic"));
+    let withdrawn = hospital.custody.withdraw_link(&sister, place, "twin");
+    withdrawn.await.unwrap();
+    create(hospital, &sister, document(&world.at_hospital)).await;
+    until_level(&world.nodes).await;
+    assert_eq!(found().await, (0, 0));
+    // Whose index goes on under another key is asked again.
+    assert_eq!(world.ask().await, Discovered::Nothing);
+    let seen = world.history(1, &world.at_hospital).await;
+    assert_eq!(of(&seen, "link-withdrawn").len(), 1);
+
+    let approved = hospital
+        .custody
+        .settle_link(&sister, place, (true, "no twin"));
+    approved.await.unwrap();
+    assert_eq!(world.ask().await, Discovered::Linked);
+    until_level(&world.nodes).await;
+    assert_eq!(found().await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_person_approves_and_until_then_it_is_as_if_nobody_were_there() {
     let (world, _founding) = World::new([7, 7], Answers::Person).await;
     world.permit().await;
