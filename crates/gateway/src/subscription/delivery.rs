@@ -284,6 +284,9 @@ async fn settle(
             }
         }
     }
+    if let Due::Events(after, until) = due {
+        writes.extend(entry.outlived(id, (after, until)));
+    }
     writes.push(entry.saved(id));
     if let Err(error) = desk.save(writes).await {
         book.reload(&desk.custody, &desk.member)?;

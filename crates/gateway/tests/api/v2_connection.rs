@@ -1,11 +1,11 @@
 //! The connection to a receiver of HL7 v2: kept, opened anew when it breaks, and each message has its answer before the next
 //! one goes.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateway::SubscriptionConfig;
 use gateway::mllp::MllpReceiver;
+use serde_json::{Value, json};
 
 use crate::support::{BASE, Received, Receiver, Reply, Site};
 use crate::v2_send::{config, patient, put, subscribe, subscribe_to};
@@ -169,7 +169,7 @@ async fn who_sends_to_a_receiver_that_did_not_answer_another_waits_without_an_at
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_send_to_one_receiver_take_turns() {
-    const PATIENTS: usize = 8;
+    const PATIENTS: usize = 30;
     let receiver = Receiver::replying(&[Reply::Silence]);
     let patience = Patience {
         answer_within: Duration::from_secs(2),
@@ -186,7 +186,44 @@ async fn who_send_to_one_receiver_take_turns() {
     }
     let got = receiver.got(2 * PATIENTS + 1).await;
     // The first letters of a control id are the subscription's.
-    let half = got.iter().take(PATIENTS);
-    let heard: BTreeSet<&str> = half.map(|one| &one.control_id()[..8]).collect();
-    assert_eq!(heard.len(), 2, "{got:?}");
+    let whose: Vec<&str> = got.iter().map(|one| &one.control_id()[..8]).collect();
+    let rows = whose.chunk_by(|one, next| one == next);
+    let longest = rows.map(<[_]>::len).max().unwrap();
+    assert!(longest < PATIENTS, "{whose:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_receiver_that_is_away_is_not_passed_over() {
+    let away = Receiver::replying(&[Reply::Silence; 10_000]);
+    let patience = Patience {
+        answer_within: Duration::from_millis(200),
+        pause: Duration::from_millis(10),
+    };
+    let mut config = patient_config(&away.listen().await, &patience);
+    config.attempts_max = u32::MAX;
+    let site = Site::telling("clinic", BASE, 5, config);
+    let token = site.ehr().await;
+    let id = subscribe(&site, &token, &["Patient"]).await;
+    // More than are kept of what was delivered.
+    let entry = |number: usize| {
+        let mut patient = patient("A");
+        patient["id"] = format!("p{number}").into();
+        json!({ "resource": patient, "request": { "method": "PUT", "url": format!("Patient/p{number}") } })
+    };
+    let entries: Vec<Value> = (0..1_100).map(entry).collect();
+    let bundle = json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries });
+    let written = site.ask(&token, "POST", "", &bundle).await;
+    assert_eq!(written.status, 200, "{}", written.text);
+    loop {
+        let path = format!("/Subscription/{id}/$status");
+        let status = site.get(&token, &path).await.text;
+        if status.contains("\"1100\"") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let so_far = away.got(1).await;
+    let later = away.got(so_far.len() + 2).await;
+    let (first, last) = (&later[0], later.last().unwrap());
+    assert_eq!(first.control_id(), last.control_id());
 }
