@@ -111,6 +111,7 @@ mod tests {
             (false, Standing::Open, true),
             (false, Standing::Approved, true),
             (false, Standing::Refused, false),
+            (true, Standing::Open, true),
             (true, Standing::Refused, true),
         ] {
             assert_eq!(is_given(has_wallet, standing), expected, "{standing:?}");

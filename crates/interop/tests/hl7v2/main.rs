@@ -107,6 +107,30 @@ fn a_place_that_is_described_alone_is_its_senders_and_its_facilitys() {
 }
 
 #[test]
+fn an_order_of_a_medication_has_the_status_that_it_is_in() {
+    let status = |from: &str, to: &str| {
+        let text = String::from_utf8(rows::message("omp-o09")).unwrap();
+        let text = text.replace("ORC|NW|", &format!("ORC|{from}|"));
+        let text = text.replace("|IP|", &format!("|{to}|"));
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let bundle = map(&message, &rows::overrides()).unwrap().bundle;
+        sent::of_type(&bundle, "MedicationRequest")["status"].clone()
+    };
+    for (control, said, expected) in [
+        ("NW", "", "active"),
+        ("XO", "IP", "active"),
+        ("DC", "DC", "stopped"),
+        ("DC", "", "stopped"),
+        ("CA", "CA", "cancelled"),
+        ("CA", "", "cancelled"),
+        ("HD", "", "on-hold"),
+        ("SC", "CM", "completed"),
+    ] {
+        assert_eq!(status(control, said), expected, "{control} {said}");
+    }
+}
+
+#[test]
 fn a_merge_names_who_remains_and_who_is_absorbed() {
     let mapped = map(
         &Message::parse(&rows::message("adt-a40")).unwrap(),
