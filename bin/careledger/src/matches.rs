@@ -20,7 +20,8 @@ use elsewhere::Elsewhere;
     careledger matches merge 4f1c 9a20 --preview --credential net/clinic/clients/ehr.json\n  \
     careledger matches dismiss 4f1c 9a20 --reason twins --credential net/clinic/clients/ehr.json\n  \
     careledger matches discover 4f1c --credential net/clinic/clients/ehr.json\n  \
-    careledger matches approve 77e0 clinic --reason telephoned --credential net/hospital/clients/ehr.json"
+    careledger matches approve 77e0 clinic --reason telephoned --credential net/hospital/clients/ehr.json\n  \
+    careledger matches withdraw 77e0 clinic --reason twin --credential net/hospital/clients/ehr.json"
 )]
 pub(crate) struct MatchesArgs {
     #[command(subcommand)]

@@ -7,6 +7,8 @@
 //! - **L3** Keys are handed over only for a patient whose Patient resource the asker might read.
 //! - **L4** What is not the one certain match is handed over only if a person has approved it, for that patient and member.
 //! - **L5** What a person has refused is neither handed over nor put on the list again.
+//! - **L6** Of a patient whose link a person has refused or withdrawn, that member gets nothing, not even by keys that it was
+//!   handed before; unless the patient has a wallet, which gives keys itself.
 
 /// What a member answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Standing {
     Open,
     /// A person has approved.
     Approved,
-    /// A person has refused.
+    /// A person has refused, or withdrawn what was handed over.
     Refused,
 }
 
@@ -67,6 +69,11 @@ pub fn rule(answers: Answers, matched: Matched) -> Ruling {
     }
 }
 
+/// Whether a member is given what it asks of a patient and the patient's consents permit.
+pub fn is_given(has_wallet: bool, standing: Standing) -> bool {
+    has_wallet || standing != Standing::Refused
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +102,19 @@ mod tests {
                 standing,
             };
             assert_eq!(rule(answers, matched), expected, "{answers:?} {matched:?}");
+        }
+    }
+
+    #[test]
+    fn l6_whose_link_is_refused_gets_nothing_but_by_the_wallet() {
+        for (has_wallet, standing, expected) in [
+            (false, Standing::Open, true),
+            (false, Standing::Approved, true),
+            (false, Standing::Refused, false),
+            (true, Standing::Open, true),
+            (true, Standing::Refused, true),
+        ] {
+            assert_eq!(is_given(has_wallet, standing), expected, "{standing:?}");
         }
     }
 }

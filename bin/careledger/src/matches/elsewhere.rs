@@ -28,6 +28,8 @@ pub(super) enum Elsewhere {
     Approve(Decision),
     /// Lets a member have nothing.
     Refuse(Decision),
+    /// Takes back what a member was handed: it was another person, or is not to be found from there.
+    Withdraw(Decision),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +78,10 @@ pub(super) async fn run(client: &Client, action: Elsewhere) -> anyhow::Result<()
         Elsewhere::Refuse(decision) => {
             decide(client, "$refuse-link", &decision).await?;
             writeln!(out, "{} gets nothing", decision.member)?;
+        }
+        Elsewhere::Withdraw(decision) => {
+            decide(client, "$withdraw-link", &decision).await?;
+            writeln!(out, "{} gets nothing any more", decision.member)?;
         }
     }
     Ok(())

@@ -37,6 +37,11 @@ impl Net {
             (&["discover", "gone"], false, "404"),
             (&["waiting", "--all"], true, "0 questions"),
             (&["approve", "one", "clinic", "--reason", "x"], false, "404"),
+            (
+                &["withdraw", "one", "clinic", "--reason", "x"],
+                false,
+                "404",
+            ),
             (&["refuse", "one", "clinic", "--reason", "x"], false, "404"),
         ] {
             let (is_done, told) = self.matches(step);

@@ -78,7 +78,7 @@ const COMMON: [Operation<'static>; 10] = [
     ),
 ];
 
-const PATIENT_OPERATIONS: [Operation<'static>; 32] = [
+const PATIENT_OPERATIONS: [Operation<'static>; 33] = [
     operation(
         "everything",
         "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -138,6 +138,7 @@ const PATIENT_OPERATIONS: [Operation<'static>; 32] = [
     operation("waiting-links", "urn:careledger:operation:waiting-links"),
     operation("approve-link", "urn:careledger:operation:approve-link"),
     operation("refuse-link", "urn:careledger:operation:refuse-link"),
+    operation("withdraw-link", "urn:careledger:operation:withdraw-link"),
 ];
 
 const OF_CONSENTS: [Operation<'static>; 7] = [

@@ -349,6 +349,10 @@ fn identifying() -> Router<Arc<Fhir>> {
         .route("/fhir/{type}/$waiting-links", get(operation::waiting_links))
         .route("/fhir/{type}/$approve-link", post(operation::approve_link))
         .route("/fhir/{type}/$refuse-link", post(operation::refuse_link))
+        .route(
+            "/fhir/{type}/$withdraw-link",
+            post(operation::withdraw_link),
+        )
         .route("/fhir/{type}/$link", post(operation::link))
         .route("/fhir/{type}/$unlink", post(operation::unlink))
         .route("/fhir/{type}/$merge", post(operation::merge))

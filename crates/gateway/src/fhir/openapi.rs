@@ -89,7 +89,7 @@ fn of_type(resource_type: ResourceType, paths: &mut Map<String, Value>) {
             | "waiting-links" => ("", "get"),
             "enroll" | "file-consent" | "fileConsent" | "from-template" | "revokeConsent"
             | "what-if" | "import-ccda" | "match" | "merge" | "unmerge" | "link" | "unlink"
-            | "dismiss-match" | "approve-link" | "refuse-link" => ("", "post"),
+            | "dismiss-match" | "approve-link" | "refuse-link" | "withdraw-link" => ("", "post"),
             "branches" | "break-glass" | "discover" | "erase" | "escrow-offer" | "escrow-taken"
             | "hold" | "meta-add" | "meta-delete" | "record-disclosure" | "recovery-hand-out"
             | "recovery-root" | "review" | "share" | "suspend-accounting" | "unshare" => {

@@ -2,26 +2,43 @@
 //! before the next one goes.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 use tokio_util::codec::Framed;
 
 use super::frame::Frames;
+use super::outage::Outage;
 use super::receiver::{Acknowledged, MllpReceiver, acknowledged};
 
 const CONNECTED: Duration = Duration::from_secs(10);
 /// What lies between may have forgotten a connection that was silent for longer, without a word to either end.
 const IDLE_MAX: Duration = Duration::from_mins(5);
 
-/// A receiver, and the connection to it.
+/// A receiver, and how it is reached.
 pub(crate) struct Destination {
     receiver: MllpReceiver,
-    open: Mutex<Option<Connection>>,
+    /// The first and the longest pause after it was not reached.
+    pauses: (Duration, Duration),
+    line: Arc<Mutex<Line>>,
+}
+
+/// What is known of the receiver, by whoever's turn it is.
+#[derive(Default)]
+struct Line {
+    open: Option<Connection>,
+    outage: Outage,
+}
+
+/// The turn of one who sends: nobody else does until it is dropped.
+pub(crate) struct Turn {
+    destination: Arc<Destination>,
+    line: OwnedMutexGuard<Line>,
 }
 
 struct Connection {
@@ -35,40 +52,33 @@ trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
 impl Destination {
-    pub(crate) fn new(receiver: MllpReceiver) -> Self {
-        let open = Mutex::new(None);
-        Self { receiver, open }
+    pub(crate) fn new(receiver: MllpReceiver, pauses: (Duration, Duration)) -> Self {
+        Self {
+            receiver,
+            pauses,
+            line: Arc::default(),
+        }
     }
 
     pub(crate) fn receiver(&self) -> &MllpReceiver {
         &self.receiver
     }
 
-    /// Sends a message and waits for the acknowledgement of its control id. Others who send wait until then.
-    ///
-    /// A receiver that hung up since the last message, or upon this one, gets it once more on a new connection.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` if there is no connection or no answer in time, else why the connection broke.
-    pub(crate) async fn send(&self, control_id: &str, message: &[u8]) -> io::Result<Acknowledged> {
-        let mut open = self.open.lock().await;
-        // What fails, is late or is given up half-way is not put back.
-        if let Some(mut kept) = open.take()
-            && kept.is_usable()
-        {
-            match self.converse(&mut kept, control_id, message).await {
-                Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
-                said => {
-                    *open = said.is_ok().then_some(kept);
-                    return said;
-                }
-            }
+    /// The turn to send; none while it is another's, or the receiver is left alone because it was not reached.
+    pub(crate) fn turn(self: &Arc<Self>, now: Instant) -> Option<Turn> {
+        let line = Arc::clone(&self.line).try_lock_owned().ok()?;
+        (!line.outage.is_on(now)).then(|| Turn {
+            destination: Arc::clone(self),
+            line,
+        })
+    }
+
+    /// The turn to send, as soon as nobody else has it, and even if the receiver is left alone.
+    pub(crate) async fn next_turn(self: &Arc<Self>) -> Turn {
+        Turn {
+            line: Arc::clone(&self.line).lock_owned().await,
+            destination: Arc::clone(self),
         }
-        let mut fresh = self.connect().await?;
-        let said = self.converse(&mut fresh, control_id, message).await?;
-        *open = Some(fresh);
-        Ok(said)
     }
 
     async fn connect(&self) -> io::Result<Connection> {
@@ -108,6 +118,58 @@ impl Destination {
         });
         let said = said.await.map_err(|_| timed_out())??;
         connection.used_at = Instant::now();
+        Ok(said)
+    }
+}
+
+impl Turn {
+    pub(crate) fn receiver(&self) -> &MllpReceiver {
+        &self.destination.receiver
+    }
+
+    /// Sends a message and waits for the acknowledgement of its control id.
+    ///
+    /// A receiver that hung up since the last message, or upon this one, gets it once more on a new connection.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if there is no connection or no answer in time, else why the connection broke. The receiver is then left
+    /// alone for a while.
+    pub(crate) async fn send(
+        &mut self,
+        control_id: &str,
+        message: &[u8],
+    ) -> io::Result<Acknowledged> {
+        let said = self.converse(control_id, message).await;
+        let outage = &mut self.line.outage;
+        match said {
+            Ok(_) => *outage = Outage::default(),
+            Err(_) => outage.failed(control_id, Instant::now(), self.destination.pauses),
+        }
+        said
+    }
+
+    async fn converse(&mut self, control_id: &str, message: &[u8]) -> io::Result<Acknowledged> {
+        let destination = &self.destination;
+        let open = &mut self.line.open;
+        // What fails, is late or is given up half-way is not put back.
+        if let Some(mut kept) = open.take()
+            && kept.is_usable()
+        {
+            let said = destination.converse(&mut kept, control_id, message).await;
+            match said {
+                Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
+                said => {
+                    *open = said.is_ok().then_some(kept);
+                    return said;
+                }
+            }
+        }
+        let mut fresh = destination.connect().await?;
+        let said = destination
+            .converse(&mut fresh, control_id, message)
+            .await?;
+        *open = Some(fresh);
         Ok(said)
     }
 }

@@ -25,6 +25,7 @@ mod inbox;
 mod line;
 mod listener;
 mod operations;
+mod outage;
 mod patients;
 mod receiver;
 mod row;
@@ -48,7 +49,7 @@ use crate::http::negotiate;
 use crate::metrics::Metrics;
 use line::Line;
 
-pub(crate) use destination::Destination;
+pub(crate) use destination::{Destination, Turn};
 pub use listener::serve;
 pub(crate) use receiver::Acknowledged;
 pub use receiver::MllpReceiver;

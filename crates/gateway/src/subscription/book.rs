@@ -24,6 +24,8 @@ use crate::http::pairs_of;
 const SUBSCRIPTIONS_MAX: usize = 10_000;
 /// Events that are kept of each for catching up.
 pub(super) const EVENTS_KEPT: u64 = 1_000;
+/// Events that wait for a receiver of HL7 v2 at most: nobody else knows of them.
+const WAITING_MAX: u64 = 100_000;
 /// Patients of one subscription at most.
 const PATIENTS_MAX: usize = 100;
 
@@ -36,6 +38,8 @@ pub(super) struct Entry {
     queries: Vec<Query>,
     /// Whether a notification is on its way.
     pub(super) is_busy: bool,
+    /// When it had its turn last: who waits longest goes first.
+    pub(super) tried_at: Option<Instant>,
     /// Something was sent last, or this was read from disk.
     pub(super) sent_at: Instant,
     /// No attempt before this.
@@ -77,6 +81,7 @@ impl Entry {
             asked,
             queries,
             is_busy: false,
+            tried_at: None,
             sent_at: Instant::now(),
             not_before: None,
             socket: None,
@@ -145,25 +150,42 @@ impl Entry {
         (!of_kind.is_empty() || !others).then_some(of_kind)
     }
 
-    /// Makes the next event; what was kept longest goes. A subscriber that takes none is told nothing more.
+    /// Makes the next event; what was kept longest goes, but what a receiver of HL7 v2 still has to get. A subscriber that takes
+    /// none is told nothing more.
     pub(super) fn push(&mut self, id: Uuid, at: u64, what: What, writes: &mut Vec<ShelfChange>) {
         let number = self.row.events.saturating_add(1);
         let oldest = number.saturating_sub(EVENTS_KEPT);
-        if oldest > self.row.delivered {
-            if matches!(self.asked.channel, Channel::RestHook { .. }) {
-                self.row.state = State::Off;
-                self.row.error = Some("the subscriber is too far behind".to_owned());
-                return;
-            }
+        let waiting = number.saturating_sub(self.row.delivered);
+        let is_lost = match self.asked.channel {
+            Channel::RestHook { .. } => oldest > self.row.delivered,
+            Channel::Message { .. } => waiting > WAITING_MAX,
+            Channel::WebSocket => false,
+        };
+        if is_lost {
+            self.row.state = State::Off;
+            self.row.error = Some("the subscriber is too far behind".to_owned());
+            return;
+        }
+        if matches!(self.asked.channel, Channel::WebSocket) {
             // Who is not connected catches up from what is kept.
-            self.row.delivered = oldest;
+            self.row.delivered = self.row.delivered.max(oldest);
         }
         self.row.events = number;
         let event = EventRow { number, at, what };
         writes.push((event_key(id, number), Some(codec::encode(&event))));
-        if oldest > 0 {
+        if oldest > 0 && oldest <= self.row.delivered {
             writes.push((event_key(id, oldest), None));
         }
+    }
+
+    /// What removes those of some events that are delivered and older than what is kept.
+    pub(super) fn outlived(&self, id: Uuid, (after, until): (u64, u64)) -> Vec<ShelfChange> {
+        let oldest = self.row.events.saturating_sub(EVENTS_KEPT);
+        let until = until.min(oldest).min(self.row.delivered);
+        let numbers = after.saturating_add(1)..=until;
+        numbers
+            .map(|number| (event_key(id, number), None))
+            .collect()
     }
 
     /// How far a stream was looked at.
@@ -222,6 +244,7 @@ impl Book {
         for (id, entry) in &mut fresh.entries {
             if let Some(old) = self.entries.remove(id) {
                 entry.is_busy = old.is_busy;
+                entry.tried_at = old.tried_at;
                 entry.sent_at = old.sent_at;
                 entry.not_before = old.not_before;
                 entry.socket = old.socket;

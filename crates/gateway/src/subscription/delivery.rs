@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use interop::fhir::subscription::{Channel, Content, Event, Kind, Subscription, notification};
 use node::custody::{CustodyError, Requester};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,8 +18,9 @@ use super::row::{EventRow, State};
 use super::v2;
 use super::websocket::Outgoing;
 use crate::http::backoff;
+use crate::mllp::Turn;
 
-/// Notifications that are on their way at once.
+/// Notifications that are on their way at once, besides one message to each receiver of HL7 v2.
 const UNDER_WAY_MAX: usize = 32;
 /// Events of one notification, if the subscriber does not say.
 const EVENTS_MAX: u64 = 20;
@@ -47,12 +48,21 @@ struct Parcel {
     asked: Subscription,
     said: Said,
     socket: Option<mpsc::Sender<Outgoing>>,
+    leave: Leave,
+}
+
+/// What allows it to go now; it ends with the attempt.
+enum Leave {
+    /// A receiver of HL7 v2 takes one message at a time. One that is away holds up nobody else.
+    Turn(Turn),
+    OneOfMany(OwnedSemaphorePermit),
 }
 
 pub(super) async fn run(desk: Arc<Desk>) {
     let mut under_way = JoinSet::new();
+    let many = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     loop {
-        match collect(&desk, UNDER_WAY_MAX.saturating_sub(under_way.len())).await {
+        match collect(&desk, &many).await {
             Ok(parcels) => {
                 for parcel in parcels {
                     under_way.spawn(deliver(Arc::clone(&desk), parcel));
@@ -68,18 +78,21 @@ pub(super) async fn run(desk: Arc<Desk>) {
     }
 }
 
-async fn collect(desk: &Desk, max: usize) -> Result<Vec<Parcel>, CustodyError> {
+async fn collect(desk: &Desk, many: &Arc<Semaphore>) -> Result<Vec<Parcel>, CustodyError> {
     let mut book = desk.book().await?;
     let (clock, now) = (desk.now(), Instant::now());
+    let entries = book.entries.iter_mut();
+    let mut all_due: Vec<_> = entries
+        .filter_map(|(id, entry)| Some((due(entry, clock, now)?, id, entry)))
+        .collect();
+    all_due.sort_by_key(|(_, _, entry)| entry.tried_at);
     let mut parcels = Vec::new();
-    for (id, entry) in &mut book.entries {
-        if parcels.len() >= max {
-            break;
-        }
-        let Some(due) = due(entry, clock, now) else {
+    for (due, id, entry) in all_due {
+        let Some(leave) = leave(desk, &entry.asked.channel, due, (many, now)) else {
             continue;
         };
         entry.is_busy = true;
+        entry.tried_at = Some(now);
         parcels.push(Parcel {
             id: *id,
             version: entry.row.version,
@@ -88,9 +101,25 @@ async fn collect(desk: &Desk, max: usize) -> Result<Vec<Parcel>, CustodyError> {
             asked: entry.asked.clone(),
             said: Said::of(desk, *id, entry),
             socket: entry.socket.clone(),
+            leave,
         });
     }
     Ok(parcels)
+}
+
+fn leave(
+    desk: &Desk,
+    channel: &Channel,
+    due: Due,
+    (many, now): (&Arc<Semaphore>, Instant),
+) -> Option<Leave> {
+    if let (Channel::Message { receiver }, Due::Events(..)) = (channel, due)
+        && let Some(destination) = desk.destinations.get(receiver)
+    {
+        return destination.turn(now).map(Leave::Turn);
+    }
+    let permit = Arc::clone(many).try_acquire_owned().ok()?;
+    Some(Leave::OneOfMany(permit))
 }
 
 fn due(entry: &Entry, clock: u64, now: Instant) -> Option<Due> {
@@ -152,6 +181,7 @@ async fn send(desk: &Desk, parcel: Parcel) -> Result<Result<(), NotTaken>, Custo
         asked,
         said,
         socket,
+        leave,
     } = parcel;
     let rows = match due {
         Due::Events(after, until) => {
@@ -164,8 +194,14 @@ async fn send(desk: &Desk, parcel: Parcel) -> Result<Result<(), NotTaken>, Custo
         // Nothing is opened for a notification that cannot leave.
         return Ok(Err(NotTaken::NotAllowed));
     }
+    let _permit = match leave {
+        Leave::Turn(mut turn) => return v2::send(desk, (id, &by), &mut turn, &rows).await,
+        Leave::OneOfMany(permit) => permit,
+    };
     if let Channel::Message { receiver } = &asked.channel {
-        return v2::send(desk, (id, &by), receiver, &rows).await;
+        // Nothing is sent but events; those of a receiver that is no longer configured are not.
+        let is_known = desk.destinations.contains_key(receiver);
+        return Ok(is_known.then_some(()).ok_or(NotTaken::NotAllowed));
     }
     let events = present::events(desk, &by, asked.content, &rows).await?;
     let (kind, said) = match due {
@@ -247,6 +283,9 @@ async fn settle(
                 writes = Book::bury(id, &events);
             }
         }
+    }
+    if let Due::Events(after, until) = due {
+        writes.extend(entry.outlived(id, (after, until)));
     }
     writes.push(entry.saved(id));
     if let Err(error) = desk.save(writes).await {

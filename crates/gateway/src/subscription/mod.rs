@@ -137,7 +137,7 @@ struct Desk {
     config: SubscriptionConfig,
     rest_hooks: RestHooks,
     /// By the names of their receivers.
-    destinations: BTreeMap<String, Destination>,
+    destinations: BTreeMap<String, Arc<Destination>>,
     connections: Arc<Semaphore>,
     bindings: std::sync::Mutex<BTreeMap<String, websocket::Binding>>,
     book: Mutex<Option<Book>>,
@@ -155,7 +155,8 @@ impl Subscriptions {
         config: SubscriptionConfig,
     ) -> Self {
         let receivers = config.receivers.iter().cloned();
-        let named = |one: MllpReceiver| (one.name.clone(), Destination::new(one));
+        let pauses = (config.pause, config.pause_max);
+        let named = |one: MllpReceiver| (one.name.clone(), Arc::new(Destination::new(one, pauses)));
         let desk = Arc::new(Desk {
             destinations: receivers.map(named).collect(),
             rest_hooks: RestHooks::new(&config.rest_hooks),

@@ -302,7 +302,9 @@ pub(super) async fn replay(
         .collect::<Result<_, _>>()?;
     if !rows.is_empty() {
         let posted = match &asked.channel {
-            Channel::Message { receiver } => v2::send(&desk, (id, &by), receiver, &rows).await?,
+            Channel::Message { receiver } => {
+                v2::send_again(&desk, (id, &by), receiver, &rows).await?
+            }
             Channel::RestHook { .. } | Channel::WebSocket => {
                 let events = present::events(&desk, &by, asked.content, &rows).await?;
                 let said = said.taken();

@@ -13,27 +13,24 @@ use uuid::Uuid;
 use super::Desk;
 use super::rest_hook::NotTaken;
 use super::row::{EventRow, What};
-use crate::mllp::{Acknowledged, MllpReceiver};
+use crate::mllp::{Acknowledged, MllpReceiver, Turn};
 
 /// Results of a report, and others to whom a resource refers, that are sent at most.
 const OTHERS_MAX: usize = 500;
 
-/// Sends events to a receiver. What the subscriber may not see, and what v2 has no message for here, counts as taken.
+/// Sends events to the receiver whose turn this is. What the subscriber may not see, and what v2 has no message for here, counts as taken.
 pub(super) async fn send(
     desk: &Desk,
     (id, by): (Uuid, &Requester),
-    receiver: &str,
+    turn: &mut Turn,
     rows: &[EventRow],
 ) -> Result<Result<(), NotTaken>, CustodyError> {
-    let Some(destination) = desk.destinations.get(receiver) else {
-        return Ok(Err(NotTaken::NotAllowed));
-    };
     for row in rows {
         let number = control_id(id, row.number);
-        let Some(message) = message(desk, by, (destination.receiver(), &number), row).await? else {
+        let Some(message) = message(desk, by, (turn.receiver(), &number), row).await? else {
             continue;
         };
-        let not_taken = match destination.send(&number, &message).await {
+        let not_taken = match turn.send(&number, &message).await {
             Ok(Acknowledged::Accepted) => continue,
             Ok(Acknowledged::Refused) => NotTaken::Refused,
             Ok(Acknowledged::Rejected) => NotTaken::Rejected,
@@ -41,6 +38,26 @@ pub(super) async fn send(
             Err(_) => NotTaken::Unreachable,
         };
         return Ok(Err(not_taken));
+    }
+    Ok(Ok(()))
+}
+
+/// Sends events because somebody asks for it, between those that are due.
+pub(super) async fn send_again(
+    desk: &Desk,
+    by: (Uuid, &Requester),
+    receiver: &str,
+    rows: &[EventRow],
+) -> Result<Result<(), NotTaken>, CustodyError> {
+    let Some(destination) = desk.destinations.get(receiver) else {
+        return Ok(Err(NotTaken::NotAllowed));
+    };
+    for row in rows {
+        let mut turn = destination.next_turn().await;
+        let taken = send(desk, by, &mut turn, std::slice::from_ref(row)).await?;
+        if taken.is_err() {
+            return Ok(taken);
+        }
     }
     Ok(Ok(()))
 }

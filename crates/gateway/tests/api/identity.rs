@@ -305,8 +305,9 @@ async fn a_patient_neither_asks_other_members_nor_decides_on_their_questions() {
     assert_eq!(site.ask(&token, "POST", &path, &body).await.status, 403);
     let path = "/Patient/$waiting-links";
     assert_eq!(site.get(&token, path).await.status, 403);
-    let path = "/Patient/$approve-link";
-    assert_eq!(site.ask(&token, "POST", path, &body).await.status, 403);
+    for path in ["/Patient/$approve-link", "/Patient/$withdraw-link"] {
+        assert_eq!(site.ask(&token, "POST", path, &body).await.status, 403);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,12 +319,13 @@ async fn a_question_that_nobody_asked_is_not_decided() {
     let mut decision = json!({ "resourceType": "Parameters", "parameter": [
         { "name": "patient", "valueReference": { "reference": format!("Patient/{}", world.ids[0]) } },
         { "name": "member", "valueCode": "clinic" } ] });
-    for operation in ["$approve-link", "$refuse-link"] {
+    let operations = ["$approve-link", "$refuse-link", "$withdraw-link"];
+    for operation in operations {
         assert_eq!(world.post(operation, &decision).await.status, 400);
     }
     let reason = json!({ "name": "reason", "valueString": "telephoned" });
     decision["parameter"].as_array_mut().unwrap().push(reason);
-    for operation in ["$approve-link", "$refuse-link"] {
+    for operation in operations {
         assert_eq!(world.post(operation, &decision).await.status, 404);
     }
     decision["parameter"][0]["valueReference"]["reference"] = "Observation/1".into();

@@ -114,6 +114,48 @@ async fn iti_65_a_bundle_of_documents_is_taken_whole() {
 }
 
 #[tokio::test]
+async fn iti_65_a_size_and_a_hash_have_to_be_those_of_the_document() {
+    let site = Site::new();
+    let token = site.ehr().await;
+    site.patient(&token, "p1").await;
+    let with = |element: &str, value: Value| {
+        let mut bundle = provided("Patient/p1");
+        bundle["entry"][1]["resource"]["content"][0]["attachment"][element] = value;
+        bundle
+    };
+    for (element, value) in [
+        ("size", json!(12)),
+        ("size", json!(0)),
+        ("hash", json!("2jmj7l5rSw0yVb/vlWAYkK/YBwk=")),
+        ("hash", json!("SGVsbG8gV29ybGQ=")),
+    ] {
+        let refused = site.ask(&token, "POST", "", &with(element, value)).await;
+        refused.problem(400, "value");
+        let place = format!("Bundle.entry[1].resource.content[0].attachment.{element}");
+        assert_eq!(refused.json()["issue"][0]["expression"][0], place);
+        for kind in ["List", "DocumentReference", "Practitioner"] {
+            assert_eq!(site.count(&token, kind).await, 0, "{kind} is written");
+        }
+    }
+    // As IHE's own examples have it, and as XDS has it.
+    let digits = "MGE0ZDU1YThkNzc4ZTUwMjJmYWI3MDE5NzdjNWQ4NDBiYmM0ODZkMA==";
+    for hash in [digits, "0A4D55A8D778E5022FAB701977C5D840BBC486D0"] {
+        let taken = site
+            .ask(&token, "POST", "", &with("hash", json!(hash)))
+            .await;
+        assert_eq!(taken.status, 200, "{}", taken.text);
+    }
+    let mut silent = provided("Patient/p1");
+    let attachment = &mut silent["entry"][1]["resource"]["content"][0]["attachment"];
+    attachment
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["size", "hash"].contains(&name.as_str()));
+    let taken = site.ask(&token, "POST", "", &silent).await;
+    assert_eq!(taken.status, 200, "{}", taken.text);
+}
+
+#[tokio::test]
 async fn iti_66_submission_sets_are_found() {
     let (site, token, _) = with_a_document().await;
     let required = "code=submissionset&status=current";

@@ -50,7 +50,16 @@ fn asked(receiver: &str, content: &str, filters: &[&str]) -> Value {
 }
 
 pub(crate) async fn subscribe(site: &Site, token: &str, filters: &[&str]) -> String {
-    let body = asked("mllp:his", "full-resource", filters);
+    subscribe_to(site, token, "mllp:his", filters).await
+}
+
+pub(crate) async fn subscribe_to(
+    site: &Site,
+    token: &str,
+    receiver: &str,
+    filters: &[&str],
+) -> String {
+    let body = asked(receiver, "full-resource", filters);
     let answer = site.ask(token, "POST", "/Subscription", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let id = answer.json()["id"].as_str().unwrap().to_owned();

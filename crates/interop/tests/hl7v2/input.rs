@@ -49,6 +49,19 @@ fn each_mistake_is_named_by_segment_and_field() {
             with("\rPID|1||77^^^N||Secret^Name||19620417|F", ""),
             "PID 100",
         ),
+        (with("ADT^A08", "OMP^O09"), "RXO 100"),
+        (
+            with("ADT^A08", "OMP^O09") + "\rORC|NW|1\rTQ1|1||BID\rTQ1|2||QID\rRXO|1^X^LN",
+            "TQ1 100",
+        ),
+        (
+            with("ADT^A08", "OMP^O09") + "\rORC|NW|1\rRXO||5",
+            "RXO-1 101",
+        ),
+        (
+            with("ADT^A08", "OMP^O09") + "\rORC|NW|1\rRXO|1^X^LN|five",
+            "RXO-2 102",
+        ),
         (format!("{START}\rDG1|1||I20^^I10||2026x"), "DG1-5 102"),
         (format!("{START}\rOBX|1|NM|1^^LN||12,5||||||F"), "OBX-5 102"),
         (format!("{START}\rOBX|1|QQ|1^^LN||12||||||F"), "OBX-2 103"),

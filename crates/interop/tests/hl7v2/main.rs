@@ -8,6 +8,8 @@ mod sent;
 #[path = "../fixtures/table.rs"]
 mod table;
 
+use std::collections::BTreeSet;
+
 use interop::fhir::resource::Checking;
 use interop::fhir::{Resource, transaction};
 use interop::hl7v2::{Around, Message, Overrides, event, map, patient_update};
@@ -15,9 +17,9 @@ use serde_json::{Value, json};
 
 use self::sent::ENVELOPE;
 
-const MESSAGES: [&str; 11] = [
-    "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "orm-o01", "oru-r01",
-    "siu-s12", "siu-s15", "vxu-v04",
+const MESSAGES: [&str; 12] = [
+    "adt-a01", "adt-a03", "adt-a40", "dft-p03", "mdm-t02", "oml-o21", "omp-o09", "orm-o01",
+    "oru-r01", "siu-s12", "siu-s15", "vxu-v04",
 ];
 
 /// Whether a Bundle is a transaction that the FHIR API takes; how many entries it has.
@@ -68,6 +70,64 @@ fn the_same_message_again_finds_what_it_wrote() {
         patient["request"]["method"], "POST",
         "a result does not overwrite a patient"
     );
+}
+
+#[test]
+fn a_place_that_is_described_alone_is_its_senders_and_its_facilitys() {
+    let place = |sender: &str, pl: &str| {
+        let text = format!(
+            "MSH|^~\\&|{sender}|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||77^^^N||Ross^Ann\rPV1|1|I|{pl}"
+        );
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let bundle = map(&message, &Overrides::default()).unwrap().bundle;
+        let location = sent::of_type(&bundle, "Location").clone();
+        let around = Around {
+            patient: json!({"resourceType": "Patient"}),
+            others: [("Location/1".to_owned(), location.clone())].into(),
+            ..Around::default()
+        };
+        let visit = json!({"resourceType": "Encounter", "id": "v1", "status": "in-progress",
+            "class": {"code": "IMP"}, "location": [{"location": {"reference": "Location/1"}}]});
+        let sent = String::from_utf8(event(&ENVELOPE, &visit, &around).unwrap()).unwrap();
+        assert!(sent.contains(&format!("\rPV1|1|I|{pl}")), "{sent}");
+        location["identifier"][0].to_string()
+    };
+    let described = "^^^^^^^^Front Desk";
+    let places = [
+        place("LAB|NORTH", described),
+        place("LAB|SOUTH", described),
+        place("HIS|NORTH", described),
+        place("LAB|NORTH", "^^^WEST^^^^^Front Desk"),
+        place("LAB|NORTH", "^^^^^^^^Back Desk"),
+    ];
+    assert_eq!(BTreeSet::from(places.clone()).len(), places.len());
+    assert_eq!(places[0], place("LAB|NORTH", described));
+    let bed = "ICU^1^2^WEST";
+    assert_eq!(place("LAB|NORTH", bed), place("HIS|SOUTH", bed));
+}
+
+#[test]
+fn an_order_of_a_medication_has_the_status_that_it_is_in() {
+    let status = |from: &str, to: &str| {
+        let text = String::from_utf8(rows::message("omp-o09")).unwrap();
+        let text = text.replace("ORC|NW|", &format!("ORC|{from}|"));
+        let text = text.replace("|IP|", &format!("|{to}|"));
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let bundle = map(&message, &rows::overrides()).unwrap().bundle;
+        sent::of_type(&bundle, "MedicationRequest")["status"].clone()
+    };
+    for (control, said, expected) in [
+        ("NW", "", "active"),
+        ("XO", "IP", "active"),
+        ("DC", "DC", "stopped"),
+        ("DC", "", "stopped"),
+        ("CA", "CA", "cancelled"),
+        ("CA", "", "cancelled"),
+        ("HD", "", "on-hold"),
+        ("SC", "CM", "completed"),
+    ] {
+        assert_eq!(status(control, said), expected, "{control} {said}");
+    }
 }
 
 #[test]

@@ -207,3 +207,90 @@ fn each_component_of_an_observation_is_sent_with_its_value() {
     ];
     assert_eq!(values, expected);
 }
+
+fn medication(dosage: &Value) -> Value {
+    json!({ "resourceType": "MedicationRequest", "id": "m1", "intent": "order", "status": "active",
+        "medicationCodeableConcept": { "text": "Amlodipine" }, "dosageInstruction": dosage })
+}
+
+#[test]
+fn a_medication_is_ordered_with_its_whole_dosage_or_not_at_all() {
+    let dose = json!({ "doseQuantity": { "value": 5, "unit": "mg" } });
+    let often = json!({ "repeat": { "frequency": 2, "period": 1, "periodUnit": "d" } });
+    for (dosage, is_sent) in [
+        (json!([]), true),
+        (
+            json!([{ "doseAndRate": [dose], "asNeededBoolean": true }]),
+            true,
+        ),
+        (json!([{ "timing": often }]), false),
+        (json!([{ "timing": often, "text": "twice a day" }]), true),
+        (json!([{ "timing": { "event": ["2026-03-05"] } }]), false),
+        (
+            json!([{ "doseAndRate": [{ "rateQuantity": { "value": 5 } }] }]),
+            false,
+        ),
+        (json!([{ "doseAndRate": [dose, dose] }]), false),
+        (json!([{ "maxDosePerLifetime": { "value": 5 } }]), false),
+        (
+            json!([{ "asNeededCodeableConcept": { "text": "pain" } }]),
+            false,
+        ),
+        (
+            json!([{ "doseAndRate": [dose] }, { "doseAndRate": [dose] }]),
+            false,
+        ),
+    ] {
+        let sent = event(&ENVELOPE, &medication(&dosage), &Around::default());
+        assert_eq!(sent.is_some(), is_sent, "{dosage}");
+    }
+}
+
+#[test]
+fn a_medication_order_is_told_by_what_has_become_of_it() {
+    for (before, now, expected) in [
+        ("", "active", Some("NW")),
+        ("draft", "active", Some("NW")),
+        ("active", "on-hold", Some("HD")),
+        ("on-hold", "active", Some("RL")),
+        ("active", "stopped", Some("DC")),
+        ("active", "cancelled", Some("CA")),
+        ("active", "entered-in-error", Some("CA")),
+        ("active", "completed", Some("SC")),
+        ("draft", "cancelled", None),
+        ("active", "unknown", None),
+    ] {
+        let told = trigger(medication(&json!([])), before, now);
+        assert_eq!(told.as_deref(), expected, "{before} {now}");
+    }
+}
+
+#[test]
+fn a_medication_that_is_a_resource_of_its_own_is_named_by_its_code() {
+    let mut order = medication(&json!([]));
+    let amlodipine =
+        json!({ "resourceType": "Medication", "id": "x", "code": { "text": "Amlodipine" } });
+    order["medicationCodeableConcept"].take();
+    let rxo = |order: &Value, around: &Around| {
+        let message = Message::parse(&event(&ENVELOPE, order, around)?).unwrap();
+        let rxo = message.segments().find(|one| one.name() == "RXO").unwrap();
+        Some(rxo.field(1).first().component(9).text() + &rxo.field(1).first().component(2).text())
+    };
+    order["medicationReference"] = json!({ "reference": "Medication/x" });
+    let around = Around {
+        others: [("Medication/x".to_owned(), amlodipine.clone())].into(),
+        ..Around::default()
+    };
+    assert_eq!(rxo(&order, &around).as_deref(), Some("Amlodipine"));
+    assert_eq!(
+        rxo(&order, &Around::default()),
+        None,
+        "of what may not be seen nothing is sent"
+    );
+    order["medicationReference"] = json!({ "reference": "#x" });
+    order["contained"] = json!([amlodipine]);
+    assert_eq!(
+        rxo(&order, &Around::default()).as_deref(),
+        Some("Amlodipine")
+    );
+}

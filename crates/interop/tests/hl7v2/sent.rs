@@ -39,6 +39,7 @@ pub(crate) const SENDINGS: &[Sending] = &[
         before: Some("active"),
         ..sending("oml-o21-cancelled", "oml-o21", "ServiceRequest")
     },
+    sending("omp-o09", "omp-o09", "MedicationRequest"),
     sending("siu-s12", "siu-s12", "Appointment"),
     Sending {
         before: Some("booked"),

@@ -30,6 +30,9 @@ use super::{Custody, CustodyError, cipher};
 /// Why an emergency does not open a document.
 pub(super) const NOT_DECLARED: &str = "the emergency was not declared for this kind of record";
 
+/// What a tag leads to that is shown to nobody, or not to whoever asks.
+const NOT_HERE: &str = "no such document";
+
 /// A descriptor with what opens its item's commitment.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct OpenDescriptor {
@@ -269,14 +272,14 @@ impl Custody {
     /// The version with an index tag, or why there is none.
     fn asking(&self, tag: Tag) -> Result<Result<Asking, &'static str>, CustodyError> {
         let Some(EntryRow::Version { document, version }) = self.entry(tag)? else {
-            return Ok(Err("no such document"));
+            return Ok(Err(NOT_HERE));
         };
         let (head, subject) = self.subject_of(&document)?;
         let Some(loaded) = self.load(&document, version)? else {
             return Ok(Err("erased"));
         };
         let Some((_, shown)) = listed(&head, &subject, &loaded, tag)? else {
-            return Ok(Err("no such document"));
+            return Ok(Err(NOT_HERE));
         };
         if loaded.row.facts.deleted {
             return Ok(Err("deleted"));
@@ -314,9 +317,15 @@ impl Custody {
         let facts: Vec<_> = asked.iter().map(Asking::disclosure).collect();
         let facts: Vec<_> = facts.iter().collect();
         let decision = self.decide(by, subject, &facts).await?;
+        let is_given = self.is_given(subject, &by.member)?;
         let mut permitted = Vec::new();
         for (mut one, ruling) in asked.into_iter().zip(&decision.rulings) {
-            if ruling.permitted {
+            if !is_given {
+                answer.withheld.push(WithheldDocument {
+                    tag: one.tag,
+                    reason: NOT_HERE.to_owned(),
+                });
+            } else if ruling.permitted {
                 one.scope.clone_from(&ruling.scope);
                 permitted.push(one);
             } else {

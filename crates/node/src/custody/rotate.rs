@@ -96,7 +96,7 @@ impl Home {
         })
     }
 
-    fn take_key(
+    pub(in crate::custody) fn take_key(
         &self,
         transaction: &mut Transaction<'_>,
         subject: &mut Subject,

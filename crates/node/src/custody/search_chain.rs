@@ -13,6 +13,8 @@ use super::{Custody, CustodyError};
 
 /// By what a resource names the one that it is a part of.
 const PART_OF: &str = "partof";
+/// By what it names those that it is a part of in further hierarchies (IHE mCSD), each of which has a tree of its own.
+const PART_OF_OTHERS: &str = "ihe-mcsd-hierarchy-partof";
 
 impl Custody {
     /// The query without chains.
@@ -38,14 +40,17 @@ impl Custody {
             }
             Condition::Not(inner) => return Box::pin(self.resolve(by, inner)).await,
             Condition::AnyOf(wanted) | Condition::NoneOf(wanted) => {
+                let along = match filter.parameter {
+                    PART_OF_OTHERS => PART_OF_OTHERS,
+                    _ => PART_OF,
+                };
                 for one in wanted {
-                    let found = match one {
-                        Wanted::PartsOf(kind, id) => self.hierarchy(by, (*kind, id), true).await?,
-                        Wanted::WholesOf(kind, id) => {
-                            self.hierarchy(by, (*kind, id), false).await?
-                        }
+                    let (place, is_below) = match one {
+                        Wanted::PartsOf(kind, id) => ((*kind, id.as_str()), true),
+                        Wanted::WholesOf(kind, id) => ((*kind, id.as_str()), false),
                         _ => continue,
                     };
+                    let found = self.hierarchy(by, place, (along, is_below)).await?;
                     *one = Wanted::OneOf(Arc::new(found));
                 }
                 return Ok(());
@@ -81,15 +86,15 @@ impl Custody {
         Ok(())
     }
 
-    /// A resource with its parts and theirs, or with what it is a part of.
+    /// A resource with its parts and theirs, or with what it is a part of, by a parameter.
     async fn hierarchy(
         &self,
         by: &Requester,
         (kind, id): (ResourceType, &str),
-        is_below: bool,
+        (along, is_below): (&'static str, bool),
     ) -> Result<Resources, CustodyError> {
         let (parameter, compared) = match is_below {
-            true => (PART_OF, ParameterKind::Reference),
+            true => (along, ParameterKind::Reference),
             false => ("_id", ParameterKind::Token),
         };
         let mut found = Resources::from([(kind, id.to_owned())]);
@@ -105,7 +110,7 @@ impl Custody {
                 if is_below {
                     next.insert((kind, one.row.id));
                 } else {
-                    let wholes = one.row.terms.references(PART_OF);
+                    let wholes = one.row.terms.references(along);
                     let wholes = wholes.filter(|(whole, _)| *whole == kind.as_str());
                     next.extend(wholes.map(|(_, id)| (kind, id.to_owned())));
                 }

@@ -85,15 +85,25 @@ impl Client {
         Q: Encode<()> + Sync,
         A: for<'b> Decode<'b, ()> + Encode<()>,
     {
-        let line = self.line(member)?;
-        let url = line.url.join(path).map_err(|_| CallError::NoSuchPeer)?;
-        let request = line.client.post(url).body(codec::encode(message));
-        let answer = request.send().await.map_err(|_| CallError::Unreachable)?;
+        let answer = self.post(member, path, codec::encode(message)).await?;
         if !answer.status().is_success() {
             return Err(CallError::Refused(answer.status().as_u16()));
         }
         let bytes = limited(answer).await?;
         codec::decode("answer", &bytes).map_err(|_| CallError::Malformed)
+    }
+
+    /// Sends bytes, whatever they are.
+    pub(super) async fn post(
+        &self,
+        member: &MemberName,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<reqwest::Response, CallError> {
+        let line = self.line(member)?;
+        let url = line.url.join(path).map_err(|_| CallError::NoSuchPeer)?;
+        let request = line.client.post(url).body(body);
+        request.send().await.map_err(|_| CallError::Unreachable)
     }
 
     /// The way to `member`, opened anew if it has moved.

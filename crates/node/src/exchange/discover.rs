@@ -76,8 +76,8 @@ impl Discovered {
 }
 
 impl Exchange {
-    /// Asks other members who of their patients the patient (local id) is: all whose index is not read here, or those that are
-    /// named.
+    /// Asks other members who of their patients the patient (local id) is: all whose index is not read here or goes on under a
+    /// key that is not, or those that are named.
     pub async fn discover(
         &self,
         by: &Requester,
@@ -104,6 +104,35 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// The bytes of a question to one member, on record and not sent.
+    #[doc(hidden)]
+    pub async fn question(
+        &self,
+        by: &Requester,
+        patient_id: &str,
+        custodian: &MemberName,
+    ) -> Result<Vec<u8>, CustodyError> {
+        let parts = &self.0.parts;
+        let traits = parts.custody.traits_to_ask(by, patient_id).await?;
+        let asked = recorded_question(parts, by, (patient_id, &traits), custodian).await?;
+        Ok(codec::encode(&asked.question))
+    }
+
+    /// Sends a member what may be no question at all: the status and the body of its answer, if there is one.
+    #[doc(hidden)]
+    pub async fn send_question(
+        &self,
+        custodian: &MemberName,
+        bytes: Vec<u8>,
+    ) -> Option<(u16, Vec<u8>)> {
+        let client = &self.0.parts.client;
+        let answer = client.post(custodian, INTERACTION, bytes).await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.bytes().await.ok()?.to_vec()))
+    }
+}
+
 /// Whom to ask.
 fn asked(
     parts: &Parts,
@@ -112,9 +141,14 @@ fn asked(
 ) -> Result<Vec<MemberName>, CustodyError> {
     let others = parts.client.members();
     let Some(members) = members else {
-        let known = indexes(parts, patient_id)?;
-        let unknown = others.into_iter().filter(|one| !known.contains_key(one));
-        return Ok(unknown.collect());
+        let read = indexes(parts, patient_id)?;
+        let mut unknown = Vec::new();
+        for one in others {
+            if !goes_on(parts, &one, read.get(&one).into_iter().flatten())? {
+                unknown.push(one);
+            }
+        }
+        return Ok(unknown);
     };
     if members.iter().all(|one| others.contains(one)) {
         let once: BTreeSet<&MemberName> = members.iter().collect();
@@ -124,6 +158,21 @@ fn asked(
     Err(CustodyError::Invalid(
         issue.at("Parameters.parameter.where(name='member')"),
     ))
+}
+
+/// Whether a branch of a member is not closed under one of the keys that are here.
+fn goes_on<'a>(
+    parts: &Parts,
+    member: &MemberName,
+    keys: impl Iterator<Item = &'a BranchKey>,
+) -> Result<bool, CustodyError> {
+    for key in keys {
+        let closing = key.entries().closing();
+        if parts.chain.locate(member, closing)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn joined(
@@ -157,13 +206,20 @@ fn failed(member: &MemberName, error: &CallError) -> Discovered {
     }
 }
 
-/// Puts the question on record, waits until it is final, sends it, and opens the reply.
-async fn ask_one(
+/// A question on record, and what its reply is opened with.
+struct Asked {
+    question: Question,
+    request: Digest,
+    keys: HpkeKeyPair,
+}
+
+/// Puts the question on record, and waits until it is final.
+async fn recorded_question(
     parts: &Parts,
     by: &Requester,
     (patient_id, traits): (&str, &Traits),
     custodian: &MemberName,
-) -> Result<Vec<GrantedBranch>, AskError> {
+) -> Result<Asked, CustodyError> {
     let keys = HpkeKeyPair::generate();
     let recipient = keys.public_key().0;
     let encoding = parts.custody.encoded(traits, &recipient)?;
@@ -184,13 +240,30 @@ async fn ask_one(
         encoding: Some(Digest::of(&encoding)),
     };
     let (ask, digest) = recorded(parts, by, patient_id, request).await?;
-    let question = Question {
-        ask,
-        encoding,
-        proof: parts.custody.linkage_proof(digest)?,
-    };
-    let reply: Result<Reply, CallError> =
-        parts.client.call(custodian, INTERACTION, &question).await;
+    Ok(Asked {
+        question: Question {
+            ask,
+            encoding,
+            proof: parts.custody.linkage_proof(digest)?,
+        },
+        request: digest,
+        keys,
+    })
+}
+
+/// Asks one member, and opens its reply.
+async fn ask_one(
+    parts: &Parts,
+    by: &Requester,
+    (patient_id, traits): (&str, &Traits),
+    custodian: &MemberName,
+) -> Result<Vec<GrantedBranch>, AskError> {
+    let asked = recorded_question(parts, by, (patient_id, traits), custodian).await?;
+    let reply: Result<Reply, CallError> = parts
+        .client
+        .call(custodian, INTERACTION, &asked.question)
+        .await;
+    let (keys, digest) = (asked.keys, asked.request);
     let handed = reply.and_then(|reply| opened(&keys, digest, custodian, &reply));
     let noted = match &handed {
         Ok(handed) if handed.is_empty() => Ok(Vec::new()),

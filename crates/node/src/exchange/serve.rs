@@ -156,9 +156,14 @@ async fn in_turn(State(guest): State<Guest>, request: Request, next: Next) -> Re
     next.run(request).await
 }
 
-async fn descriptors(State(parts): State<Arc<Parts>>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+async fn descriptors(
+    State(parts): State<Arc<Parts>>,
+    Extension(Peer(from)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Vec<u8>, Refusal> {
     let tags = tags(&body)?;
-    let found = parts.custody.descriptors(&tags)?.into_iter().flatten();
+    let found = parts.custody.descriptors_for(&from, &tags)?;
+    let found = found.into_iter().flatten();
     let entries = found.map(|one| SealedEntry {
         tag: one.tag,
         sealed: one.sealed,

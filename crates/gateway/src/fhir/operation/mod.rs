@@ -46,7 +46,7 @@ pub(crate) use everything::everything;
 pub(crate) use file_consent::{file_consent, revoke_consent};
 pub(crate) use identity::{
     approve_link, discover, dismiss, link, match_patients, merge, pix, possible_matches,
-    refuse_link, unlink, unmerge, waiting_links,
+    refuse_link, unlink, unmerge, waiting_links, withdraw_link,
 };
 pub(crate) use label_explain::{label_explain, label_explain_posted};
 pub(crate) use lastn::lastn;

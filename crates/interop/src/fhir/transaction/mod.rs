@@ -217,6 +217,7 @@ pub fn plan(
     entry::refuse_repeated(&mut drafts, &mut refused);
     if kind == BundleKind::Transaction {
         attachments::protect(&mut drafts);
+        attachments::refuse_untrue(&drafts, &mut refused);
     }
     let targets = match kind {
         BundleKind::Transaction => references::targets(&drafts),

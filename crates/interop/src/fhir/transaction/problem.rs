@@ -64,6 +64,8 @@ pub enum EntryProblem {
     IdUnusable,
     #[error("the reference at `{path}` names no entry of the Bundle")]
     ReferenceUnresolved { path: String },
+    #[error("`{path}` is not that of the Binary which the attachment names")]
+    AttachmentUntrue { path: String },
 }
 
 impl TransactionError {
@@ -95,7 +97,12 @@ impl EntryProblem {
             );
         }
         let issue = Issue::error(self.issue_type(), format!("entry {index}: {self}"));
-        OperationOutcome::of(issue.at(format!("Bundle.entry[{index}]{}", self.element())))
+        let mut element = format!("Bundle.entry[{index}]{}", self.element());
+        if let Self::AttachmentUntrue { path } = self {
+            element.push('.');
+            element.push_str(path);
+        }
+        OperationOutcome::of(issue.at(element))
     }
 
     fn issue_type(&self) -> IssueType {
@@ -107,7 +114,8 @@ impl EntryProblem {
             | Self::IfMatchMalformed
             | Self::IfNoneMatchMalformed
             | Self::IfNoneExistMalformed
-            | Self::FullUrlMalformed => IssueType::Value,
+            | Self::FullUrlMalformed
+            | Self::AttachmentUntrue { .. } => IssueType::Value,
             Self::OperationInTransaction | Self::TypeUnknown => IssueType::NotSupported,
             Self::Resource(_) | Self::NotAPatch | Self::IdMismatch => IssueType::Invalid,
             Self::FullUrlRepeated { .. } | Self::TargetRepeated { .. } => IssueType::Duplicate,
@@ -130,7 +138,8 @@ impl EntryProblem {
             Self::ResourceMissing
             | Self::Resource(_)
             | Self::NotAPatch
-            | Self::ReferenceUnresolved { .. } => ".resource",
+            | Self::ReferenceUnresolved { .. }
+            | Self::AttachmentUntrue { .. } => ".resource",
             Self::IdMismatch => ".resource.id",
             Self::FullUrlMalformed | Self::FullUrlRepeated { .. } => ".fullUrl",
         }

@@ -51,6 +51,7 @@ pub(super) struct Draft<'a> {
     pub(super) request: Option<usize>,
     pub(super) report: Option<usize>,
     pub(super) immunization: Option<usize>,
+    pub(super) medication: Option<usize>,
     pub(super) appointment: Option<usize>,
     pub(super) document: Option<OpenDocument>,
     /// What a note belongs to.
@@ -83,6 +84,7 @@ impl<'a> Draft<'a> {
             request: None,
             report: None,
             immunization: None,
+            medication: None,
             appointment: None,
             document: None,
             noted: None,
@@ -117,6 +119,7 @@ impl<'a> Draft<'a> {
             "OBX" => self.observation(segment),
             "NTE" => self.note(segment),
             "RXA" => self.immunization(segment),
+            "RXO" => self.medication_order(segment),
             "RXR" => self.route(segment),
             "TXA" => self.document(segment),
             "SCH" => self.appointment(segment),
@@ -135,6 +138,7 @@ impl<'a> Draft<'a> {
         self.request = None;
         self.report = None;
         self.immunization = None;
+        self.medication = None;
         self.scope = None;
         self.section = None;
         self.effective = Value::Null;
@@ -275,6 +279,7 @@ const CONTENT: &[(&str, &str, &str)] = &[
     ("ORU", "DiagnosticReport", "OBR"),
     ("ORM", "ServiceRequest", "OBR"),
     ("OML", "ServiceRequest", "OBR"),
+    ("OMP", "MedicationRequest", "RXO"),
     ("MDM", "DocumentReference", "TXA"),
     ("VXU", "Immunization", "RXA"),
     ("SIU", "Appointment", "SCH"),

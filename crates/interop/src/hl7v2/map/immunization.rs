@@ -87,9 +87,10 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn route(&mut self, segment: &Segment<'_>) {
-        match self.immunization {
-            None => self.leave_unread(segment),
-            immunization => self.fill_entry(immunization, segment, RXR),
+        match (self.immunization, self.medication) {
+            (None, None) => self.leave_unread(segment),
+            (None, Some(_)) => self.medication_route(segment),
+            (immunization, _) => self.fill_entry(immunization, segment, RXR),
         }
     }
 }

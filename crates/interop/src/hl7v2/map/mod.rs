@@ -12,6 +12,7 @@ mod datatypes;
 mod document;
 mod draft;
 mod immunization;
+mod medication;
 mod observation;
 mod order;
 mod patient;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub(super) use self::codes::CODE_SYSTEMS;
 use self::draft::Draft;
+pub(super) use self::people::{DESCRIBED_PLACES, PLACES};
 use super::fault::{ErrorCode, Fault, Place};
 use super::message::{Message, Sender};
 use super::overrides::Overrides;
@@ -142,6 +144,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("ORU", &["R01"]),
     ("ORM", &["O01"]),
     ("OML", &["O21"]),
+    ("OMP", &["O09"]),
     ("MDM", &["T02"]),
     ("VXU", &["V04"]),
     ("SIU", &["S12", "S13", "S14", "S15"]),

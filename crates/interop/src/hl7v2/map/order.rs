@@ -6,6 +6,7 @@ use super::codes;
 use super::draft::{Draft, Writing};
 use super::rule::{Rule, Shape, rule};
 use crate::compose::put;
+use crate::hl7v2::fault::ErrorCode;
 use crate::hl7v2::message::Segment;
 
 const OBR_REQUEST: &[Rule] = &[
@@ -103,7 +104,7 @@ impl<'a> Draft<'a> {
     }
 
     /// ORC-5, else what ORC-1 asks for.
-    fn order_status(&mut self, segment: &Segment<'_>) -> &'static str {
+    pub(super) fn order_status(&mut self, segment: &Segment<'_>) -> &'static str {
         let Some(order) = self.order else {
             return "active";
         };
@@ -187,6 +188,11 @@ impl<'a> Draft<'a> {
             (Some(_), _) => self.fill_entry(self.appointment, segment, APPOINTMENT),
             (None, Some(_)) => self.fill_entry(self.request, segment, REQUEST),
             (None, None) if self.order.is_some() && self.report.is_none() => {
+                // A medication that is given now so and then otherwise is not the last of both.
+                if self.timed.is_some() && self.message.kind().message_type == "OMP" {
+                    let place = self.place(segment);
+                    self.fault(place, ErrorCode::SegmentSequence, "one TQ1 of a medication");
+                }
                 self.timed = Some(*segment);
             }
             (None, None) => self.leave_unread(segment),

@@ -8,6 +8,12 @@ use crate::compose::{filled, key, put};
 use crate::hl7v2::fault::Place;
 use crate::hl7v2::message::Repeat;
 
+/// Locations by facility, building, floor, point of care, room and bed.
+pub(in crate::hl7v2) const PLACES: &str = "urn:careledger:v2:location";
+/// Locations that have a description alone, by the sender's application and facility, the facility and the description: two
+/// senders mean two places by the same words.
+pub(in crate::hl7v2) const DESCRIBED_PLACES: &str = "urn:careledger:v2:described-location";
+
 impl Draft<'_> {
     /// XCN or CNN. With an identifier it is a Practitioner of the Bundle, without one a name.
     pub(super) fn practitioner(&mut self, xcn: Repeat<'_>) -> Option<Value> {
@@ -40,7 +46,7 @@ impl Draft<'_> {
         Some(reference)
     }
 
-    /// PL: a Location of the Bundle, named by facility, point of care, room and bed.
+    /// PL: a Location of the Bundle, named by facility, point of care, room and bed, or else by its description.
     pub(super) fn location(&mut self, pl: Repeat<'_>) -> Option<Value> {
         let [care, room, bed, facility, building, floor] =
             [1, 2, 3, 4, 7, 8].map(|number| pl.component(number).text());
@@ -51,13 +57,17 @@ impl Draft<'_> {
             .map(|part| part.as_str())
             .collect::<Vec<_>>()
             .join(" ");
-        let name = text(if name.is_empty() {
-            pl.component(9).text()
+        let (name, identifier) = if let Some(name) = text(name) {
+            let place = key(&[&facility, &building, &floor, &care, &room, &bed]);
+            (name, json!({"system": PLACES, "value": place}))
         } else {
-            name
-        })?;
-        let place = key(&[&facility, &building, &floor, &care, &room, &bed]);
-        let identifier = json!({"system": "urn:careledger:v2:location", "value": place});
+            let described = pl.component(9).text();
+            let name = text(described.clone())?;
+            let sender = self.message.sender();
+            let place = [&sender.application, &sender.facility, &facility, &described];
+            let place = key(&place.map(String::as_str));
+            (name, json!({"system": DESCRIBED_PLACES, "value": place}))
+        };
         let mut location = json!({"resourceType": "Location", "identifier": [identifier.clone()], "name": name, "mode": "instance"});
         let kind = match (bed.is_empty(), room.is_empty(), care.is_empty()) {
             (false, _, _) => Some("bd"),

@@ -148,6 +148,21 @@ pub(super) fn own_number(resource: &Value) -> String {
     encode(resource["id"].as_str().unwrap_or_default())
 }
 
+/// NM, and CWE of its unit; nothing for what has no value.
+pub(super) fn quantity(quantity: &Value) -> (String, String) {
+    if !quantity["value"].is_number() {
+        return (String::new(), String::new());
+    }
+    let unit = text(&quantity["unit"]);
+    let unit = match quantity["code"].as_str() {
+        Some(_) if quantity["system"] == "http://unitsofmeasure.org" => {
+            format!("{}^{unit}^UCUM", text(&quantity["code"]))
+        }
+        _ => unit,
+    };
+    (quantity["value"].to_string(), unit)
+}
+
 /// EI.
 pub(super) fn entity(one: &Value) -> String {
     let [value, system] =

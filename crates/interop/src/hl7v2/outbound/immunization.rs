@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fields::{
-    back, concept, finish, header, order_numbers, repeated, segment, text, time, trimmed,
+    back, concept, finish, header, order_numbers, quantity, repeated, segment, text, time, trimmed,
 };
 use super::person::{location, pid, practitioner};
 use super::visit::visit_of;
@@ -36,7 +36,10 @@ pub(super) fn immunization(
         (_, true) => "A",
         (_, false) => "U",
     };
-    let (amount, unit) = dose(&immunization["doseQuantity"]);
+    let (amount, unit) = match quantity(&immunization["doseQuantity"]) {
+        (amount, unit) if amount.is_empty() => (UNKNOWN.to_owned(), unit),
+        said => said,
+    };
     let mut lines = vec![header(envelope, "VXU^V04^VXU_V04"), pid(&around.patient)];
     lines.extend(visit_of(&immunization["encounter"], around));
     lines.push(segment(
@@ -72,21 +75,6 @@ pub(super) fn immunization(
         lines.push(segment("RXR", &[(1, route), (2, site)]));
     }
     Some(finish(&lines))
-}
-
-/// RXA-6 and RXA-7.
-fn dose(dose: &Value) -> (String, String) {
-    if !dose["value"].is_number() {
-        return (UNKNOWN.to_owned(), String::new());
-    }
-    let unit = text(&dose["unit"]);
-    let unit = match dose["code"].as_str() {
-        Some(_) if dose["system"] == "http://unitsofmeasure.org" => {
-            format!("{}^{unit}^UCUM", text(&dose["code"]))
-        }
-        _ => unit,
-    };
-    (dose["value"].to_string(), unit)
 }
 
 /// RXA-9: whether who reports it has given it.

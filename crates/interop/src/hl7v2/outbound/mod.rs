@@ -1,10 +1,12 @@
 //! From FHIR to v2, for peers that have nothing else: a patient as ADT^A28 or A08, a visit as ADT, a result as ORU^R01, a
-//! document as MDM^T02, an order as OML^O21 or ORM^O01, an appointment as SIU, an immunization as VXU^V04.
+//! document as MDM^T02, an order as OML^O21 or ORM^O01, one of a medication as OMP^O09, an appointment as SIU, an
+//! immunization as VXU^V04.
 
 mod appointment;
 mod document;
 mod fields;
 mod immunization;
+mod medication;
 mod order;
 mod person;
 mod result;
@@ -111,6 +113,12 @@ const TYPES: &[(&str, &str, &[&str], bool)] = &[
         true,
     ),
     (
+        "MedicationRequest",
+        "/subject",
+        &["/requester", "/encounter", "/medicationReference"],
+        true,
+    ),
+    (
         "Encounter",
         "/subject",
         &["/participant/individual", "/location/location"],
@@ -184,6 +192,7 @@ pub fn event(envelope: &Envelope<'_>, resource: &Value, around: &Around) -> Opti
         }
         "DocumentReference" => Some(document(envelope, resource, around)),
         "ServiceRequest" => order::order(envelope, resource, around),
+        "MedicationRequest" => medication::medication_order(envelope, resource, around),
         "Encounter" => visit::movement(envelope, resource, around),
         "Appointment" => appointment::appointment(envelope, resource, around),
         "Immunization" => immunization::immunization(envelope, resource, around),

@@ -23,6 +23,8 @@ const STATUS: &[(&str, &str)] = &[
     ("active", "IP"),
     ("on-hold", "HD"),
     ("revoked", "CA"),
+    ("cancelled", "CA"),
+    ("stopped", "DC"),
     ("completed", "CM"),
     ("entered-in-error", "ER"),
 ];
@@ -44,7 +46,7 @@ pub(super) fn order(envelope: &Envelope<'_>, request: &Value, around: &Around) -
     let requester = practitioner(&request["requester"], around);
     let begin = request["occurrenceDateTime"].as_str();
     let when = time(begin.or(request["occurrencePeriod"]["start"].as_str()));
-    let priority = back(&request["priority"], PRIORITY);
+    let priority = priority(request);
     let is_orm = envelope.orders == Orders::Orm;
     let kind = if is_orm {
         "ORM^O01^ORM_O01"
@@ -60,7 +62,7 @@ pub(super) fn order(envelope: &Envelope<'_>, request: &Value, around: &Around) -
             (2, placer.clone()),
             (3, filler.clone()),
             (4, entity(&request["requisition"])),
-            (5, back(&request["status"], STATUS)),
+            (5, order_status(request)),
             (9, time(request["authoredOn"].as_str())),
             (12, requester.clone()),
         ],
@@ -102,8 +104,18 @@ pub(super) fn order(envelope: &Envelope<'_>, request: &Value, around: &Around) -
     Some(finish(&lines))
 }
 
+/// ORC-5.
+pub(super) fn order_status(request: &Value) -> String {
+    back(&request["status"], STATUS)
+}
+
+/// TQ1-9, OBR-5.
+pub(super) fn priority(request: &Value) -> String {
+    back(&request["priority"], PRIORITY)
+}
+
 /// ORC-1 (table 0119): what the filler is asked to do; nothing where it is asked for nothing.
-fn control(before: &Value, request: &Value) -> Option<&'static str> {
+pub(super) fn control(before: &Value, request: &Value) -> Option<&'static str> {
     let was = is_order(before)
         .then(|| before["status"].as_str())
         .flatten();
@@ -117,7 +129,8 @@ fn control(before: &Value, request: &Value) -> Option<&'static str> {
         // What was never ordered is not called off.
         (None | Some("draft"), _) => return None,
         (_, "on-hold") => "HD",
-        (_, "revoked" | "entered-in-error") => "CA",
+        (_, "revoked" | "cancelled" | "entered-in-error") => "CA",
+        (_, "stopped") => "DC",
         (_, "completed") => "SC",
         _ => return None,
     })

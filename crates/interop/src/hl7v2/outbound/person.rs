@@ -8,6 +8,7 @@ use super::fields::{
 use super::{Around, Envelope};
 use crate::hl7v2::ack::moment;
 use crate::hl7v2::escape::encode;
+use crate::hl7v2::map::{DESCRIBED_PLACES, PLACES};
 
 const GENDER: &[(&str, &str)] = &[
     ("female", "F"),
@@ -161,35 +162,29 @@ pub(super) fn practitioner(reference: &Value, around: &Around) -> String {
     trimmed(&format!("{}^^^{authority}", parts.join("^")))
 }
 
-/// Locations that PL made: facility, building, floor, point of care, room and bed.
-const PLACES: &str = "urn:careledger:v2:location";
-
-/// PL: the parts of a Location that came as one, else its name as the point of care.
+/// PL: as which a Location came, else its name as the point of care.
 pub(super) fn location(reference: &Value, around: &Around) -> String {
     let place = around.of(reference);
-    let parts = place.and_then(|place| {
-        let number = &place["identifier"][0];
-        let key = number["value"]
-            .as_str()
-            .filter(|_| number["system"] == PLACES)?;
-        crate::compose::parts(key)?.try_into().ok()
-    });
-    if let Some(parts) = parts {
-        let [facility, building, floor, care, room, bed]: [String; 6] = parts;
-        let parts = [
-            care,
-            room,
-            bed,
-            facility,
-            String::new(),
-            String::new(),
-            building,
-            floor,
-        ];
-        return trimmed(&parts.map(|part| encode(&part)).join("^"));
+    if let Some(pl) = place.and_then(pl_of) {
+        return pl;
     }
     let named = place
         .map(|place| &place["name"])
         .filter(|name| name.is_string());
     text(named.unwrap_or(&reference["display"]))
+}
+
+fn pl_of(place: &Value) -> Option<String> {
+    let number = &place["identifier"][0];
+    let parts = crate::compose::parts(number["value"].as_str()?)?;
+    let parts: Vec<String> = parts.iter().map(|part| encode(part)).collect();
+    match (number["system"].as_str()?, parts.as_slice()) {
+        (PLACES, [facility, building, floor, care, room, bed]) => Some(trimmed(&format!(
+            "{care}^{room}^{bed}^{facility}^^^{building}^{floor}"
+        ))),
+        (DESCRIBED_PLACES, [_, _, facility, described]) => {
+            Some(format!("^^^{facility}^^^^^{described}"))
+        }
+        _ => None,
+    }
 }

@@ -22,7 +22,7 @@ use crate::custody::{Custody, CustodyError};
 
 /// Patients that one question matches at most, the likeliest.
 const MATCHED_MAX: usize = 4;
-const INTERACTION: &str = "discover";
+pub(super) const INTERACTION: &str = "discover";
 
 /// Another member's question, whose access item the exchange has found final.
 #[derive(Clone)]

@@ -8,11 +8,12 @@
 //! - **L1** Each question leaves one access item at least: of each patient whom it matched, or of the member's own directory.
 //! - **L2** The answer does not tell who is unknown from who is hidden, was refused, or waits for a person.
 //!
-//! What is handed over to whom, `contracts::linkage` decides (**L3** to **L5**).
+//! What is handed over to whom, `contracts::linkage` decides (**L3** to **L6**).
 
 mod buckets;
 mod inquiry;
 mod waiting;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;

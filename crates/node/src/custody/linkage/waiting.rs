@@ -1,7 +1,9 @@
 //! Questions that wait for a person: may another member's patient be this one?
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use contracts::descriptor::AccessDescriptor;
 use contracts::linkage::Standing;
 use interop::identity::{Grade, Judgement};
 use ledger::ids::{Digest, MemberName};
@@ -67,15 +69,15 @@ pub(in crate::custody) struct WaitingRow {
 }
 
 #[derive(Clone, Encode, Decode)]
-struct SettledRow {
+pub(super) struct SettledRow {
     #[n(0)]
-    approves: bool,
+    pub(super) approves: bool,
     #[n(1)]
-    by: String,
+    pub(super) by: String,
     #[n(2)]
-    at: u64,
+    pub(super) at: u64,
     #[n(3)]
-    why: String,
+    pub(super) why: String,
 }
 
 impl WaitingRow {
@@ -91,6 +93,26 @@ impl WaitingRow {
             times: 1,
             settled: None,
         }
+    }
+
+    /// The question by which keys were handed over without waiting: that of the one certain match.
+    pub(super) fn handed_over(asked: &AccessDescriptor, patient: &str) -> Self {
+        Self {
+            patient: patient.to_owned(),
+            member: asked.requester.clone(),
+            principal: asked.principal.clone(),
+            purpose: asked.purpose.clone(),
+            grade: Grade::Certain.code().to_owned(),
+            score: millionths(1.0),
+            at: asked.at,
+            times: 1,
+            settled: None,
+        }
+    }
+
+    pub(super) fn settled(self, settled: SettledRow) -> Self {
+        let settled = Some(settled);
+        Self { settled, ..self }
     }
 
     fn shown(self) -> Result<WaitingLink, CustodyError> {
@@ -141,16 +163,7 @@ impl Custody {
         (patient_id, member): (&str, &MemberName),
         (approves, why): (bool, &str),
     ) -> Result<(), CustodyError> {
-        let wanted = patient_id.to_owned();
-        if !self
-            .seen(by, BTreeSet::from([&wanted]))
-            .await?
-            .contains(&wanted)
-        {
-            return Err(CustodyError::NotFound);
-        }
-        let subject = self.0.subjects.of_patient(patient_id)?;
-        let subject = subject.ok_or(CustodyError::NotFound)?;
+        let subject = self.to_settle(by, patient_id).await?;
         let interaction = if approves {
             "link-approved"
         } else {
@@ -173,13 +186,27 @@ impl Custody {
             .transact(move |transaction| {
                 let row: Option<WaitingRow> =
                     home.keys.get_in(transaction, Table::Linkage, &key)?;
-                let mut row = row.ok_or(CustodyError::NotFound)?;
-                row.settled = Some(settled);
+                let row = row.ok_or(CustodyError::NotFound)?.settled(settled);
                 home.keys.put(transaction, Table::Linkage, &key, &row);
                 home.append_audited(transaction, &subject, (draft, event))?;
                 Ok(())
             })
             .await
+    }
+
+    /// The patient about whom somebody decides, who has to see the Patient.
+    pub(super) async fn to_settle(
+        &self,
+        by: &Requester,
+        patient_id: &str,
+    ) -> Result<Arc<Subject>, CustodyError> {
+        let wanted = patient_id.to_owned();
+        let seen = self.seen(by, BTreeSet::from([&wanted])).await?;
+        if !seen.contains(&wanted) {
+            return Err(CustodyError::NotFound);
+        }
+        let subject = self.0.subjects.of_patient(patient_id)?;
+        subject.ok_or(CustodyError::NotFound)
     }
 
     /// How it stands between a patient and a member.
@@ -219,7 +246,7 @@ impl Home {
     }
 }
 
-fn waiting_key(subject: &SubjectId, member: &MemberName) -> Vec<u8> {
+pub(super) fn waiting_key(subject: &SubjectId, member: &MemberName) -> Vec<u8> {
     let name = Digest::of(member.as_str().as_bytes());
     [b"w".as_slice(), subject, &name.0].concat()
 }

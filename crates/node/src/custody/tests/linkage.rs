@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ::ledger::ids::Digest;
+use ::ledger::ids::{Digest, Tag};
 use contracts::consent::template::{DataClass, Grant, access};
 use contracts::linkage::Answers;
 use interop::fhir::ResourceType;
@@ -11,7 +11,10 @@ use interop::identity::{Encoding, LinkageSecret, Traits};
 
 use super::*;
 use crate::custody::store::Table;
-use crate::custody::{CustodyOptions, Inquiry, InquiryRefusal, LinkageOptions, Reach, Trail};
+use crate::custody::{
+    CustodyError, CustodyOptions, Inquiry, InquiryRefusal, LinkageOptions, Reach, RemoteRequest,
+    Trail,
+};
 
 const SALT: [u8; 32] = [5; 32];
 
@@ -157,6 +160,77 @@ async fn l3_keys_leave_for_one_certain_patient_who_has_agreed() {
     assert!(ask(OPEN[0], OPEN[1]).await.is_empty());
     let waiting = custody.waiting_links(&by, false).await.unwrap();
     assert_eq!(waiting.len(), 2);
+}
+
+/// What is granted and withheld when a member asks for what is under a tag.
+async fn opened(custody: &Custody, member: &str, tag: Tag) -> (usize, Vec<String>) {
+    let request = RemoteRequest {
+        requester: clinician(member),
+        interaction: "everything".to_owned(),
+        target: "Patient/there/$everything".to_owned(),
+        documents: vec![tag],
+        request: Digest([3; 32]),
+        recipient: vec![4; 32],
+        emergency: None,
+    };
+    let answer = custody.answer(&request).await.unwrap();
+    let withheld = answer.withheld.into_iter().map(|one| one.reason);
+    (answer.granted.len(), withheld.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l5_l6_what_was_handed_over_is_taken_back_until_somebody_approves() {
+    let site = Site::at(&Ledger::of(&["clinic", "hospital"]), "clinic");
+    let custody = world(&site, Answers::Certain).await;
+    let by = clinician("clinic");
+    let (hospital, payer): (MemberName, MemberName) =
+        ("hospital".parse().unwrap(), "payer".parse().unwrap());
+    let ask = async || {
+        let inquiry = asking(person("x", OPEN[0], OPEN[1]));
+        custody.answer_inquiry(&inquiry).await.unwrap()
+    };
+    let withdraw = async |patient: &str, member: &MemberName| {
+        custody.withdraw_link(&by, (patient, member), "twin").await
+    };
+    let early = withdraw("open", &hospital).await;
+    assert!(matches!(early, Err(CustodyError::NotFound)), "{early:?}");
+    let handed = ask().await.remove(0);
+    let tag = handed.key.entries().tag(1);
+    let shown = |member: &MemberName| {
+        let found = custody.descriptors_for(member, &[tag]).unwrap();
+        found[0].is_some()
+    };
+    assert!(shown(&hospital));
+    assert_eq!(opened(&custody, "hospital", tag).await, (1, vec![]));
+    for (patient, member) in [("open", &payer), ("hidden", &hospital), ("no", &hospital)] {
+        let refused = withdraw(patient, member).await;
+        assert!(matches!(refused, Err(CustodyError::NotFound)), "{patient}");
+    }
+
+    withdraw("open", &hospital).await.unwrap();
+    assert!(ask().await.is_empty());
+    assert!(!shown(&hospital) && shown(&payer));
+    let withheld = vec!["no such document".to_owned()];
+    assert_eq!(opened(&custody, "hospital", tag).await, (0, withheld));
+    assert!(custody.waiting_links(&by, false).await.unwrap().is_empty());
+    let settled = custody.waiting_links(&by, true).await.unwrap();
+    let reasons: Vec<_> = settled
+        .iter()
+        .map(|one| one.settled.clone().unwrap())
+        .collect();
+    assert!(matches!(reasons.as_slice(), [(false, _, _, why)] if why == "twin"));
+    let report = audit::missing(&custody).await;
+    assert!(report.gaps.is_empty(), "{:?}", report.gaps);
+
+    let place = ("open", &hospital);
+    custody
+        .settle_link(&by, place, (true, "no twin"))
+        .await
+        .unwrap();
+    let epochs: Vec<_> = ask().await.iter().map(|one| one.epoch).collect();
+    assert_eq!(epochs, [0, 1], "the index went on under the next key");
+    assert!(shown(&hospital));
+    assert_eq!(opened(&custody, "hospital", tag).await.0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! `Patient/[id]/$discover`: which other members know the patient. It is to members what XCPD's Cross Gateway Patient Discovery
 //! (ITI-55) is to communities, without a name in it; no profile of IHE has an operation for it.
 //!
-//! Other members' questions that wait for a person are `Patient/$waiting-links`, `$approve-link` and `$refuse-link`.
+//! Other members' questions that wait for a person are `Patient/$waiting-links`, `$approve-link` and `$refuse-link`;
+//! `$withdraw-link` ends a link.
 
 use std::sync::Arc;
 
@@ -87,6 +88,35 @@ pub(crate) async fn refuse_link(
     fhir.settled(&caller, &body, false).await
 }
 
+pub(crate) async fn withdraw_link(
+    State(fhir): State<Arc<Fhir>>,
+    caller: Caller,
+    TypeAddress(resource_type): TypeAddress,
+    Payload(body): Payload,
+) -> Result<Response, Problem> {
+    of_patients(resource_type)?;
+    let (patient, member, reason) = decision(&caller, &body)?;
+    let place = (patient.as_str(), &member);
+    let by = caller.requester();
+    fhir.custody.withdraw_link(by, place, &reason).await?;
+    Ok(decided("withdrawn", place))
+}
+
+/// Patient, member and reason of a decision, by somebody who may take one.
+fn decision(caller: &Caller, body: &[u8]) -> Result<(String, MemberName, String), Problem> {
+    caller.must_not_be_a_patient()?;
+    caller.may(ResourceType::PATIENT, Permission::Update)?;
+    let given = Given::parse(body)?;
+    let patient = linking::patient(&given, "patient")?;
+    let member = named(&Value::String(given.words("member")?))?;
+    Ok((patient, member, given.words("reason")?))
+}
+
+fn decided(word: &str, (patient, member): (&str, &MemberName)) -> Response {
+    let said = text(word, format!("Patient/{patient} {member}"));
+    fhir_json(StatusCode::OK, &parameters(vec![said]))
+}
+
 impl Fhir {
     async fn settled(
         &self,
@@ -94,20 +124,14 @@ impl Fhir {
         body: &[u8],
         approves: bool,
     ) -> Result<Response, Problem> {
-        caller.must_not_be_a_patient()?;
-        caller.may(ResourceType::PATIENT, Permission::Update)?;
-        let given = Given::parse(body)?;
-        let patient = linking::patient(&given, "patient")?;
-        let member = named(&Value::String(given.words("member")?))?;
-        let reason = given.words("reason")?;
+        let (patient, member, reason) = decision(caller, body)?;
         let place = (patient.as_str(), &member);
         let settled = (approves, reason.as_str());
         self.custody
             .settle_link(caller.requester(), place, settled)
             .await?;
         let word = if approves { "approved" } else { "refused" };
-        let said = text(word, format!("Patient/{patient} {member}"));
-        Ok(fhir_json(StatusCode::OK, &parameters(vec![said])))
+        Ok(decided(word, place))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::fhir::caller::Caller;
 use crate::http::{Payload, fhir_json};
 use crate::problem::Problem;
 
-pub(crate) use discover::{approve_link, discover, refuse_link, waiting_links};
+pub(crate) use discover::{approve_link, discover, refuse_link, waiting_links, withdraw_link};
 pub(crate) use linking::{link, merge, unlink, unmerge};
 pub(crate) use pix::pix;
 
