@@ -79,13 +79,10 @@ impl World {
     /// Asks once the hospital has its patients in their buckets.
     async fn ask(&self) -> Discovered {
         let hospital = &self.nodes[1].custody;
-        for _ in 0..3_000 {
-            if hospital.has_looked_at_all() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(hospital.has_looked_at_all());
+        until("all are in their buckets", async || {
+            hospital.has_looked_at_all()
+        })
+        .await;
         let by = clinician("clinic");
         let exchange = &self.nodes[0].exchange;
         let discovery = exchange.discover(&by, &self.at_clinic, None).await.unwrap();

@@ -44,6 +44,8 @@ use vault::blob::{BlobConfig, S3Config, S3Credentials};
 use vault::wrap::{HpkeKeyPair, WrappedKey};
 use zeroize::Zeroizing;
 
+use crate::free::when_free;
+
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
 pub(crate) use network::Others;
@@ -509,14 +511,7 @@ fn custody(
         linkage: None,
         clock: Arc::new(move || recording.load(Ordering::Relaxed)),
     };
-    // The previous node's threads may be letting go of the folder still.
-    for _ in 0..500 {
-        if let Ok(custody) = Custody::open(options.clone(), Arc::new(ledger.clone())) {
-            return custody;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Custody::open(options, Arc::new(ledger.clone())).unwrap()
+    when_free(|| Custody::open(options.clone(), Arc::new(ledger.clone())))
 }
 
 fn health(owing: Custody) -> StatusSource {
