@@ -15,7 +15,7 @@ use crate::progress;
 
 const POLL: Duration = Duration::from_millis(500);
 /// How long a running node takes at most to see the request.
-const TAKEN: Duration = Duration::from_secs(10);
+const TAKEN: Duration = Duration::from_secs(30);
 
 /// Something that a node can be asked to do.
 #[derive(Debug, Clone, Copy)]

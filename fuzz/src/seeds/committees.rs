@@ -8,7 +8,8 @@ use ledger::item::Opening;
 use minicbor::bytes::{ByteArray, ByteVec};
 use vault::release::{Dealing, MemberKey, Round};
 
-use super::{Seeds, ask};
+use super::Seeds;
+use super::messages::ask;
 use crate::erasure::erased;
 use crate::release::{IDENTITY, NETWORK, dealt as dealt_key, public, wallet};
 use crate::world::{MEMBERS, world};

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use vault::keystore::{FileKeyStore, KeyStore};
 
-use crate::net::{Net, PATIENCE, careledger, said};
+use crate::net::{Net, careledger, said};
+use crate::patience::until;
 
 impl Net {
     fn member(&self) -> PathBuf {
@@ -22,11 +22,10 @@ impl Net {
     async fn start_and_move_on(&mut self) {
         self.start_logging("trace").await;
         let began = self.height().await.unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while self.height().await <= Some(began + 1) {
-            assert!(Instant::now() < deadline, "no blocks: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until("blocks come", async || {
+            self.height().await > Some(began + 1)
+        })
+        .await;
     }
 
     fn keys(&self, args: &[&str]) -> Output {
@@ -128,11 +127,10 @@ async fn rotations_of_a_running_node_and_no_secret_in_a_log_at_any_level() {
     assert_eq!(told["wrappingEpoch"], 3);
     assert_eq!(told["isComplete"], true);
     // The key of epoch 2 is destroyed once nothing is under it; the first is the root of the others.
-    let deadline = Instant::now() + PATIENCE;
-    while net.names().contains(&"wrapping/2".to_owned()) {
-        assert!(Instant::now() < deadline, "{}", net.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("the key is destroyed", async || {
+        !net.names().contains(&"wrapping/2".to_owned())
+    })
+    .await;
 
     net.keys_say(&["rotate", "tokens"]);
     let jwks = net.get("/oauth2/jwks").await.unwrap();

@@ -1,10 +1,9 @@
 //! `careledger labels`: what a rule calls possibly sensitive is listed until somebody has decided.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::net::{Net, PATIENCE, careledger, said};
+use crate::net::{Net, careledger, said};
+use crate::patience::until;
 
 const PORTS: u16 = 14_201;
 
@@ -47,15 +46,10 @@ async fn documents_are_listed_until_somebody_says_whether_they_are_sensitive() {
         }))
         .await;
     }
-    let deadline = Instant::now() + PATIENCE;
-    let listed = loop {
-        let listed = net.possible();
-        if listed.len() == 2 {
-            break listed;
-        }
-        assert!(Instant::now() < deadline, "{listed:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let listed = until("both are listed", async || {
+        Some(net.possible()).filter(|listed| listed.len() == 2)
+    })
+    .await;
     assert_eq!(listed[0]["document"], "Observation/sore", "the last first");
     assert_eq!(listed[0]["patient"], "Patient/p");
     let (_, shown) = net.labels(&["possible"]);

@@ -11,5 +11,7 @@ mod keys;
 mod labels;
 mod matches;
 mod net;
+#[path = "../../../../crates/node/tests/patience/mod.rs"]
+mod patience;
 mod verify_self;
 mod wallet;

@@ -1,10 +1,9 @@
 //! `careledger matches`: a pair is listed, merged, parted and dismissed; other members are asked.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::net::{Net, PATIENCE, careledger, said};
+use crate::net::{Net, careledger, said};
+use crate::patience::until;
 
 const PORTS: u16 = 14_601;
 
@@ -67,16 +66,12 @@ async fn a_pair_is_listed_merged_parted_and_dismissed() {
     for (id, given) in [("one", "Ilse"), ("other", "Ilsa")] {
         net.write(&patient(id, given)).await;
     }
-    let deadline = Instant::now() + PATIENCE;
-    let listed = loop {
+    let listed = until("the pair is listed", async || {
         let (is_done, listed) = net.matches(&["list"]);
         assert!(is_done, "{listed}");
-        if listed.contains("1 pairs") {
-            break listed;
-        }
-        assert!(Instant::now() < deadline, "{listed}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        listed.contains("1 pairs").then_some(listed)
+    })
+    .await;
     assert!(
         listed.contains("Patient/one") && listed.contains("Patient/other"),
         "{listed}"

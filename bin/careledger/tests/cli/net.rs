@@ -4,12 +4,11 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::until;
 
 /// A network of one member, the clinic.
 pub(crate) struct Net {
@@ -72,14 +71,12 @@ impl Net {
             .stderr(log)
             .spawn();
         self.node = Some(node.unwrap());
-        let deadline = Instant::now() + PATIENCE;
-        while !reqwest::get(self.url("/ready"))
-            .await
-            .is_ok_and(|answer| answer.status() == 200)
-        {
-            assert!(Instant::now() < deadline, "not ready: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until("the node is ready", async || {
+            let answer = reqwest::get(self.url("/ready")).await;
+            let is_ready = answer.is_ok_and(|answer| answer.status() == 200);
+            is_ready.then_some(()).ok_or_else(|| self.log())
+        })
+        .await;
     }
 
     pub(crate) fn stop(&mut self) {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::net::{Net, PATIENCE, careledger, said};
+use crate::net::{Net, careledger, said};
+use crate::patience::until;
 
 const PORTS: u16 = 9_301;
 
@@ -18,11 +18,10 @@ impl Net {
 
     /// Waits until the node has applied so many blocks.
     async fn reach(&self, height: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.height().await < Some(height) {
-            assert!(Instant::now() < deadline, "no block {height} in time");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until("the blocks come", async || {
+            self.height().await >= Some(height)
+        })
+        .await;
     }
 
     fn verify(&self, more: &[&str]) -> (Option<i32>, Output) {

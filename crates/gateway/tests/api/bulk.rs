@@ -1,9 +1,8 @@
 //! Bulk export: what a client may read, patient by patient, on record, and nothing of anybody else's.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Answer, Ask, BASE, Site, Wallet, observation, patient};
 
 const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
@@ -21,17 +20,17 @@ pub(crate) async fn kick_off(site: &Site, token: &str, path: &str) -> String {
 }
 
 pub(crate) async fn finished(site: &Site, token: &str, place: &str) -> Value {
-    for _ in 0..1_000 {
+    until("the export is finished", async || {
         let answer = site.get(token, place).await;
         if answer.status == 200 {
-            return answer.json();
+            return Some(answer.json());
         }
         assert_eq!(answer.status, 202, "{}", answer.text);
         assert!(answer.header("x-progress").ends_with("patients"));
         assert_eq!(answer.header("retry-after"), "2");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never finished");
+        None
+    })
+    .await
 }
 
 pub(crate) async fn lines(site: &Site, token: &str, manifest: &Value, kind: &str) -> Vec<Value> {

@@ -6,6 +6,7 @@ use contracts::consent::receipt::{ReceiptError, verify};
 use contracts::consent::template::Template;
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Answer, Site, Wallet, consent};
 
 fn form(patient: &str) -> Value {
@@ -303,15 +304,12 @@ async fn a_receipt_tells_what_was_agreed_and_one_changed_byte_is_found() {
     let id = filed.json()["id"].as_str().unwrap().to_owned();
     follow(&site, &wallet, &own, (&id, suspended(given.clone()))).await;
     let receipt_of = async |path: &str| {
-        for _ in 0..500 {
-            let answer = site.get(&own, path).await;
-            if answer.status != 202 {
-                assert_eq!(answer.status, 200, "{}", answer.text);
-                return answer.text;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("not final in time")
+        let answer = until("it is final", async || {
+            Some(site.get(&own, path).await).filter(|answer| answer.status != 202)
+        });
+        let answer = answer.await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.text
     };
     let first = receipt_of(&format!("/Consent/{id}/_history/1/$consent-receipt")).await;
     let receipt = receipt_of(&format!("/Consent/{id}/$consent-receipt")).await;

@@ -333,9 +333,10 @@ async fn wado_refuses_what_the_study_does_not_list_and_what_is_no_uid() {
 
 #[tokio::test]
 async fn an_archive_that_is_away_is_a_problem_with_its_gateway() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // A port that is taken, and at which nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let away = ArchiveConfig {
         url: Some(format!("http://{address}")),
         credential: None,

@@ -3,6 +3,7 @@
 use contracts::erasure::{Certificate, verify};
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Ask, Site, observation};
 
 async fn officer(site: &Site) -> String {
@@ -56,22 +57,15 @@ async fn p6_an_erased_record_is_gone_and_its_certificate_verifies() {
     let found = site.get(&ehr, "/Observation?code=718-7").await;
     assert_eq!(found.json()["total"], 0);
     let asked = format!("{path}/$erasure-certificate?grounds=true");
-    let certificate = loop {
-        let answer = site
-            .ask_with(
-                &officer,
-                "GET",
-                &asked,
-                &Value::Null,
-                &[("accept", "application/cbor")],
-            )
-            .await;
-        if answer.status == 200 {
-            break Certificate::decode(&answer.bytes).unwrap();
-        }
-        assert_eq!(answer.status, 202);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
+    let certificate = until("there is a certificate", async || {
+        let cbor = [("accept", "application/cbor")];
+        let answer = site.ask_with(&officer, "GET", &asked, &Value::Null, &cbor);
+        let answer = answer.await;
+        assert!(matches!(answer.status, 200 | 202), "{}", answer.text);
+        (answer.status == 200).then_some(answer.bytes)
+    })
+    .await;
+    let certificate = Certificate::decode(&certificate).unwrap();
     let verified = verify(&certificate.erasures[0], &site.ledger.trust()).unwrap();
     assert_eq!(verified.erased, 1);
     assert_eq!(verified.grounds.unwrap().basis, "court-order");

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use gateway::{ForwardConfig, SubscriptionConfig};
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::Site;
 
 const TAKES: u8 = 0;
@@ -103,13 +104,10 @@ async fn metric(site: &Site, name: &str) -> u64 {
 }
 
 async fn all_taken(site: &Site) {
-    for _ in 0..1_000 {
-        if metric(site, "waiting").await == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("some of the log still waits");
+    until("all of the log is taken", async || {
+        metric(site, "waiting").await == 0
+    })
+    .await;
 }
 
 /// The numbers of the entries whose events came, each as it came first.
@@ -157,14 +155,7 @@ async fn atna_1_nothing_is_lost_while_the_repository_is_down_or_the_node_is_stop
     assert!(metric(&site, "waiting").await >= 4);
     let site = site.again(SubscriptionConfig::default());
     repository.be(IS_SILENT);
-    for _ in 0..1_000 {
-        if !repository.got().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let before = repository.got().len();
-    assert!(before > 0);
+    until("some of it comes", async || !repository.got().is_empty()).await;
     // Stopped after the repository has them, and before the node knows.
     repository.be(TAKES);
     let site = site.again(SubscriptionConfig::default());

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Answer, Site, Wallet};
 
 fn person(given: &str, number: &str) -> Value {
@@ -68,16 +69,16 @@ impl World {
 
     /// The list once the node has looked at what was written.
     async fn listed(&self, path: &str, count: usize) -> Vec<Value> {
-        let mut pairs = Vec::new();
-        for _ in 0..200 {
+        until("there are so many pairs", async || {
             let answer = self.site.get(&self.ehr, path).await.json();
-            pairs = answer["parameter"].as_array().cloned().unwrap_or_default();
+            let pairs = answer["parameter"].as_array().cloned().unwrap_or_default();
             if pairs.len() == count {
-                return pairs;
+                Ok(pairs)
+            } else {
+                Err(pairs.len())
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("{} pairs", pairs.len());
+        })
+        .await
     }
 }
 

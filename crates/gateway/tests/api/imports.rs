@@ -1,7 +1,7 @@
 //! Bulk import: each line once, whatever fails, from nowhere but where the operator allows.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,17 +13,18 @@ use futures::{StreamExt as _, stream};
 use gateway::SubscriptionConfig;
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Answer, Ask, BASE, PLANTED, Site};
 
 const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
 
-/// What a file's server does with the first request.
+/// What a file's server does with the first request, or for as long as it is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Answers,
     /// Ends the connection after so many bytes.
     Breaks(usize),
-    /// Says no more after so many bytes.
+    /// Says no more after so many bytes of the file, whoever asks for them.
     Stalls(usize),
 }
 
@@ -32,6 +33,7 @@ enum First {
 struct Files {
     text: Arc<Mutex<String>>,
     first: First,
+    stalls: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
     ranges: Arc<Mutex<Vec<String>>>,
 }
@@ -41,6 +43,7 @@ impl Files {
         let files = Self {
             text: Arc::new(Mutex::new(text)),
             first,
+            stalls: Arc::new(AtomicBool::new(true)),
             asked: Arc::default(),
             ranges: Arc::default(),
         };
@@ -51,6 +54,10 @@ impl Files {
             .with_state(files.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (files, format!("http://{address}"))
+    }
+
+    fn stall(&self, stalls: bool) {
+        self.stalls.store(stalls, Ordering::SeqCst);
     }
 
     fn times(&self) -> usize {
@@ -80,10 +87,10 @@ async fn give(
         from.trim_end_matches('-').parse().unwrap()
     });
     let rest = Bytes::from(text[from..].to_owned());
-    let first = if before == 0 {
-        files.first
-    } else {
-        First::Answers
+    let first = match files.first {
+        First::Stalls(_) if files.stalls.load(Ordering::SeqCst) => files.first,
+        First::Breaks(_) if before == 0 => files.first,
+        First::Answers | First::Breaks(_) | First::Stalls(_) => First::Answers,
     };
     let body = match first {
         First::Answers => Body::from(rest),
@@ -96,7 +103,7 @@ async fn give(
             Body::from_stream(some.chain(broken))
         }
         First::Stalls(at) => {
-            let some = stream::iter([Ok::<_, Infallible>(rest.slice(..at))]);
+            let some = stream::iter([Ok::<_, Infallible>(rest.slice(..at.saturating_sub(from)))]);
             Body::from_stream(some.chain(stream::pending()))
         }
     };
@@ -147,16 +154,16 @@ pub(crate) fn below(url: &str) -> String {
 }
 
 pub(crate) async fn finished(site: &Site, token: &str, place: &str) -> Value {
-    for _ in 0..2_000 {
+    until("the import is finished", async || {
         let answer = site.get(token, place).await;
         if answer.status == 200 {
-            return answer.json();
+            return Some(answer.json());
         }
         assert_eq!(answer.status, 202, "{}", answer.text);
         assert!(answer.header("x-progress").contains(" files, "));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never finished");
+        None
+    })
+    .await
 }
 
 async fn refusals(site: &Site, token: &str, manifest: &Value, at: usize) -> Vec<(u64, String)> {
@@ -338,28 +345,25 @@ async fn a_stopped_node_goes_on_where_it_was_and_a_changed_file_is_left() {
     let token = importer(&site).await;
     let body = manifest_of(&[("Organization", format!("{origin}/file"))]);
     let place = begun(&site, &token, &body).await;
-    let far = |answer: &Answer| answer.header("x-progress").contains("512 resources");
-    for _ in 0..1_000 {
-        if far(&site.get(&token, &place).await) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(far(&site.get(&token, &place).await));
+    let far = async |site: &Site, place: &str| {
+        until("most of it is written", async || {
+            let answer = site.get(&token, place).await;
+            answer.header("x-progress").contains("512 resources")
+        })
+        .await;
+    };
+    far(&site, &place).await;
+    files.stall(false);
     let site = site.again(SubscriptionConfig::default());
     let manifest = finished(&site, &token, &place).await;
     assert_eq!(manifest["output"][0]["count"], 700);
     written_once(&site, &token, 700).await;
 
-    files.asked.store(0, Ordering::SeqCst);
+    files.stall(true);
     let place = begun(&site, &token, &body).await;
-    for _ in 0..1_000 {
-        if far(&site.get(&token, &place).await) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    far(&site, &place).await;
     files.text.lock().unwrap().push_str("{}\n");
+    files.stall(false);
     let site = site.again(SubscriptionConfig::default());
     let manifest = finished(&site, &token, &place).await;
     assert_eq!(manifest["output"][0]["count"], 512);

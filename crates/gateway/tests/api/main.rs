@@ -19,6 +19,8 @@ mod duties;
 mod emergency;
 mod erasing;
 mod forwarding;
+#[path = "../../../node/tests/patience/free.rs"]
+mod free;
 mod guardians;
 mod history;
 mod identity;
@@ -37,6 +39,8 @@ mod negotiation;
 mod notices;
 mod operations;
 mod patch;
+#[path = "../../../node/tests/patience/mod.rs"]
+mod patience;
 mod previews;
 mod provider;
 mod roundtrip;

@@ -1,7 +1,5 @@
 //! HL7 v2 over MLLP: what is accepted is durable, filed once and in order; what cannot be filed waits for an operator.
 
-use std::time::Duration;
-
 use gateway::SubscriptionConfig;
 use gateway::mllp::serve;
 use serde_json::{Value, json};
@@ -10,9 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::patience::{PATIENCE, until};
 use crate::support::{Ask, PLANTED, Site};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A sender's connection.
 pub(crate) struct Connection {
@@ -211,12 +208,10 @@ async fn m1_m2_what_was_accepted_is_filed_once_after_a_restart() {
     drop(sender);
     let site = site.again(SubscriptionConfig::default());
     let (token, operator) = (site.ehr().await, integrator(&site).await);
-    for _ in 0..1_000 {
-        if listed(&site, &operator, "waiting").await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("nothing waits", async || {
+        listed(&site, &operator, "waiting").await.is_empty()
+    })
+    .await;
     assert_eq!(listed(&site, &operator, "filed").await.len(), 20);
     let found = patients(&site, &token).await;
     assert_eq!(found.len(), 1);

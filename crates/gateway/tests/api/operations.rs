@@ -1,13 +1,12 @@
 //! Operations: enrolment, consent, the access history, receipts, and what other members hold.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::export::{Export, verify};
 use ledger::receipt::Receipt;
 use serde_json::{Value, json};
 
+use crate::patience::until;
 use crate::support::{Answer, Ask, Site, Wallet, consent, observation, patient};
 
 fn parts(entry: &Value, name: &str) -> Vec<Value> {
@@ -386,19 +385,15 @@ async fn a_document_of_another_member_opens_or_says_why_not() {
         .problem(400, "value");
 }
 
-/// Asks until the answer is as wanted, for a few seconds at most.
+/// Asks until the answer is as wanted.
 async fn eventually(
     site: &Site,
     token: &str,
     path: &str,
     wanted: impl Fn(&Answer) -> bool,
 ) -> Answer {
-    for _ in 0..1_000 {
-        let answer = site.get(token, path).await;
-        if wanted(&answer) {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never: {path}");
+    until(path, async || {
+        Some(site.get(token, path).await).filter(&wanted)
+    })
+    .await
 }

@@ -6,12 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::escrow::{Taken, info, root_digest};
 use ed25519_zebra::{SigningKey, VerificationKey};
+use futures::future::join_all;
 use ledger::codec;
 use ledger::ids::Digest;
 use serde_json::{Value, json};
 use vault::jwe;
 use vault::wrap::{HpkeKeyPair, WrappedKey};
 
+use crate::patience::until;
 use crate::support::{Answer, BASE, JUNE_MS, Site, Wallet};
 
 const KEY: [u8; 32] = [9; 32];
@@ -162,8 +164,8 @@ async fn wrong_passcodes_are_counted_for_the_links_whole_life_and_are_on_record(
 #[tokio::test]
 async fn a_link_ends_and_one_that_is_asked_too_often_has_to_wait() {
     let sharer = Sharer::new().await;
-    let until = json!({ "name": "expires", "valueString": (JUNE_MS / 1_000 + 60).to_string() });
-    let (path, _) = sharer.shares(&[file("{}"), until]).await;
+    let expires = json!({ "name": "expires", "valueString": (JUNE_MS / 1_000 + 60).to_string() });
+    let (path, _) = sharer.shares(&[file("{}"), expires]).await;
     let asked = json!({ "recipient": "R" });
     assert_eq!(sharer.fetches(&path, &asked).await.status, 200);
     sharer.site.pass(60);
@@ -172,14 +174,12 @@ async fn a_link_ends_and_one_that_is_asked_too_often_has_to_wait() {
         .await
         .problem(404, "not-found");
     let (path, _) = sharer.shares(&[file("{}")]).await;
-    let mut last = sharer.fetches(&path, &asked).await;
-    for _ in 0..50 {
-        last = sharer.fetches(&path, &asked).await;
-        if last.status == 429 {
-            break;
-        }
-    }
-    last.problem(429, "throttled");
+    let refused = until("one of many at once is refused", async || {
+        let fetches = (0..50).map(|_| sharer.fetches(&path, &asked));
+        let answers = join_all(fetches).await.into_iter();
+        answers.rev().find(|answer| answer.status == 429)
+    });
+    refused.await.problem(429, "throttled");
 }
 
 #[tokio::test]

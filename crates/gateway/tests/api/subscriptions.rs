@@ -1,6 +1,6 @@
 //! Topic-based subscriptions: who is told what, in order, without gaps, until it was taken.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::notices::labelled;
+use crate::patience::{PATIENCE, until};
 use crate::support::{Ask, BASE, Site, Wallet, observation, patient};
 
 const IG: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition";
@@ -20,7 +21,8 @@ const IG: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinit
 #[derive(Clone, Default)]
 struct Hook {
     got: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
-    refuses: Arc<AtomicBool>,
+    /// How many of the next notifications it refuses.
+    refuses: Arc<AtomicUsize>,
 }
 
 impl Hook {
@@ -34,8 +36,8 @@ impl Hook {
         format!("http://{address}")
     }
 
-    fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, Ordering::SeqCst);
+    fn refuse(&self, notifications: usize) {
+        self.refuses.store(notifications, Ordering::SeqCst);
     }
 
     /// Numbers of the events that were taken, in order.
@@ -61,7 +63,11 @@ async fn take(
     headers: HeaderMap,
     axum::Json(body): axum::Json<Value>,
 ) -> StatusCode {
-    if hook.refuses.load(Ordering::SeqCst) {
+    let order = Ordering::SeqCst;
+    let refused = hook
+        .refuses
+        .fetch_update(order, order, |left| left.checked_sub(1));
+    if refused.is_ok() {
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     hook.got.lock().unwrap().push((headers, body));
@@ -137,25 +143,12 @@ async fn subscribe(site: &Site, token: &str, body: &Value) -> String {
     id
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..600 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
-}
-
-async fn active(site: &Site, token: &str, id: &str) {
-    for _ in 0..600 {
+pub(crate) async fn active(site: &Site, token: &str, id: &str) {
+    until("the subscription is active", async || {
         let answer = site.get(token, &format!("/Subscription/{id}")).await;
-        if answer.json()["status"] == "active" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never active");
+        answer.json()["status"] == "active"
+    })
+    .await;
 }
 
 async fn observe(site: &Site, token: &str, patient: &str, code: &str) -> String {
@@ -177,7 +170,7 @@ async fn part2_2_a_notification_carries_the_notice_of_what_it_holds() {
     let id = subscribe(&site, &ehr, &body).await;
     active(&site, &ehr, &id).await;
     observe(&site, &ehr, "p1", "75626-2").await;
-    until("an event", || hook.numbers() == [1]).await;
+    until("an event", async || hook.numbers() == [1]).await;
     let got = hook.got.lock().unwrap().clone();
     let held: usize = got.iter().map(|(_, body)| labelled_within(body)).sum();
     assert_eq!(held, 1);
@@ -219,7 +212,7 @@ async fn a_rest_hook_hears_of_what_matches_in_order_with_its_headers() {
         &Value::Null,
     )
     .await;
-    until("three events", || hook.numbers() == [1, 2, 3]).await;
+    until("three events", async || hook.numbers() == [1, 2, 3]).await;
     assert_eq!(hook.kinds()[0], "handshake");
     let got = hook.got.lock().unwrap().clone();
     assert!(
@@ -274,7 +267,7 @@ async fn what_is_forbidden_is_not_told_and_leaves_no_gap() {
     let allowed = site.get(&marketing, "/Organization").await.json();
     let expected: Vec<u64> = (1..=allowed["total"].as_u64().unwrap()).collect();
     assert!(!expected.is_empty());
-    until("what is allowed", || hook.numbers() == expected).await;
+    until("what is allowed", async || hook.numbers() == expected).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(hook.numbers(), expected);
     assert!(!hook.text().contains("Observation"));
@@ -291,22 +284,17 @@ async fn what_is_not_taken_is_sent_again_then_kept_for_the_operator() {
     let body = asked("record", Some("Observation"), "id-only", &hooked(&origin));
     let id = subscribe(&site, &ehr, &body).await;
     active(&site, &ehr, &id).await;
-    hook.refuse(true);
+    hook.refuse(2);
     observe(&site, &ehr, "p1", "1").await;
-    tokio::time::sleep(Duration::from_millis(15)).await;
-    hook.refuse(false);
-    until("the first event", || hook.numbers() == [1]).await;
+    until("the first event", async || hook.numbers() == [1]).await;
 
-    hook.refuse(true);
+    hook.refuse(usize::MAX);
     observe(&site, &ehr, "p1", "2").await;
-    let mut dead = Value::Null;
-    for _ in 0..600 {
-        dead = site.get(&ehr, "/Subscription/$dead-letters").await.json();
-        if dead["parameter"].is_array() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let dead = until("a dead letter", async || {
+        let dead = site.get(&ehr, "/Subscription/$dead-letters").await.json();
+        dead["parameter"].is_array().then_some(dead)
+    })
+    .await;
     let part = &dead["parameter"][0]["part"];
     assert_eq!(part[2]["valueString"], "2", "{dead}");
     let shown = site.get(&ehr, &format!("/Subscription/{id}")).await.json();
@@ -314,14 +302,14 @@ async fn what_is_not_taken_is_sent_again_then_kept_for_the_operator() {
     let replay = format!("/Subscription/{id}/$replay");
     let refused = site.ask(&ehr, "POST", &replay, &Value::Null).await;
     assert_eq!(refused.status, 502);
-    hook.refuse(false);
+    hook.refuse(0);
     let replayed = site.ask(&ehr, "POST", &replay, &Value::Null).await;
     assert_eq!(replayed.status, 200, "{}", replayed.text);
     assert_eq!(hook.numbers(), [1, 2]);
     let dead = site.get(&ehr, "/Subscription/$dead-letters").await.json();
     assert!(dead.get("parameter").is_none());
     observe(&site, &ehr, "p1", "3").await;
-    until("the third event", || hook.numbers() == [1, 2, 3]).await;
+    until("the third event", async || hook.numbers() == [1, 2, 3]).await;
     active(&site, &ehr, &id).await;
 }
 
@@ -336,28 +324,22 @@ async fn what_was_not_taken_before_a_stop_is_sent_after_it_under_its_number() {
     let id = subscribe(&site, &ehr, &body).await;
     active(&site, &ehr, &id).await;
     observe(&site, &ehr, "p1", "1").await;
-    until("the first event", || hook.numbers() == [1]).await;
-    hook.refuse(true);
+    until("the first event", async || hook.numbers() == [1]).await;
+    hook.refuse(usize::MAX);
     let second = observe(&site, &ehr, "p1", "2").await;
     let site = site.again(config(&origin));
     let ehr = site.ehr().await;
     let third = observe(&site, &ehr, "p1", "3").await;
-    hook.refuse(false);
+    hook.refuse(0);
     let replay = format!("/Subscription/{id}/$replay");
-    for _ in 0..600 {
+    until("all of them", async || {
         // What was given up before the subscriber was back is the operator's to send.
         site.ask(&ehr, "POST", &replay, &Value::Null).await;
         let numbers = hook.numbers();
-        if [1, 2, 3].iter().all(|number| numbers.contains(number)) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        [1, 2, 3].iter().all(|number| numbers.contains(number))
+    })
+    .await;
     let numbers = hook.numbers();
-    assert!(
-        [1, 2, 3].iter().all(|one| numbers.contains(one)),
-        "{numbers:?}"
-    );
     assert!(numbers.iter().all(|one| *one <= 3), "{numbers:?}");
     let text = hook.text();
     assert!(text.contains(&second) && text.contains(&third));
@@ -426,7 +408,7 @@ async fn next(
              impl futures::Stream<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin
          ),
 ) -> Value {
-    let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await;
+    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
     let message = message.unwrap().unwrap().unwrap();
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }

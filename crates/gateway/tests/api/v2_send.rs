@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::mllp::Connection;
+use crate::patience::until;
+use crate::subscriptions::active;
 use crate::support::{BASE, Received, Receiver, Reply, Site, pki};
 
 const IG: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition";
@@ -63,14 +65,8 @@ pub(crate) async fn subscribe_to(
     let answer = site.ask(token, "POST", "/Subscription", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let id = answer.json()["id"].as_str().unwrap().to_owned();
-    for _ in 0..500 {
-        let read = site.get(token, &format!("/Subscription/{id}")).await;
-        if read.json()["status"] == "active" {
-            return id;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the subscription is not active");
+    active(site, token, &id).await;
+    id
 }
 
 pub(crate) async fn put(site: &Site, token: &str, resource: &Value) {
@@ -286,19 +282,14 @@ async fn nodes_send_to_each_other_with_certificates_and_nobody_without() {
         let id = subscribe(&site, &token, &["Patient"]).await;
         put(&site, &token, &patient("Private")).await;
         let reader = there.ehr().await;
-        let mut found = 0;
-        for _ in 0..300 {
-            found = there.count(&reader, "Patient").await;
-            let read = site
-                .get(&token, &format!("/Subscription/{id}"))
-                .await
-                .json();
-            if found > 0 || (!is_heard && read["status"] == "error") {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(found > 0, is_heard);
+        let found = until("it arrives or is given up", async || {
+            let found = there.count(&reader, "Patient").await > 0;
+            let read = site.get(&token, &format!("/Subscription/{id}")).await;
+            let is_over = found || (!is_heard && read.json()["status"] == "error");
+            is_over.then_some(found)
+        })
+        .await;
+        assert_eq!(found, is_heard);
     }
     // Whoever speaks no TLS is not heard either.
     let mut plain = tokio::net::TcpStream::connect(&address).await.unwrap();

@@ -1,7 +1,6 @@
 //! A witness cosigns what continues the log, over HTTP on loopback, and the node serves the checkpoint with its lines.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::log::{item, statement};
+use crate::patience::until;
 use crate::support::{Answer, Site};
 
 const SECONDS: u64 = 1_780_300_000;
@@ -60,17 +60,12 @@ fn grow(site: &Site, byte: u8) {
 
 /// The checkpoint of `size` with the witness's line.
 async fn cosigned(site: &Site, size: u64) -> SignedCheckpoint {
-    for _ in 0..400 {
+    until("a witness cosigns the log", async || {
         let answer = witnessed(site).await;
-        if answer.status == 200 {
-            let note = SignedCheckpoint::decode(&answer.bytes).unwrap();
-            if note.checkpoint.size == size {
-                return note;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("no witness cosigned {size}");
+        let note = SignedCheckpoint::decode(&answer.bytes);
+        note.ok().filter(|note| note.checkpoint.size == size)
+    })
+    .await
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ impl Accesses {
 impl Registrar {
     /// Enters what was put down, again and again.
     pub(crate) async fn run(self, every: Duration) {
-        let mut beat = tokio::time::interval(every);
+        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut anchored = tokio::time::Instant::now();
         loop {

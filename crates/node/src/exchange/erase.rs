@@ -8,7 +8,7 @@ use ledger::ids::{Digest, MemberName};
 
 use super::client::CallError;
 use super::message::EraseNotice;
-use super::open::{FINAL, is_final};
+use super::open::is_final_here;
 use super::serve::Refusal;
 use super::shown;
 use super::{Parts, release};
@@ -83,7 +83,7 @@ pub(super) async fn answer(
     if !descriptor.holders.contains(&parts.member) {
         return Err(Refusal::NotForThisMember);
     }
-    if !is_final(parts, from, notice.tag, FINAL).await? {
+    if !is_final_here(parts, from, notice.tag).await? {
         return Err(Refusal::NotRecorded);
     }
     let brought = shown::bring(parts, from, notice.tag).await;

@@ -17,8 +17,6 @@ use super::shown::{self, NotShown};
 use super::{Parts, unavailable};
 use crate::custody::{AccessAsk, CustodyError, Granted, Reach, RemoteRequest, Requester, Trail};
 
-/// How long an access may take to become final here after the requester saw it final.
-pub(super) const FINAL: Duration = Duration::from_secs(5);
 /// How long a consent that was filed elsewhere may take to arrive.
 const CONSENTS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
@@ -237,12 +235,22 @@ pub(super) async fn is_final(
         .unwrap_or(Ok(false))
 }
 
+/// Whether the ledger holds here what `member` saw final there. Half of the time is for that in which the other member
+/// waits for an answer, so that a node that is behind says so.
+pub(super) async fn is_final_here(
+    parts: &Parts,
+    member: &MemberName,
+    tag: Tag,
+) -> Result<bool, CustodyError> {
+    is_final(parts, member, tag, parts.timeout / 2).await
+}
+
 pub(super) async fn check_recorded(
     parts: &Parts,
     from: &MemberName,
     ask: &Ask,
 ) -> Result<(), Refusal> {
-    if !is_final(parts, from, ask.tag, FINAL).await? {
+    if !is_final_here(parts, from, ask.tag).await? {
         return Err(Refusal::NotRecorded);
     }
     let failed = |error: crate::chain::StoreError| Refusal::from(CustodyError::from(error));

@@ -115,14 +115,15 @@ async fn p9_a_certificate_is_renewed_without_an_outage_and_proven_from_the_genes
         .submit(founding.statement(1, 3, &[[5, 6]]))
         .unwrap();
     let position = members[1].located(&hospital, Tag([5; 16])).await;
-    let cosigned = async || loop {
-        let found = members[1].chain.cosigned(position.statement).unwrap();
-        match found.filter(|found| found.signatures.len() >= 3) {
-            Some(found) => return found,
-            None => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
+    let cosigned = async || {
+        until("three have cosigned it", async || {
+            let found = members[1].chain.cosigned(position.statement).unwrap();
+            found.filter(|found| found.signatures.len() >= 3)
+        })
+        .await
     };
     cosigned().await;
+    // The clinic's would have come by now.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let signatures = cosigned().await.signatures;
     let mut certificates = signatures.iter().map(|one| one.certificate);

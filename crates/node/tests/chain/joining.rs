@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use ledger::ids::Height;
@@ -56,14 +55,11 @@ impl Source for Local {
 
 /// Waits for a snapshot with so many statements.
 pub(crate) async fn offered(member: &Running, statements: u64) -> Offer {
-    for _ in 0..400 {
+    until("a snapshot has them", async || {
         let offer = member.chain.offer().unwrap();
-        if let Some(offer) = offer.filter(|offer| offer.block.header.log_size >= statements) {
-            return offer;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no snapshot in time")
+        offer.filter(|offer| offer.block.header.log_size >= statements)
+    })
+    .await
 }
 
 /// Submits numbered statements of a member, and waits until they are final there.
@@ -190,7 +186,7 @@ async fn proves_what_was(founding: &Founding, back: &Running, joined: Height) {
 async fn reached(member: &Running, height: u64) {
     let mut tips = member.chain.subscribe();
     let reached = tips.wait_for(|tip| tip.height.0 >= height);
-    tokio::time::timeout(Duration::from_secs(60), reached)
+    tokio::time::timeout(PATIENCE, reached)
         .await
         .expect("in time")
         .unwrap();

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     reason = "these are tests, and so are their helpers"
 )]
 
@@ -22,12 +21,15 @@ mod governance;
 mod joining;
 mod liars;
 mod network;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod power;
 mod quotas;
 
 use network::Founding;
+use patience::{PATIENCE, until};
 
 const FOUR: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
 
@@ -189,13 +191,10 @@ async fn certified_receipt(
     position: node::chain::Position,
     absent: &[Tag],
 ) -> ledger::receipt::Receipt {
-    for _ in 0..200 {
-        if let Some(receipt) = member.chain.receipt(position, absent).unwrap() {
-            return receipt;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("no certified header covers the item");
+    until("a certified header covers the item", async || {
+        member.chain.receipt(position, absent).unwrap()
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,11 +267,8 @@ async fn p3_a_log_shows_that_it_continues_its_past() {
 }
 
 async fn cosigned(member: &network::Running, index: u64) -> Cosigned {
-    for _ in 0..200 {
-        if let Some(cosigned) = member.chain.cosigned(index).unwrap() {
-            return cosigned;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("no checkpoint covers the statement");
+    until("a checkpoint covers the statement", async || {
+        member.chain.cosigned(index).unwrap()
+    })
+    .await
 }

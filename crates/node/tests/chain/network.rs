@@ -24,6 +24,7 @@ use rcgen::{
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use crate::patience::PATIENCE;
 use crate::ports::free_address;
 
 /// A year in which nobody runs these tests.
@@ -304,7 +305,7 @@ impl Running {
                 tips.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), revised)
+        tokio::time::timeout(PATIENCE, revised)
             .await
             .expect("final in time");
     }
@@ -320,7 +321,7 @@ impl Running {
                 tips.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(40), located)
+        tokio::time::timeout(PATIENCE, located)
             .await
             .expect("final in time")
     }

@@ -8,6 +8,7 @@ use node::custody::{Change, CustodyError, Opened};
 use serde_json::{Value, json};
 
 use crate::founding::{Founding, clinician};
+use crate::patience::until;
 use crate::{NAMES, create};
 
 fn kind(name: &str) -> ResourceType {
@@ -21,20 +22,17 @@ fn kept(name: &str, id: &str) -> String {
 }
 
 /// What there is at a node, once it is as wanted.
-async fn until(
+async fn read_until(
     node: &Node,
     (name, id): (&str, &str),
     wanted: impl Fn(&Result<Opened, CustodyError>) -> bool,
 ) -> Result<Opened, CustodyError> {
     let by = clinician("clinic");
-    for _ in 0..6_000 {
+    until(&format!("{name}/{id} is as wanted"), async || {
         let found = node.custody.read(&by, kind(name), id).await;
-        if wanted(&found) {
-            return found;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("{name}/{id} is not as wanted in time");
+        wanted(&found).then_some(found)
+    })
+    .await
 }
 
 async fn put(node: &Node, resource: Value) {
@@ -78,7 +76,7 @@ async fn iti_90_what_a_member_publishes_is_found_at_the_others() {
         panic!()
     };
     let (doctor, role) = publish(hospital).await;
-    until(
+    read_until(
         clinic,
         ("Location", &kept("Location", "last")),
         Result::is_ok,
@@ -86,7 +84,7 @@ async fn iti_90_what_a_member_publishes_is_found_at_the_others() {
     .await
     .unwrap();
     let at_clinic = kept("PractitionerRole", &role);
-    let found = until(clinic, ("PractitionerRole", &at_clinic), Result::is_ok).await;
+    let found = read_until(clinic, ("PractitionerRole", &at_clinic), Result::is_ok).await;
     let found = found.unwrap().presented();
     let at_clinic = kept("Practitioner", &doctor);
     assert_eq!(
@@ -106,13 +104,13 @@ async fn iti_90_what_a_member_publishes_is_found_at_the_others() {
 
     // The hospital is listed, with what it says of itself.
     let endpoint = ("Endpoint", "network.hospital.fhir");
-    let listed = until(clinic, endpoint, Result::is_ok).await.unwrap();
+    let listed = read_until(clinic, endpoint, Result::is_ok).await.unwrap();
     assert_eq!(
         listed.presented()["address"],
         "https://hospital.example/fhir"
     );
     let endpoint = ("Endpoint", "network.hospital.exchange");
-    until(clinic, endpoint, Result::is_ok).await.unwrap();
+    read_until(clinic, endpoint, Result::is_ok).await.unwrap();
 
     changes_arrive((clinic, hospital), &doctor, &at_clinic).await;
 }
@@ -129,7 +127,7 @@ async fn changes_arrive((clinic, hospital): (&Node, &Node), doctor: &str, at_cli
             .as_ref()
             .is_ok_and(|one| one.presented()["name"][0]["family"] == "Berg")
     };
-    until(clinic, ("Practitioner", at_clinic), renamed)
+    read_until(clinic, ("Practitioner", at_clinic), renamed)
         .await
         .unwrap();
     let change = Change::Delete {
@@ -152,6 +150,6 @@ async fn changes_arrive((clinic, hospital): (&Node, &Node), doctor: &str, at_cli
         .unwrap();
     let is_gone =
         |found: &Result<Opened, CustodyError>| matches!(found, Err(CustodyError::Deleted { .. }));
-    let gone = until(clinic, ("Practitioner", at_clinic), is_gone).await;
+    let gone = read_until(clinic, ("Practitioner", at_clinic), is_gone).await;
     assert!(gone.is_err());
 }

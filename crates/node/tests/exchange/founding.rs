@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use vault::certificate::MemberCa;
 use vault::keystore::{FileKeyStore, KdfCost, KeyStore, SecretKind, SecretName, Signer};
 
+use crate::patience::PATIENCE;
 use crate::ports::free_address;
 
 const CHEAP: KdfCost = KdfCost {
@@ -184,7 +185,7 @@ impl Founding {
                 ..OutboxConfig::default()
             },
             block_interval: Duration::from_millis(300),
-            exchange_timeout: Duration::from_secs(10),
+            exchange_timeout: PATIENCE,
             copies_at: {
                 let holders = self.copies_at.iter().filter(|holder| *holder != member);
                 holders.cloned().collect()

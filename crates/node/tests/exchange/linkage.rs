@@ -80,13 +80,10 @@ impl World {
     /// Waits until the hospital has its patients in their buckets.
     async fn until_found(&self) {
         let hospital = &self.nodes[1].custody;
-        for _ in 0..3_000 {
-            if hospital.has_looked_at_all() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(hospital.has_looked_at_all());
+        until("all are in their buckets", async || {
+            hospital.has_looked_at_all()
+        })
+        .await;
     }
 
     /// Asks all whose index is not read: the hospital, as soon as the ledger says so.
@@ -94,15 +91,15 @@ impl World {
         self.until_found().await;
         let by = clinician("clinic");
         let exchange = &self.nodes[0].exchange;
-        for _ in 0..3_000 {
+        until("the hospital is asked", async || {
             let discovery = exchange.discover(&by, &self.at_clinic, None).await.unwrap();
-            if let [(member, discovered)] = discovery.members.as_slice() {
-                assert_eq!(*member, name("hospital"));
-                return *discovered;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("nobody was asked")
+            let [(member, discovered)] = discovery.members.as_slice() else {
+                return None;
+            };
+            assert_eq!(*member, name("hospital"));
+            Some(*discovered)
+        })
+        .await
     }
 
     /// What the patient sees at one of the nodes: interactions, and whether something was handed over.

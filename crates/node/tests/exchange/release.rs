@@ -1,7 +1,5 @@
 //! A committee forms among whole nodes, and releases what a member holds that does not answer.
 
-use std::time::Duration;
-
 use contracts::consent::template::{DataClass, Grant, access};
 use contracts::erasure::Basis;
 use contracts::governance::{Action, Command};
@@ -18,9 +16,11 @@ use serde_json::{Value, json};
 use vault::release::PartialRelease;
 
 use crate::founding::{Founding, clinician};
+use crate::patience::{PATIENCE, until};
 use crate::wallet::{self, Wallet};
 use crate::{
-    condition, create, laboratory_result, name, recorded_history, until_final, until_level,
+    condition, create, laboratory_result, name, recorded_history, until_consents, until_final,
+    until_level,
 };
 
 const FOUR: [&str; 4] = ["clinic", "hospital", "laboratory", "payer"];
@@ -60,20 +60,17 @@ async fn set_committee(
                 tips.changed().await.unwrap();
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(60), forms).await;
+        let in_time = tokio::time::timeout(PATIENCE, forms).await;
         in_time.unwrap();
     }
     formed(&nodes[0]).unwrap()
 }
 
 async fn until_placed(node: &Node) {
-    for _ in 0..1_000 {
-        if node.exchange.copies_are_placed().unwrap() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("copies are not placed in time");
+    until("copies are placed", async || {
+        node.exchange.copies_are_placed().unwrap()
+    })
+    .await;
 }
 
 async fn release(
@@ -118,6 +115,7 @@ async fn file_signed(nodes: &[Node], consent: SignedConsent) -> String {
     let written = written.await.unwrap();
     until_final(&nodes[0], &doctor, &written[0]).await;
     until_level(nodes).await;
+    until_consents(nodes).await;
     written[0].id.clone()
 }
 

@@ -115,15 +115,43 @@ impl Ledger {
     pub(crate) fn live(&self, is_live: bool) {
         let mut state = self.state();
         state.is_live = is_live;
-        let pool = std::mem::take(&mut state.pool);
-        drop(state);
-        for statement in pool {
-            self.submit(statement).unwrap();
+        for statement in std::mem::take(&mut state.pool) {
+            self.take(&mut state, statement).unwrap();
         }
     }
 
-    fn finalise(&self, statement: SubmittedStatement) {
-        let mut state = self.state();
+    /// Makes final what keeps the rules, or has it wait.
+    fn take(&self, state: &mut State, statement: SubmittedStatement) -> Result<(), SubmitError> {
+        if state.statements.contains(&statement) || state.pool.contains(&statement) {
+            return Ok(());
+        }
+        let context = Context {
+            network: self.0.genesis.network(),
+            height: state.header.height.next(),
+            time: BlockTime(state.header.time.0 + 1),
+            registry: &self.0.registry,
+        };
+        let keys = machine::plan(&statement);
+        let mut draft = Draft {
+            used: state.positions.keys().copied().collect(),
+            registry: None,
+        };
+        machine::decide(
+            &context,
+            &statement,
+            Signature::Unchecked,
+            &keys,
+            &mut draft,
+        )?;
+        if state.is_live {
+            self.finalise(state, statement);
+        } else {
+            state.pool.push(statement);
+        }
+        Ok(())
+    }
+
+    fn finalise(&self, state: &mut State, statement: SubmittedStatement) {
         let leaf = leaf_hash(statement.envelope());
         let index = state.log.push(leaf, &Empty).unwrap();
         let keys = machine::plan(&statement);
@@ -151,7 +179,6 @@ impl Ledger {
         };
         state.statements.push(statement);
         let tip = tip_of(&state.header, state.changes);
-        drop(state);
         self.0.tips.send_replace(tip);
     }
 
@@ -178,35 +205,7 @@ impl Anchor for Ledger {
     }
 
     fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
-        let mut state = self.state();
-        if state.statements.contains(&statement) || state.pool.contains(&statement) {
-            return Ok(());
-        }
-        let context = Context {
-            network: self.0.genesis.network(),
-            height: state.header.height.next(),
-            time: BlockTime(state.header.time.0 + 1),
-            registry: &self.0.registry,
-        };
-        let keys = machine::plan(&statement);
-        let mut draft = Draft {
-            used: state.positions.keys().copied().collect(),
-            registry: None,
-        };
-        machine::decide(
-            &context,
-            &statement,
-            Signature::Unchecked,
-            &keys,
-            &mut draft,
-        )?;
-        if !state.is_live {
-            state.pool.push(statement);
-            return Ok(());
-        }
-        drop(state);
-        self.finalise(statement);
-        Ok(())
+        self.take(&mut self.state(), statement)
     }
 
     fn locate(&self, member: &MemberName, tag: Tag) -> Result<Option<Position>, StoreError> {
@@ -262,8 +261,11 @@ impl PublicLog for Ledger {
     fn checkpoint(&self) -> Option<Vec<u8>> {
         let network = self.0.genesis.network();
         let keys = CosignerKeys::of(network, &self.0.genesis.signatories()[0]).unwrap();
-        let root = self.state().log.root(&Empty).unwrap();
-        let checkpoint = Checkpoint::of(network, self.state().log.size(), root);
+        let checkpoint = {
+            let state = self.state();
+            let root = state.log.root(&Empty).unwrap();
+            Checkpoint::of(network, state.log.size(), root)
+        };
         let message = keys.log.message(&checkpoint, 0).unwrap();
         let mut note = SignedCheckpoint::unsigned(checkpoint);
         note.add(&keys.log, 0, &self.0.validator.sign(&message).to_bytes());

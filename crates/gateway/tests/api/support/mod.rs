@@ -1,6 +1,7 @@
 //! A node's gateway over real custody and a real store, asked as its clients ask it.
 
 mod answer;
+mod asking;
 mod ledger;
 mod log;
 mod network;
@@ -17,9 +18,6 @@ use std::time::Duration;
 
 use ::ledger::ids::{BlockTime, Digest, Epoch, Height, NetworkId};
 use ::ledger::stream::RootKey;
-use axum::body::Body;
-use axum::http::{Method, Request};
-use axum::response::Response;
 use gateway::auth::Clock;
 use gateway::enrolment::MemberKey;
 use gateway::mllp::{Mllp, MllpListener, MllpTls};
@@ -39,10 +37,11 @@ use node::outbox::{OutboxConfig, OutboxStatus};
 use node::terminology::{UnmappedCode, Vocabularies, resources_in, unmapped_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tower::ServiceExt;
 use vault::blob::{BlobConfig, S3Config, S3Credentials};
 use vault::wrap::{HpkeKeyPair, WrappedKey};
 use zeroize::Zeroizing;
+
+use crate::free::when_free;
 
 pub(crate) use answer::Answer;
 pub(crate) use ledger::Ledger;
@@ -322,77 +321,6 @@ impl Site {
         self.recording.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.respond(request).await).await
-    }
-
-    /// The answer while it is still arriving.
-    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
-        self.router.clone().oneshot(request).await.unwrap()
-    }
-
-    /// A request with a token and, if there is one, a resource.
-    pub(crate) async fn ask(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
-        self.ask_with(token, method, path, body, &[]).await
-    }
-
-    pub(crate) async fn ask_with(
-        &self,
-        token: &str,
-        method: &str,
-        path: &str,
-        body: &Value,
-        headers: &[(&str, &str)],
-    ) -> Answer {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let mut request = Request::builder()
-            .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(format!("/fhir{path}"))
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", "application/fhir+json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request.body(Body::from(body)).unwrap()).await
-    }
-
-    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
-        self.ask(token, "GET", path, &Value::Null).await
-    }
-
-    /// Bytes as they are, posted as JSON.
-    pub(crate) async fn post_bytes(&self, token: &str, path: &str, body: &[u8]) -> Answer {
-        let request = Request::post(format!("/fhir{path}"))
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", "application/fhir+json")
-            .body(Body::from(body.to_vec()));
-        self.send(request.unwrap()).await
-    }
-
-    /// How many resources of a type there are.
-    pub(crate) async fn count(&self, token: &str, resource_type: &str) -> u64 {
-        let answer = self
-            .get(token, &format!("/{resource_type}?_summary=count"))
-            .await;
-        answer.json()["total"].as_u64().unwrap()
-    }
-
-    /// The EHR's token for treatment by a physician.
-    pub(crate) async fn ehr(&self) -> String {
-        self.token(&Ask::default()).await
-    }
-
-    /// Puts a patient with planted words in the record.
-    pub(crate) async fn patient(&self, token: &str, id: &str) {
-        let path = format!("/Patient/{id}");
-        let answer = self.ask(token, "PUT", &path, &patient(id)).await;
-        assert_eq!(answer.status, 201, "{}", answer.text);
-    }
-
     pub(crate) fn wrap(&self, info: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let wrapped = vault::wrap::wrap_for(&self.hpke.public_key(), info, aad, plain).unwrap();
         [wrapped.encapsulated.as_slice(), &wrapped.ciphertext].concat()
@@ -509,14 +437,7 @@ fn custody(
         linkage: None,
         clock: Arc::new(move || recording.load(Ordering::Relaxed)),
     };
-    // The previous node's threads may be letting go of the folder still.
-    for _ in 0..500 {
-        if let Ok(custody) = Custody::open(options.clone(), Arc::new(ledger.clone())) {
-            return custody;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Custody::open(options, Arc::new(ledger.clone())).unwrap()
+    when_free(|| Custody::open(options.clone(), Arc::new(ledger.clone())))
 }
 
 fn health(owing: Custody) -> StatusSource {

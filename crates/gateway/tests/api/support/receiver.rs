@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::patience::until;
 
 /// How a message is answered.
 #[derive(Debug, Clone, Copy)]
@@ -90,15 +91,15 @@ impl Receiver {
 
     /// The messages, when there are so many.
     pub(crate) async fn got(&self, count: usize) -> Vec<Received> {
-        for _ in 0..12_000 {
+        until("so many messages come", async || {
             let got = self.got.lock().unwrap().clone();
             if got.len() >= count {
-                return got;
+                Ok(got)
+            } else {
+                Err((got.len(), count))
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let came = self.got.lock().unwrap().len();
-        panic!("{came} messages came, not {count}");
+        })
+        .await
     }
 }
 

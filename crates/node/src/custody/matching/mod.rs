@@ -37,6 +37,8 @@ const SHARED_MAX: usize = 512;
 pub(super) struct Comparing {
     /// The change up to which patients were compared.
     seen: AtomicU64,
+    /// Who looks at changes: what was found among older ones stands over nothing that was found later.
+    turn: tokio::sync::Mutex<()>,
     commonness: Commonness,
 }
 

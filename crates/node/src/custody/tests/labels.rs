@@ -274,29 +274,18 @@ async fn a_members_own_rules_count_from_the_next_start_and_a_stop_loses_nothing(
     let open = |rules: &str| {
         let mut options = site.options();
         options.label_rules = vec![RuleSet::parse(rules.as_bytes()).unwrap()];
-        for _ in 0..500 {
-            let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-            if let Ok(custody) = Custody::open_on(options.clone(), anchor, Disk) {
-                return custody;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the records do not open")
+        site.open_with(&options)
     };
     // Stopped in the middle, or before it began.
     drop(open(RULES));
     let custody = open(RULES);
     let kind = observations();
     for id in [id, "o0".to_owned(), "o99".to_owned()] {
-        for _ in 0..500 {
+        let opened = until("it has its labels", async || {
             let opened = custody.read(&by, kind, &id).await.unwrap();
-            if opened.labels.len() == 2 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let opened = custody.read(&by, kind, &id).await.unwrap();
-        assert_eq!(opened.labels.len(), 2, "{id}");
+            (opened.labels.len() == 2).then_some(opened)
+        })
+        .await;
         assert_eq!(opened.version, 1, "no version was written");
         let explained = custody
             .explain_labels(&opened.resource, Some((kind, &id)))
@@ -339,10 +328,10 @@ async fn labels_come_from_what_is_referred_to_and_references_in_circles_end() {
     // No circle keeps a label alive that nothing in it has.
     let plain = update(linked("c", "a", "718-7"), None);
     custody.write(&by, vec![plain]).await.unwrap();
-    until(&custody, &["a", "b", "c"], 0).await;
+    until_each_has(&custody, &["a", "b", "c"], 0).await;
     let again = update(linked("b", "c", hiv), None);
     custody.write(&by, vec![again]).await.unwrap();
-    until(&custody, &["a", "b", "c"], 2).await;
+    until_each_has(&custody, &["a", "b", "c"], 2).await;
 }
 
 fn contraception() -> Value {
@@ -375,13 +364,10 @@ async fn labels_of_care(custody: &Custody) -> usize {
 }
 
 async fn until_care_has(custody: &Custody, labels: usize) {
-    for _ in 0..500 {
-        if labels_of_care(custody).await == labels {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the date of birth was corrected");
+    until("labels follow the date of birth", async || {
+        labels_of_care(custody).await == labels
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -419,20 +405,17 @@ async fn a_correction_while_labels_are_made_anew_is_not_forgotten() {
     }
 }
 
-async fn until(custody: &Custody, ids: &[&str], labels: usize) {
+async fn until_each_has(custody: &Custody, ids: &[&str], labels: usize) {
     let by = clinician("hospital");
-    for _ in 0..500 {
+    until("each has its labels", async || {
         let mut has_all = true;
         for id in ids {
             let opened = custody.read(&by, observations(), id).await.unwrap();
             has_all &= opened.labels.len() == labels;
         }
-        if has_all {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{labels} labels are not reached");
+        has_all
+    })
+    .await;
 }
 
 fn observations() -> ResourceType {

@@ -120,9 +120,10 @@ impl Ledger {
 
     /// Whether what was taken becomes final at once.
     pub(super) fn live(&self, is_live: bool) {
-        self.state().is_live = is_live;
+        let mut state = self.state();
+        state.is_live = is_live;
         if is_live {
-            self.settle();
+            self.settle(&mut state);
         }
     }
 
@@ -133,10 +134,11 @@ impl Ledger {
 
     /// Finalises empty blocks, so that time and height go on.
     pub(super) fn pass(&self, heights: u64, milliseconds: u64) {
+        let mut state = self.state();
         for _ in 0..heights {
-            self.finalise(Vec::new(), 1);
+            self.finalise(&mut state, Vec::new(), 1);
         }
-        self.finalise(Vec::new(), milliseconds);
+        self.finalise(&mut state, Vec::new(), milliseconds);
     }
 
     pub(super) fn submitted(&self) -> Vec<Vec<u8>> {
@@ -180,21 +182,24 @@ impl Ledger {
         }
     }
 
-    fn settle(&self) {
-        let pool = std::mem::take(&mut self.state().pool);
-        for statement in pool {
-            if let Ok(registry) = self.judge(&statement) {
+    /// What was taken becomes final.
+    fn settle(&self, state: &mut State) {
+        for statement in std::mem::take(&mut state.pool) {
+            if let Ok(registry) = self.judge(state, &statement) {
                 if let Some(registry) = registry {
-                    self.state().registry = Arc::new(registry);
+                    state.registry = Arc::new(registry);
                 }
-                self.finalise(vec![statement], 1);
+                self.finalise(state, vec![statement], 1);
             }
         }
     }
 
     /// What the statement makes of the registry, if it changes it.
-    fn judge(&self, statement: &SubmittedStatement) -> Result<Option<Registry>, SubmitError> {
-        let state = self.state();
+    fn judge(
+        &self,
+        state: &State,
+        statement: &SubmittedStatement,
+    ) -> Result<Option<Registry>, SubmitError> {
         let context = Context {
             network: self.0.genesis.network(),
             height: state.header.height.next(),
@@ -215,8 +220,7 @@ impl Ledger {
         Ok(draft.finish(&state.registry))
     }
 
-    fn finalise(&self, statements: Vec<SubmittedStatement>, milliseconds: u64) {
-        let mut state = self.state();
+    fn finalise(&self, state: &mut State, statements: Vec<SubmittedStatement>, milliseconds: u64) {
         let bytes: Vec<_> = statements.iter().map(SubmittedStatement::encode).collect();
         for statement in statements {
             let leaf = leaf_hash(statement.envelope());
@@ -250,7 +254,6 @@ impl Ledger {
             ..state.header.clone()
         };
         let tip = tip_of(&state.header, state.changes);
-        drop(state);
         self.0.tips.send_replace(tip);
     }
 
@@ -269,7 +272,8 @@ impl Anchor for Ledger {
     }
 
     fn governed(&self) -> (Tip, Arc<Registry>) {
-        (self.tip(), Arc::clone(&self.state().registry))
+        let state = self.state();
+        (self.tip(), Arc::clone(&state.registry))
     }
 
     fn subscribe(&self) -> watch::Receiver<Tip> {
@@ -277,24 +281,21 @@ impl Anchor for Ledger {
     }
 
     fn submit(&self, statement: SubmittedStatement) -> Result<(), SubmitError> {
-        let is_live = {
-            let mut state = self.state();
-            if !state.is_reachable {
-                return Err(SubmitError::Full);
-            }
-            state.submitted.push(statement.encode());
-            if state.pool.contains(&statement) {
-                return Ok(());
-            }
-            state.is_live
-        };
-        self.judge(&statement)?;
-        if self.state().statements.contains(&statement) {
+        let mut state = self.state();
+        if !state.is_reachable {
+            return Err(SubmitError::Full);
+        }
+        state.submitted.push(statement.encode());
+        if state.pool.contains(&statement) {
             return Ok(());
         }
-        self.state().pool.push(statement);
-        if is_live {
-            self.settle();
+        self.judge(&state, &statement)?;
+        if state.statements.contains(&statement) {
+            return Ok(());
+        }
+        state.pool.push(statement);
+        if state.is_live {
+            self.settle(&mut state);
         }
         Ok(())
     }

@@ -93,9 +93,7 @@ async fn world(site: &Site, answers: Answers) -> Custody {
 }
 
 async fn until_looked_at(custody: &Custody) {
-    while !custody.has_looked_at_all() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("it has looked at all", || custody.has_looked_at_all()).await;
 }
 
 /// How many entries the accesses of everybody have, the directory's too.

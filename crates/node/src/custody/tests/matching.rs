@@ -41,13 +41,12 @@ fn recorded(custody: &Custody) -> u64 {
 
 /// The list once everything written is looked at.
 async fn listed(custody: &Custody, all: bool) -> Vec<PossibleMatch> {
-    for _ in 0..400 {
-        if !custody.match_some().await.unwrap() {
-            let by = clinician("clinic");
-            return custody.possible_matches(&by, all).await.unwrap();
-        }
-    }
-    panic!("the feed does not end");
+    until("the feed ends", async || {
+        !custody.match_some().await.unwrap()
+    })
+    .await;
+    let by = clinician("clinic");
+    custody.possible_matches(&by, all).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ mod escrow;
 mod exchange;
 mod existing;
 mod facade;
+#[path = "../../../tests/patience/free.rs"]
+mod free;
 mod index;
 mod inspect;
 mod labels;
@@ -18,6 +20,8 @@ pub(crate) mod ledger;
 mod linkage;
 mod matching;
 mod outbox;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 mod payloads;
 mod postgresql;
 mod records;
@@ -28,6 +32,7 @@ mod searching;
 mod share;
 mod store;
 mod unseen;
+mod waiting;
 mod writing;
 
 use std::path::PathBuf;
@@ -55,7 +60,10 @@ use super::{
     PostgresqlConfig, RecordsConfig, ToErase, move_records,
 };
 use crate::outbox::OutboxConfig;
+use free::when_free;
 use ledger::{JUNE, Ledger};
+use patience::{PATIENCE, until};
+use waiting::{entered, eventually, exported, settled};
 
 /// A member's records in a folder of their own.
 pub(super) struct Site {
@@ -132,13 +140,7 @@ impl Site {
 
     /// The store without what goes on in it.
     pub(super) fn store(&self) -> Store {
-        for _ in 0..200 {
-            if let Ok(store) = Store::open(&self.records(), Disk) {
-                return store;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Store::open(&self.records(), Disk).unwrap()
+        when_free(|| Store::open(&self.records(), Disk))
     }
 
     /// A folder, or with `CARELEDGER_TEST_S3=http://HOST:PORT/BUCKET` a place of its own in that bucket.
@@ -190,31 +192,25 @@ impl Site {
 
     /// Opens as these options say.
     pub(super) fn open_with(&self, options: &CustodyOptions) -> Custody {
-        self.open_when_free(options, || Disk)
+        self.open_by(options, || Disk)
     }
 
     /// Opens on a disk that may fail; what an opening writes is there before it does.
     pub(super) fn open_on(&self, persist: &(impl Persist + Clone)) -> Custody {
         drop(self.open());
-        self.open_when_free(&self.options(), || persist.clone())
+        self.open_by(&self.options(), || persist.clone())
     }
 
-    /// The previous handle's tasks and threads may be letting go of the folder still.
-    fn open_when_free<P: Persist>(
+    /// Opens as these options say, on disks that are made for each attempt.
+    pub(super) fn open_by<P: Persist>(
         &self,
         options: &CustodyOptions,
         persist: impl Fn() -> P,
     ) -> Custody {
-        let mut outcome = None;
-        for _ in 0..500 {
+        when_free(|| {
             let anchor: Arc<dyn Anchor> = Arc::new(self.ledger.clone());
-            match Custody::open_on(options.clone(), anchor, persist()) {
-                Ok(custody) => return custody,
-                Err(error) => outcome = Some(error),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{outcome:?}")
+            Custody::open_on(options.clone(), anchor, persist())
+        })
     }
 }
 
@@ -376,17 +372,6 @@ impl Wallet {
             if_match: None,
         }
     }
-}
-
-/// Waits until `holds`, for a few seconds at most.
-pub(super) async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1_000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// An erasure that the patient asked for.

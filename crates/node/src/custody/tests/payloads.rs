@@ -6,10 +6,9 @@ use vault::blob::BlobConfig;
 
 use super::*;
 use crate::custody::BinaryDraft;
-use crate::custody::inspect::inspect;
 use crate::custody::keys::Keys;
 use crate::custody::payload::Payloads;
-use crate::custody::store::{Store, Table};
+use crate::custody::store::Table;
 use crate::custody::sweep::Sweeper;
 
 const LARGE: usize = 100_000;
@@ -23,16 +22,10 @@ fn late() -> SystemTime {
 }
 
 /// What a node that is stopped would sweep with.
-async fn sweeper(site: &Site) -> Sweeper {
+fn sweeper(site: &Site) -> Sweeper {
     let options = site.options();
-    let store = loop {
-        match Store::open(&options.records, Disk) {
-            Ok(store) => break Arc::new(store),
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
     Sweeper {
-        store,
+        store: Arc::new(site.store()),
         keys: Keys::new(&options.root, &options.wrapping),
         payloads: Payloads::open_in(&options.blobs).unwrap(),
     }
@@ -66,7 +59,7 @@ async fn what_nobody_names_is_swept_once_it_is_old_and_the_rest_stays() {
     let orphan = orphan(&site).await;
     assert_eq!(site.blob_names().await.len(), 3);
 
-    let sweeper = sweeper(&site).await;
+    let sweeper = sweeper(&site);
     let early = SystemTime::now() - Duration::from_secs(3_600);
     assert_eq!(sweeper.sweep(early).await.unwrap().looked_at, 0);
     let swept = sweeper.sweep(late()).await.unwrap();
@@ -90,7 +83,7 @@ async fn nothing_is_swept_while_a_row_cannot_be_opened_or_the_rows_are_lost() {
     custody.write(&by, changes).await.unwrap();
     drop(custody);
     orphan(&site).await;
-    let sweeper = sweeper(&site).await;
+    let sweeper = sweeper(&site);
     let rows: Vec<_> = sweeper
         .store
         .scan(Table::Versions, &[])
@@ -182,15 +175,7 @@ async fn a_streamed_binary_comes_back_and_is_committed_to_like_any_version() {
         assert_eq!(json.get("data"), None);
     }
     drop(custody);
-    let options = site.options();
-    let report = loop {
-        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        let keys = (&options.member, &options.root, &*options.wrapping);
-        match inspect(&options.records, &options.blobs, keys, anchor, |_| ()).await {
-            Ok(report) => break report,
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
+    let report = site.inspected().await;
     assert_eq!(report.damages, []);
     assert_eq!((report.blobs, report.orphans.len()), (6, 0));
 }
@@ -225,11 +210,10 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 async fn p7_without_the_store_of_large_payloads_small_records_are_written_and_read() {
     let ledger = Ledger::of(&["hospital"]);
     let site = Site::at(&ledger, "hospital");
-    // A port at which nobody listens any more.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that is taken, and at which nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap();
     let mut options = site.options();
     options.blobs = BlobConfig::S3(S3Config {
         bucket: "away".to_owned(),

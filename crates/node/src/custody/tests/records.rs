@@ -4,7 +4,7 @@ use interop::fhir::search::{Handling, Query};
 use serde_json::json;
 
 use super::*;
-use crate::custody::request::{ReceiptState, Written};
+use crate::custody::request::Written;
 
 const PATIENT: ResourceType = ResourceType::PATIENT;
 
@@ -15,20 +15,6 @@ fn observation_type() -> ResourceType {
 async fn write(custody: &Custody, change: Change) -> Result<Written, CustodyError> {
     let written = custody.write(&clinician("hospital"), vec![change]).await?;
     Ok(written.into_iter().next().unwrap())
-}
-
-async fn exported(custody: &Custody, of: &Written) -> export::Export {
-    let by = clinician("hospital");
-    for _ in 0..1_000 {
-        let state = custody
-            .receipt(&by, of.resource_type, &of.id, of.version)
-            .await;
-        if let ReceiptState::Final(export) = state.unwrap() {
-            return *export;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never final");
 }
 
 #[tokio::test(flavor = "multi_thread")]

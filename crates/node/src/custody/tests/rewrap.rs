@@ -45,14 +45,7 @@ impl Keyed {
     }
 
     fn open_on<P: Persist>(&self, persist: impl Fn() -> P) -> Custody {
-        for _ in 0..500 {
-            let anchor: Arc<dyn Anchor> = Arc::new(self.site.ledger.clone());
-            match Custody::open_on(self.options(), anchor, persist()) {
-                Ok(custody) => return custody,
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-        panic!("the records do not open")
+        self.site.open_by(&self.options(), persist)
     }
 
     fn open(&self) -> Custody {
@@ -172,34 +165,32 @@ async fn records_are_written_and_erased_while_erase_keys_are_wrapped_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p7_a_rotation_that_is_stopped_after_any_batch_goes_on() {
-    for writes_first in [false, true] {
-        for batches in 0..6 {
-            let keyed = Keyed::new();
-            let custody = keyed.open();
-            fill(&custody, MANY).await;
-            drop(custody);
-            let custody = keyed.open_on(|| Failing::after(batches, writes_first));
-            // It may fail at the first batch already.
-            let _begun = rotate_wrapping(&keyed.keys, &custody).await;
-            let stopped = custody.stopped();
-            let _waited = tokio::time::timeout(Duration::from_secs(5), async {
-                tokio::select! {
-                    () = stopped => {}
-                    () = until_complete(&custody) => {}
-                }
-            })
-            .await;
-            // Nothing is destroyed before all of it is done.
-            retire_wrapping(&keyed.keys, &custody).unwrap();
-            drop(custody);
-            let custody = keyed.open();
-            until_complete(&custody).await;
-            assert_eq!(custody.wrapping().epoch, 2);
-            assert_eq!(epochs(&custody), BTreeSet::from([2]));
-            for number in [0, MANY / 2, MANY - 1] {
-                assert_eq!(text(&custody, number).await, Some(format!("text {number}")));
-            }
+    // One store for all stops: to fill one costs more than all that happens in it.
+    let keyed = Keyed::new();
+    let custody = keyed.open();
+    fill(&custody, MANY).await;
+    drop(custody);
+    let stops = (0..6).flat_map(|batches| [(batches, false), (batches, true)]);
+    for ((batches, writes_first), epoch) in stops.zip(2..) {
+        let custody = keyed.open_on(|| Failing::after(batches, writes_first));
+        // It may fail at the first batch already.
+        let _begun = rotate_wrapping(&keyed.keys, &custody).await;
+        let stopped = custody.stopped();
+        tokio::select! {
+            () = stopped => {}
+            () = until_complete(&custody) => {}
         }
+        // Nothing is destroyed before all of it is done.
+        retire_wrapping(&keyed.keys, &custody).unwrap();
+        drop(custody);
+        let custody = keyed.open();
+        until_complete(&custody).await;
+        assert_eq!(custody.wrapping().epoch, epoch);
+        assert_eq!(epochs(&custody), BTreeSet::from([epoch]));
+        for number in [0, MANY / 2, MANY - 1] {
+            assert_eq!(text(&custody, number).await, Some(format!("text {number}")));
+        }
+        entered(&custody).await;
     }
 }
 
@@ -225,20 +216,11 @@ async fn records_do_not_open_without_the_wrapping_key_that_they_are_under() {
     until_complete(&custody).await;
     drop(custody);
     keyed.keys.destroy(&SecretName::wrapping(2)).unwrap();
-    let mut refused = None;
-    for _ in 0..500 {
-        let anchor: Arc<dyn Anchor> = Arc::new(keyed.site.ledger.clone());
-        let opened = Custody::open_on(keyed.options(), anchor, Disk);
-        refused = opened.err().map(|error| error.to_string());
-        if refused
-            .as_ref()
-            .is_some_and(|said| said.contains("wrapping key"))
-        {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{refused:?}");
+    keyed.site.let_go();
+    let anchor: Arc<dyn Anchor> = Arc::new(keyed.site.ledger.clone());
+    let refused = Custody::open_on(keyed.options(), anchor, Disk).err();
+    let refused = refused.unwrap().to_string();
+    assert!(refused.contains("wrapping key"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,18 +56,7 @@ impl Clinic {
     }
 
     async fn settled(&self) {
-        eventually("anchored", || {
-            let outbox = self.custody.outbox();
-            outbox.in_flight == 0
-                && self
-                    .custody
-                    .0
-                    .store
-                    .scan(Table::Outbox, &[])
-                    .next()
-                    .is_none()
-        })
-        .await;
+        settled(&self.custody).await;
     }
 
     fn order(&self, what: ToErase, basis: Basis) -> ErasureOrder {
@@ -88,15 +77,7 @@ fn opened(site: &Site, now: &Arc<AtomicU64>, restored: Option<PathBuf>) -> Custo
         restored,
         ..site.options()
     };
-    for _ in 0..500 {
-        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        if let Ok(custody) = Custody::open(options.clone(), anchor) {
-            return custody;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-    Custody::open(options, anchor).unwrap()
+    site.open_with(&options)
 }
 
 /// Wrapped erase keys of a document, as they stand in the key table.
@@ -284,7 +265,8 @@ async fn p6_every_holder_is_asked_and_who_does_not_answer_is_named() {
     let site = Site::at(&ledger, "hospital");
     let now = Arc::new(AtomicU64::new(JUNE));
     let custody = opened(&site, &now, None);
-    let clinic = Site::at(&ledger, "clinic").open();
+    let elsewhere = Site::at(&ledger, "clinic");
+    let clinic = elsewhere.open();
     let by = clinician("hospital");
     let (id, request) = given(&custody, &ledger).await;
 

@@ -25,7 +25,7 @@ async fn gdpr_2_an_old_backup_loses_again_what_was_erased_before_anything_is_rea
     let keys = wrapped(&custody, &id, 2);
     drop(custody);
     let backup = TempDir::new().unwrap();
-    drop(site.store());
+    site.let_go();
     copy(site.folder.path(), backup.path());
 
     let custody = opened(&site, &now, None);
@@ -33,12 +33,10 @@ async fn gdpr_2_an_old_backup_loses_again_what_was_erased_before_anything_is_rea
         .await
         .unwrap();
     let erased = |custody: &Custody| custody.erasures_of("Observation", &id).unwrap()[0].is_final;
-    eventually("anchored", || {
-        erased(&custody) && custody.outbox().in_flight == 0
-    })
-    .await;
+    eventually("anchored", || erased(&custody)).await;
+    settled(&custody).await;
     drop(custody);
-    drop(site.store());
+    site.let_go();
     std::fs::remove_dir_all(site.folder.path().join("records")).unwrap();
     copy(
         &backup.path().join("records"),
@@ -58,7 +56,7 @@ async fn gdpr_2_an_old_backup_loses_again_what_was_erased_before_anything_is_rea
     let early = custody.read(&by, observations(), &kept).await;
     assert!(matches!(early, Err(CustodyError::Unavailable { .. })));
     ledger.pass(1, 120_000);
-    tokio::time::timeout(Duration::from_secs(20), custody.until_serving())
+    tokio::time::timeout(PATIENCE, custody.until_serving())
         .await
         .unwrap();
     assert!(!mark.exists());
@@ -91,7 +89,7 @@ async fn gdpr_2_a_backup_without_its_key_table_opens_with_a_later_one_but_for_wh
     } = clinic;
     let keys = wrapped(&custody, &id, 2);
     drop(custody);
-    drop(site.store());
+    site.let_go();
     let backup = TempDir::new().unwrap();
     copy(&site.folder.path().join("records"), backup.path());
     let early = crate::custody::take_keys(backup.path()).unwrap();
@@ -110,7 +108,7 @@ async fn gdpr_2_a_backup_without_its_key_table_opens_with_a_later_one_but_for_wh
     })
     .await;
     drop(custody);
-    drop(site.store());
+    site.let_go();
     let later = TempDir::new().unwrap();
     copy(&site.folder.path().join("records"), later.path());
     let later = crate::custody::take_keys(later.path()).unwrap();
@@ -121,7 +119,7 @@ async fn gdpr_2_a_backup_without_its_key_table_opens_with_a_later_one_but_for_wh
     copy(backup.path(), &records);
     crate::custody::put_keys(&records, &later).unwrap();
     let custody = opened(&site, &now, None);
-    tokio::time::timeout(Duration::from_secs(20), custody.until_serving())
+    tokio::time::timeout(PATIENCE, custody.until_serving())
         .await
         .unwrap();
     custody.read(&by, observations(), &kept).await.unwrap();
@@ -144,7 +142,7 @@ async fn gdpr_2_records_that_were_put_back_without_a_word_are_found_out_by_the_l
         custody, site, now, ..
     } = clinic;
     drop(custody);
-    drop(site.store());
+    site.let_go();
     let backup = TempDir::new().unwrap();
     copy(site.folder.path(), backup.path());
     let custody = opened(&site, &now, None);
@@ -156,14 +154,14 @@ async fn gdpr_2_records_that_were_put_back_without_a_word_are_found_out_by_the_l
     })
     .await;
     drop(custody);
-    drop(site.store());
+    site.let_go();
     std::fs::remove_dir_all(site.folder.path().join("records")).unwrap();
     copy(
         &backup.path().join("records"),
         &site.folder.path().join("records"),
     );
     let custody = opened(&site, &now, None);
-    tokio::time::timeout(Duration::from_secs(20), custody.until_serving())
+    tokio::time::timeout(PATIENCE, custody.until_serving())
         .await
         .unwrap();
     let gone = custody.read(&by, observations(), &id).await;

@@ -15,7 +15,6 @@ use super::*;
 use crate::custody::AccessEntry;
 use crate::custody::audit::gaps::gaps;
 use crate::custody::request::{ReceiptState, Written};
-use crate::custody::store::Table;
 
 /// A patient with a wallet at the hospital.
 struct Moving {
@@ -80,17 +79,7 @@ impl Moving {
     }
 
     async fn export(&self, of: &Written) -> Export {
-        let by = clinician("hospital");
-        for _ in 0..1_000 {
-            let state = self
-                .custody
-                .receipt(&by, of.resource_type, &of.id, of.version);
-            if let ReceiptState::Final(export) = state.await.unwrap() {
-                return *export;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("never final");
+        exported(&self.custody, of).await
     }
 
     async fn history(&self) -> Vec<AccessEntry> {
@@ -118,12 +107,8 @@ impl Moving {
     }
 
     async fn settled(&self) {
-        eventually("everything is final", || is_settled(&self.custody)).await;
+        settled(&self.custody).await;
     }
-}
-
-fn is_settled(custody: &Custody) -> bool {
-    custody.0.store.scan(Table::Outbox, &[]).next().is_none()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,21 +1,6 @@
 //! A stream is whole after a crash in a rotation, and after writes beside it.
 
 use super::*;
-use crate::custody::inspect::{RecordsReport, inspect};
-
-async fn inspected(site: &Site) -> RecordsReport {
-    let options = site.options();
-    for _ in 0..200 {
-        let anchor: Arc<dyn Anchor> = Arc::new(site.ledger.clone());
-        let keys = (&options.member, &options.root, &*options.wrapping);
-        let report = inspect(&options.records, &options.blobs, keys, anchor, |_| ());
-        if let Ok(report) = report.await {
-            return report;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the records do not open")
-}
 
 /// Rotates between writes on a disk that fails at one of the batches; whatever it was, each stream is whole afterwards.
 async fn a_stream_is_whole_after_a_crash(writes_first: bool) {
@@ -63,7 +48,7 @@ async fn a_stream_is_whole_after_a_crash(writes_first: bool) {
             .remove(0);
         assert!(next.version > written && next.version <= written + 2);
         ledger.reach(true);
-        eventually("everything is final", || is_settled(&custody)).await;
+        settled(&custody).await;
         let ReceiptState::Final(export) = custody
             .receipt(&by, observation_type(), "one", next.version)
             .await
@@ -73,7 +58,7 @@ async fn a_stream_is_whole_after_a_crash(writes_first: bool) {
         };
         assert!(export::verify(&export, &ledger.trust()).unwrap().latest);
         drop(custody);
-        let report = inspected(&site).await;
+        let report = site.inspected().await;
         assert!(report.damages.is_empty(), "{:?}", report.damages);
     }
 }
@@ -133,7 +118,7 @@ async fn p7_writes_during_a_rotation_are_under_the_one_key_or_the_other() {
         );
     }
     drop(moving.custody);
-    let report = inspected(&moving.site).await;
+    let report = moving.site.inspected().await;
     assert!(report.damages.is_empty(), "{:?}", report.damages);
 }
 
@@ -168,7 +153,7 @@ async fn p4_records_from_before_a_rotation_do_not_close_a_stream_again() {
     custody.enroll(&by, bring(key.clone())).await.unwrap();
     let written = vec![create(observation(&patient, "two"))];
     custody.write(&by, written).await.unwrap();
-    eventually("everything is final", || is_settled(&custody)).await;
+    settled(&custody).await;
     let member = "hospital".parse().unwrap();
     for (tag, is_used) in [
         (
@@ -181,6 +166,6 @@ async fn p4_records_from_before_a_rotation_do_not_close_a_stream_again() {
         assert_eq!(place.is_some(), is_used);
     }
     drop(custody);
-    let report = inspected(&restored).await;
+    let report = restored.inspected().await;
     assert!(report.damages.is_empty(), "{:?}", report.damages);
 }
