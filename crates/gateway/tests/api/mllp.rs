@@ -289,6 +289,56 @@ async fn a_dead_letter_is_shown_on_record_edited_and_filed_or_discarded() {
 }
 
 #[tokio::test]
+async fn x7_a_message_with_what_the_patient_forbids_to_collect_waits_for_a_person() {
+    let site = Site::new();
+    let mut sender = Connection::to(&site).await;
+    assert_eq!(sender.ask(&admission("C1", "Ilse")).await[1], "MSA|AA|C1");
+    let (token, operator) = (site.ehr().await, integrator(&site).await);
+    let patient = patients(&site, &token).await[0]["id"].clone();
+    let consent = |status: &str| {
+        json!({
+            "resourceType": "Consent", "id": "c", "status": status,
+            "scope": {"coding": [{"code": "patient-privacy"}]},
+            "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+            "patient": {"reference": format!("Patient/{}", patient.as_str().unwrap())},
+            "policyRule": {"text": "x"},
+            "provision": {
+                "type": "deny",
+                "actor": [{"role": {"coding": [{"code": "IRCP"}]}, "reference":
+                    {"identifier": {"system": "urn:careledger:member", "value": "clinic"}}}],
+                "action": [{"coding": [{"code": "collect"}]}],
+                "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Encounter"}],
+            },
+        })
+    };
+    let filed = site
+        .ask(&token, "PUT", "/Consent/c", &consent("active"))
+        .await;
+    assert_eq!(filed.status, 201, "{}", filed.text);
+    let encounter = json!({"resourceType": "Encounter", "status": "in-progress", "class": {"code": "IMP"},
+        "subject": {"reference": format!("Patient/{}", patient.as_str().unwrap())}});
+    let refused = site.ask(&token, "POST", "/Encounter", &encounter).await;
+    assert_eq!(refused.problem(403, "forbidden"), "the patient denies it");
+    let answer = sender
+        .ask(&admission("C2", "Ilse").replace("PV1|1|I", "PV1|1|E"))
+        .await;
+    assert_eq!(answer[1], "MSA|AE|C2", "{answer:?}");
+    let dead = listed(&site, &operator, "dead").await;
+    let path = format!("/$v2-retry?number={}", part(&dead[0], "number"));
+    let withdrawn = site
+        .ask(&token, "PUT", "/Consent/c", &consent("inactive"))
+        .await;
+    assert_eq!(withdrawn.status, 200, "{}", withdrawn.text);
+    let retried = site.post_bytes(&operator, &path, b"").await;
+    assert_eq!(
+        part(&retried.json()["parameter"][0], "state"),
+        "filed",
+        "{}",
+        retried.text
+    );
+}
+
+#[tokio::test]
 async fn in_enhanced_mode_the_commit_comes_first_and_the_application_when_it_is_filed() {
     let site = Site::new();
     let mut sender = Connection::to(&site).await;
